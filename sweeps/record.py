@@ -1,0 +1,90 @@
+"""What a study directory says, read back: the one source of status, report, export and the closing table."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import optuna
+
+Outcome = Literal["complete", "stopped_early", "failed", "infeasible", "running", "waiting"]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One metric that the study optimises."""
+
+    name: str
+    goal: Literal["maximize", "minimize"]
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trial, however many rows its retries left in Optuna.
+
+    ``key`` is the trial number, or ``baseline-<method>`` for a baseline; ``values`` follow the study's objectives.
+    ``layers`` maps a layer's name to rank, num_subspaces, error, params and dense_params. ``intermediate`` maps retraining epochs to
+    the first objective. ``seconds`` is the wall time of its last attempt.
+    """
+
+    key: str
+    outcome: Outcome
+    params: Mapping[str, Any] = field(default_factory=dict)
+    values: tuple[float, ...] | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    layers: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    replicates: Sequence[Mapping[str, Any]] = ()
+    intermediate: Mapping[int, float] = field(default_factory=dict)
+    reason: str | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """A study as it stands.
+
+    ``dense`` holds the dense network's metrics (``val/accuracy``, ``params``, ``multiply_adds``, ...), empty until it was trained.
+    ``own`` is the method's own answer (the tolerance form's first trial, or the method's baseline).
+    ``test`` maps ``dense``, ``own`` and ``best`` to ``{"key", "test/accuracy", "test/accuracy_std", "read_at"}``, each read once.
+    ``sweep`` is the resolved sweep file as plain data; ``provenance`` the content of study.json.
+    """
+
+    directory: Path
+    name: str
+    objectives: tuple[Objective, ...]
+    target: int
+    trials: tuple[TrialRecord, ...]
+    baselines: tuple[TrialRecord, ...]
+    dense: Mapping[str, float]
+    own: TrialRecord | None
+    test: Mapping[str, Mapping[str, Any]]
+    sweep: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+    study: optuna.Study
+
+    def count(self, outcome: Outcome) -> int:
+        """How many trials ended (or stand) this way."""
+        return sum(t.outcome == outcome for t in self.trials)
+
+    @property
+    def complete(self) -> tuple[TrialRecord, ...]:
+        """The trials with values, in order of their numbers."""
+        return tuple(t for t in self.trials if t.outcome == "complete")
+
+    @property
+    def front(self) -> tuple[TrialRecord, ...]:
+        """The complete trials that no other beats in every objective; with one objective, the best alone."""
+        return tuple(t for t in self.complete if not any(self._dominates(other, t) for other in self.complete))
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """Best on the first objective; among equals the first found."""
+        return max(self.complete, key=lambda t: self._gains(t)[0], default=None)
+
+    def _gains(self, trial: TrialRecord) -> tuple[float, ...]:
+        assert trial.values is not None
+        return tuple(v if o.goal == "maximize" else -v for v, o in zip(trial.values, self.objectives, strict=True))
+
+    def _dominates(self, one: TrialRecord, other: TrialRecord) -> bool:
+        mine, theirs = self._gains(one), self._gains(other)
+        return all(a >= b for a, b in zip(mine, theirs, strict=True)) and mine != theirs

@@ -1,0 +1,136 @@
+"""What one trial is told, as plain data: it travels as JSON from the sweep file to a worker anywhere."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter, model_validator
+from pydantic.dataclasses import dataclass
+
+_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(gt=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+
+
+@dataclass(frozen=True, config=_STRICT)
+class TaskConfig:
+    """A network, its data and its loss.
+
+    ``network`` and ``data`` are a built-in name or the user's ``package.module:factory``; a network may also be
+    ``torchvision:NAME``. ``checkpoint`` is a trained state dict (.safetensors, or .pt holding tensors only).
+    """
+
+    network: str
+    data: str
+    network_options: dict[str, Any] = Field(default_factory=dict)
+    data_options: dict[str, Any] = Field(default_factory=dict)
+    loss: str = "cross_entropy"
+    checkpoint: str | None = None
+
+
+@dataclass(frozen=True, config=_STRICT)
+class ScheduleConfig:
+    """Learning rate over epochs: a linear warm-up of ``warmup`` epochs, then the named curve.
+
+    ``multistep`` multiplies by ``gamma`` at each of ``milestones`` (epochs) or, with ``every``, every so many epochs.
+    """
+
+    name: Literal["constant", "multistep", "cosine", "linear"] = "constant"
+    milestones: tuple[Positive, ...] = ()
+    every: Positive | None = None
+    gamma: Share = 0.1
+    warmup: NotNegative = 0.0
+
+    @model_validator(mode="after")
+    def _steps_belong_to_multistep(self) -> "ScheduleConfig":
+        if self.name == "multistep" and bool(self.milestones) == (self.every is not None):
+            raise ValueError("a multistep schedule takes either milestones or every")
+        if self.name != "multistep" and (self.milestones or self.every is not None):
+            raise ValueError(f"milestones and every belong to a multistep schedule, not to {self.name}")
+        return self
+
+
+@dataclass(frozen=True, config=_STRICT)
+class TrainingConfig:
+    """How the dense network is trained; retraining follows the tail of the same schedule."""
+
+    epochs: Annotated[int, Field(ge=0)] = 10
+    batch_size: Count = 128
+    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
+    lr: Positive = 0.1
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    nesterov: bool = False
+    weight_decay: NotNegative = 0.0
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    schedule: ScheduleConfig = Field(default_factory=ScheduleConfig)
+    augment: tuple[Literal["flip", "crop", "shift"], ...] = ()
+
+
+@dataclass(frozen=True, config=_STRICT)
+class BudgetConfig:
+    """How small the network must become; exactly one of the three.
+
+    ``keep_ratio`` and ``flops_ratio`` are shares of the compressible weights and of their multiply-adds;
+    ``parameters`` counts compressible weights.
+    """
+
+    keep_ratio: Share | None = None
+    parameters: Count | None = None
+    flops_ratio: Share | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "BudgetConfig":
+        given = [n for n in ("keep_ratio", "parameters", "flops_ratio") if getattr(self, n) is not None]
+        if len(given) != 1:
+            raise ValueError(f"give exactly one of keep_ratio, parameters and flops_ratio, not {' and '.join(given) or 'none'}")
+        return self
+
+
+@dataclass(frozen=True, config=_STRICT)
+class LayerShape:
+    """One layer's choice when the search sets rank and subspaces itself."""
+
+    rank: Count
+    num_subspaces: Count
+
+
+@dataclass(frozen=True, config=_STRICT)
+class CompressionConfig:
+    """Which method compresses, with its options, and what follows.
+
+    ``recalibrate_bn`` is the number of training images that BatchNorm statistics are estimated on again (0: leave them).
+    ``tolerance`` bends the allocator per layer (1: the method's own answer); ``layers`` sets layers outright.
+    """
+
+    method: str
+    options: dict[str, Any] = Field(default_factory=dict)
+    recalibrate_bn: Annotated[int, Field(ge=0)] = 512
+    retrain_epochs: Annotated[int, Field(ge=0)] = 0
+    tolerance: dict[str, Positive] = Field(default_factory=dict)
+    layers: dict[str, LayerShape] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, config=_STRICT)
+class TrialConfig:
+    """Everything a worker needs for one trial.
+
+    ``key`` names the trial on disk; ``directory`` (its results) and ``store`` (trajectories) lie on the storage path that
+    every node sees. ``seeds`` holds one seed per replicate. ``checkpoint_every`` counts epochs.
+    """
+
+    key: str
+    task: TaskConfig
+    training: TrainingConfig
+    compression: CompressionConfig
+    budget: BudgetConfig
+    directory: str
+    store: str
+    seeds: tuple[int, ...] = (0,)
+    device: str = "auto"
+    threads: Count = 1
+    checkpoint_every: Count = 1
+
+
+trial_config: TypeAdapter[TrialConfig] = TypeAdapter(TrialConfig)
+"""Reads and writes a `TrialConfig` as JSON-able data (``validate_python``, ``dump_python(..., mode="json")``)."""
