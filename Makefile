@@ -1,0 +1,68 @@
+# Everything runs in .venv; `make help` lists what there is.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Large wheels (torch for CUDA) on a slow line need longer than uv's 30 s.
+UV := UV_HTTP_TIMEOUT=600 $(BIN)/uv pip
+
+# A stamp stands for an installation; it is older than the files it was made from when they change.
+RUNTIME := $(VENV)/.runtime-installed
+TESTING := $(VENV)/.tests-installed
+
+# What only tests need from the system: a database server, a cluster's network and shell, a data set, a browser.
+SYSTEM_PACKAGES := postgresql openssh-server iproute2 rsync dataset-fashion-mnist chromium
+
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test check test-system requirements bench clean
+
+help:  ## list these targets
+	@sed -n 's/^\([a-z-]*\):.*##/make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+setup: $(RUNTIME)  ## make .venv with the tombola command in it
+
+demo: $(RUNTIME)  ## the main job: an ALDS study on handwritten digits, into runs/alds_digits
+	$(BIN)/tombola run sweeps/configs/alds_digits.yaml --out runs/alds_digits
+
+test: check  ## all checks, then all tests
+	$(BIN)/python -m pytest
+
+check: $(TESTING)  ## lint, format, types and the three floors
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test-system:  ## the system packages that only tests need (Debian; root or sudo)
+	@.ci/test-system $(SYSTEM_PACKAGES)
+
+# uv keeps the versions already written; remove the two files first to move everything to the newest.
+requirements: $(BIN)/uv  ## pin the versions of everything again
+	$(UV) compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command "make requirements" pyproject.toml --output-file requirements.txt
+	$(UV) compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command "make requirements" pyproject.toml --group test --group check \
+		--constraints requirements.txt --output-file requirements-test.txt
+
+bench: $(TESTING)  ## the measurements in bench/
+	for script in bench/*.py; do $(BIN)/python "$$script" || exit 1; done
+
+clean:  ## remove .venv and what tools left behind; studies in runs/ stay
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Tombola needs Python 3.11 or newer and $(PYTHON) is not: run make again with PYTHON=/path/to/python3.11." >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+		echo "$(PYTHON) cannot make virtual environments with pip: install them (on Debian: apt-get install python3-venv)." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check uv==0.13.9
+
+$(RUNTIME): requirements.txt pyproject.toml | $(BIN)/uv
+	$(UV) install --python $(BIN)/python --requirements requirements.txt
+	$(UV) install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+$(TESTING): requirements-test.txt $(RUNTIME)
+	$(UV) install --python $(BIN)/python --requirements requirements-test.txt
+	@touch $@
