@@ -1,0 +1,93 @@
+"""What every chart of the report shares: its colours, its calm layout, the range it opens with."""
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+
+INK, MUTED, RULE = "#1d2530", "#566170", "#e4e8ed"
+TRIAL, BEST, OWN, DENSE, BASELINE, FAILED = "#5b8fc7", "#c2500f", "#0b7a6f", "#1d2530", "#7a5ea8", "#b3261e"
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One section of the report; without a figure the caption says why there is none."""
+
+    anchor: str
+    title: str
+    caption: str
+    figure: go.Figure | None = None
+
+
+def figure(x_title: str, y_title: str, height: int = 380) -> go.Figure:
+    """An empty figure in the report's style; ``height`` in CSS pixels, the width follows the page."""
+    axis = {
+        "gridcolor": RULE,
+        "linecolor": RULE,
+        "zeroline": False,
+        "automargin": True,
+        "tickfont": {"color": MUTED},
+        "title": {"font": {"color": MUTED, "size": 12}, "standoff": 12},
+    }
+    chart = go.Figure()
+    chart.update_layout(
+        template="none",
+        height=height,
+        margin={"l": 12, "r": 16, "t": 44, "b": 12},
+        font={"family": FONT, "size": 12, "color": INK},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        hoverlabel={"bgcolor": "#ffffff", "bordercolor": RULE, "font": {"family": FONT, "size": 12, "color": INK}, "align": "left"},
+        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom", "font": {"size": 12}},
+        xaxis=axis,
+        yaxis=axis,
+    )
+    chart.update_xaxes(title_text=x_title)
+    chart.update_yaxes(title_text=y_title)
+    return chart
+
+
+def text(label: str, width: int | None = None) -> str:
+    """A name as plotly's text, which reads HTML; longer than ``width`` characters it loses its middle."""
+    if width is not None and len(label) > width:
+        head = (width - 1) // 2
+        label = f"{label[:head]}…{label[len(label) - (width - 1 - head) :]}"
+    return html.escape(label)
+
+
+def level(chart: go.Figure, value: float, label: str, color: str, *, below: bool = False) -> None:
+    """A labelled horizontal line across the chart, the label at its right end."""
+    chart.add_hline(
+        y=value,
+        line={"color": color, "width": 1.2, "dash": "dash"},
+        annotation={
+            "text": label,
+            "font": {"color": color, "size": 12},
+            "xanchor": "right",
+            "x": 1,
+            "yanchor": "top" if below else "bottom",
+            "bgcolor": "rgba(255,255,255,.8)",
+            "borderpad": 1,
+        },
+    )
+
+
+def opening_range(values: Sequence[float], *, must_show: Sequence[float] = ()) -> tuple[float, float]:
+    """The range an axis opens with: everything but far outliers (three interquartile ranges), so that one failure squashes nothing."""
+    low, high = np.percentile(values, [25, 75])
+    reach = 3 * (high - low)
+    kept = [v for v in values if low - reach <= v <= high + reach] if reach else list(values)
+    bounds = [*kept, *must_show]
+    pad = 0.06 * (max(bounds) - min(bounds)) or 0.05 * abs(max(bounds)) or 1.0
+    return float(min(bounds) - pad), float(max(bounds) + pad)
+
+
+def outside(values: Sequence[float], bounds: tuple[float, float]) -> str:
+    """A sentence on the points that the opening range leaves out, or nothing."""
+    hidden = sum(not bounds[0] <= v <= bounds[1] for v in values)
+    if not hidden:
+        return ""
+    return f" {hidden} of {len(values)} points lie outside the range shown; double-click the chart to see all."

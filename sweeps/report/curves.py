@@ -1,0 +1,60 @@
+"""How trials improved while they were retrained, and where the scheduler stopped them."""
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from sweeps.record import Outcome, StudyRecord, TrialRecord
+from sweeps.report import chart
+from sweeps.report.chart import Chart
+from sweeps.report.words import name_of, scaled, titled
+
+_GROUPS: tuple[tuple[str, Outcome, str], ...] = (("stopped early", "stopped_early", chart.FAILED), ("complete", "complete", chart.TRIAL))
+
+
+def curves_chart(record: StudyRecord) -> Chart | None:
+    """The first objective over retraining epochs; None when no trial reported on its way."""
+    objective = record.objectives[0].name
+    drawn = [t for t in record.trials if len(t.intermediate) > 1 or (t.intermediate and t.outcome == "stopped_early")]
+    if not drawn:
+        return None
+    figure = chart.figure("Retraining epochs", titled(objective))
+    best = record.best
+    for label, outcome, color in _GROUPS:
+        _add_lines(figure, [t for t in drawn if t.outcome == outcome and t is not best], label, color, objective)
+    if best is not None and best in drawn:
+        _add_lines(figure, [best], "best found", chart.BEST, objective, width=2.5)
+    heights = [scaled(objective, v) for t in drawn for v in t.intermediate.values()]
+    bounds = chart.opening_range(heights)
+    figure.update_yaxes(range=bounds)
+    figure.update_xaxes(tickformat="d")
+    caption = "One line a trial; a line that ends before the others was stopped early." + chart.outside(heights, bounds)
+    return Chart("curves", f"{name_of(objective)} while retraining", caption, figure)
+
+
+def _add_lines(figure: go.Figure, trials: Sequence[TrialRecord], label: str, color: str, objective: str, width: float = 1) -> None:
+    """All lines of a group as one trace, parted by gaps: ten thousand trials stay one element of the page."""
+    if not trials:
+        return
+    epochs: list[int | None] = []
+    heights: list[float | None] = []
+    names: list[str | None] = []
+    for trial in trials:
+        for epoch, value in sorted(trial.intermediate.items()):
+            epochs.append(epoch)
+            heights.append(scaled(objective, value))
+            names.append(f"trial {trial.key}")
+        epochs.append(None)
+        heights.append(None)
+        names.append(None)
+    figure.add_scatter(
+        x=epochs,
+        y=heights,
+        text=names,
+        mode="lines+markers",
+        name=label,
+        opacity=1 if width > 1 else 0.6,
+        line={"color": color, "width": width},
+        marker={"size": 4},
+        hovertemplate="<b>%{text}</b><br>epoch %{x}: %{y:.2f}<extra></extra>",
+    )

@@ -1,0 +1,110 @@
+"""The Pareto front: quality against what the network still costs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from sweeps.record import StudyRecord, TrialRecord
+from sweeps.report import chart
+from sweeps.report.chart import Chart
+from sweeps.report.words import lower_name, method_of, name_of, quality_of, scaled, titled, value_of, with_unit
+
+_SYMBOLS = ("square", "triangle-up", "triangle-down", "cross", "hexagon", "star")
+
+
+@dataclass(frozen=True)
+class _Axes:
+    quality: str
+    cost: str
+
+
+@dataclass(frozen=True)
+class _Point:
+    """One network on the chart, in the units shown; ``spread`` is the standard deviation over replicates."""
+
+    trial: TrialRecord
+    x: float
+    y: float
+    spread: float
+    hover: str
+
+
+def front_charts(record: StudyRecord) -> list[Chart]:
+    """Quality against parameters kept, then against every further objective."""
+    quality = quality_of(record)
+    costs = dict.fromkeys(["compress/params_kept", *(o.name for o in record.objectives)])
+    return [_front_chart(record, _Axes(quality, cost)) for cost in costs if cost != quality]
+
+
+def _front_chart(record: StudyRecord, axes: _Axes) -> Chart:
+    anchor, title = f"front-{axes.cost}", f"{name_of(axes.quality)} against {lower_name(axes.cost)}"
+    points = {t.key: p for t in (*record.complete, *record.baselines) if (p := _point(record, t, axes))}
+    if not points:
+        reason = f"Nothing to draw yet: no finished network reports both {lower_name(axes.quality)} and {lower_name(axes.cost)}."
+        return Chart(anchor, title, reason)
+
+    figure = chart.figure(titled(axes.cost), titled(axes.quality), height=420)
+    is_objective = {axes.quality, axes.cost} <= {o.name for o in record.objectives}
+    if is_objective:
+        ordered = sorted((points[t.key] for t in record.front if t.key in points), key=lambda p: p.x)
+        line = {"color": chart.BEST, "width": 1.5}
+        figure.add_scatter(
+            x=[p.x for p in ordered], y=[p.y for p in ordered], mode="lines", name="Pareto front", line=line, hoverinfo="skip"
+        )
+    _add_networks(figure, record, points)
+
+    heights = [p.y for p in points.values()]
+    dense = record.dense.get(axes.quality)
+    bounds = chart.opening_range(heights, must_show=[scaled(axes.quality, dense)] if dense is not None else [])
+    figure.update_yaxes(range=bounds)
+    if dense is not None:
+        chart.level(figure, scaled(axes.quality, dense), f"dense {with_unit(axes.quality, dense)}", chart.DENSE)
+    return Chart(anchor, title, _caption(list(points.values()), is_objective) + chart.outside(heights, bounds), figure)
+
+
+def _point(record: StudyRecord, trial: TrialRecord, axes: _Axes) -> _Point | None:
+    x, y = value_of(record, trial, axes.cost), value_of(record, trial, axes.quality)
+    if x is None or y is None:
+        return None
+    spread = trial.metrics.get(f"{axes.quality}_std", 0.0) if len(trial.replicates) > 1 else 0.0
+    lines = [f"{chart.text(name_of(m))} {with_unit(m, v)}" for m, v in ((axes.quality, y), (axes.cost, x))]
+    hover = "<br>".join([f"<b>{chart.text(method_of(trial))}</b>", *lines])
+    return _Point(trial, scaled(axes.cost, x), scaled(axes.quality, y), scaled(axes.quality, spread), hover)
+
+
+def _add_networks(figure: go.Figure, record: StudyRecord, points: dict[str, _Point]) -> None:
+    named = {t.key for t in (record.best, record.own) if t is not None}
+    _add(figure, [points[t.key] for t in record.complete if t.key in points.keys() - named], "trials", chart.TRIAL, size=8)
+    marked = [points[t.key] for t in record.baselines if t.key in points.keys() - named]
+    for place, point in enumerate(marked):
+        _add(figure, [point], method_of(point.trial), chart.BASELINE, symbol=_SYMBOLS[place % len(_SYMBOLS)])
+    if record.own is not None and record.own.key in points:
+        _add(figure, [points[record.own.key]], "method's own answer", chart.OWN, symbol="diamond")
+    if record.best is not None and record.best.key in points:
+        _add(figure, [points[record.best.key]], "best found", chart.BEST, size=12)
+
+
+def _add(figure: go.Figure, points: Sequence[_Point], label: str, color: str, *, symbol: str = "circle", size: int = 11) -> None:
+    if not points:
+        return
+    spreads = [p.spread for p in points]
+    figure.add_scatter(
+        x=[p.x for p in points],
+        y=[p.y for p in points],
+        mode="markers",
+        name=chart.text(label),
+        marker={"color": color, "symbol": symbol, "size": size, "line": {"color": "#ffffff", "width": 1}},
+        error_y={"array": spreads, "color": color, "thickness": 1, "width": 3, "visible": any(spreads)},
+        hovertext=[p.hover for p in points],
+        hoverinfo="text",
+    )
+
+
+def _caption(points: Sequence[_Point], is_objective: bool) -> str:
+    shown = "Every complete trial is a point; the dashed line is the uncompressed network."
+    if any(p.spread for p in points):
+        shown += " Bars span one standard deviation over replicates."
+    if is_objective:
+        shown += " The line joins the trials that no other beats in every objective."
+    return shown

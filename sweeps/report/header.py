@@ -1,0 +1,81 @@
+"""What was searched, how far it came, with what."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import yaml
+
+from sweeps.record import StudyRecord
+from sweeps.report.words import OUTCOMES, count, name_of, plain
+
+
+def facts(record: StudyRecord) -> list[tuple[str, str]]:
+    """Name and text of each line under the title; lines that the sweep says nothing about are left out."""
+    sweep, came_from = record.sweep, record.provenance
+    task = sweep.get("task") or {}
+    lines = [
+        ("Compression", _named(sweep.get("compression"))),
+        ("Network and data", " on ".join(str(task[part]) for part in ("network", "data") if task.get(part))),
+        ("Budget", _budget(sweep.get("budget"))),
+        ("Sampler", _named(sweep.get("method"))),
+        ("Objectives", ", ".join(f"{o.goal} {name_of(o.name)[0].lower()}{name_of(o.name)[1:]}" for o in record.objectives)),
+        ("Early stopping", _named(sweep.get("early_terminate"))),
+        ("Started", plain(came_from.get("created", ""))),
+        ("Versions", plain(came_from.get("versions", {}))),
+    ]
+    return [(name, text) for name, text in lines if text]
+
+
+def tally(record: StudyRecord) -> list[tuple[str, str, str]]:
+    """Outcome, number and word of each outcome that occurred; complete always, with the target."""
+    shown = [("complete", f"{record.count('complete')} of {record.target}", "trials complete")]
+    for outcome, word in OUTCOMES.items():
+        if outcome != "complete" and (amount := record.count(outcome)):
+            shown.append((outcome, str(amount), word))
+    return shown
+
+
+def sweep_file(record: StudyRecord) -> str:
+    """The resolved sweep file as YAML."""
+    return yaml.safe_dump(_as_plain(record.sweep), sort_keys=False, allow_unicode=True)
+
+
+def provenance(record: StudyRecord) -> list[tuple[str, str]]:
+    """Every entry of study.json, nested names joined by dots."""
+    return list(_flat(record.provenance))
+
+
+def _named(choice: Any) -> str:
+    if isinstance(choice, Mapping):
+        name = choice.get("method") or choice.get("type") or choice.get("name")
+        return str(name) if name else plain(choice)
+    return "" if choice is None else str(choice)
+
+
+def _budget(budget: Any) -> str:
+    if not isinstance(budget, Mapping):
+        return "" if budget is None else plain(budget)
+    said = []
+    if (share := budget.get("keep_ratio")) is not None:
+        said.append(f"{100 * share:g} % of the compressible weights")
+    if (share := budget.get("flops_ratio")) is not None:
+        said.append(f"{100 * share:g} % of the compressible multiply-adds")
+    if (amount := budget.get("parameters")) is not None:
+        said.append(count(amount, "compressible weight"))
+    return ", ".join(said) or plain(budget)
+
+
+def _flat(entries: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in entries.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", plain(value)
+
+
+def _as_plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _as_plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_plain(item) for item in value]
+    return value

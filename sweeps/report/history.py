@@ -1,0 +1,61 @@
+"""How the study got there: each trial's value and the best so far."""
+
+from itertools import accumulate
+
+import plotly.graph_objects as go
+
+from sweeps.record import StudyRecord, TrialRecord
+from sweeps.report import chart
+from sweeps.report.chart import Chart
+from sweeps.report.words import OUTCOMES, name_of, scaled, titled, value_of, with_unit
+
+
+def history_chart(record: StudyRecord) -> Chart:
+    """The first objective over trials, with the method's own answer and the dense network as lines."""
+    objective = record.objectives[0]
+    title = f"{name_of(objective.name)} over trials"
+    points = [(t, v) for t in record.complete if (v := value_of(record, t, objective.name)) is not None]
+    if not points:
+        return Chart("history", title, "Nothing to draw yet: no trial is complete.")
+
+    figure = chart.figure("Trial", titled(objective.name))
+    numbers, heights = [int(t.key) for t, _ in points], [scaled(objective.name, v) for _, v in points]
+    better = max if objective.goal == "maximize" else min
+    hover = [f"<b>trial {t.key}</b><br>{chart.text(name_of(objective.name))} {with_unit(objective.name, v)}" for t, v in points]
+    dots = {"color": chart.TRIAL, "size": 8, "line": {"color": "#ffffff", "width": 1}}
+    figure.add_scatter(x=numbers, y=heights, mode="markers", name="trials", marker=dots, hovertext=hover, hoverinfo="text")
+    line = {"color": chart.BEST, "width": 2, "shape": "hv"}
+    figure.add_scatter(x=numbers, y=list(accumulate(heights, better)), mode="lines", name="best so far", line=line, hoverinfo="skip")
+
+    own = value_of(record, record.own, objective.name) if record.own else None
+    dense = record.dense.get(objective.name)
+    levels = [scaled(objective.name, v) for v in (own, dense) if v is not None]
+    bounds = chart.opening_range(heights, must_show=levels)
+    figure.update_yaxes(range=bounds)
+    figure.update_xaxes(rangemode="nonnegative", tickformat="d")
+    lost = [t for t in record.trials if t.outcome in ("failed", "infeasible", "stopped_early")]
+    _mark_without_value(figure, lost, bounds[0])
+    if dense is not None:
+        chart.level(figure, scaled(objective.name, dense), f"dense {with_unit(objective.name, dense)}", chart.DENSE)
+    if own is not None:
+        chart.level(figure, scaled(objective.name, own), f"own answer {with_unit(objective.name, own)}", chart.OWN, below=True)
+    caption = "Points are complete trials, the line the best found so far."
+    if lost:
+        caption += " Crosses on the floor are trials that ended without a value."
+    return Chart("history", title, caption + chart.outside(heights, bounds), figure)
+
+
+def _mark_without_value(figure: go.Figure, lost: list[TrialRecord], floor: float) -> None:
+    if not lost:
+        return
+    hover = [f"<b>trial {t.key}</b><br>{OUTCOMES[t.outcome]}" + (f": {chart.text(t.reason, 80)}" if t.reason else "") for t in lost]
+    figure.add_scatter(
+        x=[int(t.key) for t in lost],
+        y=[floor] * len(lost),
+        mode="markers",
+        name="without a value",
+        marker={"color": chart.FAILED, "symbol": "x-thin", "size": 8, "line": {"color": chart.FAILED, "width": 1.5}},
+        cliponaxis=False,
+        hovertext=hover,
+        hoverinfo="text",
+    )

@@ -1,0 +1,64 @@
+"""What each layer became: the method's own answer beside the best found."""
+
+from collections.abc import Mapping
+
+import plotly.graph_objects as go
+
+from sweeps.record import StudyRecord, TrialRecord
+from sweeps.report import chart
+from sweeps.report.chart import Chart
+from sweeps.report.words import compact, count, method_of
+
+_TITLE = "Rank and subspaces per layer"
+
+
+def layers_chart(record: StudyRecord) -> Chart:
+    """The density of each layer (parameters after over before); labels read rank x subspaces."""
+    own, best = (t if t is not None and t.layers else None for t in (record.own, record.best))
+    groups = [(own, "method's own answer", chart.OWN)] if own else []
+    if best is not None and (own is None or best.key != own.key):
+        groups.append((best, f"best found ({method_of(best)})", chart.BEST))
+    if not groups:
+        return Chart("layers", _TITLE, "Nothing to draw yet: no finished network has compressed layers.")
+    names = list(dict.fromkeys(name for trial, _, _ in groups for name in trial.layers))
+    rows = {name: -place for place, name in enumerate(names)}
+    figure = chart.figure("Density: parameters kept of the layer, %", "", height=110 + (20 + 18 * len(groups)) * len(names))
+    for trial, label, color in groups:
+        _add_bars(figure, trial, label, color, rows)
+    figure.update_yaxes(tickvals=list(rows.values()), ticktext=[chart.text(n, 26) for n in names], showgrid=False, title_text=None)
+    figure.update_yaxes(range=[-len(names) + 0.4, 0.6])
+    figure.update_xaxes(rangemode="tozero")
+    # Rows count downwards, so the group that is to stand on top is drawn last.
+    figure.update_layout(barmode="group", bargap=0.3, bargroupgap=0.12, legend={"traceorder": "normal"}, margin={"r": 56})
+    caption = "Labels read rank × subspaces; the layer's error is under the pointer. Layers not listed stayed dense."  # noqa: RUF001
+    if len(groups) == 1 and own is not None and best is not None:
+        caption += " The best found is the method's own answer."
+    return Chart("layers", _TITLE, caption, figure)
+
+
+def _add_bars(figure: go.Figure, trial: TrialRecord, label: str, color: str, rows: dict[str, int]) -> None:
+    kept = {name: layer for name, layer in trial.layers.items() if layer.get("dense_params")}
+    figure.add_bar(
+        x=[100 * layer["params"] / layer["dense_params"] for layer in kept.values()],
+        y=[rows[name] for name in kept],
+        orientation="h",
+        name=chart.text(label),
+        marker={"color": color},
+        text=[f"{compact(layer['rank'])} × {compact(layer['num_subspaces'])}" for layer in kept.values()],  # noqa: RUF001
+        textposition="outside",
+        textfont={"size": 11, "color": chart.MUTED},
+        cliponaxis=False,
+        hovertext=[_hover(name, layer, label) for name, layer in kept.items()],
+        hoverinfo="text",
+    )
+
+
+def _hover(name: str, layer: Mapping[str, float], label: str) -> str:
+    lines = [
+        f"<b>{chart.text(name)}</b>, {chart.text(label)}",
+        f"rank {compact(layer['rank'])}, {count(int(layer['num_subspaces']), 'subspace')}",
+        f"{compact(layer['params'])} of {compact(layer['dense_params'])} parameters",
+    ]
+    if "error" in layer:
+        lines.append(f"error {compact(layer['error'])}")
+    return "<br>".join(lines)

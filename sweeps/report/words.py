@@ -1,0 +1,118 @@
+"""How the report writes metric names and numbers."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from sweeps.record import Outcome, StudyRecord, TrialRecord
+
+_NAMES = {
+    "val/accuracy": "Validation accuracy",
+    "val/loss": "Validation loss",
+    "train/loss": "Training loss",
+    "compress/params": "Parameters",
+    "compress/params_kept": "Parameters kept",
+    "compress/multiply_adds": "Multiply-adds",
+    "compress/flops_kept": "Multiply-adds kept",
+    "compress/latency_ms": "Latency",
+    "compress/error": "Largest layer error",
+}
+OUTCOMES: dict[Outcome, str] = {
+    "complete": "complete",
+    "stopped_early": "stopped early",
+    "failed": "failed",
+    "infeasible": "infeasible",
+    "running": "running",
+    "waiting": "waiting",
+}
+NONE = "–"  # noqa: RUF001  (an empty cell)
+
+
+def name_of(metric: str) -> str:
+    """The metric's name for a reader; the metric itself when it is not one of ours."""
+    return _NAMES.get(metric, metric)
+
+
+def lower_name(metric: str) -> str:
+    """The metric's name inside a sentence."""
+    return name_of(metric) if metric not in _NAMES else _NAMES[metric][0].lower() + _NAMES[metric][1:]
+
+
+def unit_of(metric: str) -> str:
+    """The unit that `number` leaves to the column's head: per cent for shares and accuracies, ms for latencies."""
+    if is_share(metric):
+        return "%"
+    return "ms" if metric.endswith("_ms") else ""
+
+
+def titled(metric: str) -> str:
+    """Name and unit, as the title of an axis or the head of a column."""
+    return ", ".join(part for part in (name_of(metric), unit_of(metric)) if part)
+
+
+def is_share(metric: str) -> bool:
+    """Whether the metric lies between 0 and 1 and is shown in per cent."""
+    return metric.removesuffix("_std").endswith(("accuracy", "_kept"))
+
+
+def scaled(metric: str, value: float) -> float:
+    """The value in the unit that it is shown in."""
+    return 100 * value if is_share(metric) else value
+
+
+def number(metric: str, value: float | None) -> str:
+    """The value without its unit, with as many digits as can be told apart."""
+    if value is None or not math.isfinite(value):
+        return NONE
+    if is_share(metric):
+        return f"{100 * value:.2f}"
+    return compact(value)
+
+
+def compact(value: float) -> str:
+    """Whole numbers with thin spaces between thousands, others with four significant digits."""
+    if float(value).is_integer() and abs(value) < 1e15:
+        return f"{int(value):,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+    return f"{value:.4g}"
+
+
+def with_unit(metric: str, value: float | None) -> str:
+    """The value with its unit, for running text."""
+    text = number(metric, value)
+    return text if text == NONE or not unit_of(metric) else f"{text}\N{NARROW NO-BREAK SPACE}{unit_of(metric)}"
+
+
+def plain(value: Any) -> str:
+    """A parameter's value, or any entry of a sweep file, as text."""
+    if isinstance(value, bool) or value is None:
+        return str(value).lower() if value is not None else NONE
+    if isinstance(value, int | float):
+        return compact(value) if math.isfinite(value) else str(value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {plain(item)}" for key, item in value.items() if item is not None)
+    if isinstance(value, list | tuple):
+        return ", ".join(plain(item) for item in value)
+    return str(value)
+
+
+def count(amount: int, noun: str) -> str:
+    """``1 trial``, ``2 trials``."""
+    return f"{amount} {noun}{'' if amount == 1 else 's'}"
+
+
+def value_of(record: StudyRecord, trial: TrialRecord, metric: str) -> float | None:
+    """A trial's finite value of a metric or objective, otherwise None."""
+    value = trial.metrics.get(metric)
+    if value is None and trial.values is not None:
+        value = dict(zip((o.name for o in record.objectives), trial.values, strict=True)).get(metric)
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+def quality_of(record: StudyRecord) -> str:
+    """The metric that says how good a network is: the first objective that is not a cost."""
+    return next((o.name for o in record.objectives if not o.name.startswith("compress/")), "val/accuracy")
+
+
+def method_of(trial: TrialRecord) -> str:
+    """The method's name of a baseline, otherwise ``trial 7``."""
+    return trial.key.removeprefix("baseline-") if trial.key.startswith("baseline-") else f"trial {trial.key}"
