@@ -1,0 +1,49 @@
+"""Data sets by name. To add one: a file here with a function ``(*, options) -> Data``, and a line in `BUILT_IN`."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from trainables import factory
+from trainables.data.cifar import cifar10, cifar100
+from trainables.data.data import Data
+from trainables.data.digits import digits
+from trainables.data.fashion_mnist import fashion_mnist
+from trainables.data.image_folder import image_folder
+from trainables.data.users import checked
+from trainables.errors import TaskError, nearest
+
+BUILT_IN: dict[str, Callable[..., Data]] = {
+    "digits": digits,
+    "fashion_mnist": fashion_mnist,
+    "cifar10": cifar10,
+    "cifar100": cifar100,
+    "image_folder": image_folder,
+}
+
+_loaded: dict[str, Data] = {}
+
+
+def resolved_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """``options`` as the data set will get them, a built-in's defaults filled in.
+
+    Raises `TaskError` for an unknown data set or an unknown option of a built-in.
+    """
+    if factory.is_reference(name):
+        return dict(options)
+    if name not in BUILT_IN:
+        raise TaskError(f"there is no data set {name!r}; {nearest(name, BUILT_IN)}")
+    return factory.with_defaults(BUILT_IN[name], name, "data set", options)
+
+
+def load(name: str, options: dict[str, Any]) -> Data:
+    """The data set, loaded once per process. Raises `TaskError`, naming what is wrong."""
+    options = resolved_options(name, options)
+    key = json.dumps([name, options], sort_keys=True, default=repr)
+    if key not in _loaded:
+        if factory.is_reference(name):
+            returned = factory.call(factory.resolve(name, "data"), name, "data factory", **options)
+            _loaded[key] = checked(returned, name)
+        else:
+            _loaded[key] = factory.call(BUILT_IN[name], name, "data set", **options)
+    return _loaded[key]

@@ -1,0 +1,79 @@
+"""What a task trains on: three splits and what a network must know of them."""
+
+import hashlib
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from trainables.data.splits import Split, StreamedSplit, TensorSplit
+from trainables.seeds import generator
+
+_SPLIT_SEED = 20210711  # one split for everyone: trials, replicates and studies are compared on the same images
+
+
+@dataclass(frozen=True)
+class Data:
+    """Train, validation and test splits of inputs with integer class labels.
+
+    ``digest`` is a SHA-256 of the examples in memory (of their number and shape where they stream): it tells two data sets
+    of the same name apart.
+    """
+
+    train: Split
+    validation: Split
+    test: Split
+    num_classes: int
+    digest: str
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one input, without the batch: (channels, height, width) for images."""
+        return self.train.input_shape
+
+
+def from_splits(train: Split, validation: Split, test: Split, num_classes: int) -> Data:
+    """`Data` of three splits, its digest taken."""
+    seen = hashlib.sha256()
+    for split in (train, validation, test):
+        if isinstance(split, TensorSplit):
+            for tensor in (split.inputs, split.labels):
+                seen.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+                seen.update(tensor.contiguous().view(torch.uint8).numpy())
+        else:
+            seen.update(f"{type(split.dataset).__name__ if isinstance(split, StreamedSplit) else ''}{len(split)}".encode())
+            seen.update(str(split.input_shape).encode())
+    return Data(train, validation, test, num_classes, seen.hexdigest())
+
+
+def from_pixels(train: tuple[Tensor, Tensor], validation: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], num_classes: int) -> Data:
+    """`Data` of uint8 images (N, channels, height, width) and labels (N,): float32, normalised by the training images' statistics."""
+    mean, std = statistics(train[0])
+    # the digest is of the pixels: the last bits of a mean differ between processors, and so would the digest
+    digest = from_splits(*(TensorSplit(*part) for part in (train, validation, test)), num_classes).digest
+    parts = (TensorSplit((images.float() - mean) / std, labels) for images, labels in (train, validation, test))
+    return Data(*parts, num_classes, digest)
+
+
+def statistics(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each channel of uint8 ``images`` (N, C, H, W), each of shape (1, C, 1, 1); never 0."""
+    counts = torch.stack([torch.bincount(channel.flatten(), minlength=256) for channel in images.transpose(0, 1)]).double()
+    values, shares = torch.arange(256.0, dtype=torch.float64), counts / counts.sum(dim=1, keepdim=True)
+    mean = (shares * values).sum(dim=1)
+    variance = (shares * (values - mean[:, None]) ** 2).sum(dim=1)
+    return mean.float().view(1, -1, 1, 1), variance.sqrt().clamp_min(1.0).float().view(1, -1, 1, 1)
+
+
+def stratified(labels: Tensor, *shares: float) -> list[Tensor]:
+    """Indices of disjoint parts with the given shares of every class, and last the rest; each part sorted, the same on every call.
+
+    ``labels``: int64, shape (N,). Every part gets round(share * n) of a class of n.
+    """
+    parts: list[list[Tensor]] = [[] for _ in range(len(shares) + 1)]
+    for label in labels.unique().tolist():
+        members = (labels == label).nonzero().flatten()
+        members = members[torch.randperm(len(members), generator=generator(_SPLIT_SEED, "split", label))]
+        sizes = [round(share * len(members)) for share in shares]
+        for part, piece in zip(parts, members.split([*sizes, len(members) - sum(sizes)]), strict=True):
+            part.append(piece)
+    return [torch.cat(part).sort().values for part in parts]

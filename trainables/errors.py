@@ -1,0 +1,27 @@
+"""What can go wrong in a trial, each in one or two sentences for the person who wrote the sweep file."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class TaskError(ValueError):
+    """The task as configured cannot be: an unknown name, a missing file, a factory that fails."""
+
+
+class TrainingError(RuntimeError):
+    """Training broke down: the loss is no longer finite."""
+
+
+class StoreError(RuntimeError):
+    """The store cannot be written; what it holds is intact and the same command continues from it."""
+
+
+class StoreWarning(UserWarning):
+    """An entry of the store is damaged and is built again."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence about an unknown ``name``: the closest of ``known``, or all of them when none is close."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}."

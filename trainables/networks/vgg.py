@@ -1,0 +1,42 @@
+"""VGG with BatchNorm for small images: the convolutions of Simonyan & Zisserman (ICLR 2015, table 1, D and E), one Linear after them."""
+
+import torch
+from torch import Tensor, nn
+
+_CHANNELS = (64, 128, 256, 512, 512)
+_DEPTHS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
+
+
+class SmallVGG(nn.Module):
+    """Five groups of 3x3 convolutions; 2x2 max pooling after a group as long as both sides are at least 2, then a global average."""
+
+    def __init__(self, depths: tuple[int, ...], input_shape: tuple[int, ...], num_classes: int):
+        super().__init__()
+        channels, *sides = input_shape
+        layers: list[nn.Module] = []
+        for depth, outputs in zip(depths, _CHANNELS, strict=True):
+            for _ in range(depth):
+                layers += [nn.Conv2d(channels, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
+                channels = outputs
+            if min(sides) >= 2:
+                layers.append(nn.MaxPool2d(2))
+                sides = [side // 2 for side in sides]
+        self.features = nn.Sequential(*layers)
+        self.linear = nn.Linear(channels, num_classes)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, channels, H, W) to logits (N, num_classes)."""
+        return self.linear(torch.mean(self.features(images), dim=(2, 3)))
+
+
+def vgg16(input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
+    """VGG-16 with BatchNorm: 13 convolutions and one Linear, 14.7 million parameters."""
+    return SmallVGG(_DEPTHS[16], input_shape, num_classes)
+
+
+def vgg19(input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
+    """VGG-19 with BatchNorm: 16 convolutions and one Linear, 20.0 million parameters."""
+    return SmallVGG(_DEPTHS[19], input_shape, num_classes)
