@@ -51,6 +51,11 @@ class StudyPaths:
         return self.root / "wandb"
 
     @property
+    def ray(self) -> Path:
+        """Ray Tune's own files, thrown away with each new driver."""
+        return self.root / "ray"
+
+    @property
     def best(self) -> Path:
         """The best network found, exported."""
         return self.root / "best"

@@ -1,6 +1,7 @@
 """What was searched, how far it came, with what."""
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 import yaml
@@ -20,7 +21,7 @@ def facts(record: StudyRecord) -> list[tuple[str, str]]:
         ("Sampler", _named(sweep.get("method"))),
         ("Objectives", ", ".join(f"{o.goal} {name_of(o.name)[0].lower()}{name_of(o.name)[1:]}" for o in record.objectives)),
         ("Early stopping", _named(sweep.get("early_terminate"))),
-        ("Started", plain(came_from.get("created", ""))),
+        ("Started", _moment(came_from.get("created"))),
         ("Versions", plain(came_from.get("versions", {}))),
     ]
     return [(name, text) for name, text in lines if text]
@@ -63,6 +64,11 @@ def _budget(budget: Any) -> str:
     if (amount := budget.get("parameters")) is not None:
         said.append(count(amount, "compressible weight"))
     return ", ".join(said) or plain(budget)
+
+
+def _moment(written: Any) -> str:
+    """A time in ISO 8601, to the minute and with its zone."""
+    return datetime.fromisoformat(str(written)).strftime("%Y-%m-%d %H:%M %Z").strip() if written else ""
 
 
 def _flat(entries: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -37,7 +37,7 @@ def importance_chart(shares: dict[str, float], reason: str) -> Chart:
         return Chart("importance", _TITLE, reason)
     shown = dict(list(shares.items())[:_SHOWN])
     names = [chart.text(name, 28) for name in shown]
-    rows = [-place for place in range(len(shown))]
+    rows = list(range(len(shown)))
     figure = chart.figure("Share of the explained variation, %", "", height=84 + 24 * len(shown))
     figure.add_bar(
         x=[100 * share for share in shown.values()],
@@ -51,7 +51,7 @@ def importance_chart(shares: dict[str, float], reason: str) -> Chart:
         hovertext=[f"<b>{chart.text(name)}</b><br>{100 * share:.1f} %" for name, share in shown.items()],
         hoverinfo="text",
     )
-    figure.update_yaxes(tickvals=rows, ticktext=names, showgrid=False, title_text=None)
+    figure.update_yaxes(tickvals=rows, ticktext=names, showgrid=False, title_text=None, range=[len(rows) - 0.4, -0.6])
     figure.update_layout(showlegend=False, margin={"t": 8, "r": 36})
     return Chart("importance", _TITLE, _caption(shares, len(shown)), figure)
 

@@ -12,28 +12,30 @@ _METRICS = ("compress/params_kept", "compress/flops_kept", "compress/error")
 
 @dataclass(frozen=True)
 class Cell:
-    """What is shown and what it is sorted by."""
+    """What is shown and what it is sorted by (nothing: last)."""
 
     text: str
-    order: str
+    order: str = ""
     is_number: bool = True
 
 
 @dataclass(frozen=True)
 class TrialRow:
-    """One trial; ``mark`` is ``best``, ``own``, ``front`` or nothing."""
+    """One trial; ``state`` is its outcome in one word, ``mark`` is ``best``, ``own answer``, ``front`` or nothing."""
 
-    cells: tuple[Cell, ...]
+    key: str
+    state: str
     outcome: str
     mark: str
     reason: str
+    cells: tuple[Cell, ...]
 
 
 @dataclass(frozen=True)
 class TrialTable:
     """Heads and rows; ``caption`` says what was left out."""
 
-    heads: tuple[str, ...]
+    heads: tuple[Cell, ...]
     rows: tuple[TrialRow, ...]
     caption: str
 
@@ -41,37 +43,33 @@ class TrialTable:
 def trial_table(record: StudyRecord, importances: dict[str, float]) -> TrialTable:
     """Every trial with its values and its most important parameters."""
     objectives = [o.name for o in record.objectives]
-    metrics = [m for m in _METRICS if m not in objectives and any(m in t.metrics for t in record.trials)]
+    metrics = (*objectives, *(m for m in _METRICS if m not in objectives and any(m in t.metrics for t in record.trials)))
     names = sorted(dict.fromkeys(name for t in record.trials for name in t.params), key=lambda name: -importances.get(name, 0.0))
     shown = names[:_PARAMS_SHOWN]
+    columns = [
+        *([_metric_cell(record, t, m) for t in record.trials] for m in metrics),
+        [Cell(NONE) if t.seconds is None else Cell(f"{t.seconds:.1f}", repr(t.seconds)) for t in record.trials],
+        *([_param_cell(t.params.get(name)) for t in record.trials] for name in shown),
+    ]
     front = {t.key for t in record.front}
     rows = tuple(
-        TrialRow(
-            cells=(
-                Cell(t.key, t.key),
-                Cell(OUTCOMES[t.outcome], t.outcome, is_number=False),
-                *(_metric_cell(record, t, m) for m in (*objectives, *metrics)),
-                Cell(NONE if t.seconds is None else f"{t.seconds:.1f}", "" if t.seconds is None else repr(t.seconds)),
-                *(_param_cell(t.params.get(name)) for name in shown),
-            ),
-            outcome=t.outcome,
-            mark=_mark(record, t, front),
-            reason=t.reason or "",
-        )
-        for t in record.trials
+        TrialRow(t.key, t.outcome, OUTCOMES[t.outcome], _mark(record, t, front), t.reason or "", tuple(cells))
+        for t, cells in zip(record.trials, zip(*columns, strict=True), strict=True)
     )
-    heads = ("Trial", "Outcome", *(titled(m) for m in (*objectives, *metrics)), "Time, s", *shown)
+    titles = (*(titled(m) for m in metrics), "Time, s", *shown)
+    numeric = [all(cell.is_number for cell in column) for column in columns]
+    heads = (Cell("Trial"), Cell("Outcome", is_number=False), *(Cell(title, is_number=n) for title, n in zip(titles, numeric, strict=True)))
     return TrialTable(heads, rows, _caption(len(names), bool(importances)))
 
 
 def _metric_cell(record: StudyRecord, trial: TrialRecord, metric: str) -> Cell:
     value = value_of(record, trial, metric)
-    return Cell(number(metric, value), "" if value is None else repr(value))
+    return Cell(NONE) if value is None else Cell(number(metric, value), repr(value))
 
 
 def _param_cell(value: Any) -> Cell:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return Cell(NONE if value is None else plain(value), "" if value is None else str(value), is_number)
+    return Cell(NONE) if value is None else Cell(plain(value), str(value), is_number)
 
 
 def _mark(record: StudyRecord, trial: TrialRecord, front: set[str]) -> str:

@@ -1,0 +1,146 @@
+"""Hands out trials and records how they end, the same way whether Ray or this very process runs them."""
+
+import json
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sweeps.errors import INFEASIBLE, SweepError
+from sweeps.ledger import DETAILS, METRICS, REASON, Ledger
+from sweeps.paths import StudyPaths
+from sweeps.prepare import Prepared
+from trainables.config import TrialConfig
+
+BASELINE = "baseline-"
+_PATIENCE = 1000
+"""Draws in a row that may miss the budget before the search is called hopeless."""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A trial to run."""
+
+    key: str
+    params: Mapping[str, Any]
+    config: TrialConfig
+
+
+class Observer(Protocol):
+    """Hears what happens to every trial: the tracker and the progress display."""
+
+    def started(self, assignment: Assignment) -> None:
+        """A trial begins, or goes on after a restart."""
+
+    def reported(self, key: str, metrics: Mapping[str, Any]) -> None:
+        """A trial finished a retraining epoch."""
+
+    def ended(self, key: str, outcome: str, metrics: Mapping[str, Any], reason: str | None) -> None:
+        """A trial is over: complete, stopped_early or failed."""
+
+
+class Conductor:
+    """One driver's view of a study under way."""
+
+    def __init__(self, prepared: Prepared, ledger: Ledger, paths: StudyPaths, target: int, observers: Sequence[Observer]):
+        self._prepared = prepared
+        self._ledger = ledger
+        self._paths = paths
+        self._target = target
+        self._observers = observers
+        self._started: dict[str, float] = {}
+        self._baselines = [b for b in prepared.baselines if not paths.result(BASELINE + b).exists()]
+
+    def next(self) -> Assignment | None:
+        """The next trial, or None while there is none to hand out (all are under way, or the study is `done`)."""
+        if self._baselines:
+            method = self._baselines.pop(0)
+            return self._start(BASELINE + method, {}, self._prepared.baseline_config(method, self._paths))
+        for _ in range(_PATIENCE):
+            if not self._ledger.waiting() and self._taken() >= self._target:
+                return None
+            asked = self._ledger.ask()
+            if asked:
+                root, params = asked
+                return self._start(str(root), params, self._prepared.trial_config(str(root), params, self._paths))
+        raise SweepError(f"{_PATIENCE} draws in a row missed the budget; narrow per_layer or raise the budget.", INFEASIBLE)
+
+    @property
+    def done(self) -> bool:
+        """Whether as many trials have ended as the study wants."""
+        counts = self._ledger.counts()
+        return not self._started and not self._baselines and self._ended(counts) >= self._target
+
+    def report(self, key: str, metrics: Mapping[str, Any]) -> None:
+        """A trial's metrics after a retraining epoch that was not its last."""
+        if not key.startswith(BASELINE) and self._prepared.first_metric in metrics:
+            self._ledger.report(int(key), int(metrics["epoch"]), float(metrics[self._prepared.first_metric]))
+        for observer in self._observers:
+            observer.reported(key, metrics)
+
+    def end(self, key: str, metrics: Mapping[str, Any]) -> None:
+        """A trial's last metrics: its natural end (``final``), its own failure (``failed``), or a scheduler's stop."""
+        reason = metrics.get("failed")
+        if not metrics.get("final"):
+            return self._close(key, "stopped_early", metrics, None)
+        if not reason:
+            missing = [n for n in self._prepared.metric_names if not math.isfinite(metrics.get(n, math.nan))]
+            reason = f"{missing[0]} is {metrics.get(missing[0], 'missing')}" if missing else None
+        self._close(key, "failed" if reason else "complete", metrics, reason)
+
+    def crashed(self, key: str, reason: str) -> None:
+        """A trial's worker died more often than is tried again."""
+        self._close(key, "failed", {}, reason)
+
+    def _start(self, key: str, params: Mapping[str, Any], config: TrialConfig) -> Assignment:
+        assignment = Assignment(key, params, config)
+        self._started[key] = time.monotonic()
+        for observer in self._observers:
+            observer.started(assignment)
+        return assignment
+
+    def _close(self, key: str, outcome: str, metrics: Mapping[str, Any], reason: str | None) -> None:
+        seconds = time.monotonic() - self._started.pop(key)
+        if not key.startswith(BASELINE):
+            self._tell(int(key), outcome, plain(metrics), reason, seconds)
+        for observer in self._observers:
+            observer.ended(key, outcome, metrics, reason)
+
+    def _tell(self, root: int, outcome: str, metrics: Mapping[str, Any], reason: str | None, seconds: float) -> None:
+        if reason:
+            self._ledger.failed(root, reason, metrics)
+        elif outcome == "complete":
+            values = [metrics[n] for n in self._prepared.metric_names]
+            self._ledger.complete(root, values, metrics, {"seconds": seconds})
+        else:
+            self._ledger.stopped_early(root, metrics, {"seconds": seconds})
+
+    def _taken(self) -> int:
+        counts = self._ledger.counts()
+        return self._ended(counts) + counts.get("running", 0) + counts.get("waiting", 0)
+
+    def _ended(self, counts: Mapping[str, int]) -> int:
+        # On a grid an infeasible point is a point done; elsewhere it is a draw that cost nothing.
+        kinds = ["complete", "stopped_early", "failed"] + (["infeasible"] if self._prepared.on_a_grid else [])
+        return sum(counts.get(kind, 0) for kind in kinds)
+
+
+def plain(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """The metrics that are the trial's own (Ray adds a dozen), without the per-layer ones, which result.json holds."""
+    own = {n: v for n, v in metrics.items() if "/" in n or n in ("step", "epoch", "epochs_trained")}
+    return {n: v for n, v in own.items() if isinstance(v, bool | int | float | str) and not n.startswith("compress/layer/")}
+
+
+def finished_result(paths: StudyPaths, prepared: Prepared, root: int) -> dict[str, Any] | None:
+    """What a worker wrote at the end of a trial whose driver died before it heard of it, in the ledger's words."""
+    try:
+        result = json.loads(paths.result(root).read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    metrics = plain(result["metrics"])
+    reason = result.get("failed")
+    if not reason and not all(n in metrics for n in prepared.metric_names):
+        return None
+    values = None if reason else [metrics[n] for n in prepared.metric_names]
+    return {"values": values, METRICS: metrics, DETAILS: {}, REASON: reason}

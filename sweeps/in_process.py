@@ -1,0 +1,39 @@
+"""Runs a study's trials one after the other in this very process: for a debugger, a notebook, or a machine without Ray."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ray.tune.schedulers import TrialScheduler
+
+from sweeps.conductor import Assignment, Conductor
+from trainables import Trial
+
+
+@dataclass(frozen=True)
+class _Name:
+    """All that Ray's schedulers ask of a trial when none is ever paused."""
+
+    trial_id: str
+
+
+def run(conductor: Conductor, scheduler: TrialScheduler) -> None:
+    """Trials in order until the study is done; the scheduler that stops early is the one that Ray would use."""
+    while (assignment := conductor.next()) is not None:
+        conductor.end(assignment.key, _run_one(assignment, conductor, scheduler))
+
+
+def _run_one(assignment: Assignment, conductor: Conductor, scheduler: TrialScheduler) -> dict[str, Any]:
+    """One trial to its own end or the scheduler's; its last metrics."""
+    name: Any = _Name(assignment.key)
+    controller: Any = None
+    trial = Trial(assignment.config)
+    scheduler.on_trial_add(controller, name)
+    metrics = trial.step()
+    while not metrics.get("final"):
+        if scheduler.on_trial_result(controller, name, metrics) == TrialScheduler.STOP:
+            return metrics
+        conductor.report(assignment.key, metrics)
+        metrics = trial.step()
+    if not metrics.get("failed"):
+        scheduler.on_trial_complete(controller, name, metrics)
+    return metrics

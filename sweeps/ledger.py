@@ -1,0 +1,175 @@
+"""The Optuna study as a ledger of trials: the only truth about what was asked and how it ended.
+
+A trial is known by its *root*, the number of the row that first asked for it. When its driver dies, that row is told FAIL and a waiting row
+with the same parameters and the attribute ``root`` takes its place, so that a trial may own several rows and ends exactly once.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
+
+ROOT, OUTCOME, REASON, METRICS, DETAILS = "root", "outcome", "reason", "metrics", "details"
+BUDGET = "budget"
+_PENDING = (TrialState.RUNNING, TrialState.WAITING)
+
+
+def root_of(row: FrozenTrial | Trial) -> int:
+    """The number under which a row's trial is known."""
+    root: int = row.user_attrs.get(ROOT, row.number)
+    return root
+
+
+def outcome_of(row: FrozenTrial) -> str:
+    """How a row ended: complete, stopped_early, failed, infeasible, abandoned (its driver died), running or waiting."""
+    if row.state == TrialState.COMPLETE:
+        return "complete"
+    if row.state in _PENDING:
+        return "running" if row.state == TrialState.RUNNING else "waiting"
+    outcome: str = row.user_attrs.get(OUTCOME, "abandoned")
+    return outcome
+
+
+def families(study: optuna.Study) -> dict[int, list[FrozenTrial]]:
+    """All rows of each trial by its root, in order."""
+    by_root: dict[int, list[FrozenTrial]] = {}
+    for row in study.get_trials(deepcopy=False):
+        by_root.setdefault(root_of(row), []).append(row)
+    return by_root
+
+
+def standing(rows: Sequence[FrozenTrial]) -> FrozenTrial:
+    """The row that speaks for a trial: the one that ended it, else the newest that is under way."""
+    ended = [r for r in rows if outcome_of(r) in ("complete", "stopped_early", "failed", "infeasible")]
+    return ended[0] if ended else rows[-1]
+
+
+class Ledger:
+    """Asks and tells on behalf of one driver, which must hold the study's lock.
+
+    ``sampler`` makes the sampler that draws the n-th trial; ``violation`` says by how much parameters miss the budget (a share of it; above 0 is
+    infeasible, None where it always holds); ``finished_result`` reads what a worker left on disk for a root, if it got that far.
+    """
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        space: Mapping[str, BaseDistribution],
+        sampler: Callable[[int], BaseSampler],
+        violation: Callable[[Mapping[str, Any]], float | None],
+        finished_result: Callable[[int], Mapping[str, Any] | None],
+    ):
+        self.study = study
+        self._space = dict(space)
+        self._sampler = sampler
+        self._violation = violation
+        self._finished_result = finished_result
+        self._live: dict[int, Trial] = {}
+        self._reported: dict[int, int] = {}
+        for number in self._unfinished():
+            self._take_over(number)
+
+    def counts(self) -> dict[str, int]:
+        """How many trials stand at each outcome."""
+        counts: dict[str, int] = {}
+        for rows in families(self.study).values():
+            outcome = outcome_of(standing(rows))
+            counts[outcome] = counts.get(outcome, 0) + 1
+        return counts
+
+    def ask(self) -> tuple[int, dict[str, Any]] | None:
+        """The next trial's root and parameters; None where the draw was infeasible (and is recorded as such)."""
+        self.study.sampler = self._sampler(sum(bool(rows[0].params) for rows in families(self.study).values()))
+        trial = self.study.ask(self._space)
+        root, params = root_of(trial), dict(trial.params)
+        miss = self._violation(params)
+        if miss is not None:
+            trial.set_constraint(BUDGET, miss)
+            if miss > 0:
+                trial.set_user_attr(OUTCOME, "infeasible")
+                trial.set_user_attr(REASON, f"{miss:.0%} over its budget")
+                self.study.tell(trial, state=TrialState.PRUNED)
+                return None
+        self._live[root] = trial
+        return root, params
+
+    def waiting(self) -> bool:
+        """Whether a row stands ready: a trial enqueued, or one that a dead driver left."""
+        return bool(self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
+
+    def report(self, root: int, epoch: int, value: float) -> None:
+        """An intermediate value of the first objective; an epoch heard before (its worker was restarted) is passed over."""
+        if epoch > self._reported.get(root, -1):
+            self._live[root].report(value, epoch)
+            self._reported[root] = epoch
+
+    def complete(self, root: int, values: Sequence[float], metrics: Mapping[str, Any], details: Mapping[str, Any]) -> None:
+        """The trial came to its natural end with one value an objective."""
+        trial = self._pop(root, metrics, details)
+        self.study.tell(trial, list(values))
+
+    def stopped_early(self, root: int, metrics: Mapping[str, Any], details: Mapping[str, Any]) -> None:
+        """The scheduler stopped the trial; Optuna hears PRUNED with the last value reported."""
+        trial = self._pop(root, metrics, details)
+        trial.set_user_attr(OUTCOME, "stopped_early")
+        self.study.tell(trial, state=TrialState.PRUNED)
+
+    def failed(self, root: int, reason: str, metrics: Mapping[str, Any]) -> None:
+        """The trial cannot be finished, for this reason."""
+        trial = self._pop(root, metrics, {})
+        trial.set_user_attr(OUTCOME, "failed")
+        trial.set_user_attr(REASON, reason)
+        self.study.tell(trial, state=TrialState.FAIL)
+
+    def _pop(self, root: int, metrics: Mapping[str, Any], details: Mapping[str, Any]) -> Trial:
+        # Telling the state is the commit point: a driver killed before it leaves a RUNNING row, which its successor takes over.
+        trial = self._live.pop(root)
+        trial.set_user_attr(METRICS, dict(metrics))
+        trial.set_user_attr(DETAILS, dict(details))
+        return trial
+
+    def _unfinished(self) -> list[int]:
+        """Roots that a dead driver left without an end."""
+        return [root for root, rows in families(self.study).items() if outcome_of(standing(rows)) in ("running", "abandoned")]
+
+    def _take_over(self, root: int) -> None:
+        """Ends a dead driver's trial from what its worker wrote, else puts it back into the queue; safe to be cut off anywhere."""
+        rows = families(self.study)[root]
+        last = rows[-1]
+        result = self._finished_result(root)
+        for row in rows:
+            if row.state == TrialState.RUNNING:
+                self.study.tell(row.number, state=TrialState.FAIL)
+        # A row that died before its parameters were drawn owes nobody a result: the next ask draws another.
+        if last.params or not self._space:
+            self.study.add_trial(self._ended_row(root, last, result) if result else self._waiting_row(root, last))
+
+    def _waiting_row(self, root: int, last: FrozenTrial) -> FrozenTrial:
+        return create_trial(
+            state=TrialState.WAITING,
+            params=last.params,
+            distributions=last.distributions,
+            user_attrs={ROOT: root},
+            system_attrs=_carried(last),
+        )
+
+    def _ended_row(self, root: int, last: FrozenTrial, result: Mapping[str, Any]) -> FrozenTrial:
+        failed = result.get(REASON)
+        attrs = {ROOT: root, METRICS: result[METRICS], DETAILS: result[DETAILS]}
+        return create_trial(
+            state=TrialState.FAIL if failed else TrialState.COMPLETE,
+            values=None if failed else list(result["values"]),
+            params=last.params,
+            distributions=last.distributions,
+            user_attrs=attrs | ({OUTCOME: "failed", REASON: failed} if failed else {}),
+            system_attrs=dict(last.system_attrs),
+            intermediate_values=last.intermediate_values,
+        )
+
+
+def _carried(row: FrozenTrial) -> dict[str, Any]:
+    """What the sampler wrote on a row; its constraint is set anew when the row is asked again."""
+    return {name: value for name, value in row.system_attrs.items() if not name.startswith("constraints")}

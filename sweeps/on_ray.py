@@ -1,0 +1,100 @@
+"""Runs a study's trials as Ray Tune trials, on this machine or on a cluster that is already up."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import floor
+from typing import Any
+
+import ray
+from ray import tune
+
+from sweeps import shipping
+from sweeps.conductor import Conductor
+from sweeps.errors import FAILED, SweepError
+from sweeps.paths import StudyPaths
+from sweeps.schedulers import TrialScheduler
+from sweeps.searcher import StudySearcher
+from sweeps.spec import Resources
+from sweeps.sweep import Sweep
+from trainables import CompressTrainable
+
+_WORKER_DEATHS = 3
+"""How often a trial whose worker died is given another before it counts as failed."""
+
+
+@contextmanager
+def cluster(sweep: Sweep, address: str | None) -> Iterator[None]:
+    """Connects to the Ray cluster at ``address``, or starts one here for as long as the block runs."""
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+    os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")
+    # Tune's own snapshots are never read: the study is the only truth.
+    os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "86400")
+    with shipping.runtime_env(sweep) as runtime_env:
+        try:
+            ray.init(
+                address=address or "local",
+                runtime_env=runtime_env,
+                include_dashboard=None if address else False,
+                log_to_driver=False,
+                logging_level="error",
+            )
+        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+            raise SweepError(f"Ray at {address or 'this machine'} cannot be reached: {_first_line(error)}.", FAILED) from error
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+def run(conductor: Conductor, scheduler: TrialScheduler, resources: Resources, paths: StudyPaths) -> None:
+    """Runs trials until the study is done. Raises `SweepError` where none can ever be placed."""
+    shutil.rmtree(paths.ray, ignore_errors=True)
+    searcher = StudySearcher(conductor)
+    tuner = tune.Tuner(
+        tune.with_resources(CompressTrainable, {"cpu": resources.cpus, "gpu": resources.gpus}),
+        tune_config=tune.TuneConfig(
+            search_alg=searcher,
+            scheduler=scheduler,
+            # The searcher ends the sweep, not a number: a trial may need several workers.
+            num_samples=10**9,
+            max_concurrent_trials=resources.concurrent or _room(resources),
+            reuse_actors=True,
+            trial_dirname_creator=lambda trial: trial.trial_id,
+        ),
+        run_config=tune.RunConfig(
+            name=paths.ray.name,
+            storage_path=str(paths.ray.parent.resolve()),
+            failure_config=tune.FailureConfig(max_failures=_WORKER_DEATHS),
+            verbose=0,
+        ),
+    )
+    tuner.fit()
+    if searcher.error:
+        raise searcher.error
+
+
+def _room(resources: Resources) -> int:
+    """How many trials the cluster holds at once."""
+    total = ray.cluster_resources()
+    room = floor(total.get("CPU", 0) / resources.cpus)
+    if resources.gpus:
+        room = min(room, floor(total.get("GPU", 0) / resources.gpus))
+    if room < 1:
+        raise SweepError(
+            f"resources: a trial wants {resources.cpus} CPUs and {resources.gpus:g} GPUs; "
+            f"the cluster has {total.get('CPU', 0):g} and {total.get('GPU', 0):g}."
+        )
+    return room
+
+
+def call(function: Any, resources: Resources, *arguments: Any) -> Any:
+    """Calls a function on a worker of the cluster and waits for its answer."""
+    remote = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus)(function)
+    return ray.get(remote.remote(*arguments))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

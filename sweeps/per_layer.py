@@ -1,0 +1,81 @@
+"""One group of parameters for each compressible layer."""
+
+import fnmatch
+from collections.abc import Mapping
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from pruners import LayerShape
+from sweeps.names import nearest
+from sweeps.spec import PerLayer, Range
+
+TOLERANCE, RANK, NUM_SUBSPACES = "/tolerance", "/rank", "/num_subspaces"
+
+
+def distributions(per_layer: PerLayer, shapes: Mapping[str, LayerShape]) -> dict[str, BaseDistribution]:
+    """Optuna's distributions under the names ``<layer>/tolerance``, or ``<layer>/rank`` and ``<layer>/num_subspaces``.
+
+    Ranks are drawn on a logarithmic scale: evenly drawn ones would put nearly every network over a small budget.
+    Raises ValueError where a pattern matches no layer.
+    """
+    space: dict[str, BaseDistribution] = {}
+    for name in _matching(per_layer.layers, shapes):
+        if per_layer.tolerance:
+            space[name + TOLERANCE] = _tolerance(per_layer.tolerance)
+        else:
+            space.update(_shape(name, shapes[name], per_layer))
+    return space
+
+
+def first_trial(per_layer: PerLayer, space: Mapping[str, BaseDistribution]) -> dict[str, Any] | None:
+    """The method's own answer where the search holds it: every tolerance 1."""
+    return {name: 1.0 for name in space if name.endswith(TOLERANCE)} if per_layer.tolerance else None
+
+
+def tolerances(params: Mapping[str, Any]) -> dict[str, float]:
+    """The tolerance of each layer among a trial's parameters."""
+    return {name.removesuffix(TOLERANCE): value for name, value in params.items() if name.endswith(TOLERANCE)}
+
+
+def layers(params: Mapping[str, Any], shapes: Mapping[str, LayerShape]) -> dict[str, dict[str, int]]:
+    """Rank and num_subspaces of each layer among a trial's parameters.
+
+    The range of a rank is that of one subspace; where more subspaces leave less room, the largest rank that still saves something is meant.
+    """
+    chosen = {}
+    for name in (n.removesuffix(RANK) for n in params if n.endswith(RANK)):
+        num_subspaces = params[name + NUM_SUBSPACES]
+        rank = min(params[name + RANK], shapes[name].largest_saving_rank(num_subspaces))
+        chosen[name] = {"rank": rank, "num_subspaces": num_subspaces}
+    return chosen
+
+
+def is_per_layer(name: str) -> bool:
+    """Whether a parameter of the study belongs to one layer."""
+    return name.endswith((TOLERANCE, RANK, NUM_SUBSPACES))
+
+
+def _tolerance(bounds: Range) -> FloatDistribution:
+    return FloatDistribution(bounds.min, bounds.max, log=True)
+
+
+def _shape(name: str, shape: LayerShape, per_layer: PerLayer) -> dict[str, BaseDistribution]:
+    wanted = per_layer.num_subspaces.values if per_layer.num_subspaces else None
+    counts = [n for n in shape.candidate_subspaces if shape.largest_saving_rank(n) >= 1 and (wanted is None or n in wanted)]
+    if not counts:
+        return {}
+    low, high = (per_layer.rank.min, per_layer.rank.max) if per_layer.rank else (1, None)
+    most = max(shape.largest_saving_rank(n) for n in counts)
+    most = most if high is None else min(most, high)
+    return {
+        name + RANK: IntDistribution(min(low, most), most, log=True),
+        name + NUM_SUBSPACES: CategoricalDistribution(counts),
+    }
+
+
+def _matching(patterns: list[str], shapes: Mapping[str, LayerShape]) -> list[str]:
+    for pattern in patterns:
+        if not fnmatch.filter(shapes, pattern):
+            raise ValueError(f'"{pattern}" matches no compressible layer; {nearest(pattern, shapes)}')
+    return [name for name in shapes if any(fnmatch.fnmatchcase(name, p) for p in patterns)]

@@ -1,0 +1,64 @@
+"""Optuna's samplers by name."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.samplers import BaseSampler
+
+from sweeps.errors import SweepError
+
+SAMPLERS = {
+    "tpe": optuna.samplers.TPESampler,
+    "random": optuna.samplers.RandomSampler,
+    "nsga2": optuna.samplers.NSGAIISampler,
+    "nsga3": optuna.samplers.NSGAIIISampler,
+    "cmaes": optuna.samplers.CmaEsSampler,
+    "gp": optuna.samplers.GPSampler,
+    "qmc": optuna.samplers.QMCSampler,
+    "grid": optuna.samplers.GridSampler,
+    "bayes": optuna.samplers.TPESampler,
+}
+"""``bayes`` is W&B's word for the model-based search; here it means TPE."""
+
+# Their place in the sequence or the grid follows from the study, so that their seed must stay the study's.
+_ONE_SEED = ("qmc", "grid")
+
+
+def build(method: str, options: Mapping[str, Any], space: Mapping[str, BaseDistribution], seed: int, number: int) -> BaseSampler:
+    """The sampler that draws trial ``number``.
+
+    A sampler's own generator is lost with its driver, so each trial gets a generator of its own, made from the study's seed
+    and the trial's number: what is asked depends on the study alone, however often its driver was restarted.
+    """
+    options = dict(options)
+    if method == "grid":
+        options["search_space"] = {name: grid_values(name, d) for name, d in space.items()}
+    if method == "qmc":
+        options.setdefault("warn_asynchronous_seeding", False)
+    if method == "cmaes":
+        options.setdefault("warn_independent_sampling", False)
+        options.setdefault("x0", _ones(space))
+    own_seed = seed if method in _ONE_SEED else (seed * 1_000_003 + number) % 2**32
+    try:
+        return SAMPLERS[method](seed=own_seed, **options)
+    except (TypeError, ValueError) as error:
+        raise SweepError(f"sampler_options: {method} does not take these: {error}.") from error
+
+
+def grid_values(name: str, distribution: BaseDistribution) -> list[Any]:
+    """The finitely many values of a parameter on a grid."""
+    if isinstance(distribution, CategoricalDistribution):
+        return list(distribution.choices)
+    if isinstance(distribution, IntDistribution) and not distribution.log:
+        return list(range(distribution.low, distribution.high + 1, distribution.step))
+    if isinstance(distribution, FloatDistribution) and distribution.step is not None:
+        steps = round((distribution.high - distribution.low) / distribution.step)
+        return [distribution.low + i * distribution.step for i in range(steps + 1)]
+    raise SweepError(f'parameters: a grid needs finitely many values, and "{name}" has a range; give it values or a q.')
+
+
+def _ones(space: Mapping[str, BaseDistribution]) -> dict[str, float] | None:
+    """Tolerances start from the method's own answer; other spaces from their middle, CMA-ES's default."""
+    return dict.fromkeys(space, 1.0) if space and all(name.endswith("/tolerance") for name in space) else None

@@ -1,0 +1,71 @@
+"""Ray Tune's view of the conductor: a Searcher whose only state is the Optuna study."""
+
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from sweeps.conductor import Conductor
+from sweeps.errors import SweepError
+from trainables.config import trial_config
+
+
+class StudySearcher(Searcher):
+    """Hands trials from the conductor to Tune and Tune's results to the conductor.
+
+    It is never restored: a study is continued by a fresh driver. A `SweepError` raised while asking is kept in ``error`` and ends the sweep,
+    since Tune would wrap it beyond recognition.
+    """
+
+    def __init__(self, conductor: Conductor):
+        super().__init__()
+        self._conductor: Conductor | None = conductor
+        self._keys: dict[str, str] = {}
+        self.error: SweepError | None = None
+
+    def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
+        """Metric and mode belong to the study, not to Tune."""
+        return True
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The next trial's configuration, None for "ask again later", or Tune's word for the end."""
+        conductor = self._running()
+        if conductor.done or self.error:
+            return Searcher.FINISHED
+        try:
+            assignment = conductor.next()
+        except SweepError as error:
+            self.error = error
+            return Searcher.FINISHED
+        if assignment is None:
+            return None
+        self._keys[trial_id] = assignment.key
+        return {"trial": trial_config.dump_python(assignment.config, mode="json"), "params": dict(assignment.params)}
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """An epoch that was not the trial's last."""
+        self._running().report(self._keys[trial_id], result)
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """The trial's end: its own, the scheduler's, or its worker's."""
+        key = self._keys.pop(trial_id, None)
+        if key is None:
+            return
+        if error or not result:
+            self._running().crashed(key, "its worker process died again and again (killed, or out of memory)")
+        else:
+            self._running().end(key, result)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save: the study is the state."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Not how a study is continued."""
+        raise SweepError("A study is continued by running it again, never by restoring Tune's own state.")
+
+    def _running(self) -> Conductor:
+        assert self._conductor is not None, "this copy of the searcher was pickled by Tune and drives nothing"
+        return self._conductor
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune pickles the searcher into a file that nobody reads; the study's handle and lock cannot go there.
+        return {**self.__dict__, "_conductor": None}

@@ -1,0 +1,211 @@
+"""The sweep file's keys: those of a W&B sweep, and what compressing a network needs beside them."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from sweeps.names import one_of
+from sweeps.samplers import SAMPLERS
+
+Count = Annotated[int, Field(ge=1)]
+
+METRICS = {
+    "val/accuracy": "maximize",
+    "val/loss": "minimize",
+    "train/loss": "minimize",
+    "compress/params": "minimize",
+    "compress/params_kept": "minimize",
+    "compress/multiply_adds": "minimize",
+    "compress/flops_kept": "minimize",
+    "compress/latency_ms": "minimize",
+    "compress/error": "minimize",
+}
+"""What a trial reports that a study may optimise, with the usual goal."""
+
+DISTRIBUTIONS = (
+    "constant", "categorical", "int_uniform", "uniform", "q_uniform",
+    "log_uniform", "log_uniform_values", "q_log_uniform", "q_log_uniform_values",
+)  # fmt: skip
+"""W&B's distributions that Optuna can sample."""
+
+
+class Keys(BaseModel):
+    """A mapping of the sweep file in which an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Metric(Keys):
+    """An objective: a metric's name and whether more is better."""
+
+    name: Annotated[str, one_of(METRICS, "metric of a trial")]
+    goal: Literal["maximize", "minimize"]
+
+    @field_validator("name", mode="before")
+    @classmethod
+    def _never_the_test_split(cls, name: Any) -> Any:
+        if isinstance(name, str) and name.startswith("test/"):
+            raise ValueError(f"{name} cannot be optimised: validation selects, and the test split is read once at the end")
+        return name
+
+
+class Parameter(Keys):
+    """One searched parameter in any of W&B's forms: value, values, min and max, distribution, or nested parameters."""
+
+    value: Any = None
+    values: list[Any] | None = None
+    min: int | float | None = None
+    max: int | float | None = None
+    q: float | None = Field(default=None, gt=0)
+    distribution: Annotated[str, one_of(DISTRIBUTIONS, "distribution that Optuna can sample")] | None = None
+    parameters: dict[str, Self] | None = None
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        given = [
+            form
+            for form, present in (
+                ("value", "value" in self.model_fields_set),
+                ("values", self.values is not None),
+                ("min and max", self.min is not None or self.max is not None),
+                ("parameters", self.parameters is not None),
+            )
+            if present
+        ]
+        if len(given) != 1:
+            raise ValueError(f"give value, or values, or min and max, or parameters; here is {' and '.join(given) or 'none of them'}")
+        if self.values is not None and not self.values:
+            raise ValueError("values is empty")
+        if given == ["min and max"]:
+            self._check_range()
+        return self
+
+    def _check_range(self) -> None:
+        if self.min is None or self.max is None:
+            raise ValueError("min and max belong together")
+        if self.min > self.max:
+            raise ValueError(f"min {self.min:g} is above max {self.max:g}")
+        if self.distribution in ("log_uniform_values", "q_log_uniform_values") and self.min <= 0:
+            raise ValueError(f"{self.distribution} needs a min above 0, not {self.min:g}")
+        if self.distribution in ("constant", "categorical"):
+            raise ValueError(f"a {self.distribution} distribution takes value or values, not min and max")
+
+
+class Range(Keys):
+    """From ``min`` to ``max``."""
+
+    min: float = Field(gt=0)
+    max: float = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min > self.max:
+            raise ValueError(f"min {self.min:g} is above max {self.max:g}")
+        return self
+
+
+class RankRange(Keys):
+    """Ranks searched in every layer; ``max`` is cut to what still saves something there."""
+
+    min: Count = 1
+    max: Count | None = None
+
+
+class SubspaceChoice(Keys):
+    """Subspace counts searched; those that do not divide a layer's input channels are left out there."""
+
+    values: Annotated[list[Count], Field(min_length=1)] | None = None
+
+
+class PerLayer(Keys):
+    """One group of parameters for each compressible layer.
+
+    Either ``tolerance`` (the allocator's error may be that much larger in this layer; every trial meets the budget and the first is the
+    method's own answer) or ``rank`` and ``num_subspaces`` themselves. ``layers`` holds name patterns as in a shell.
+    """
+
+    tolerance: Range | None = None
+    rank: RankRange | None = None
+    num_subspaces: SubspaceChoice | None = None
+    layers: Annotated[list[str], Field(min_length=1)] = ["*"]
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        shapes = self.rank is not None or self.num_subspaces is not None
+        if shapes == (self.tolerance is not None):
+            raise ValueError("per_layer takes either tolerance, or rank and num_subspaces")
+        if self.tolerance and not self.tolerance.min <= 1 <= self.tolerance.max:
+            raise ValueError("the range of tolerance must hold 1, the method's own answer")
+        return self
+
+
+class EarlyTerminate(Keys):
+    """Stops trials early: ``hyperband`` (Ray's asynchronous successive halving; ``asha`` is the same) or ``median``.
+
+    ``min_iter`` and ``max_iter`` count retraining epochs, ``eta`` is the reduction factor.
+    """
+
+    type: Annotated[str, one_of(("asha", "hyperband", "median"), "way to stop early")]
+    min_iter: Count = 1
+    max_iter: Count | None = None
+    eta: Annotated[int, Field(ge=2)] = 3
+
+
+class Resources(Keys):
+    """What one trial holds: CPUs (also its threads), a share of GPUs; ``concurrent`` caps how many run at once."""
+
+    cpus: Count = 1
+    gpus: float = Field(default=0.0, ge=0)
+    concurrent: Count | None = None
+
+
+class Storage(Keys):
+    """Where the study lives (any Optuna storage URL; default: a journal in its directory) and the store of trajectories."""
+
+    study: str | None = None
+    store: str | None = None
+
+
+class SweepFile(Keys):
+    """A sweep file's top level. ``method`` names the sampler, as at W&B; ``compression.method`` what shrinks the network."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    description: str | None = None
+    project: str = "tombola"
+    entity: str | None = None
+    trainable: Annotated[str, one_of(["compress"], "trainable")] = "compress"
+    method: Annotated[str, one_of(SAMPLERS, "sampler")] = "tpe"
+    sampler_options: dict[str, Any] = {}
+    metric: Metric | None = None
+    metrics: Annotated[list[Metric], Field(min_length=1)] | None = None
+    parameters: dict[str, Parameter] = {}
+    per_layer: PerLayer | None = None
+    early_terminate: EarlyTerminate | None = None
+    run_cap: Count
+    task: dict[str, Any]
+    training: dict[str, Any] = {}
+    compression: dict[str, Any]
+    budget: dict[str, Any] = {}
+    baselines: list[str] = []
+    replicates: Count = 1
+    seed: Annotated[int, Field(ge=0)] = 0
+    resources: Resources = Resources()
+    storage: Storage = Storage()
+
+    @model_validator(mode="after")
+    def _objectives(self) -> Self:
+        if (self.metric is None) == (self.metrics is None):
+            raise ValueError("give either metric (one objective) or metrics (several)")
+        names = [m.name for m in self.objectives]
+        if len(set(names)) < len(names):
+            raise ValueError("metrics names the same metric twice")
+        if len(names) > 1 and self.early_terminate:
+            raise ValueError("early_terminate compares trials by one metric; with several objectives leave it out")
+        if len(names) > 1 and self.method == "cmaes":
+            raise ValueError("the cmaes sampler knows one objective; with several use tpe, nsga2, nsga3, gp, random, qmc or grid")
+        return self
+
+    @property
+    def objectives(self) -> list[Metric]:
+        """The objectives, whether written as metric or metrics."""
+        return self.metrics if self.metrics is not None else [self.metric] if self.metric else []

@@ -1,0 +1,88 @@
+"""Opens the Optuna study of a study directory, in a journal beside it or in any database that Optuna speaks to."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import optuna
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+from sweeps.errors import FAILED, SweepError
+from sweeps.paths import StudyPaths
+
+DIRECTORY = "tombola:directory"
+"""The study attribute that ties a study in a database to its one directory."""
+
+
+def create(paths: StudyPaths, name: str, url: str | None, directions: Sequence[str]) -> optuna.Study:
+    """A new study, or the one of this name that this very directory began before it was cut off.
+
+    Raises `SweepError` where the database cannot be reached, or holds a study of that name from another directory.
+    """
+    storage = _open(paths, url)
+    study = optuna.create_study(study_name=name, storage=storage, directions=list(directions), load_if_exists=True)
+    owner = study.user_attrs.get(DIRECTORY, str(paths.root.resolve()))
+    if owner != str(paths.root.resolve()):
+        raise SweepError(
+            f'The database already holds a study "{name}", run from {owner}. Go on there (tombola resume {owner}), or give this sweep another name.'
+        )
+    study.set_user_attr(DIRECTORY, owner)
+    return study
+
+
+def load(paths: StudyPaths, name: str, url: str | None) -> optuna.Study:
+    """The study that the directory holds. Raises `SweepError` where it is damaged or out of reach."""
+    if url is None and not paths.journal.exists():
+        raise SweepError(f"{paths.root}: the study's journal ({paths.journal.name}) is missing.", FAILED)
+    try:
+        return optuna.load_study(study_name=name, storage=_open(paths, url))
+    except KeyError as error:
+        raise SweepError(f'{paths.root}: the storage holds no study "{name}".', FAILED) from error
+
+
+def without_password(url: str | None) -> str | None:
+    """The URL as it may be written into files."""
+    return None if url is None else make_url(url).set(password=None).render_as_string()
+
+
+def heal(journal: Path) -> None:
+    """Undoes what a driver killed in the middle of a write leaves behind: half a line, and Optuna's lock file.
+
+    Only the driver that holds the study's lock may call this.
+    """
+    journal.with_name(journal.name + ".lock").unlink(missing_ok=True)
+    if not journal.exists():
+        return
+    with journal.open("rb+") as file:
+        content = file.read()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            file.truncate(whole)
+            os.fsync(file.fileno())
+
+
+def _open(paths: StudyPaths, url: str | None) -> BaseStorage:
+    if url is None:
+        try:
+            return JournalStorage(JournalFileBackend(str(paths.journal)))
+        except (ValueError, KeyError, AssertionError) as error:
+            raise SweepError(f"{paths.journal}: the journal is damaged and cannot be read: {error}.", FAILED) from error
+    try:
+        return RDBStorage(url)
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise SweepError(f'storage.study: "{_safe(url)}" is no database URL, as sqlite:///study.db or postgresql+psycopg://...') from error
+    except ModuleNotFoundError as error:
+        raise SweepError(f"storage.study: this database needs the package {error.name} (pip install 'tombola[postgresql]').") from error
+    except (SQLAlchemyError, ImportError) as error:
+        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        raise SweepError(f"The study's database {_safe(url)} cannot be used: {reason}.", FAILED) from error
+
+
+def _safe(url: str) -> str:
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return url

@@ -1,0 +1,139 @@
+"""A sweep as an object: the checked file, and how one draw of its parameters becomes a trial's configuration."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass as checked_dataclass
+
+from sweeps import space as spaces
+from sweeps import yaml_file
+from sweeps.errors import SweepError
+from sweeps.names import nearest
+from sweeps.space import Space
+from sweeps.spec import SweepFile
+from sweeps.validation import checked
+from sweeps.yaml_file import Source
+from trainables.config import BudgetConfig, CompressionConfig, TaskConfig, TrainingConfig
+
+_SECTIONS = ("task", "training", "compression", "budget")
+
+
+@checked_dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class TrialSections:
+    """The sections of a sweep file that a trial is made of."""
+
+    task: TaskConfig
+    compression: CompressionConfig
+    budget: BudgetConfig
+    training: TrainingConfig = Field(default_factory=TrainingConfig)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A checked sweep file.
+
+    ``data`` is the file as plain data with overrides applied: what ``sweep.yaml`` in the study directory holds.
+    """
+
+    file: SweepFile
+    data: Mapping[str, Any]
+    source: Source
+    space: Space
+
+    @classmethod
+    def from_file(cls, path: Path | str, overrides: Sequence[str] = ()) -> Self:
+        """Reads and checks a sweep file; ``overrides`` are ``a.b=value`` texts. Raises `SweepError` naming file, line and key."""
+        return cls._checked(yaml_file.read(Path(path)), overrides)
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any], name: str = "sweep") -> Self:
+        """Checks a sweep given as plain data, in a notebook for example."""
+        return cls._checked(Source(name, copy.deepcopy(dict(data))), ())
+
+    @classmethod
+    def _checked(cls, source: Source, overrides: Sequence[str]) -> Self:
+        for override in overrides:
+            _apply(source, override)
+        file: SweepFile = checked(SweepFile, source.data, source.where)
+        sweep = cls(file, source.data, source, _space(file, source))
+        sweep._check_parameters()
+        return sweep
+
+    def sections(self, params: Mapping[str, Any]) -> TrialSections:
+        """The trial's sections with ``params`` (dotted names to values) put in."""
+        sections: TrialSections = checked(TrialSections, self._filled(params), self._where)
+        return sections
+
+    def _filled(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        tree = {name: copy.deepcopy(getattr(self.file, name)) for name in _SECTIONS}
+        for name, value in {**self.space.constants, **params}.items():
+            _put(tree, name, value)
+        return tree
+
+    def _check_parameters(self) -> None:
+        first = {name: spaces.extremes(d)[0] for name, d in self.space.distributions.items()}
+        for name in (*self.space.constants, *first):
+            if name.split(".")[0] not in _SECTIONS or "." not in name:
+                raise SweepError(
+                    f'{self._where(name.split("."))}: parameters: "{name}" is no setting of a trial; '
+                    f"names begin with {', '.join(_SECTIONS[:-1])} or {_SECTIONS[-1]}, as in training.lr."
+                )
+        self.sections(first)
+        for name, distribution in self.space.distributions.items():
+            for value in spaces.extremes(distribution)[1:]:
+                self.sections({**first, name: value})
+
+    def _where(self, path: Sequence[str | int]) -> str:
+        """A section's key may have been set by a parameter; then the parameter's line is the one to show."""
+        dotted = ".".join(map(str, path))
+        for name, where in _parameter_paths(self.file, self.source).items():
+            if dotted == name or dotted.startswith(name + "."):
+                return where
+        return self.source.where(path)
+
+
+def _space(file: SweepFile, source: Source) -> Space:
+    space = Space()
+    places = _parameter_paths(file, source)
+    for name, parameter in spaces.flatten(file.parameters):
+        try:
+            one = spaces.build({name: parameter})
+        except ValueError as error:
+            raise SweepError(f"{places[name]}: parameters.{name}: {error}.") from error
+        space.distributions.update(one.distributions)
+        space.constants.update(one.constants)
+    return space
+
+
+def _parameter_paths(file: SweepFile, source: Source) -> dict[str, str]:
+    """``file:line`` of every parameter by its dotted name."""
+    lines = {
+        ".".join(str(p) for p in path[1:] if p != "parameters"): source.where(path)
+        for path in source.lines
+        if path[0] == "parameters" and len(path) > 1
+    }
+    return {name: lines.get(name, source.name) for name, _ in spaces.flatten(file.parameters)}
+
+
+def _put(tree: dict[str, Any], dotted: str, value: Any) -> None:
+    *parents, last = dotted.split(".")
+    for part in parents:
+        tree = tree.setdefault(part, {})
+        if not isinstance(tree, dict):
+            raise SweepError(f'"{dotted}" cannot be set: "{part}" holds a value, not keys.')
+    tree[last] = value
+
+
+def _apply(source: Source, override: str) -> None:
+    name, equals, text = override.partition("=")
+    if not equals or not name:
+        raise SweepError(f"--set {override}: expected key=value, as in --set training.epochs=5.")
+    top = name.split(".")[0]
+    if top not in SweepFile.model_fields:
+        raise SweepError(f'--set {override}: unknown key "{top}"; {nearest(top, SweepFile.model_fields)}.')
+    _put(source.data, name, yaml_file.parse_value(text))
+    source.overrides[tuple(name.split("."))] = override

@@ -1,0 +1,80 @@
+"""Turns pydantic's findings into one or two sentences that name the file, the line and the key."""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from sweeps.errors import SweepError
+from sweeps.names import nearest
+
+_UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
+_MISSING_KEY = ("missing", "missing_argument")
+
+
+def checked(kind: Any, data: Any, where: Callable[[Sequence[str | int]], str], prefix: tuple[str, ...] = ()) -> Any:
+    """``data`` as ``kind`` (a model or a pydantic dataclass).
+
+    ``where`` tells the place of a key path in the user's file; ``prefix`` is the path of ``data`` itself.
+    Raises `SweepError` for the first thing wrong and counts the others.
+    """
+    try:
+        return TypeAdapter(kind).validate_python(data)
+    except ValidationError as failure:
+        errors = sorted(failure.errors(include_url=False), key=lambda e: e["type"] not in _UNKNOWN_KEY)
+        message = _sentence(errors[0], kind, where, prefix)
+        more = len(errors) - 1
+        raise SweepError(message + (f" {more} more to mend after that." if more else "")) from failure
+
+
+def _sentence(error: Any, kind: Any, where: Callable[[Sequence[str | int]], str], prefix: tuple[str, ...]) -> str:
+    path = tuple(part for part in error["loc"] if not _is_a_type(part))
+    place = where((*prefix, *path))
+    key = ".".join(map(str, (*prefix, *path)))
+    if error["type"] in _UNKNOWN_KEY:
+        return f'{place}: unknown key "{key}"; {nearest(str(path[-1]), _keys_at(kind, path[:-1]))}.'
+    if error["type"] in _MISSING_KEY:
+        return f'{place}: the key "{key}" is missing.'
+    text = str(error["ctx"]["error"]) if error["type"] == "value_error" else _lower_first(error["msg"])
+    if error["type"].endswith("_type") or error["type"].endswith("_parsing") or error["type"] == "literal_error":
+        text += f", not {error['input']!r}"
+    return f"{place}: {key}: {text}." if key else f"{place}: {text}."
+
+
+def _is_a_type(part: Any) -> bool:
+    """Whether pydantic put a member of a union, not a key, into the path."""
+    return part in ("int", "float", "str", "bool") or (isinstance(part, str) and "[" in part and part.endswith("]") and "-" in part)
+
+
+def _lower_first(text: str) -> str:
+    return text.replace("Input should be", "should be", 1) if text.startswith("Input") else text[:1].lower() + text[1:]
+
+
+def _keys_at(kind: Any, path: Sequence[str | int]) -> list[str]:
+    """The known keys of the mapping at ``path`` below ``kind``."""
+    for part in path:
+        fields = _fields(kind)
+        kind = _inner(fields[part]) if part in fields else _inner(kind)
+    return list(_fields(kind))
+
+
+def _fields(kind: Any) -> dict[Any, Any]:
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return {name: info.annotation for name, info in kind.model_fields.items()}
+    if dataclasses.is_dataclass(kind):
+        return {f.name: f.type for f in dataclasses.fields(kind)}
+    return {}
+
+
+def _inner(kind: Any) -> Any:
+    """The class with keys inside an Optional, a list or the values of a dict; a class is its own."""
+    origin = typing.get_origin(kind)
+    if origin is typing.Annotated:
+        return _inner(typing.get_args(kind)[0])
+    if origin in (typing.Union, types.UnionType, dict, list, tuple):
+        inner = [_inner(a) for a in typing.get_args(kind)]
+        return next((i for i in inner if _fields(i)), kind)
+    return kind
