@@ -36,7 +36,7 @@ def figure(x_title: str, y_title: str, height: int = 380) -> go.Figure:
     chart.update_layout(
         template="none",
         height=height,
-        margin={"l": 12, "r": 16, "t": 44, "b": 12},
+        margin={"l": 12, "r": 16, "t": 36, "b": 12},
         font={"family": FONT, "size": 12, "color": INK},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
@@ -56,6 +56,17 @@ def text(label: str, width: int | None = None) -> str:
         head = (width - 1) // 2
         label = f"{label[:head]}…{label[len(label) - (width - 1 - head) :]}"
     return html.escape(label)
+
+
+def whole_steps(chart: go.Figure, first: int, last: int) -> None:
+    """The x axis counts in whole numbers, with at most about eight ticks."""
+    room = 0.02 * (last - first) + 0.4
+    chart.update_xaxes(range=[first - room, last + room], tick0=0, dtick=_whole_step((last - first) / 8))
+
+
+def _whole_step(least: float) -> int:
+    """The smallest of 1, 2, 5, 10, 20, 50, ... that is not below ``least``."""
+    return next(s for power in range(12) for s in (10**power, 2 * 10**power, 5 * 10**power) if s >= least)
 
 
 def level(chart: go.Figure, value: float, label: str, color: str, *, below: bool = False) -> None:

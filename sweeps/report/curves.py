@@ -27,7 +27,8 @@ def curves_chart(record: StudyRecord) -> Chart | None:
     heights = [scaled(objective, v) for t in drawn for v in t.intermediate.values()]
     bounds = chart.opening_range(heights)
     figure.update_yaxes(range=bounds)
-    figure.update_xaxes(tickformat="d")
+    epochs = [epoch for t in drawn for epoch in t.intermediate]
+    chart.whole_steps(figure, min(epochs), max(epochs))
     caption = "One line a trial; a line that ends before the others was stopped early." + chart.outside(heights, bounds)
     return Chart("curves", f"{name_of(objective)} while retraining", caption, figure)
 

@@ -32,7 +32,7 @@ def history_chart(record: StudyRecord) -> Chart:
     levels = [scaled(objective.name, v) for v in (own, dense) if v is not None]
     bounds = chart.opening_range(heights, must_show=levels)
     figure.update_yaxes(range=bounds)
-    figure.update_xaxes(range=_whole_study(record), tickformat="d")
+    chart.whole_steps(figure, 0, max(int(t.key) for t in record.trials))
     lost = [t for t in record.trials if t.outcome in ("failed", "infeasible", "stopped_early")]
     _mark_without_value(figure, lost, bounds[0])
     if dense is not None:
@@ -43,11 +43,6 @@ def history_chart(record: StudyRecord) -> Chart:
     if lost:
         caption += " Crosses on the floor are trials that ended without a value."
     return Chart("history", title, caption + chart.outside(heights, bounds), figure)
-
-
-def _whole_study(record: StudyRecord) -> tuple[float, float]:
-    last = max(int(t.key) for t in record.trials)
-    return -0.02 * last - 0.5, 1.02 * last + 0.5
 
 
 def _mark_without_value(figure: go.Figure, lost: list[TrialRecord], floor: float) -> None:

@@ -38,7 +38,7 @@ def importance_chart(shares: dict[str, float], reason: str) -> Chart:
     shown = dict(list(shares.items())[:_SHOWN])
     names = [chart.text(name, 28) for name in shown]
     rows = list(range(len(shown)))
-    figure = chart.figure("Share of the explained variation, %", "", height=84 + 24 * len(shown))
+    figure = chart.figure("Importance, %", "", height=84 + 24 * len(shown))
     figure.add_bar(
         x=[100 * share for share in shown.values()],
         y=rows,
@@ -57,7 +57,7 @@ def importance_chart(shares: dict[str, float], reason: str) -> Chart:
 
 
 def _caption(shares: dict[str, float], shown: int) -> str:
-    caption = "PED-ANOVA over the complete trials, shares of the whole."
+    caption = "Share of the explained variation by PED-ANOVA, over the complete trials."
     if rest := list(shares.values())[shown:]:
         caption += f" {count(len(rest), 'further parameter')} share the remaining {100 * sum(rest):.1f} %."
     return caption

@@ -22,14 +22,14 @@ def layers_chart(record: StudyRecord) -> Chart:
         return Chart("layers", _TITLE, "Nothing to draw yet: no finished network has compressed layers.")
     names = list(dict.fromkeys(name for trial, _, _ in groups for name in trial.layers))
     rows = {name: place for place, name in enumerate(names)}
-    figure = chart.figure("Density: parameters kept of the layer, %", "", height=110 + (14 + 14 * len(groups)) * len(names))
+    figure = chart.figure("Density, %", "", height=110 + (14 + 14 * len(groups)) * len(names))
     for trial, label, color in groups:
         _add_bars(figure, trial, label, color, rows)
     figure.update_yaxes(tickvals=list(rows.values()), ticktext=[chart.text(n, 26) for n in names], showgrid=False, title_text=None)
     figure.update_yaxes(range=[len(names) - 0.4, -0.6])
     figure.update_xaxes(rangemode="tozero")
     figure.update_layout(barmode="group", bargap=0.3, bargroupgap=0.12, margin={"r": 56})
-    caption = "Labels read rank × subspaces; the layer's error is under the pointer. Layers not listed stayed dense."  # noqa: RUF001
+    caption = "Density is the share of the layer's parameters kept. Labels read rank × subspaces; the layer's error is under the pointer. Layers not listed stayed dense."  # noqa: RUF001
     if len(groups) == 1 and own is not None and best is not None:
         caption += " The best found is the method's own answer."
     return Chart("layers", _TITLE, caption, figure)

@@ -29,11 +29,11 @@ def rows(record: StudyRecord) -> list[Row]:
     own, best = record.own, record.best
     for baseline in record.baselines:
         if own is None or baseline.key != own.key:
-            found.append(_trial_row(record, baseline, "Baseline", chart.BASELINE, ""))
+            found.append(_trial_row(record, baseline, chart.BASELINE))
     if own is not None:
-        found.append(_trial_row(record, own, "Method's own answer", chart.OWN, "own"))
+        found.append(_trial_row(record, own, chart.OWN, "own", "Method's own answer"))
     if best is not None:
-        found.append(_trial_row(record, best, "Best found", chart.BEST, "best"))
+        found.append(_trial_row(record, best, chart.BEST, "best", "Best found"))
     return found
 
 
@@ -50,7 +50,8 @@ def _dense_row(record: StudyRecord) -> Row:
     return Row("Dense", "uncompressed", chart.DENSE, cells)
 
 
-def _trial_row(record: StudyRecord, trial: TrialRecord, label: str, color: str, role: str) -> Row:
+def _trial_row(record: StudyRecord, trial: TrialRecord, color: str, role: str = "", label: str = "") -> Row:
+    """Without a role and a label of its own the trial is a baseline, and its method's name is the label."""
     quality = quality_of(record)
     spread = trial.metrics.get(f"{quality}_std") if len(trial.replicates) > 1 else None
     cells = (
@@ -61,8 +62,10 @@ def _trial_row(record: StudyRecord, trial: TrialRecord, label: str, color: str, 
         _whole(value_of(record, trial, "compress/params")),
         number("latency_ms", value_of(record, trial, "compress/latency_ms")),
     )
-    detail = method_of(trial) + (f", {count(len(trial.replicates), 'replicate')}" if len(trial.replicates) > 1 else "")
-    return Row(label, detail, color, cells)
+    details = [method_of(trial) if label else "baseline"]
+    if len(trial.replicates) > 1:
+        details.append(count(len(trial.replicates), "replicate"))
+    return Row(label or method_of(trial), ", ".join(details), color, cells)
 
 
 def _mean_and_spread(metric: str, mean: float | None, spread: float | None) -> str:

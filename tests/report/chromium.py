@@ -1,0 +1,129 @@
+"""A headless Chromium, driven through its DevTools protocol."""
+
+import base64
+import itertools
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import websocket
+
+CHROMIUM = Path("/usr/bin/chromium")
+_FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--remote-debugging-port=0",
+)
+_PATIENCE = 60  # seconds
+
+
+class Page:
+    """One tab: what it asked for, what it complained about, what its scripts answer."""
+
+    def __init__(self, url: str) -> None:
+        self._socket = websocket.create_connection(url, timeout=_PATIENCE, suppress_origin=True)
+        self._numbers = itertools.count(1)
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        for domain in ("Page", "Runtime", "Network", "Log"):
+            self._call(f"{domain}.enable")
+
+    def open(self, path: Path, *, width: int = 1280, height: int = 900) -> None:
+        """Load a file at this size (CSS pixels) and wait until its scripts have run."""
+        self._call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
+        self._call("Page.navigate", url=path.as_uri())
+        self._wait_for("Page.loadEventFired")
+
+    def run(self, script: str) -> Any:
+        """The value of a JavaScript expression, promises awaited."""
+        answer = self._call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
+
+    def screenshot(self, path: Path) -> None:
+        """The whole page, beyond the window's height, as PNG."""
+        shot = self._call("Page.captureScreenshot", captureBeyondViewport=True)
+        path.write_bytes(base64.b64decode(shot["data"]))
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _call(self, method: str, **parameters: Any) -> Any:
+        number = next(self._numbers)
+        self._socket.send(json.dumps({"id": number, "method": method, "params": parameters}))
+        while (message := self._read()).get("id") != number:
+            pass
+        assert "error" not in message, message["error"]
+        return message["result"]
+
+    def _wait_for(self, event: str) -> None:
+        while self._read().get("method") != event:
+            pass
+
+    def _read(self) -> dict[str, Any]:
+        message: dict[str, Any] = json.loads(self._socket.recv())
+        told = message.get("params", {})
+        match message.get("method"):
+            case "Network.requestWillBeSent":
+                self.requests.append(told["request"]["url"])
+            case "Runtime.exceptionThrown":
+                self.complaints.append(str(told["exceptionDetails"]))
+            case "Runtime.consoleAPICalled" if told["type"] in ("error", "warning", "assert"):
+                self.complaints.append(str(told["args"]))
+            case "Log.entryAdded" if told["entry"]["level"] in ("error", "warning"):
+                self.complaints.append(told["entry"]["text"])
+        return message
+
+
+class Browser:
+    """A running Chromium."""
+
+    def __init__(self, port: int) -> None:
+        self._address = f"http://127.0.0.1:{port}/json"
+
+    @contextmanager
+    def page(self) -> Iterator[Page]:
+        """A new, empty tab."""
+        with urlopen(Request(f"{self._address}/new", method="PUT"), timeout=_PATIENCE) as answer:
+            tab = json.load(answer)
+        page = Page(tab["webSocketDebuggerUrl"])
+        try:
+            yield page
+        finally:
+            page.close()
+
+
+@contextmanager
+def chromium(profile: Path) -> Iterator[Browser]:
+    """Chromium with an empty profile folder; it ends with the block."""
+    process = subprocess.Popen(
+        [CHROMIUM, *_FLAGS, f"--user-data-dir={profile}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        yield Browser(_port(profile / "DevToolsActivePort", process))
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _port(told: Path, process: subprocess.Popen[bytes]) -> int:
+    deadline = time.monotonic() + _PATIENCE
+    while not (told.exists() and told.read_text().count("\n")):
+        assert process.poll() is None, "Chromium ended at its start"
+        assert time.monotonic() < deadline, "Chromium does not answer"
+        time.sleep(0.05)
+    return int(told.read_text().splitlines()[0])
