@@ -67,3 +67,7 @@ class StudyPaths:
     def result(self, key: int | str) -> Path:
         """What the worker wrote at the end of a trial, before the study heard of it."""
         return self.trial(key) / "result.json"
+
+    def network(self, key: int | str, seed: int) -> Path:
+        """A trial's smaller network, as the artifact that makes it from the user's own factory."""
+        return self.trial(key) / "network" / f"seed-{seed}"

@@ -36,7 +36,7 @@ def user_modules(sweep: Sweep) -> list[str]:
 
 def _copy(name: str, folder: Path) -> None:
     spec = importlib.util.find_spec(name)
-    if spec is None or spec.origin is None or _is_installed(Path(spec.origin)):
+    if spec is None or spec.origin is None or (name not in _OURS and _is_installed(Path(spec.origin))):
         return
     source = Path(spec.origin)
     if source.name == "__init__.py":

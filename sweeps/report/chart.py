@@ -36,6 +36,7 @@ def figure(x_title: str, y_title: str, height: int = 380) -> go.Figure:
     chart.update_layout(
         template="none",
         height=height,
+        showlegend=True,
         margin={"l": 12, "r": 16, "t": 36, "b": 12},
         font={"family": FONT, "size": 12, "color": INK},
         paper_bgcolor="rgba(0,0,0,0)",

@@ -7,21 +7,26 @@ import plotly.graph_objects as go
 from sweeps.record import Outcome, StudyRecord, TrialRecord
 from sweeps.report import chart
 from sweeps.report.chart import Chart
-from sweeps.report.words import name_of, scaled, titled
+from sweeps.report.words import OUTCOMES, name_of, scaled, titled
 
-_GROUPS: tuple[tuple[str, Outcome, str], ...] = (("stopped early", "stopped_early", chart.FAILED), ("complete", "complete", chart.TRIAL))
+_COLORS: dict[Outcome, str] = {
+    "complete": chart.TRIAL,
+    "running": chart.OWN,
+    "stopped_early": chart.BASELINE,
+    "failed": chart.FAILED,
+}
 
 
 def curves_chart(record: StudyRecord) -> Chart | None:
-    """The first objective over retraining epochs; None when no trial reported on its way."""
+    """The first objective over retraining epochs; None when no trial reported more than its end."""
     objective = record.objectives[0].name
-    drawn = [t for t in record.trials if len(t.intermediate) > 1 or (t.intermediate and t.outcome == "stopped_early")]
-    if not drawn:
+    drawn = [t for t in record.trials if t.intermediate and t.outcome in _COLORS]
+    if not any(len(t.intermediate) > 1 for t in drawn):
         return None
     figure = chart.figure("Retraining epochs", titled(objective))
     best = record.best
-    for label, outcome, color in _GROUPS:
-        _add_lines(figure, [t for t in drawn if t.outcome == outcome and t is not best], label, color, objective)
+    for outcome, color in _COLORS.items():
+        _add_lines(figure, [t for t in drawn if t.outcome == outcome and t is not best], OUTCOMES[outcome], color, objective)
     if best is not None and best in drawn:
         _add_lines(figure, [best], "best found", chart.BEST, objective, width=2.5)
     heights = [scaled(objective, v) for t in drawn for v in t.intermediate.values()]
@@ -29,7 +34,7 @@ def curves_chart(record: StudyRecord) -> Chart | None:
     figure.update_yaxes(range=bounds)
     epochs = [epoch for t in drawn for epoch in t.intermediate]
     chart.whole_steps(figure, min(epochs), max(epochs))
-    caption = "One line a trial; a line that ends before the others was stopped early." + chart.outside(heights, bounds)
+    caption = "One line a trial, as long as it was trained." + chart.outside(heights, bounds)
     return Chart("curves", f"{name_of(objective)} while retraining", caption, figure)
 
 
@@ -54,7 +59,7 @@ def _add_lines(figure: go.Figure, trials: Sequence[TrialRecord], label: str, col
         text=names,
         mode="lines+markers",
         name=label,
-        opacity=1 if width > 1 else 0.6,
+        opacity=1 if width > 1 else min(0.7, max(0.12, 20 / len(trials))),
         line={"color": color, "width": width},
         marker={"size": 4},
         hovertemplate="<b>%{text}</b><br>epoch %{x}: %{y:.2f}<extra></extra>",

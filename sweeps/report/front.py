@@ -79,10 +79,11 @@ def _add_networks(figure: go.Figure, record: StudyRecord, points: dict[str, _Poi
     marked = [points[t.key] for t in record.baselines if t.key in points.keys() - named]
     for place, point in enumerate(marked):
         _add(figure, [point], method_of(point.trial), chart.BASELINE, symbol=_SYMBOLS[place % len(_SYMBOLS)])
-    if record.own is not None and record.own.key in points:
-        _add(figure, [points[record.own.key]], "method's own answer", chart.OWN, symbol="diamond")
-    if record.best is not None and record.best.key in points:
-        _add(figure, [points[record.best.key]], "best found", chart.BEST, size=12)
+    own, best = (points.get(t.key) if t is not None else None for t in (record.own, record.best))
+    if own is not None and own != best:
+        _add(figure, [own], "method's own answer", chart.OWN, symbol="diamond")
+    if best is not None:
+        _add(figure, [best], "best found, the method's own answer" if own == best else "best found", chart.BEST, size=12)
 
 
 def _add(figure: go.Figure, points: Sequence[_Point], label: str, color: str, *, symbol: str = "circle", size: int = 11) -> None:
@@ -94,7 +95,7 @@ def _add(figure: go.Figure, points: Sequence[_Point], label: str, color: str, *,
         y=[p.y for p in points],
         mode="markers",
         name=chart.text(label),
-        marker={"color": color, "symbol": symbol, "size": size, "line": {"color": "#ffffff", "width": 1}},
+        marker={"color": color, "symbol": symbol, "size": size, "opacity": 0.85, "line": {"color": "#ffffff", "width": 1}},
         error_y={"array": spreads, "color": color, "thickness": 1, "width": 3, "visible": any(spreads)},
         hovertext=[p.hover for p in points],
         hoverinfo="text",

@@ -29,7 +29,8 @@ def layers_chart(record: StudyRecord) -> Chart:
     figure.update_yaxes(range=[len(names) - 0.4, -0.6])
     figure.update_xaxes(rangemode="tozero")
     figure.update_layout(barmode="group", bargap=0.3, bargroupgap=0.12, margin={"r": 56})
-    caption = "Density is the share of the layer's parameters kept. Labels read rank × subspaces; the layer's error is under the pointer. Layers not listed stayed dense."  # noqa: RUF001
+    caption = "Density is the share of the layer's parameters kept; layers not listed stayed dense. "
+    caption += "Labels read rank × subspaces; the layer's error is under the pointer."  # noqa: RUF001
     if len(groups) == 1 and own is not None and best is not None:
         caption += " The best found is the method's own answer."
     return Chart("layers", _TITLE, caption, figure)

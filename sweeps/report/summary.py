@@ -111,16 +111,17 @@ def headline(record: StudyRecord) -> str:
     size = f" with {with_unit('compress/params_kept', kept)} of the parameters" if kept is not None else ""
     said = f"The best network found, {method_of(best)}, reaches {with_unit(quality, value)} {lower_name(quality)}{size}."
     against = []
-    if own is not None and (reached := value_of(record, own, quality)) is not None:
-        against.append(
-            "it is the method's own answer" if own.key == best.key else f"the method's own answer reaches {with_unit(quality, reached)}"
-        )
+    if own is not None and own.key == best.key:
+        said += " It is the method's own answer."
+    elif own is not None and (reached := value_of(record, own, quality)) is not None:
+        against.append(f"the method's own answer reaches {with_unit(quality, reached)}")
     if (dense := record.dense.get(quality)) is not None:
-        against.append(
-            f"the dense network {'' if against and own and best and own.key != best.key else 'reaches '}{with_unit(quality, dense)}"
-        )
-    sentence = ", ".join(against)
-    return f"{said} {sentence[0].upper()}{sentence[1:]}." if sentence else said
+        against.append(f"the dense network{'' if against else ' reaches'} {with_unit(quality, dense)}")
+    return " ".join([said, *([_sentence(", ".join(against))] if against else [])])
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _nothing_found(record: StudyRecord) -> str:

@@ -83,6 +83,6 @@ def _mark(record: StudyRecord, trial: TrialRecord, front: set[str]) -> str:
 def _caption(names: int, ranked: bool) -> str:
     caption = "Press a column's head to sort by it."
     if names > _PARAMS_SHOWN:
-        order = "most important" if ranked else "first"
-        caption += f" The {_PARAMS_SHOWN} {order} of {compact(names)} parameters are shown; all of them are in the study."
+        order = f"{_PARAMS_SHOWN} most important" if ranked else f"first {_PARAMS_SHOWN}"
+        caption += f" The {order} of {compact(names)} parameters are shown; all of them are in the study."
     return caption

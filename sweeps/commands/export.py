@@ -1,0 +1,22 @@
+"""``tombola export``."""
+
+from pathlib import Path
+
+import click
+
+from sweeps import export as exporting
+from sweeps.load import load_record
+
+
+@click.command()
+@click.argument("study", type=click.Path(path_type=Path), metavar="DIR")
+@click.option("--to", "target", type=click.Path(path_type=Path), required=True, help="The new folder.")
+@click.option("--trial", "key", metavar="N", help="A trial's number, or baseline-<method>; without it the best.")
+@click.option("--storage", metavar="URL", help="The study's database, where its URL needs a password.")
+def export(study: Path, target: Path, key: str | None, storage: str | None) -> None:
+    """Take a trial's smaller network out of the study in DIR."""
+    record = load_record(study, storage)
+    trial = exporting.find(record, key)
+    exporting.export(record, trial, target)
+    click.echo(f"Trial {trial.key} is in {target}. To load it, with torch and your own model factory:\n")
+    click.echo(f'    import pruners\n    network = pruners.load("{target}").apply(factory())')

@@ -1,0 +1,20 @@
+"""``tombola report``."""
+
+from pathlib import Path
+
+import click
+
+from sweeps.load import load_record
+from sweeps.paths import StudyPaths
+
+
+@click.command()
+@click.argument("study", type=click.Path(path_type=Path), metavar="DIR")
+@click.option("--storage", metavar="URL", help="The study's database, where its URL needs a password.")
+def report(study: Path, storage: str | None) -> None:
+    """Write the report of the study in DIR again, also while it runs."""
+    from sweeps.report import write_report  # plotly takes a second to import
+
+    path = StudyPaths(study).report
+    write_report(load_record(study, storage), path)
+    click.echo(str(path))

@@ -1,0 +1,108 @@
+"""``tombola run`` and ``tombola resume``."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from sweeps.budgeting import dry_run_text
+from sweeps.errors import INTERRUPTED, TOO_MANY_FAILED, SweepError
+from sweeps.load import read_provenance
+from sweeps.paths import StudyPaths
+from sweeps.prepare import prepare
+from sweeps.record import StudyRecord
+from sweeps.sweep import Sweep
+from sweeps.table import closing_table
+
+_where = [
+    click.option("--trials", type=click.IntRange(min=1), help="How many trials the study shall have in all (run_cap)."),
+    click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Set a key of the sweep file, as in --set training.epochs=5."),
+    click.option("--storage", metavar="URL", help="Any Optuna storage URL; without it a journal in the study's folder."),
+    click.option("--address", metavar="RAY", help="A Ray cluster that is already up, as in 10.0.0.5:6379 or auto."),
+    click.option("--in-process", "without_ray", is_flag=True, help="Run trials one by one in this process, without Ray."),
+]
+"""Options that running and resuming share."""
+
+
+def _with_shared_options(command: Any) -> Any:
+    for option in reversed(_where):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("sweep_file", type=click.Path(path_type=Path), metavar="SWEEP.yaml")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="The study's folder (default: runs/<name>).")
+@click.option("--seed", type=click.IntRange(min=0), help="Seed of the search and of the first replicate.")
+@click.option("--dry-run", is_flag=True, help="Say what would run, and train nothing.")
+@_with_shared_options
+def run(sweep_file: Path, out: Path | None, seed: int | None, dry_run: bool, **options: Any) -> int:
+    """Run a sweep, or go on with the study that its folder holds."""
+    sweep = Sweep.from_file(sweep_file, _overrides(options, seed))
+    out = out or Path("runs") / sweep.file.name
+    if dry_run:
+        click.echo(dry_run_text(prepare(sweep)))
+        return 0
+    return _run(sweep, out, options)
+
+
+@click.command()
+@click.argument("study", type=click.Path(path_type=Path), metavar="DIR")
+@_with_shared_options
+def resume(study: Path, **options: Any) -> int:
+    """Go on with the study in DIR, from the sweep that it keeps."""
+    read_provenance(StudyPaths(study))
+    return _run(Sweep.from_file(StudyPaths(study).sweep, _overrides(options, None)), study, options)
+
+
+def _overrides(options: dict[str, Any], seed: int | None) -> list[str]:
+    """The command's own options as ``--set`` texts; what a person sets by hand comes last and wins."""
+    named = {"run_cap": options["trials"], "storage.study": options["storage"], "seed": seed}
+    return [f"{key}={value}" for key, value in named.items() if value is not None] + list(options["overrides"])
+
+
+def _run(sweep: Sweep, out: Path, options: dict[str, Any]) -> int:
+    from sweeps.run import run as run_sweep  # Ray takes seconds to import: only who runs trials waits for it
+
+    if options["without_ray"] and options["address"]:
+        raise SweepError("--address runs trials on a Ray cluster and --in-process without one; give one of them.")
+    console = Console(highlight=False)
+    try:
+        record = run_sweep(sweep, out, address=options["address"], without_ray=options["without_ray"], console=console)
+    except KeyboardInterrupt:
+        print(f"tombola: interrupted; nothing is lost. Go on with: {_resume_command(out, options)}", file=sys.stderr)
+        return INTERRUPTED
+    _tell_end(console, record, out, options)
+    return TOO_MANY_FAILED if 2 * record.count("failed") > record.target else 0
+
+
+def _resume_command(out: Path, options: dict[str, Any]) -> str:
+    address = ["--address", options["address"]] if options["address"] else []
+    return shlex.join(["tombola", "resume", str(out), *address, *(["--in-process"] if options["without_ray"] else [])])
+
+
+def _tell_end(console: Console, record: StudyRecord, out: Path, options: dict[str, Any]) -> None:
+    paths = StudyPaths(out)
+    if record.best:
+        console.print(closing_table(record))
+        console.print("Test was read once for each network above, after the search; nothing was selected by it.\n")
+    console.print(_counts(record))
+    lines = {
+        "report": paths.report,
+        "smaller network": paths.best if record.best else None,
+        "study": paths.root,
+        "more trials": f"{_resume_command(out, options)} --trials {2 * record.target}",
+        "upload to W&B": f"wandb sync --sync-all {paths.wandb}" if any(paths.wandb.glob("**/offline-run-*")) else None,
+    }
+    for name, value in lines.items():
+        if value is not None:
+            console.print(f"{name + ':':<17}{value}", soft_wrap=True, markup=False)
+
+
+def _counts(record: StudyRecord) -> str:
+    words = [f"{record.count('complete')} of {record.target} trials complete"]
+    words += [f"{record.count(o)} {o.replace('_', ' ')}" for o in ("stopped_early", "failed", "infeasible") if record.count(o)]
+    return ", ".join(words) + "."

@@ -1,0 +1,47 @@
+"""``tombola status``."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sweeps.load import load_record
+from sweeps.record import StudyRecord
+
+
+@click.command()
+@click.argument("study", type=click.Path(path_type=Path), metavar="DIR")
+@click.option("--storage", metavar="URL", help="The study's database, where its URL needs a password.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def status(study: Path, storage: str | None, as_json: bool) -> None:
+    """How far the study in DIR is."""
+    told = describe(load_record(study, storage))
+    if as_json:
+        click.echo(json.dumps(told, indent=1))
+        return
+    click.echo(f"{told['study']}: {told['complete']} of {told['target']} trials complete")
+    for outcome in ("stopped_early", "failed", "infeasible", "running"):
+        if told[outcome]:
+            click.echo(f"  {outcome.replace('_', ' ')}: {told[outcome]}")
+    if told["best"]:
+        values = ", ".join(f"{name} {value:.6g}" for name, value in told["best"]["values"].items())
+        click.echo(f"  best: trial {told['best']['trial']}, {values}")
+
+
+def describe(record: StudyRecord) -> dict[str, Any]:
+    """The study's standing as plain data; ``running`` counts trials under way or waiting, also those a dead driver left."""
+    names = [o.name for o in record.objectives]
+    best = record.best
+    return {
+        "study": record.name,
+        "target": record.target,
+        "complete": record.count("complete"),
+        "stopped_early": record.count("stopped_early"),
+        "failed": record.count("failed"),
+        "infeasible": record.count("infeasible"),
+        "running": record.count("running") + record.count("waiting"),
+        "best": best
+        and {"trial": best.key, "values": dict(zip(names, best.values or (), strict=True)), "params": dict(best.params)},
+        "objectives": [{"name": o.name, "goal": o.goal} for o in record.objectives],
+    }

@@ -1,0 +1,107 @@
+"""Opens a study directory for one driver: begins it, or goes on with what it holds."""
+
+import json
+import platform
+import subprocess
+import uuid
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sweeps.conductor import BASELINE
+from sweeps.errors import SweepError
+from sweeps.load import read_provenance
+from sweeps.paths import StudyPaths
+from sweeps.prepare import Prepared
+from sweeps.storage import without_password
+from sweeps.sweep import Sweep
+
+_MAY_CHANGE = ("run_cap", "resources", "description", "project", "entity", "storage", "baselines")
+"""Keys that may differ when a study is continued: they change how much is run and where, not what a trial is."""
+
+
+def begin(paths: StudyPaths, prepared: Prepared) -> dict[str, Any]:
+    """Writes the sweep and its provenance, or checks that the directory holds this very sweep; the provenance as it now stands.
+
+    Only the driver that holds the lock may call this. Raises `SweepError` where the directory belongs to another sweep.
+    """
+    sweep = prepared.sweep
+    if paths.provenance.exists():
+        provenance = read_provenance(paths)
+        _same_sweep(paths, sweep)
+    else:
+        provenance = {"format": 1, "id": uuid.uuid4().hex[:12], "created": datetime.now(UTC).isoformat(timespec="seconds")}
+    provenance |= {
+        "name": sweep.file.name,
+        "objectives": [m.model_dump() for m in sweep.file.objectives],
+        "target": prepared.target,
+        "seed": sweep.file.seed,
+        "own": _own(prepared),
+        "baselines": [BASELINE + method for method in prepared.baselines],
+        "storage": without_password(sweep.file.storage.study),
+        "versions": versions(),
+        "git_commit": _git_commit(),
+    }
+    write_atomically(paths.sweep, _dumped(sweep))
+    write_atomically(paths.provenance, json.dumps(provenance, indent=1))
+    return provenance
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that a result depends on."""
+    packages = ("tombola", "torch", "torchvision", "ray", "optuna", "wandb")
+    return {"python": platform.python_version()} | {name: version(name) for name in packages}
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """A reader, or a successor after a crash, sees the old text or the new one, never half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(path.name + ".new")
+    half.write_text(text, encoding="utf-8")
+    half.replace(path)
+
+
+def _own(prepared: Prepared) -> str | None:
+    if prepared.first_trial:
+        return "0"
+    method = prepared.sweep.file.compression.get("method")
+    return BASELINE + method if method in prepared.baselines else None
+
+
+def _same_sweep(paths: StudyPaths, sweep: Sweep) -> None:
+    held = yaml.safe_load(paths.sweep.read_text(encoding="utf-8"))
+    now = yaml.safe_load(_dumped(sweep))
+    for key in differences(held, now):
+        if key.split(".")[0] not in _MAY_CHANGE:
+            raise SweepError(
+                f'{paths.root}: holds a study of another sweep: "{key}" differs. Give --out another folder, or set it back to go on with that study.'
+            )
+
+
+def differences(one: Any, other: Any, prefix: str = "") -> Iterator[str]:
+    """Dotted keys at which two trees of plain data differ."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        for key in sorted({*one, *other}, key=str):
+            yield from differences(one.get(key), other.get(key), f"{prefix}{key}.")
+    elif one != other:
+        yield prefix.rstrip(".")
+
+
+def _dumped(sweep: Sweep) -> str:
+    data = dict(sweep.data)
+    if sweep.file.storage.study:
+        data["storage"] = {**data["storage"], "study": without_password(sweep.file.storage.study)}
+    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+
+
+def _git_commit() -> str | None:
+    """The commit of the user's project, where the command is given inside one."""
+    try:
+        answer = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()

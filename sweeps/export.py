@@ -1,0 +1,47 @@
+"""Takes a trial's smaller network out of its study: a folder that loads with torch and the user's own model factory."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sweeps.errors import FAILED, SweepError
+from sweeps.paths import StudyPaths
+from sweeps.record import StudyRecord, TrialRecord
+
+
+def export(record: StudyRecord, trial: TrialRecord, target: Path) -> None:
+    """Copies the trial's network (of its replicates the best on validation) to the folder ``target``.
+
+    ``pruners.load(target).apply(factory())`` is the network. Raises `SweepError` where the target exists or the trial left no network.
+    """
+    if target.exists():
+        raise SweepError(f"{target} exists already; give --to a new folder.")
+    source = StudyPaths(record.directory).network(trial.key, _best_seed(trial))
+    if not source.is_dir():
+        raise SweepError(f"Trial {trial.key} left no network ({source} is missing).", FAILED)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(source, target)
+
+
+def find(record: StudyRecord, key: str | None) -> TrialRecord:
+    """The complete trial of that number (or baseline of that name); without one the best."""
+    if key is None:
+        if record.best is None:
+            raise SweepError(f"{record.directory}: no trial is complete yet.", FAILED)
+        return record.best
+    trials = {t.key: t for t in (*record.trials, *record.baselines)}
+    if key not in trials:
+        raise SweepError(f"{record.directory}: there is no trial {key}; trials are numbered 0 to {len(record.trials) - 1}.")
+    if trials[key].outcome != "complete":
+        raise SweepError(f"Trial {key} is not complete but {trials[key].outcome.replace('_', ' ')}: it has no network to export.")
+    return trials[key]
+
+
+def _best_seed(trial: TrialRecord) -> int:
+    def accuracy(replicate: Mapping[str, Any]) -> float:
+        value: float = replicate["metrics"]["val/accuracy"]
+        return value
+
+    seed: int = max(trial.replicates, key=accuracy)["seed"]
+    return seed

@@ -1,0 +1,105 @@
+"""Reads a study directory into a `StudyRecord`; nothing outside the directory (and the study's database) is looked at."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from sweeps import storage, yaml_file
+from sweeps.conductor import BASELINE
+from sweeps.errors import FAILED, SweepError
+from sweeps.ledger import DETAILS, METRICS, REASON, families, outcome_of, standing
+from sweeps.paths import StudyPaths
+from sweeps.record import Objective, Outcome, StudyRecord, TrialRecord
+
+
+def load_record(directory: Path, url: str | None = None) -> StudyRecord:
+    """The study in ``directory``; ``url`` where its database needs a password. Raises `SweepError` where there is none or it is damaged."""
+    paths = StudyPaths(directory)
+    provenance = read_provenance(paths)
+    sweep = yaml_file.read(paths.sweep).data
+    study = storage.load(paths, provenance["name"], url or provenance["storage"])
+    objectives = tuple(Objective(**o) for o in provenance["objectives"])
+    trials = tuple(
+        _trial(paths, root, outcome, row)
+        for root, rows in sorted(families(study).items())
+        for row in [standing(rows)]
+        for outcome in [outcome_of(row)]
+        if outcome != "abandoned" or row.params
+    )
+    baselines = tuple(_baseline(paths, key) for key in provenance["baselines"] if paths.result(key).exists())
+    dense = next((r["dense"] for t in (*trials, *baselines) if t.outcome == "complete" for r in [_result(paths, t.key)] if r), {})
+    own = next((t for t in (*trials, *baselines) if t.key == provenance["own"] and t.outcome == "complete"), None)
+    record = StudyRecord(
+        directory, provenance["name"], objectives, provenance["target"], trials, baselines, dense, own, {}, sweep, provenance, study
+    )
+    return _with_tests(record, read_tests(paths))
+
+
+def read_provenance(paths: StudyPaths) -> dict[str, Any]:
+    """study.json. Raises `SweepError` where the directory holds no study, or a damaged one."""
+    if not paths.root.is_dir():
+        raise SweepError(f"{paths.root}: no such study directory.")
+    if not paths.provenance.exists():
+        raise SweepError(f"{paths.root}: holds no study ({paths.provenance.name} is missing).")
+    try:
+        provenance: dict[str, Any] = json.loads(paths.provenance.read_text(encoding="utf-8"))
+        _ = provenance["name"], provenance["objectives"], provenance["baselines"], provenance["own"], provenance["target"]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise SweepError(f"{paths.provenance}: damaged ({error}); the trials and the journal beside it are untouched.", FAILED) from error
+    return provenance
+
+
+def read_tests(paths: StudyPaths) -> dict[str, dict[str, Any]]:
+    """What the test split said so far, by network (``dense`` or a trial's key)."""
+    if not paths.test_readings.exists():
+        return {}
+    readings: dict[str, dict[str, Any]] = json.loads(paths.test_readings.read_text(encoding="utf-8"))
+    return readings
+
+
+def _with_tests(record: StudyRecord, readings: Mapping[str, Mapping[str, Any]]) -> StudyRecord:
+    keys = {"dense": "dense", "own": record.own.key if record.own else None, "best": record.best.key if record.best else None}
+    test = {role: readings[key] for role, key in keys.items() if key in readings}
+    return StudyRecord(**{**record.__dict__, "test": test})
+
+
+def _trial(paths: StudyPaths, root: int, outcome: str, row: optuna.trial.FrozenTrial) -> TrialRecord:
+    state: Any = "waiting" if outcome == "abandoned" else outcome
+    result = _result(paths, str(root)) if outcome == "complete" else None
+    return TrialRecord(
+        key=str(root),
+        outcome=state,
+        params=row.params,
+        values=tuple(row.values) if row.values else None,
+        metrics=row.user_attrs.get(METRICS, {}),
+        layers=result["layers"] if result else {},
+        replicates=result["replicates"] if result else (),
+        intermediate=row.intermediate_values,
+        reason=row.user_attrs.get(REASON),
+        seconds=row.user_attrs.get(DETAILS, {}).get("seconds"),
+    )
+
+
+def _baseline(paths: StudyPaths, key: str) -> TrialRecord:
+    result = _result(paths, key) or {"failed": "its result is damaged", "metrics": {}, "layers": {}, "replicates": ()}
+    outcome: Outcome = "failed" if result.get("failed") else "complete"
+    return TrialRecord(
+        key=key,
+        outcome=outcome,
+        metrics=result["metrics"],
+        layers=result["layers"],
+        replicates=result["replicates"],
+        reason=result.get("failed"),
+        params={"compression.method": key.removeprefix(BASELINE)},
+    )
+
+
+def _result(paths: StudyPaths, key: str) -> dict[str, Any] | None:
+    try:
+        result: dict[str, Any] = json.loads(paths.result(key).read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return result

@@ -1,0 +1,91 @@
+"""Shows a study under way: a live panel on a terminal, plain lines elsewhere."""
+
+import time
+from collections.abc import Mapping
+from typing import Any, Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from sweeps.conductor import BASELINE, Assignment
+from sweeps.record import Objective
+
+
+class Progress:
+    """An observer that keeps count. ``done`` is how many trials had ended before this driver, ``best`` the best value so far."""
+
+    def __init__(self, console: Console, name: str, objective: Objective, target: int, done: int, best: float | None):
+        self._console = console
+        self._name = name
+        self._objective = objective
+        self._target = target
+        self._done = self._done_before = done
+        self._best = best
+        self._best_key: str | None = None
+        self._failed = 0
+        self._running: dict[str, Mapping[str, Any]] = {}
+        self._began = time.monotonic()
+        self._live = Live(console=console, get_renderable=self._panel, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._console.is_terminal:
+            self._live.stop()
+
+    def started(self, assignment: Assignment) -> None:
+        """A trial begins."""
+        self._running[assignment.key] = {}
+
+    def reported(self, key: str, metrics: Mapping[str, Any]) -> None:
+        """A trial reports an epoch."""
+        self._running[key] = metrics
+
+    def ended(self, key: str, outcome: str, metrics: Mapping[str, Any], reason: str | None) -> None:
+        """A trial is over: counted, and told in a line."""
+        self._running.pop(key, None)
+        value = metrics.get(self._objective.name)
+        if not key.startswith(BASELINE):
+            self._done += 1
+            self._failed += outcome == "failed"
+            if outcome == "complete" and value is not None and self._is_better(value):
+                self._best, self._best_key = value, key
+        self._console.print(self._line(key, outcome, value, reason), highlight=False, markup=False)
+
+    def _line(self, key: str, outcome: str, value: float | None, reason: str | None) -> str:
+        who = key if key.startswith(BASELINE) else f"trial {key}"
+        said = reason or (f"{self._objective.name} {value:.4f}" if value is not None else "")
+        best = f"best {self._best:.4f}" if self._best is not None else "no best yet"
+        return f"[{self._done}/{self._target}] {who} {outcome.replace('_', ' ')}: {said} | {best} | {self._left()}"
+
+    def _panel(self) -> Table:
+        table = Table.grid(padding=(0, 2))
+        best = "-" if self._best is None else f"{self._best:.4f}" + (f" (trial {self._best_key})" if self._best_key else "")
+        table.add_row(f"[bold]{self._name}[/bold]", f"{self._done}/{self._target} trials", f"best {self._objective.name} {best}", self._left())
+        for key, metrics in self._running.items():
+            epoch = f"epoch {metrics['epoch']}" if "epoch" in metrics else "working"
+            value = metrics.get(self._objective.name)
+            table.add_row("", f"trial {key}", epoch, "" if value is None else f"{value:.4f}")
+        return table
+
+    def _left(self) -> str:
+        done_here = self._done - self._done_before
+        if not done_here:
+            return "time left unknown"
+        left = (time.monotonic() - self._began) / done_here * (self._target - self._done)
+        return f"about {_duration(left)} left" if left > 0 else "done"
+
+    def _is_better(self, value: float) -> bool:
+        if self._best is None:
+            return True
+        return value > self._best if self._objective.goal == "maximize" else value < self._best
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

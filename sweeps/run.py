@@ -1,0 +1,112 @@
+"""Runs a sweep from its file to its report; `run` on a directory that holds the study goes on with it."""
+
+import contextlib
+import logging
+import warnings
+from functools import partial
+from pathlib import Path
+
+import optuna
+from rich.console import Console
+
+import trainables
+from sweeps import directory, in_process, on_ray, samplers, schedulers, storage
+from sweeps.closing import close
+from sweeps.conductor import Conductor, finished_result
+from sweeps.ledger import Ledger
+from sweeps.load import load_record
+from sweeps.lock import only_driver
+from sweeps.paths import StudyPaths
+from sweeps.prepare import Prepared, prepare
+from sweeps.progress import Progress
+from sweeps.record import StudyRecord
+from sweeps.sweep import Sweep
+from sweeps.track import Tracker
+
+
+def run(
+    sweep: Sweep, out: Path | str, *, address: str | None = None, without_ray: bool = False, console: Console | None = None
+) -> StudyRecord:
+    """Runs the sweep in the directory ``out`` until ``run_cap`` trials have ended, and closes it with tests, export and report.
+
+    ``address`` is a Ray cluster that is already up; ``without_ray`` runs the trials one by one in this process. Raises `SweepError` with the
+    exit code of what stands in the way, KeyboardInterrupt when stopped by hand; either way the same call goes on where it stood.
+    """
+    console = console or Console(quiet=True)
+    paths = StudyPaths(Path(out))
+    prepared = prepare(sweep)
+    paths.root.mkdir(parents=True, exist_ok=True)
+    with only_driver(paths.lock), _quiet():
+        provenance = directory.begin(paths, prepared)
+        ledger = _open_ledger(paths, prepared)
+        record = load_record(paths.root, sweep.file.storage.study)
+        tracker = Tracker(
+            paths, project=sweep.file.project, entity=sweep.file.entity, study_name=sweep.file.name, study_id=provenance["id"], mode=None
+        )
+        progress = _progress(console, prepared, record)
+        conductor = Conductor(prepared, ledger, paths, prepared.target, [tracker, progress])
+        with contextlib.closing(tracker), _workers(sweep, address, without_ray), progress:
+            if not conductor.done:
+                _run_trials(prepared, conductor, paths, without_ray)
+            call = None if without_ray else sweep.file.resources
+            return close(prepared, paths, sweep.file.storage.study, partial(_read_test, call))
+
+
+def _open_ledger(paths: StudyPaths, prepared: Prepared) -> Ledger:
+    file = prepared.sweep.file
+    storage.heal(paths.journal)
+    study = storage.create(paths, file.name, file.storage.study, [m.goal for m in file.objectives])
+    study.set_metric_names(prepared.metric_names)
+    if prepared.first_trial and not study.get_trials(deepcopy=False):
+        study.enqueue_trial(prepared.first_trial)
+    return Ledger(
+        study,
+        prepared.space,
+        partial(samplers.build, file.method, file.sampler_options, prepared.space, file.seed),
+        prepared.violation,
+        partial(finished_result, paths, prepared),
+    )
+
+
+def _run_trials(prepared: Prepared, conductor: Conductor, paths: StudyPaths, without_ray: bool) -> None:
+    file = prepared.sweep.file
+    scheduler = schedulers.build(file.early_terminate, file.objectives[0], prepared.retrain_epochs)
+    if without_ray:
+        in_process.run(conductor, scheduler)
+    else:
+        on_ray.run(conductor, scheduler, file.resources, paths)
+    if not conductor.done:
+        # Tune answers the first Ctrl-C by ending its loop in good order.
+        raise KeyboardInterrupt
+
+
+def _progress(console: Console, prepared: Prepared, record: StudyRecord) -> Progress:
+    done = sum(record.count(outcome) for outcome in ("complete", "stopped_early", "failed"))
+    best = record.best.values[0] if record.best and record.best.values else None
+    return Progress(console, record.name, record.objectives[0], prepared.target, done, best)
+
+
+def _workers(sweep: Sweep, address: str | None, without_ray: bool) -> contextlib.AbstractContextManager[None]:
+    return contextlib.nullcontext() if without_ray else on_ray.cluster(sweep, address)
+
+
+def _read_test(resources: on_ray.Resources | None, config: trainables.TrialConfig, which: str) -> dict[str, float]:
+    """Test is read where the trials ran: the driver may have neither the data nor the GPU."""
+    if resources is None:
+        return trainables.read_test(config, which)
+    answer: dict[str, float] = on_ray.call(trainables.read_test, resources, config, which)
+    return answer
+
+
+@contextlib.contextmanager
+def _quiet() -> contextlib.AbstractContextManager[None]:
+    """Optuna's and Ray's own words would break into the display; what matters of them is said in ours."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        try:
+            yield
+        finally:
+            optuna.logging.set_verbosity(before)
