@@ -1,0 +1,19 @@
+"""What holds for every test; set before torch, Ray or wandb is imported, and inherited by the commands that tests start."""
+
+import os
+import secrets
+
+pytest_plugins = ["pytester", "tests.plugins.no_skips", "tests.plugins.cluster", "tests.plugins.postgresql"]
+
+os.environ |= {
+    # One thread: many busy processes with two threads each take 46 times the CPU time.
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    # Clusters of tests ask for a token of their own, and Ray writes none into the home folder.
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": secrets.token_hex(32),
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "WANDB_MODE": "offline",
+    "WANDB_SILENT": "true",
+    "WANDB_ERROR_REPORTING": "false",
+}
