@@ -59,7 +59,7 @@ def _add_lines(figure: go.Figure, trials: Sequence[TrialRecord], label: str, col
         text=names,
         mode="lines+markers",
         name=label,
-        opacity=1 if width > 1 else min(0.7, max(0.12, 20 / len(trials))),
+        opacity=1 if width > 1 else min(0.7, max(0.25, 20 / len(trials))),
         line={"color": color, "width": width},
         marker={"size": 4},
         hovertemplate="<b>%{text}</b><br>epoch %{x}: %{y:.2f}<extra></extra>",

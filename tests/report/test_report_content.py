@@ -1,0 +1,112 @@
+"""What the report says, read from its own text."""
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import optuna
+import pytest
+
+from sweeps.record import StudyRecord
+from sweeps.report import write_report
+from sweeps.report.chart import opening_range
+from sweeps.report.importance import importance_chart, importances
+
+from .studies import study_record
+
+
+class _Text(HTMLParser):
+    """The words of a page; scripts and styles are none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self._skipped = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._skipped = tag in ("script", "style")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._skipped = False
+
+    def handle_data(self, data: str) -> None:
+        if not self._skipped:
+            self.words.append(data)
+
+
+def text_of(record: StudyRecord, path: Path) -> str:
+    write_report(record, path / "report.html")
+    parser = _Text()
+    parser.feed((path / "report.html").read_text(encoding="utf-8"))
+    return re.sub(r"\s+", " ", " ".join(parser.words))
+
+
+def test_the_same_record_gives_the_same_bytes(tmp_path: Path) -> None:
+    record = study_record(tmp_path, replicates=3)
+    for name in ("one.html", "two.html"):
+        write_report(record, tmp_path / name)
+    assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
+    assert {file.name for file in tmp_path.iterdir()} == {"one.html", "two.html"}, "nothing unfinished is left"
+
+
+def test_the_header_and_the_summary(tmp_path: Path) -> None:
+    record = study_record(tmp_path, replicates=3)
+    best = record.best
+    assert best is not None and best.values is not None
+    text = text_of(record, tmp_path)
+    assert f"{len(record.complete)} of 24 trials complete" in text
+    assert f"{record.count('failed')} failed" in text and f"{record.count('stopped_early')} stopped early" in text
+    assert "25 % of the compressible weights" in text and "resnet20 on digits" in text and "torch 2.15.0" in text
+    removed = 100 * (1 - best.metrics["compress/params_kept"])
+    assert f"Best found trial {best.key}, 3 replicates {100 * best.values[0]:.2f} ± 0.21 97.91 ± 0.18 {removed:.1f}" in text
+    assert "read once" in text
+
+
+def test_test_figures_are_absent_until_they_are_read(tmp_path: Path) -> None:
+    text = text_of(replace(study_record(tmp_path), test={}), tmp_path)
+    assert "The test split has not been read." in text
+    assert "97.91" not in text
+
+
+def test_a_test_reading_belongs_to_the_network_that_was_read(tmp_path: Path) -> None:
+    record = study_record(tmp_path)
+    earlier = {**record.test, "best": {**record.test["best"], "key": "3", "test/accuracy": 0.5555}}
+    text = text_of(replace(record, test=earlier), tmp_path)
+    assert "read when trial 3 was the best" in text
+    assert "55.55" not in text
+
+
+def test_a_study_that_only_failed_says_why(tmp_path: Path) -> None:
+    text = text_of(study_record(tmp_path, trials=9, failing=True), tmp_path)
+    assert "No trial was completed. The most frequent failure (9 trials): the loss became NaN in <epoch> 2" in text
+    assert "Importance needs at least two complete trials." in text
+
+
+def test_importance_says_how_much_it_leaves_out() -> None:
+    shares = {f"parameter {place}": 0.04 for place in range(25)}
+    chart = importance_chart(shares, "")
+    assert chart.figure is not None and len(chart.figure.data[0].x) == 20
+    assert "5 further parameters share the remaining 20.0 %" in chart.caption
+
+
+@pytest.mark.parametrize("constant", [True, False])
+def test_importance_finds_the_parameter_that_matters_or_says_why_not(constant: bool, tmp_path: Path) -> None:
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
+
+    def value(trial: optuna.Trial) -> float:
+        idle, strong = trial.suggest_float("idle", 0, 1), trial.suggest_float("strong", 0, 1)
+        return 1.0 if constant else 10 * strong + 0.01 * idle
+
+    study.optimize(value, n_trials=40)
+    shares, reason = importances(replace(study_record(tmp_path, trials=1), study=study))
+    if constant:
+        assert sum(shares.values()) == pytest.approx(1) or reason
+    else:
+        assert next(iter(shares)) == "strong" and shares["strong"] > 0.9
+
+
+def test_one_failure_does_not_squash_the_chart() -> None:
+    low, high = opening_range([97.0, 97.5, 98.0, 98.2, 98.4, 10.0], must_show=[99.1])
+    assert 90 < low < 97 and high > 99.1
+    assert opening_range([5.0])[0] < 5 < opening_range([5.0])[1]
