@@ -1,0 +1,49 @@
+"""Makes trained networks smaller: decompositions of their layers within a budget.
+
+    artifact = pruners.compress(model, "alds", keep_ratio=0.25)   # or budget=<parameters>, or flops_ratio= with example=
+    small = artifact.apply(model)                                 # plain modules; the given model is untouched
+    artifact.save(path); pruners.load(path).apply(factory())
+
+`plan` chooses without making anything; `least_budget` and `budget_of` tell from shapes alone (tensors on the meta device
+will do) what a method can reach and what a configuration {layer: {rank, num_subspaces}} costs; a `NetworkShape`
+given in place of the network saves reading it again. `methods` describes the methods and their options.
+"""
+
+from pruners.artifact import Decomposition
+from pruners.batchnorm import recalibrate_batchnorm
+from pruners.compress import compress
+from pruners.cost import Cost, cost
+from pruners.errors import BadArtifact, InfeasibleBudget, PrunerError, UnknownLayer, UnknownMethod, UnknownOption
+from pruners.method import Method, Option
+from pruners.methods import methods
+from pruners.planning import LayerChoice, Plan, budget_of, least_budget, plan
+from pruners.shapes import LayerShape, NetworkShape, compressible
+from pruners.spectra import Spectra
+from pruners.storage import load
+
+__all__ = [
+    "BadArtifact",
+    "Cost",
+    "Decomposition",
+    "InfeasibleBudget",
+    "LayerChoice",
+    "LayerShape",
+    "Method",
+    "NetworkShape",
+    "Option",
+    "Plan",
+    "PrunerError",
+    "Spectra",
+    "UnknownLayer",
+    "UnknownMethod",
+    "UnknownOption",
+    "budget_of",
+    "compress",
+    "compressible",
+    "cost",
+    "least_budget",
+    "load",
+    "methods",
+    "plan",
+    "recalibrate_batchnorm",
+]

@@ -1,0 +1,104 @@
+"""ALDS: Automatic Layer-wise Decomposition Selector, solved exactly."""
+
+from collections.abc import Mapping
+from typing import Any, final
+
+from pruners.allocate import allocate
+from pruners.candidates import Candidates, Density, layer_candidates, pinned_candidate
+from pruners.errors import PrunerError, nearest
+from pruners.method import EXCLUDE, Method, Option, Task, excluding
+from pruners.metrics import METRICS
+from pruners.shapes import LayerShape, NetworkShape
+
+
+@final
+class ALDS(Method):
+    """Makes the largest layer error as small as the budget allows, over all ranks and numbers of subspaces.
+
+    Liebenwein, Maalouf, Gal, Feldman, Rus: Compressing Neural Networks: Towards Determining the Optimal Layer-wise
+    Decomposition, NeurIPS 2021, arXiv 2107.11442, problem (3). The paper alternates between ranks and subspaces from
+    random starts; but for a given error every layer's cheapest option is independent of the others, so the optimum can be
+    had exactly: see `pruners.allocate`. What budget is left goes to the layer with the largest error next.
+    """
+
+    name = "alds"
+    title = "ALDS: smallest possible largest layer error, over ranks and subspaces"
+    paper = "Liebenwein et al., NeurIPS 2021, arXiv 2107.11442"
+    options = (
+        Option("metric", "max", f"error of a layer: {', '.join(METRICS)}"),
+        Option("candidate_subspaces", None, "numbers of subspaces to choose from where they divide the input channels; None: all divisors"),
+        Option("tolerance", {}, "layer -> factor its error may be larger by; 1 for layers left out"),
+        Option("layers", {}, "layer -> {rank, num_subspaces} set outright"),
+        EXCLUDE,
+        Option("bounds", {}, "layer -> {min_density, max_density}: share of its own weights it may keep, dense is 1"),
+    )
+
+    def candidates(self, shape: NetworkShape, options: Mapping[str, Any]) -> dict[str, Candidates]:
+        """All divisors of each layer's input channels, or those asked for, within the layer's bounds."""
+        _check(shape, options)
+        options_of, free = excluding(shape, options["exclude"])
+        for name in free:
+            layer = shape.layers[name]
+            if name in options["layers"]:
+                options_of[name] = pinned_candidate(name, layer, options["layers"][name])
+            else:
+                subspaces = _subspaces(layer, options["candidate_subspaces"])
+                options_of[name] = layer_candidates(layer, subspaces, _density(name, options["bounds"].get(name, {})))
+            if not len(options_of[name].params):
+                raise PrunerError(f"bounds leave layer {name!r} no choice of rank and num_subspaces.")
+        return {name: options_of[name] for name in shape.layers}
+
+    def choose(self, task: Task, options: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+        """Solves with lower bounds in place of unknown errors until every error in the solution is known.
+
+        Lower bounds only relax the problem, so a solution of known errors alone is the problem's own.
+        """
+        names = list(task.candidates)
+        searches = [task.spectra.search(name, self.metric(options)) for name in names]
+        tolerance = [float(options["tolerance"].get(name, 1.0)) for name in names]
+        unit_costs = [task.shape.unit_cost(name, task.budget.unit) for name in names]
+        limit = task.budget.limit - task.shape.fixed_cost(task.budget.unit)
+        while True:
+            frontiers = [s.frontier(task.candidates[n]) for n, s in zip(names, searches, strict=True)]
+            costs = [f.params * cost for f, cost in zip(frontiers, unit_costs, strict=True)]
+            errors = [f.errors / t for f, t in zip(frontiers, tolerance, strict=True)]
+            picks = allocate(costs, errors, limit)
+            chosen = [(int(f.ranks[i]), int(f.subspaces[i])) for f, i in zip(frontiers, picks, strict=True)]
+            guessed = [n for n, (f, i) in enumerate(zip(frontiers, picks, strict=True)) if not f.exact[i]]
+            if not guessed:
+                return dict(zip(names, chosen, strict=True))
+            for n in guessed:
+                searches[n].resolve(*chosen[n])
+
+
+def _check(shape: NetworkShape, options: Mapping[str, Any]) -> None:
+    if options["metric"] not in METRICS:
+        raise PrunerError(f"metric {options['metric']!r} is unknown{nearest(str(options['metric']), METRICS)}")
+    for option in ("tolerance", "layers", "bounds"):
+        if not isinstance(options[option], Mapping):
+            raise PrunerError(f"{option} maps layer names to settings, {options[option]!r} does not.")
+        shape.check_names(options[option], option)
+    for name, factor in options["tolerance"].items():
+        if isinstance(factor, bool) or not 0 < factor < float("inf"):
+            raise PrunerError(f"tolerance of layer {name!r} must be a positive number, not {factor!r}.")
+    for name in options["exclude"]:
+        if name in options["layers"]:
+            raise PrunerError(f"Layer {name!r} is both excluded and set in layers.")
+
+
+def _subspaces(layer: LayerShape, asked: Any) -> tuple[int, ...]:
+    """The candidates that divide this layer's channels; a layer that none of them divides can only stay dense."""
+    if asked is None:
+        return layer.candidate_subspaces
+    if isinstance(asked, str) or not asked or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in asked):
+        raise PrunerError(f"candidate_subspaces takes whole numbers of at least 1, not {asked!r}.")
+    return tuple(n for n in layer.candidate_subspaces if n in asked)
+
+
+def _density(name: str, bounds: Any) -> Density:
+    if not isinstance(bounds, Mapping) or not set(bounds) <= {"min_density", "max_density"}:
+        raise PrunerError(f"bounds: layer {name!r} takes min_density and max_density, not {bounds!r}.")
+    density = Density(float(bounds.get("min_density", 0.0)), float(bounds.get("max_density", 1.0)))
+    if not 0 <= density.least <= density.most <= 1:
+        raise PrunerError(f"bounds: layer {name!r} needs 0 <= min_density <= max_density <= 1, not {dict(bounds)!r}.")
+    return density

@@ -1,0 +1,36 @@
+"""BatchNorm statistics estimated again: a compressed network's activations are no longer those that were averaged in training."""
+
+from collections.abc import Iterable
+
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from pruners.errors import PrunerError
+from pruners.positions import evaluating
+
+
+def recalibrate_batchnorm(model: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Replaces running mean and variance by their plain averages over ``batches`` of input, in place.
+
+    Every batch counts the same; only BatchNorm layers run in train mode meanwhile, so dropout stays off. Batches must be
+    on the network's device. Nothing else changes. PrunerError where there are no batches.
+    """
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    if not norms:
+        return
+    momenta = [norm.momentum for norm in norms]
+    seen = 0
+    with evaluating(model):
+        try:
+            for norm in norms:
+                norm.reset_running_stats()
+                norm.momentum = None  # a cumulative average
+                norm.train()
+            for batch in batches:
+                model(batch)
+                seen += 1
+        finally:
+            for norm, momentum in zip(norms, momenta, strict=True):
+                norm.momentum = momentum
+    if not seen:
+        raise PrunerError("Recalibrating BatchNorm needs at least one batch, and there was none.")

@@ -1,0 +1,61 @@
+"""Budgets: a share of the parameters, a number of parameters, or a share of the multiply-adds."""
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+from pruners.errors import PrunerError
+from pruners.shapes import NetworkShape
+
+BudgetKind = Literal["keep_ratio", "budget", "flops_ratio"]
+KINDS: tuple[BudgetKind, ...] = ("keep_ratio", "budget", "flops_ratio")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The most that all compressible weights together may cost: ``limit`` in ``unit`` (parameters or multiply_adds)."""
+
+    kind: BudgetKind
+    limit: int
+    unit: str
+
+    def as_asked(self, cost: int, shape: NetworkShape) -> float:
+        """A cost as the least value of the user's own keyword that allows it: a share, or the number itself."""
+        return cost if self.kind == "budget" else least_share(cost, shape.total(self.unit))
+
+
+def resolve_budget(shape: NetworkShape, keep_ratio: float | None, budget: int | None, flops_ratio: float | None) -> Budget:
+    """The one budget that was given; PrunerError unless exactly one was, within its range."""
+    given = {k: v for k, v in zip(KINDS, (keep_ratio, budget, flops_ratio), strict=True) if v is not None}
+    if len(given) != 1:
+        raise PrunerError(f"Give exactly one of keep_ratio, budget and flops_ratio, not {' and '.join(given) or 'none of them'}.")
+    ((kind, value),) = given.items()
+    unit = unit_of(kind)
+    if kind == "budget":
+        if isinstance(value, bool) or int(value) != value or value < 1:
+            raise PrunerError(f"budget must be a whole number of parameters, at least 1, not {value!r}.")
+        return Budget(kind, int(value), unit)
+    if not 0 < value <= 1:
+        raise PrunerError(f"{kind} must lie above 0 and at most at 1, not {value!r}.")
+    return Budget(kind, share_of(value, shape.total(unit)), unit)
+
+
+def unit_of(kind: str) -> str:
+    """What a kind of budget counts: parameters or multiply_adds."""
+    if kind not in KINDS:
+        raise PrunerError(f"A budget is one of {', '.join(KINDS)}, not {kind!r}.")
+    return "multiply_adds" if kind == "flops_ratio" else "parameters"
+
+
+def share_of(share: float, total: int) -> int:
+    """floor(share * total) of the decimal number that the user wrote: .29 of 100 is 29, not 28."""
+    return math.floor(Fraction(str(float(share))) * total)
+
+
+def least_share(cost: int, total: int) -> float:
+    """The smallest float whose `share_of` the total is at least ``cost``."""
+    share = cost / total if total else 0.0
+    while share_of(share, total) < cost:
+        share = math.nextafter(share, math.inf)
+    return share

@@ -1,0 +1,92 @@
+"""The options one layer has: every rank of every candidate num_subspaces that saves something, and staying dense."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pruners.budget import share_of
+from pruners.errors import PrunerError
+from pruners.shapes import LayerShape, NetworkShape
+
+Integers = NDArray[np.int64]
+
+DENSE = (0, 0)
+"""Rank and num_subspaces of a layer that stays as it is."""
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Parallel arrays, one row an option: rank and num_subspaces (both 0: dense) and the weights it has."""
+
+    ranks: Integers
+    subspaces: Integers
+    params: Integers
+
+
+@dataclass(frozen=True)
+class Density:
+    """Allowed share of a layer's own weights; a dense layer has density 1."""
+
+    least: float = 0.0
+    most: float = 1.0
+
+
+@lru_cache(maxsize=4096)
+def layer_candidates(shape: LayerShape, subspaces: tuple[int, ...], density: Density = Density()) -> Candidates:
+    """Options with one of ``subspaces`` that keep a share of the weights within ``density``; possibly none."""
+    ranks = [np.arange(1, shape.largest_saving_rank(n) + 1) for n in subspaces]
+    params = [r * shape.params_per_rank(n) for r, n in zip(ranks, subspaces, strict=True)]
+    rows = np.column_stack(
+        [
+            np.concatenate([*ranks, [0]]),
+            np.concatenate([np.repeat(subspaces, [len(r) for r in ranks]), [0]]),
+            np.concatenate([*params, [shape.params]]),
+        ]
+    ).astype(np.int64)
+    least, most = -share_of(-density.least, shape.params), share_of(density.most, shape.params)
+    rows = rows[(rows[:, 2] >= least) & (rows[:, 2] <= most)]
+    return Candidates(rows[:, 0], rows[:, 1], rows[:, 2])
+
+
+def pinned_candidate(name: str, shape: LayerShape, pin: Mapping[str, Any]) -> Candidates:
+    """The single option of a pinned layer. A pin that would save nothing leaves the layer dense."""
+    rank, num_subspaces = check_pin(name, shape, pin)
+    if rank > shape.largest_saving_rank(num_subspaces):
+        return dense_candidate(shape)
+    return Candidates(np.array([rank]), np.array([num_subspaces]), np.array([shape.decomposed_params(rank, num_subspaces)]))
+
+
+def dense_candidate(shape: LayerShape) -> Candidates:
+    """The single option of an excluded layer."""
+    return Candidates(np.array([0]), np.array([0]), np.array([shape.params]))
+
+
+def check_pin(name: str, shape: LayerShape, pin: Mapping[str, Any]) -> tuple[int, int]:
+    """Rank and num_subspaces of a pin; PrunerError where they are no positive integers or do not cut the channels evenly."""
+    if not isinstance(pin, Mapping) or set(pin) != {"rank", "num_subspaces"}:
+        raise PrunerError(f"layers: layer {name!r} takes rank and num_subspaces, not {pin!r}.")
+    for key, value in pin.items():
+        if isinstance(value, bool) or int(value) != value or value < 1:
+            raise PrunerError(f"layers: {key} of layer {name!r} must be a whole number of at least 1, not {value!r}.")
+    rank, num_subspaces = int(pin["rank"]), int(pin["num_subspaces"])
+    if num_subspaces not in shape.candidate_subspaces:
+        channels = shape.in_channels // shape.groups
+        raise PrunerError(f"layers: num_subspaces of layer {name!r} must divide its {channels} input channels, {num_subspaces} does not.")
+    return rank, num_subspaces
+
+
+def check_not_empty(shape: NetworkShape, names: Iterable[str]) -> None:
+    """PrunerError for the first of these layers that has no weights."""
+    for name in names:
+        if not shape.layers[name].params:
+            raise PrunerError(f"Layer {name!r} has no weights (0 channels); exclude it.")
+
+
+def least_cost(shape: NetworkShape, candidates: Mapping[str, Candidates], unit: str) -> int:
+    """The least that all compressible weights together can cost when every layer takes its cheapest option."""
+    cheapest = sum(int(c.params.min()) * shape.unit_cost(name, unit) for name, c in candidates.items())
+    return cheapest + shape.fixed_cost(unit)

@@ -1,0 +1,78 @@
+"""The options of one layer that are worth looking at: each dearer than the one before, with a smaller error."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pruners.candidates import Candidates, Integers
+from pruners.curves import Curve
+from pruners.layer_spectra import LayerSpectra
+
+
+@dataclass(frozen=True, eq=False)
+class Frontier:
+    """Parallel arrays: params strictly ascending, errors strictly descending; errors may be lower bounds where not ``exact``."""
+
+    ranks: Integers
+    subspaces: Integers
+    params: Integers
+    errors: NDArray[np.float64]
+    exact: NDArray[np.bool_]
+
+
+class LayerSearch:
+    """Keeps one layer's curves for one metric and its frontier over given candidates."""
+
+    def __init__(self, spectra: LayerSpectra, metric: str) -> None:
+        self._spectra = spectra
+        self._metric = metric
+        self._curves: dict[int, Curve] = {}
+        self._candidates: Candidates | None = None
+        self._frontier: Frontier | None = None
+
+    def frontier(self, candidates: Candidates) -> Frontier:
+        """The frontier over these candidates, its error curves tight wherever more than a single rank of them is on it.
+
+        A cut that is on the frontier with rank 1 alone (the dear, coarse cuts usually are) matters to the tightest
+        budgets only and is tightened when one asks for it.
+        """
+        if self._frontier is None or self._candidates is not candidates:
+            self._candidates = candidates
+            self._prepare(candidates)
+            self._frontier = self._build(candidates)
+            while loose := self._loose(self._frontier):
+                for number in loose:
+                    self._curves[number].tighten()
+                self._frontier = self._build(candidates)
+        return self._frontier
+
+    def resolve(self, rank: int, num_subspaces: int) -> None:
+        """Makes one option's error exact."""
+        self._curves[num_subspaces].resolve(rank)
+        self._frontier = None
+
+    def _prepare(self, candidates: Candidates) -> None:
+        missing = [n for n in np.unique(candidates.subspaces).tolist() if n and n not in self._curves]
+        if missing:
+            self._spectra.survey(missing)
+            self._curves |= {n: Curve(self._spectra, n, self._metric) for n in missing}
+
+    def _loose(self, frontier: Frontier) -> list[int]:
+        numbers, counts = np.unique(frontier.subspaces, return_counts=True)
+        pairs = zip(numbers.tolist(), counts.tolist(), strict=True)
+        return [n for n, count in pairs if n and count > 1 and not self._curves[n].tight]
+
+    def _build(self, candidates: Candidates) -> Frontier:
+        errors = np.zeros(len(candidates.params))
+        exact = np.ones(len(candidates.params), dtype=bool)
+        for number in np.unique(candidates.subspaces):
+            if number:
+                rows = candidates.subspaces == number
+                curve = self._curves[int(number)]
+                errors[rows] = curve.errors[candidates.ranks[rows] - 1]
+                exact[rows] = curve.exact[candidates.ranks[rows] - 1]
+        order = np.lexsort((candidates.subspaces, errors, candidates.params))
+        best_before = np.minimum.accumulate(np.concatenate([[np.inf], errors[order][:-1]]))
+        kept = order[errors[order] < best_before]
+        return Frontier(candidates.ranks[kept], candidates.subspaces[kept], candidates.params[kept], errors[kept], exact[kept])

@@ -1,0 +1,137 @@
+"""Which layers can be decomposed and what they cost: read from shapes alone, so tensors on the meta device will do."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from torch import Tensor, nn
+
+from pruners.errors import PrunerError, UnknownLayer, nearest
+from pruners.positions import output_positions
+
+
+@dataclass(frozen=True)
+class LayerShape:
+    """Shape of a Conv2d's weight (out_channels x in_channels/groups x kernel) or a Linear's (kernel 1 x 1, one group).
+
+    Folded to out_channels x (in_channels/groups * k1 * k2) and cut into ``num_subspaces`` slices of consecutive input
+    channels (within each group), every slice truncated to the same ``rank`` (Liebenwein et al. 2021, section 2).
+    """
+
+    out_channels: int
+    in_channels: int
+    kernel: tuple[int, int] = (1, 1)
+    groups: int = 1
+
+    @property
+    def matrix(self) -> tuple[int, int]:
+        """Rows and columns of one group's folded weight."""
+        return self.out_channels // self.groups, self.in_channels // self.groups * self.kernel[0] * self.kernel[1]
+
+    @property
+    def params(self) -> int:
+        """Weights of the dense layer, without its bias."""
+        return self.out_channels * self.matrix[1]
+
+    @cached_property
+    def candidate_subspaces(self) -> tuple[int, ...]:
+        """Every num_subspaces that cuts the input channels of a group evenly, ascending."""
+        channels = self.in_channels // self.groups
+        return tuple(n for n in range(1, channels + 1) if channels % n == 0)
+
+    def max_rank(self, num_subspaces: int) -> int:
+        """The rank at which nothing is lost: the shorter side of a slice."""
+        rows, columns = self.matrix
+        return min(rows, columns // num_subspaces)
+
+    def decomposed_params(self, rank: int, num_subspaces: int) -> int:
+        """Weights of the two layers that replace this one: rank * (f k + c k1 k2), whatever the number of groups.
+
+        The first convolution has groups * num_subspaces * rank filters on in_channels / (groups * num_subspaces)
+        channels, the second out_channels filters on num_subspaces * rank channels each.
+        """
+        return rank * self.params_per_rank(num_subspaces)
+
+    def params_per_rank(self, num_subspaces: int) -> int:
+        """Weights that each further rank adds."""
+        return self.out_channels * num_subspaces + self.groups * self.matrix[1]
+
+    def largest_saving_rank(self, num_subspaces: int) -> int:
+        """The largest rank that costs less than the dense layer; 0 where none does. Always below `max_rank`."""
+        return (self.params - 1) // self.params_per_rank(num_subspaces)
+
+
+class NetworkShape:
+    """Every compressible layer of a network: ``type(module) in (nn.Conv2d, nn.Linear)`` with a weight of its own.
+
+    ``layers`` maps a layer's first name to its shape. ``fixed`` holds the layers whose weight another module uses too:
+    they stay dense and count in the budget. With an ``example`` input (a batch) multiply-adds can be counted as well.
+    """
+
+    def __init__(self, model: nn.Module, example: Tensor | None = None) -> None:
+        holders = _holders(model)
+        self.layers: dict[str, LayerShape] = {}
+        self.fixed: dict[str, LayerShape] = {}
+        weights: dict[int, int] = {}
+        for name, module in compressible_modules(model).items():
+            target = self.layers if holders[id(module.weight)] == 1 else self.fixed
+            target[name] = shape_of(module)
+            weights[id(module.weight)] = module.weight.numel()
+        self.params = sum(weights.values())
+        """Weights of all compressible layers, a shared one counted once: the base of keep_ratio."""
+        self._positions = None if example is None else output_positions(model, compressible_modules(model), example)
+
+    def unit_cost(self, name: str, unit: str) -> int:
+        """What one weight of a layer costs: 1 parameter, or as many multiply-adds as its output has positions."""
+        if unit == "parameters":
+            return 1
+        if self._positions is None:
+            raise PrunerError("A budget in multiply-adds (flops_ratio) needs example=, a batch of input.")
+        return self._positions[name]
+
+    def total(self, unit: str) -> int:
+        """Cost of all compressible layers left dense, in parameters or multiply-adds."""
+        if unit == "parameters":
+            return self.params
+        return sum(shape.params * self.unit_cost(name, unit) for name, shape in (self.layers | self.fixed).items())
+
+    def fixed_cost(self, unit: str) -> int:
+        """The part of `total` that no choice changes: layers with shared weights."""
+        return self.total(unit) - sum(shape.params * self.unit_cost(name, unit) for name, shape in self.layers.items())
+
+    def check_names(self, names: Iterable[str], option: str) -> None:
+        """Raise UnknownLayer for the first name that is no compressible layer, saying which option named it."""
+        for name in names:
+            if name in self.fixed:
+                raise UnknownLayer(f"{option}: layer {name!r} shares its weight with another module and always stays dense.")
+            if name not in self.layers:
+                raise UnknownLayer(f"{option}: the network has no compressible layer {name!r}{nearest(name, self.layers)}")
+
+
+def compressible(model: nn.Module) -> dict[str, LayerShape]:
+    """Shapes of the layers that can be decomposed, by name, in the order of ``model.named_modules()``."""
+    return NetworkShape(model).layers
+
+
+def compressible_modules(model: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
+    """Conv2d and Linear modules (not subclasses) whose weight is a plain parameter, each under its first name."""
+    # a weight that is no parameter is computed by someone else's hook (weight norm, pruning masks)
+    return {n: m for n, m in model.named_modules() if type(m) in (nn.Conv2d, nn.Linear) and "weight" in m._parameters}
+
+
+def shape_of(module: nn.Conv2d | nn.Linear) -> LayerShape:
+    """The shape of one layer."""
+    if isinstance(module, nn.Linear):
+        return LayerShape(module.out_features, module.in_features)
+    kernel = (module.kernel_size[0], module.kernel_size[1])
+    return LayerShape(module.out_channels, module.in_channels, kernel, module.groups)
+
+
+def _holders(model: nn.Module) -> Mapping[int, int]:
+    """How many distinct modules hold each parameter, by id."""
+    holders: dict[int, int] = {}
+    for module in model.modules():
+        for parameter in module._parameters.values():
+            if parameter is not None:
+                holders[id(parameter)] = holders.get(id(parameter), 0) + 1
+    return holders

@@ -1,0 +1,29 @@
+"""The largest share, common to all layers, whose ranks are within the budget."""
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from pruners.candidates import DENSE
+from pruners.method import Task
+
+Share = TypeVar("Share")
+
+
+def ranks_at_largest_share(task: Task, shares: Sequence[Share], ranks: Callable[[Share], dict[str, int]]) -> dict[str, tuple[int, int]]:
+    """Rank and num_subspaces of every layer, dense where the rank saves nothing.
+
+    ``shares`` ascend and ranks grow with them, so the cost does, and the last share within the budget is found by bisection.
+    """
+    unit, layers = task.budget.unit, task.shape.layers
+
+    def choices(share: Share) -> dict[str, tuple[int, int]]:
+        at = ranks(share)
+        return {n: (at[n], 1) if n in at and at[n] <= layers[n].largest_saving_rank(1) else DENSE for n in task.candidates}
+
+    def cost(share: Share) -> int:
+        chosen = choices(share)
+        weights = {n: s.decomposed_params(*chosen[n]) if chosen[n] != DENSE else s.params for n, s in layers.items()}
+        return task.shape.fixed_cost(unit) + sum(w * task.shape.unit_cost(n, unit) for n, w in weights.items())
+
+    return choices(shares[max(0, bisect_right(shares, task.budget.limit, key=cost) - 1)])

@@ -1,0 +1,53 @@
+"""The spectra of a network, computed once and kept, so that further budgets cost milliseconds."""
+
+import warnings
+from weakref import WeakKeyDictionary, ref
+
+import torch
+from torch import Tensor, nn
+
+from pruners.frontier import LayerSearch
+from pruners.layer_spectra import LayerSpectra
+from pruners.shapes import NetworkShape, compressible_modules
+
+
+class Spectra:
+    """The kept spectra of a network's compressible layers; owns a copy of their weights.
+
+    Warns about layers that stay dense because they share their weight with another module.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.shape = NetworkShape(model)
+        self.model = ref(model)
+        modules = compressible_modules(model)
+        self.layers = {n: LayerSpectra(n, modules[n].weight.detach().clone(), s) for n, s in self.shape.layers.items()}
+        self._searches: dict[tuple[str, str], LayerSearch] = {}
+        for name in self.shape.fixed:
+            warnings.warn(f"Layer {name!r} shares its weight with another module and stays dense.", stacklevel=3)
+
+    def search(self, name: str, metric: str) -> LayerSearch:
+        """What is known about one layer's options under a metric."""
+        return self._searches.setdefault((name, metric), LayerSearch(self.layers[name], metric))
+
+    def still_fit(self, model: nn.Module) -> bool:
+        """Whether the network has these very layers and weights still; notices every change made in place."""
+        modules = compressible_modules(model)
+        if modules.keys() != self.shape.layers.keys() | self.shape.fixed.keys() or NetworkShape(model).layers != self.shape.layers:
+            return False
+        return all(_same(modules[name].weight, layer.weight) for name, layer in self.layers.items())
+
+
+def spectra_of(model: nn.Module) -> Spectra:
+    """The network's kept spectra, computed anew where its weights have changed since."""
+    spectra = _kept.get(model)
+    if spectra is None or not spectra.still_fit(model):
+        spectra = _kept[model] = Spectra(model)
+    return spectra
+
+
+def _same(weight: Tensor, kept: Tensor) -> bool:
+    return weight.dtype == kept.dtype and weight.device == kept.device and torch.equal(weight, kept)
+
+
+_kept: WeakKeyDictionary[nn.Module, Spectra] = WeakKeyDictionary()

@@ -1,0 +1,29 @@
+"""All parameters and buffers of a network, buffers that a state dict leaves out included."""
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from pruners.errors import BadArtifact
+
+
+def state_of(model: nn.Module) -> dict[str, Tensor]:
+    """Copies on the CPU, each under every name it has."""
+    return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in _named_tensors(model).items()}
+
+
+def restore_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Puts the tensors in, in their own dtype, on the devices of those they replace; BadArtifact unless names and shapes agree."""
+    own = _named_tensors(model)
+    if own.keys() != state.keys():
+        odd = min(own.keys() ^ state.keys())
+        raise BadArtifact(f"The artifact does not fit: {odd!r} is only in {'the network' if odd in own else 'the artifact'}.")
+    for name, tensor in state.items():
+        if own[name].shape != tensor.shape:
+            shapes = f"{tuple(own[name].shape)} in the network, {tuple(tensor.shape)} in the artifact"
+            raise BadArtifact(f"The artifact does not fit: {name!r} is {shapes}.")
+        own[name].data = tensor.to(own[name].device, copy=True)
+
+
+def _named_tensors(model: nn.Module) -> dict[str, Tensor]:
+    return dict(model.named_parameters(remove_duplicate=False)) | dict(model.named_buffers(remove_duplicate=False))

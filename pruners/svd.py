@@ -1,0 +1,40 @@
+"""SVD: every layer keeps the same share of its full rank."""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any, final
+
+from pruners.candidates import Candidates, layer_candidates
+from pruners.method import EXCLUDE, Method, Task, excluding
+from pruners.shapes import NetworkShape
+from pruners.share import ranks_at_largest_share
+
+
+@final
+class SVD(Method):
+    """One rank share everywhere: rank = floor(share * full rank), at least 1, in one subspace.
+
+    The share is the largest that meets the budget; a layer that would save nothing at its rank stays dense. The plain
+    baseline of low-rank compression, e.g. Denton et al., NeurIPS 2014, arXiv 1404.0736.
+    """
+
+    name = "svd"
+    title = "SVD: the same share of the full rank in every layer"
+    paper = "Denton et al., NeurIPS 2014, arXiv 1404.0736"
+    options = (EXCLUDE,)
+
+    def candidates(self, shape: NetworkShape, options: Mapping[str, Any]) -> dict[str, Candidates]:
+        """Every rank of the whole matrix that saves something, and dense."""
+        options_of, free = excluding(shape, options["exclude"])
+        options_of |= {name: layer_candidates(shape.layers[name], (1,)) for name in free}
+        return {name: options_of[name] for name in shape.layers}
+
+    def choose(self, task: Task, options: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+        """Exact: the ranks change at fractions only, and these are compared as fractions."""
+        full = {name: task.shape.layers[name].max_rank(1) for name in task.candidates if name not in options["exclude"]}
+        shares = sorted({Fraction(rank, most) for most in set(full.values()) for rank in range(1, most + 1)} | {Fraction(1)})
+
+        def ranks(share: Fraction) -> dict[str, int]:
+            return {name: max(1, int(share * most)) for name, most in full.items()}
+
+        return ranks_at_largest_share(task, shares, ranks)

@@ -1,0 +1,47 @@
+"""SVD-Energy: every layer keeps the same share of its squared singular values."""
+
+from collections.abc import Mapping
+from typing import Any, final
+
+import numpy as np
+
+from pruners.candidates import Candidates, layer_candidates
+from pruners.method import EXCLUDE, Method, Task, excluding
+from pruners.shapes import NetworkShape
+from pruners.share import ranks_at_largest_share
+
+
+@final
+class SVDEnergy(Method):
+    """The smallest rank, in one subspace, that holds a given share of a layer's squared singular values.
+
+    The share is the largest that meets the budget; a layer that would save nothing at its rank stays dense.
+    Alvarez and Salzmann, NeurIPS 2017, arXiv 1711.02638; the paper of ALDS calls it SVD-Energy.
+    """
+
+    name = "svd_energy"
+    title = "SVD-Energy: the same share of the squared singular values in every layer"
+    paper = "Alvarez and Salzmann, NeurIPS 2017, arXiv 1711.02638"
+    options = (EXCLUDE,)
+
+    def candidates(self, shape: NetworkShape, options: Mapping[str, Any]) -> dict[str, Candidates]:
+        """Every rank of the whole matrix that saves something, and dense."""
+        options_of, free = excluding(shape, options["exclude"])
+        options_of |= {name: layer_candidates(shape.layers[name], (1,)) for name in free}
+        return {name: options_of[name] for name in shape.layers}
+
+    def choose(self, task: Task, options: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+        """Exact: the ranks change only where one layer's share of energy at some rank is reached."""
+        held = {n: _energy_shares(task.spectra.layers[n].singular_values(1)) for n in task.candidates if n not in options["exclude"]}
+        shares = np.unique(np.concatenate([*held.values(), [1.0]])).tolist()
+
+        def ranks(share: float) -> dict[str, int]:
+            return {name: int(np.searchsorted(h, share)) + 1 for name, h in held.items()}
+
+        return ranks_at_largest_share(task, shares, ranks)
+
+
+def _energy_shares(values: np.ndarray) -> np.ndarray:
+    """Share of the squared singular values that rank 1, 2, ... holds; 1 throughout for a layer of zeros."""
+    held = np.cumsum(np.square(values).sum(axis=(0, 1)))
+    return held / held[-1] if held[-1] else np.ones_like(held)
