@@ -1,0 +1,31 @@
+"""What one trial does: a task is trained, compressed and retrained, and nothing is trained twice."""
+
+from trainables.compress import CompressTrainable
+from trainables.config import TaskConfig, TrialConfig, trial_config
+from trainables.data import Data
+from trainables.data.splits import StreamedSplit, TensorSplit
+from trainables.errors import StoreError, StoreWarning, TaskError, TrainingError
+from trainables.reading import network_folder, read_test
+from trainables.task import build_network, example_input, load_data
+from trainables.trial import Trial, run_trial
+
+__all__ = [
+    "CompressTrainable",
+    "Data",
+    "StoreError",
+    "StoreWarning",
+    "StreamedSplit",
+    "TaskConfig",
+    "TaskError",
+    "TensorSplit",
+    "TrainingError",
+    "Trial",
+    "TrialConfig",
+    "build_network",
+    "example_input",
+    "load_data",
+    "network_folder",
+    "read_test",
+    "run_trial",
+    "trial_config",
+]

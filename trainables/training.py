@@ -67,4 +67,6 @@ def _check(losses: Tensor, first: int, epoch: int) -> None:
     """Raise `TrainingError` at the first loss that is not finite."""
     if not math.isfinite(losses.sum().item()):
         bad = int((~losses.isfinite()).nonzero()[0]) if not losses.isfinite().all() else len(losses) - 1
-        raise TrainingError(f"the loss became {losses[bad].item()} at step {first + bad} (epoch {epoch}); a smaller learning rate may help.")
+        raise TrainingError(
+            f"the loss became {losses[bad].item()} at step {first + bad} (epoch {epoch}); a smaller learning rate may help."
+        )

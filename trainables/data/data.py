@@ -1,6 +1,7 @@
 """What a task trains on: three splits and what a network must know of them."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -32,27 +33,31 @@ class Data:
         return self.train.input_shape
 
 
-def from_splits(train: Split, validation: Split, test: Split, num_classes: int) -> Data:
-    """`Data` of three splits, its digest taken."""
+def from_splits(splits: Sequence[Split], num_classes: int) -> Data:
+    """`Data` of the train, validation and test ``splits``, its digest taken."""
     seen = hashlib.sha256()
-    for split in (train, validation, test):
+    for split in splits:
         if isinstance(split, TensorSplit):
             for tensor in (split.inputs, split.labels):
                 seen.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
-                seen.update(tensor.contiguous().view(torch.uint8).numpy())
+                seen.update(memoryview(tensor.contiguous().flatten().view(torch.uint8).numpy()))
         else:
             seen.update(f"{type(split.dataset).__name__ if isinstance(split, StreamedSplit) else ''}{len(split)}".encode())
             seen.update(str(split.input_shape).encode())
+    train, validation, test = splits
     return Data(train, validation, test, num_classes, seen.hexdigest())
 
 
-def from_pixels(train: tuple[Tensor, Tensor], validation: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], num_classes: int) -> Data:
-    """`Data` of uint8 images (N, channels, height, width) and labels (N,): float32, normalised by the training images' statistics."""
-    mean, std = statistics(train[0])
+def from_pixels(parts: Sequence[tuple[Tensor, Tensor]], num_classes: int) -> Data:
+    """`Data` of train, validation and test ``parts``: uint8 images (N, channels, height, width) and their labels (N,).
+
+    Inputs are float32, normalised by the training images' mean and standard deviation of each channel.
+    """
+    mean, std = statistics(parts[0][0])
     # the digest is of the pixels: the last bits of a mean differ between processors, and so would the digest
-    digest = from_splits(*(TensorSplit(*part) for part in (train, validation, test)), num_classes).digest
-    parts = (TensorSplit((images.float() - mean) / std, labels) for images, labels in (train, validation, test))
-    return Data(*parts, num_classes, digest)
+    digest = from_splits([TensorSplit(*part) for part in parts], num_classes).digest
+    train, validation, test = (TensorSplit((images.float() - mean) / std, labels) for images, labels in parts)
+    return Data(train, validation, test, num_classes, digest)
 
 
 def statistics(images: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,4 +11,4 @@ def digits() -> Data:
     raw = load_digits()
     images, labels = torch.from_numpy(raw.images).to(torch.uint8)[:, None], torch.from_numpy(raw.target).long()
     validation, test, train = stratified(labels, 0.2, 0.2)
-    return from_pixels(*((images[part], labels[part]) for part in (train, validation, test)), num_classes=10)
+    return from_pixels([(images[part], labels[part]) for part in (train, validation, test)], num_classes=10)

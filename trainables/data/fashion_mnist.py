@@ -22,12 +22,8 @@ def fashion_mnist(*, root: str | None = None) -> Data:
     images, labels = _idx(folder / "train-images-idx3-ubyte.gz"), _idx(folder / "train-labels-idx1-ubyte.gz").long()
     test_images, test_labels = _idx(folder / "t10k-images-idx3-ubyte.gz"), _idx(folder / "t10k-labels-idx1-ubyte.gz").long()
     validation, train = stratified(labels, 1 / 12)
-    return from_pixels(
-        (images[train, None], labels[train]),
-        (images[validation, None], labels[validation]),
-        (test_images[:, None], test_labels),
-        num_classes=10,
-    )
+    known = [(images[part, None], labels[part]) for part in (train, validation)]
+    return from_pixels([*known, (test_images[:, None], test_labels)], num_classes=10)
 
 
 def _idx(path: Path) -> Tensor:

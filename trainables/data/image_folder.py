@@ -1,10 +1,11 @@
 """Any folder of images: one folder per class, either directly below the root or below train/, val/ and test/."""
 
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Subset
+from torch.utils.data import Subset
 from torchvision import datasets, transforms
 
 from trainables.data.data import Data, from_pixels, from_splits, statistics, stratified
@@ -17,6 +18,14 @@ _STATISTICS_FROM = 1000  # training images that a streamed folder's mean and sta
 _NAMES = {"train": ("train",), "validation": ("val", "validation", "valid"), "test": ("test",)}
 
 
+class Images(Protocol):
+    """Pairs of an image, uint8 (3, size, size), and its class."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]: ...
+
+
 def image_folder(*, root: str, size: int = 224, workers: int = 0) -> Data:
     """RGB images resized (shorter side) and cropped at the centre to ``size`` pixels; inputs (3, size, size).
 
@@ -27,16 +36,15 @@ def image_folder(*, root: str, size: int = 224, workers: int = 0) -> Data:
     if not folder.is_dir():
         raise TaskError(f"image_folder: there is no folder {folder}; set data_options.root to one.")
     parts, classes = _parts(folder, size)
-    images = sum(len(part) for part in parts)  # type: ignore[arg-type]  # Dataset leaves __len__ to its subclasses
+    images = sum(len(part) for part in parts)
     if images * 3 * size * size * 4 <= IN_MEMORY_BYTES:
-        return from_pixels(*(_stacked(part) for part in parts), num_classes=len(classes))
-    sample = permutation(len(parts[0]), seed=0, epoch=0)[:_STATISTICS_FROM]  # type: ignore[arg-type]
+        return from_pixels([_stacked(part) for part in parts], len(classes))
+    sample = permutation(len(parts[0]), seed=0, epoch=0)[:_STATISTICS_FROM]
     mean, std = statistics(torch.stack([parts[0][int(i)][0] for i in sample]))
-    train, validation, test = (StreamedSplit(part, workers, mean.flatten(), std.flatten()) for part in parts)
-    return from_splits(train, validation, test, len(classes))
+    return from_splits([StreamedSplit(part, workers, mean.flatten(), std.flatten()) for part in parts], len(classes))
 
 
-def _parts(folder: Path, size: int) -> tuple[list[Dataset], list[str]]:
+def _parts(folder: Path, size: int) -> tuple[list[Images], list[str]]:
     """Train, validation and test as datasets of (uint8 image, class), and the classes' names."""
     found = {split: _open(folder / name, size) for split, names in _NAMES.items() for name in names if (folder / name).is_dir()}
     whole = found.pop("train", None) or _open(folder, size)
@@ -62,6 +70,6 @@ def _open(folder: Path, size: int) -> datasets.ImageFolder:
         raise TaskError(f"image_folder: {folder} is no folder of class folders with images ({error}).") from error
 
 
-def _stacked(part: Dataset) -> tuple[Tensor, Tensor]:
-    images, labels = zip(*(part[i] for i in range(len(part))), strict=True)  # type: ignore[arg-type]
+def _stacked(part: Images) -> tuple[Tensor, Tensor]:
+    images, labels = zip(*(part[i] for i in range(len(part))), strict=True)
     return torch.stack(images), torch.tensor(labels)

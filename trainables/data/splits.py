@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -46,12 +47,15 @@ class TensorSplit(Split):
 
     @property
     def input_shape(self) -> tuple[int, ...]:
+        """As `Split.input_shape`."""
         return tuple(self.inputs.shape[1:])
 
     def example(self) -> Tensor:
+        """As `Split.example`."""
         return self.inputs[:1]
 
     def batches(self, order: Tensor, batch_size: int, device: torch.device) -> Iterator[Batch]:
+        """As `Split.batches`."""
         if device not in self._on:
             self._on[device] = self.inputs.to(device), self.labels.to(device)
         inputs, labels = self._on[device]
@@ -65,7 +69,7 @@ class StreamedSplit(Split):
     ``mean`` and ``std`` (one value a channel) normalise each batch on the device.
     """
 
-    def __init__(self, dataset: Dataset, workers: int = 0, mean: Tensor | None = None, std: Tensor | None = None):
+    def __init__(self, dataset: Dataset[tuple[Tensor, Any]], workers: int = 0, mean: Tensor | None = None, std: Tensor | None = None):
         self.dataset, self.workers, self.mean, self.std = dataset, workers, mean, std
 
     def __len__(self) -> int:
@@ -73,12 +77,15 @@ class StreamedSplit(Split):
 
     @property
     def input_shape(self) -> tuple[int, ...]:
+        """As `Split.input_shape`."""
         return tuple(self.dataset[0][0].shape)
 
     def example(self) -> Tensor:
+        """As `Split.example`."""
         return self._normalised(self.dataset[0][0][None])
 
     def batches(self, order: Tensor, batch_size: int, device: torch.device) -> Iterator[Batch]:
+        """As `Split.batches`."""
         loader = DataLoader(
             self.dataset,
             batch_sampler=[indices.tolist() for indices in order.split(batch_size)],

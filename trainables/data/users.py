@@ -30,8 +30,8 @@ def checked(returned: Any, name: str) -> Data:
     missing = [split for split in _SPLITS if split not in returned]
     if missing:
         raise TaskError(f"data factory {name} returned no {missing[0]!r}; a dict with {', '.join(_SPLITS)} is needed.")
-    train, validation, test = (_split(returned[split], f"data factory {name}: {split}") for split in _SPLITS)
-    return from_splits(train, validation, test, _num_classes(returned, [train, validation, test], name))
+    splits = [_split(returned[split], f"data factory {name}: {split}") for split in _SPLITS]
+    return from_splits(splits, _num_classes(returned, splits, name))
 
 
 def _split(given: Any, where: str) -> Split:

@@ -1,0 +1,43 @@
+"""The user's own trained weights as a start."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from trainables.errors import TaskError
+from trainables.factory import describe
+
+
+def restore(network: nn.Module, path: str) -> None:
+    """Load the state dict at ``path`` (.safetensors, or .pt holding tensors only) into ``network``, every entry of it.
+
+    Raises `TaskError` when the file is missing or unreadable, or when a name or a shape differs.
+    """
+    state, expected = _read(Path(path).expanduser()), network.state_dict()
+    for name, tensor in expected.items():
+        if name not in state:
+            raise TaskError(f"checkpoint {path} lacks {name!r}, which the network has.")
+        if state[name].shape != tensor.shape:
+            raise TaskError(f"checkpoint {path}: {name!r} has shape {tuple(state[name].shape)}, the network's {tuple(tensor.shape)}.")
+    for name in state:
+        if name not in expected:
+            raise TaskError(f"checkpoint {path} has {name!r}, which the network lacks.")
+    network.load_state_dict(state)
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise TaskError(f"there is no checkpoint {path}.")
+    try:
+        state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, RuntimeError, ValueError, OSError, EOFError, KeyError) as error:
+        raise TaskError(f"checkpoint {path} cannot be read ({describe(error)}).") from error
+    except Exception as error:  # torch.load raises pickle's own error for anything but tensors
+        raise TaskError(f"checkpoint {path} holds more than tensors; save the network's state_dict().") from error
+    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise TaskError(f"checkpoint {path} is no state dict; save the network's state_dict().")
+    return dict(state)

@@ -1,0 +1,144 @@
+"""Who may work in a folder of the store: one process at a time, on any machine that sees the folder.
+
+A lease is a file ``lease-<n>.json``; the highest n counts. Taking over creates n + 1 with O_EXCL, so exactly one of several
+waiters wins, and nothing is ever deleted that could still count. Plain POSIX: no locks that network file systems lack.
+"""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+HEARTBEAT = 2.0  # seconds between signs of life
+PATIENCE = 30.0  # seconds without one, by the waiter's own clock, after which a holder elsewhere counts as dead
+_POLL = 0.2
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The process that holds a lease; ``beat`` counts its signs of life."""
+
+    host: str
+    pid: int
+    started: str
+    beat: int = 0
+    released: bool = False
+
+
+@contextmanager
+def lease(folder: Path, heartbeat: float = HEARTBEAT, patience: float = PATIENCE) -> Iterator[None]:
+    """Hold ``folder`` alone for the length of the block, waiting for its present holder as long as that one lives.
+
+    A holder on this machine whose process is gone, or that is this very process, is taken over at once; any other when its
+    heartbeat has not moved for ``patience`` seconds.
+    """
+    number = _acquire(folder, patience)
+    path, me, ended = _path(folder, number), _this_process(), threading.Event()
+    beating = threading.Thread(target=_beat, args=(path, me, ended, heartbeat), name=f"lease {folder.name}", daemon=True)
+    beating.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        beating.join()
+        with suppress(OSError):  # a full disk: waiters see that the heartbeat stops
+            _write(path, replace(me, released=True))
+
+
+def _acquire(folder: Path, patience: float) -> int:
+    folder.mkdir(parents=True, exist_ok=True)
+    seen, since = "", time.monotonic()
+    while True:
+        current = max(_numbers(folder), default=0)
+        content = _read(_path(folder, current))
+        if content != seen:
+            seen, since = content, time.monotonic()
+        if _is_free(content) or time.monotonic() - since > patience:
+            if _create(folder, current + 1):
+                return current + 1
+        else:
+            time.sleep(_POLL)
+
+
+def _create(folder: Path, number: int) -> bool:
+    """Whether this process made lease ``number`` and it is the one that counts."""
+    try:
+        with _path(folder, number).open("x") as file:
+            file.write(json.dumps(asdict(_this_process())))
+    except FileExistsError:
+        return False
+    numbers = _numbers(folder)
+    for other in numbers:
+        if other < number:
+            _path(folder, other).unlink(missing_ok=True)
+    return max(numbers) == number
+
+
+def _is_free(content: str) -> bool:
+    """Whether a lease file says that nobody works here; half-written content says nothing yet."""
+    if not content:
+        return False
+    try:
+        holder = Holder(**json.loads(content))
+    except (ValueError, TypeError):
+        return False
+    me = _this_process()
+    if holder.released or (holder.host, holder.pid, holder.started) == (me.host, me.pid, me.started):
+        return True
+    return holder.host == me.host and _started(holder.pid) != holder.started
+
+
+def _beat(path: Path, me: Holder, ended: threading.Event, every: float) -> None:
+    beat = 0
+    while not ended.wait(every):
+        beat += 1
+        with suppress(OSError):  # a full disk or a network file system away for a moment: the next beat tries again
+            if path.exists():
+                _write(path, replace(me, beat=beat))
+
+
+def _write(path: Path, holder: Holder) -> None:
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(asdict(holder)))
+    temporary.replace(path)
+
+
+def _read(path: Path) -> str:
+    """The lease file's content; that of a released lease when there is none."""
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return json.dumps(asdict(Holder("", 0, "", released=True)))
+
+
+def _numbers(folder: Path) -> list[int]:
+    return [int(path.stem.removeprefix("lease-")) for path in folder.glob("lease-*.json")]
+
+
+def _path(folder: Path, number: int) -> Path:
+    return folder / f"lease-{number}.json"
+
+
+def _this_process() -> Holder:
+    return Holder(_host(), os.getpid(), _started(os.getpid()) or "")
+
+
+def _host() -> str:
+    """This machine since its start, and this process's PID namespace: containers share the one and not the other."""
+    try:
+        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}/{Path('/proc/self/ns/pid').stat().st_ino}"
+    except OSError:
+        return f"{os.uname().nodename}/{time.monotonic_ns()}"  # no /proc: nobody's death shows but by the heartbeat
+
+
+def _started(pid: int) -> str | None:
+    """When a process of this machine started, in clock ticks; None when it is gone or a zombie."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in "ZX" else fields[19]

@@ -1,0 +1,39 @@
+"""A network on its way through a recipe, and how it is kept on disk."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_model, save_model
+from torch import nn
+
+import pruners
+from trainables.config import TaskConfig
+from trainables.task import build_network
+
+
+@dataclass(frozen=True)
+class Network:
+    """A module, what it was compressed by (None: it is dense) and the metrics of its last epoch (empty: none was trained)."""
+
+    module: nn.Module
+    artifact: pruners.Decomposition | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+def save(network: Network, folder: Path) -> None:
+    """Write ``network`` into ``folder``: model.safetensors, and spec.json where it is compressed."""
+    if network.artifact is None:
+        save_model(network.module, str(folder / "model.safetensors"))
+    else:
+        network.artifact.capture(network.module).save(folder)
+
+
+def load(folder: Path, task: TaskConfig, device: torch.device, metrics: dict[str, float]) -> Network:
+    """Read back what `save` wrote, onto ``device``."""
+    module = build_network(task)
+    if not (folder / "spec.json").exists():
+        load_model(module, str(folder / "model.safetensors"))
+        return Network(module.to(device), None, metrics)
+    artifact = pruners.load(folder)
+    return Network(artifact.apply(module).to(device), artifact, metrics)

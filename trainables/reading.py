@@ -1,0 +1,40 @@
+"""The test split, which a study reads once, at its end."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from trainables import network, recipe, result
+from trainables.config import TrialConfig
+from trainables.device import reproducible
+from trainables.errors import TaskError
+from trainables.run import Run
+from trainables.setting import Setting
+
+
+def read_test(config: TrialConfig, which: Literal["dense", "trial"]) -> dict[str, Any]:
+    """Evaluate the trial's dense networks, or its compressed ones, on the test split.
+
+    Returns ``test/accuracy`` and ``test/loss`` averaged over the replicates, each with its ``_std``, and ``replicates``: the figures
+    of every seed. Dense networks that the store lacks are trained. Raises `TaskError` when the trial has no finished networks.
+    """
+    with reproducible(config.threads):
+        setting = Setting.of(config)
+        figures = [
+            setting.evaluate(_network(config, setting, seed, which).module, setting.data.test, "test") for seed in sorted(config.seeds)
+        ]
+    replicates = [{"seed": seed, **figure} for seed, figure in zip(sorted(config.seeds), figures, strict=True)]
+    return {**result.averaged(figures), "replicates": replicates}
+
+
+def network_folder(config: TrialConfig, seed: int) -> Path:
+    """Where a replicate's compressed network is kept as an artifact."""
+    return Path(config.directory) / "network" / f"seed-{seed}"
+
+
+def _network(config: TrialConfig, setting: Setting, seed: int, which: str) -> network.Network:
+    if which == "dense":
+        return Run(setting, recipe.dense(config.task, config.training.epochs), seed).finish()
+    folder = network_folder(config, seed)
+    if result.read(config) is None or not (folder / "spec.json").exists():
+        raise TaskError(f"trial {config.key} has no finished network in {folder}.")
+    return network.load(folder, config.task, setting.device, {})

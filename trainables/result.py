@@ -1,0 +1,71 @@
+"""A trial's result.json: written whole, before anyone hears that the trial has ended."""
+
+import json
+import platform
+import statistics
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from trainables.config import TrialConfig
+from trainables.files import write_json
+from trainables.replicate import Replicate
+
+_SPREAD = ("val/accuracy", "val/loss", "train/loss", "test/accuracy", "test/loss")
+_VERSIONS = ("torch", "torchvision", "ray", "safetensors")
+
+
+def averaged(replicates: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The mean of every metric over the replicates, and ``_std``, the sample standard deviation (0 for one), of the measured ones."""
+    means: dict[str, Any] = {}
+    for name in replicates[0]:
+        values = [replicate[name] for replicate in replicates]
+        # equal values stay as they are: a parameter count stays an integer
+        means[name] = values[0] if len(set(values)) == 1 else statistics.fmean(values)
+        if name in _SPREAD:
+            means[f"{name}_std"] = statistics.stdev(values) if len(values) > 1 else 0.0
+    return means
+
+
+def read(config: TrialConfig) -> dict[str, Any] | None:
+    """The result of a trial that has ended, None while it has not."""
+    try:
+        return json.loads(_path(config).read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def final_metrics(result: Mapping[str, Any]) -> dict[str, Any]:
+    """What the trial's last step returned."""
+    return {**result["metrics"], **({"failed": result["failed"]} if result["failed"] else {}), "final": True}
+
+
+def write(config: TrialConfig, metrics: Mapping[str, Any], replicates: Sequence[Replicate], history: Sequence[Mapping[str, Any]]) -> None:
+    """Record a trial that came to its end. ``layers`` are those of its lowest seed."""
+    epochs = config.compression.retrain_epochs
+    _write(
+        config,
+        metrics=metrics,
+        replicates=[{"seed": replicate.seed, "metrics": replicate.metrics(epochs)} for replicate in replicates],
+        layers=replicates[0].layers,
+        dense=averaged([replicate.dense for replicate in replicates]),
+        history=history,
+        failed=None,
+    )
+
+
+def write_failed(config: TrialConfig, reason: str) -> None:
+    """Record a trial that failed."""
+    _write(config, metrics={}, replicates=[], layers={}, dense={}, history=[], failed=reason)
+
+
+def _write(config: TrialConfig, **content: Any) -> None:
+    path = _path(config)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    versions = {"python": platform.python_version(), **{name: version(name) for name in _VERSIONS}}
+    write_json(path, {"key": config.key, **content, "versions": versions})
+
+
+def _path(config: TrialConfig) -> Path:
+    return Path(config.directory) / "result.json"

@@ -1,0 +1,141 @@
+"""The store of trajectories: nothing is trained twice.
+
+A training trajectory is addressed by the hash of all that determines it and holds snapshots by epoch. It lives on a plain
+directory that every node sees:
+
+    <root>/<first two digits>/<key>/spec.json          what the key is the hash of
+                                    lease-<n>.json     who works on it
+                                    ledger.jsonl       one line per epoch really trained, and by whom
+                                    epoch-<n>/         a snapshot: its files, and snapshot.json with their checksums
+"""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import uuid
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trainables.errors import StoreError, StoreWarning
+from trainables.files import digest, sync, write_json
+from trainables.lease import lease
+
+FORMAT = 1  # raised when the code trains differently from the same configuration
+
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def address(identity: Mapping[str, Any]) -> str:
+    """SHA-256 of ``identity`` (JSON-able data) and the format number; the order of keys does not matter."""
+    text = json.dumps({"format": FORMAT, **identity}, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A whole and verified snapshot: its folder, the epoch it was taken after and the metrics of every epoch until then."""
+
+    folder: Path
+    epoch: int
+    history: list[dict[str, float]]
+
+
+class Trajectory:
+    """One training trajectory's folder in the store."""
+
+    def __init__(self, root: Path, identity: Mapping[str, Any]):
+        self.key = address(identity)
+        self.folder = root / self.key[:2] / self.key
+        self._identity = identity
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the trajectory alone; needed for everything that writes here. Waits for another holder."""
+        with _disk_full_explained(self.folder), lease(self.folder):
+            for leftover in self.folder.glob(".tmp-*"):
+                shutil.rmtree(leftover, ignore_errors=True)
+            if not (self.folder / "spec.json").exists():
+                write_json(self.folder / "spec.json", dict(self._identity))
+            yield
+
+    def at(self, epoch: int) -> Snapshot | None:
+        """The snapshot after ``epoch`` epochs, or None when there is no sound one; changes nothing."""
+        try:
+            return _verified(self.folder / f"epoch-{epoch:05}")
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def latest(self, up_to: int) -> Snapshot | None:
+        """The last sound snapshot at or before epoch ``up_to``; damaged ones are reported by a `StoreWarning` and removed."""
+        for folder in sorted(self.folder.glob("epoch-*"), reverse=True):
+            if int(folder.name.removeprefix("epoch-")) > up_to:
+                continue
+            try:
+                return _verified(folder)
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                warnings.warn(f"the snapshot {folder} is damaged ({error}) and is built again.", StoreWarning, stacklevel=2)
+                shutil.rmtree(folder, ignore_errors=True)
+        return None
+
+    def write(self, epoch: int, history: list[dict[str, float]], fill: Callable[[Path], None]) -> None:
+        """Save a snapshot whole or not at all, then drop the earlier ones; ``fill`` writes its files into the folder it is given.
+
+        Raises `StoreError` when the disk is full.
+        """
+        temporary, final = self.folder / f".tmp-{uuid.uuid4().hex}", self.folder / f"epoch-{epoch:05}"
+        with _disk_full_explained(self.folder):
+            try:
+                temporary.mkdir()
+                fill(temporary)
+                content = {"epoch": epoch, "history": history, "files": {p.name: digest(p) for p in sorted(temporary.iterdir())}}
+                write_json(temporary / "snapshot.json", {**content, "digest": address(content)})
+                sync(*temporary.iterdir(), temporary)
+                if not final.exists():
+                    temporary.rename(final)
+                sync(self.folder)
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
+        for earlier in self.folder.glob("epoch-*"):
+            if earlier.name < final.name:
+                shutil.rmtree(earlier, ignore_errors=True)
+
+    def record(self, epoch: int, trainer: str) -> None:
+        """Note in the ledger that ``trainer`` trained an epoch."""
+        with _disk_full_explained(self.folder), (self.folder / "ledger.jsonl").open("a") as ledger:
+            ledger.write(json.dumps({"epoch": epoch, "trainer": trainer, "pid": os.getpid()}) + "\n")
+
+    def trained_by(self, trainer: str) -> int:
+        """How many epochs ``trainer`` trained here, those that a crash lost included."""
+        ledger = self.folder / "ledger.jsonl"
+        lines = ledger.read_text().splitlines() if ledger.exists() else []
+        return sum(f'"trainer": {json.dumps(trainer)},' in line for line in lines)
+
+
+def _verified(folder: Path) -> Snapshot:
+    """The snapshot in ``folder``; raises OSError, ValueError, KeyError or TypeError when anything is amiss."""
+    content = json.loads((folder / "snapshot.json").read_text())
+    if address({name: content[name] for name in ("epoch", "history", "files")}) != content["digest"]:
+        raise ValueError("snapshot.json does not match its own digest")
+    for name, expected in content["files"].items():
+        if digest(folder / name) != expected:
+            raise ValueError(f"{name} does not match its checksum")
+    return Snapshot(folder, content["epoch"], content["history"])
+
+
+@contextmanager
+def _disk_full_explained(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        # safetensors wraps the system's error in its own type, with the number in its text
+        if getattr(error, "errno", None) in _DISK_FULL or any(f"os error {number}" in str(error) for number in _DISK_FULL):
+            raise StoreError(
+                f"the disk that holds {folder} is full; free some space and run the same command again, it goes on."
+            ) from error
+        raise

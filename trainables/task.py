@@ -1,0 +1,68 @@
+"""A task: a network, its data and its loss, as a sweep file names them."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainables import checkpoint, data, factory, files, networks, seeds
+from trainables.config import TaskConfig
+from trainables.data import Data
+from trainables.errors import TaskError
+
+
+def load_data(task: TaskConfig) -> Data:
+    """The task's data, loaded once per process. Raises `TaskError`."""
+    return data.load(task.data, task.data_options)
+
+
+def example_input(task: TaskConfig) -> Tensor:
+    """The first training input as a batch of one, on the CPU: shape (1, ...)."""
+    return load_data(task).train.example()
+
+
+def build_network(task: TaskConfig, seed: int = 0) -> nn.Module:
+    """The task's network on the CPU, initialised from ``seed``, or with the checkpoint's weights where the task has one.
+
+    Raises `TaskError` when there is no such network, its factory fails, or it cannot take the data's inputs.
+    """
+    cpu, examples = torch.device("cpu"), load_data(task)
+    with seeds.own_random_numbers(cpu):
+        seeds.seed_everything(seed, "initialisation", 0, cpu)
+        network = networks.build(task.network, task.network_options, examples.input_shape, examples.num_classes)
+        _check_fits(network, task, examples)
+    if task.checkpoint:
+        checkpoint.restore(network, task.checkpoint)
+    return network
+
+
+def identity(task: TaskConfig) -> dict[str, Any]:
+    """All that determines what training starts from, as plain data: options resolved, the user's source and files by digest."""
+    references = {name for name in (task.network, task.data, task.loss) if factory.is_reference(name)}
+    return {
+        "network": task.network,
+        "network_options": networks.resolved_options(task.network, task.network_options),
+        "data": task.data,
+        "data_options": data.resolved_options(task.data, task.data_options),
+        "data_digest": load_data(task).digest,
+        "loss": task.loss,
+        "checkpoint": files.digest(Path(task.checkpoint).expanduser()) if task.checkpoint else None,
+        "sources": {name: factory.source_digest(name) for name in sorted(references)},
+    }
+
+
+def _check_fits(network: nn.Module, task: TaskConfig, examples: Data) -> None:
+    """Raises `TaskError` unless the network turns an input into at least one output per class."""
+    was_training = network.training
+    network.eval()
+    try:
+        with torch.no_grad():
+            outputs = network(examples.train.example())
+    except Exception as error:
+        shape = examples.input_shape
+        raise TaskError(f"network {task.network} cannot take inputs of {task.data}, shape {shape}: {factory.describe(error)}.") from error
+    network.train(was_training)
+    if not isinstance(outputs, Tensor) or outputs.dim() < 2 or outputs.shape[1] < examples.num_classes:
+        got = f"a tensor of shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs).__name__
+        raise TaskError(f"network {task.network} returns {got} for one input; logits (1, {examples.num_classes}) are needed.")
