@@ -6,6 +6,10 @@ BIN := $(VENV)/bin
 # Large wheels (torch for CUDA) on a slow line need longer than uv's 30 s.
 UV := UV_HTTP_TIMEOUT=600 $(BIN)/uv pip
 
+# No address of a package registry gets into the files.
+PIN := $(UV) compile pyproject.toml --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
+	--custom-compile-command "make requirements"
+
 # A stamp stands for an installation; it is older than the files it was made from when they change.
 RUNTIME := $(VENV)/.runtime-installed
 TESTING := $(VENV)/.tests-installed
@@ -36,13 +40,11 @@ check: $(TESTING)  ## lint, format, types and the three floors
 test-system:  ## the system packages that only tests need (Debian; root or sudo)
 	@.ci/test-system $(SYSTEM_PACKAGES)
 
-# uv keeps the versions already written; remove the two files first to move everything to the newest.
+# uv keeps the versions already written; remove the files first to move everything to the newest.
 requirements: $(BIN)/uv  ## pin the versions of everything again
-	$(UV) compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
-		--custom-compile-command "make requirements" pyproject.toml --output-file requirements.txt
-	$(UV) compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
-		--custom-compile-command "make requirements" pyproject.toml --group test --group check \
-		--constraints requirements.txt --output-file requirements-test.txt
+	$(PIN) --output-file requirements.txt
+	$(PIN) --constraints requirements.txt --group test --group check --output-file requirements-test.txt
+	$(PIN) --constraints requirements.txt --extra cluster --output-file requirements-cluster.txt
 
 bench: $(TESTING)  ## the measurements in bench/
 	for script in bench/*.py; do $(BIN)/python "$$script" || exit 1; done
