@@ -28,13 +28,13 @@ def reproducible(threads: int) -> Iterator[None]:
     """Deterministic algorithms and ``threads`` CPU threads for the length of the block; torch's settings are put back after it."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with a fixed workspace
     threads_before, mode_before = torch.get_num_threads(), torch.get_deterministic_debug_mode()
-    fill_before = deterministic.fill_uninitialized_memory
+    fill_before = deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]  # torch's types lack it
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    deterministic.fill_uninitialized_memory = False  # costs time and guards only against reading what was never written
+    deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs time and guards only against reading what was never written
     try:
         yield
     finally:
         torch.set_num_threads(threads_before)
         torch.set_deterministic_debug_mode(mode_before)
-        deterministic.fill_uninitialized_memory = fill_before
+        deterministic.fill_uninitialized_memory = fill_before  # type: ignore[attr-defined]  # torch's types lack it

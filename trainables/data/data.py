@@ -40,7 +40,7 @@ def from_splits(splits: Sequence[Split], num_classes: int) -> Data:
         if isinstance(split, TensorSplit):
             for tensor in (split.inputs, split.labels):
                 seen.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
-                seen.update(memoryview(tensor.contiguous().flatten().view(torch.uint8).numpy()))
+                seen.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
         else:
             seen.update(f"{type(split.dataset).__name__ if isinstance(split, StreamedSplit) else ''}{len(split)}".encode())
             seen.update(str(split.input_shape).encode())

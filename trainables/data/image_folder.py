@@ -1,7 +1,6 @@
 """Any folder of images: one folder per class, either directly below the root or below train/, val/ and test/."""
 
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -9,21 +8,13 @@ from torch.utils.data import Subset
 from torchvision import datasets, transforms
 
 from trainables.data.data import Data, from_pixels, from_splits, statistics, stratified
-from trainables.data.splits import StreamedSplit
+from trainables.data.splits import Examples, StreamedSplit
 from trainables.errors import TaskError
 from trainables.seeds import permutation
 
 IN_MEMORY_BYTES = 2**30  # what the normalised float32 images of all splits may take before they are streamed
 _STATISTICS_FROM = 1000  # training images that a streamed folder's mean and standard deviation are estimated on
 _NAMES = {"train": ("train",), "validation": ("val", "validation", "valid"), "test": ("test",)}
-
-
-class Images(Protocol):
-    """Pairs of an image, uint8 (3, size, size), and its class."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]: ...
 
 
 def image_folder(*, root: str, size: int = 224, workers: int = 0) -> Data:
@@ -44,7 +35,7 @@ def image_folder(*, root: str, size: int = 224, workers: int = 0) -> Data:
     return from_splits([StreamedSplit(part, workers, mean.flatten(), std.flatten()) for part in parts], len(classes))
 
 
-def _parts(folder: Path, size: int) -> tuple[list[Images], list[str]]:
+def _parts(folder: Path, size: int) -> tuple[list[Examples], list[str]]:
     """Train, validation and test as datasets of (uint8 image, class), and the classes' names."""
     found = {split: _open(folder / name, size) for split, names in _NAMES.items() for name in names if (folder / name).is_dir()}
     whole = found.pop("train", None) or _open(folder, size)
@@ -70,6 +61,6 @@ def _open(folder: Path, size: int) -> datasets.ImageFolder:
         raise TaskError(f"image_folder: {folder} is no folder of class folders with images ({error}).") from error
 
 
-def _stacked(part: Images) -> tuple[Tensor, Tensor]:
+def _stacked(part: Examples) -> tuple[Tensor, Tensor]:
     images, labels = zip(*(part[i] for i in range(len(part))), strict=True)
     return torch.stack(images), torch.tensor(labels)

@@ -2,13 +2,21 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 Batch = tuple[Tensor, Tensor]
+
+
+class Examples(Protocol):
+    """A map-style dataset of (input tensor, integer label)."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> tuple[Tensor, Any]: ...
 
 
 class Split(ABC):
@@ -64,16 +72,16 @@ class TensorSplit(Split):
 
 
 class StreamedSplit(Split):
-    """A map-style dataset of (input, label), read by a DataLoader with ``workers`` processes.
+    """Examples read one by one from a map-style dataset, by a DataLoader with ``workers`` processes.
 
     ``mean`` and ``std`` (one value a channel) normalise each batch on the device.
     """
 
-    def __init__(self, dataset: Dataset[tuple[Tensor, Any]], workers: int = 0, mean: Tensor | None = None, std: Tensor | None = None):
+    def __init__(self, dataset: Examples, workers: int = 0, mean: Tensor | None = None, std: Tensor | None = None):
         self.dataset, self.workers, self.mean, self.std = dataset, workers, mean, std
 
     def __len__(self) -> int:
-        return len(self.dataset)  # type: ignore[arg-type]  # Dataset leaves __len__ to its subclasses
+        return len(self.dataset)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -87,7 +95,7 @@ class StreamedSplit(Split):
     def batches(self, order: Tensor, batch_size: int, device: torch.device) -> Iterator[Batch]:
         """As `Split.batches`."""
         loader = DataLoader(
-            self.dataset,
+            cast(Dataset[tuple[Tensor, Any]], self.dataset),
             batch_sampler=[indices.tolist() for indices in order.split(batch_size)],
             num_workers=self.workers,
             pin_memory=device.type == "cuda",
