@@ -1,0 +1,180 @@
+"""One run per trial, on a real wandb against a loopback server."""
+
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sweeps.errors import SweepError
+from sweeps.paths import StudyPaths
+from sweeps.track import Mode, Tracker, choose_mode
+
+from .wandb_server import WandbServer
+
+CONFIG = {"params": {"tolerance/conv1": 0.5}, "trial": {"key": "3", "compression": {"method": "alds"}}}
+
+
+def tracker(paths: StudyPaths, mode: Mode | None = None) -> Tracker:
+    return Tracker(paths, project="tombola", entity="lab", study_name="alds_digits", study_id="s1", mode=mode)
+
+
+def point(step: int, **more: Any) -> dict[str, Any]:
+    """A result as Tune hands it on: the trial's metrics among Ray's own fields."""
+    trial = {"step": step, "epoch": step // 10, "val/accuracy": step / 100, "compress/layer/conv1/rank": 4, "final": False}
+    return {**trial, "training_iteration": 1, "time_total_s": 2.5, "hostname": "here", **more}
+
+
+def test_a_run_has_its_history_over_our_own_step(server: WandbServer, paths: StudyPaths, capfd: pytest.CaptureFixture[str]) -> None:
+    study = tracker(paths)
+    assert study.mode == "online", "an API key is configured"
+    study.start("3", CONFIG)
+    study.start("baseline-svd", {"params": {}})
+    for step in (10, 20, 20, 10, 30):
+        study.log("3", point(step, **{"val/note": "warm"}))
+    study.finish("3", {"test/accuracy": 0.97, "final": True})
+    study.log("baseline-svd", point(0))
+    study.finish("baseline-svd", {}, failed="the loss became NaN")
+
+    run, baseline = server.runs["s1-3"], server.runs["s1-baseline-svd"]
+    assert run.points("step", "epoch", "val/accuracy") == [(10, 1, 0.1), (20, 2, 0.2), (30, 3, 0.3)], "a step is logged once"
+    assert {name for entry in run.history for name in entry if not name.startswith("_")} == {"step", "epoch", "val/accuracy"}
+    assert run.summary["compress/layer/conv1/rank"] == 4 and run.summary["val/note"] == "warm" and run.summary["test/accuracy"] == 0.97
+    assert run.config == CONFIG
+    assert (run.attributes["groupName"], run.attributes["jobType"], run.attributes["displayName"]) == ("alds_digits", "trial", "trial-3")
+    assert run.exit_code == 0
+    assert baseline.attributes["jobType"] == "baseline" and baseline.exit_code == 1
+    assert baseline.summary["failed"] == "the loss became NaN"
+    assert capfd.readouterr() == ("", ""), "wandb stays off the terminal"
+
+
+def test_a_second_driver_goes_on_with_the_same_run(server: WandbServer, paths: StudyPaths) -> None:
+    first = tracker(paths)
+    first.start("3", CONFIG)
+    for step in (10, 20):
+        first.log("3", point(step))
+    first.close()
+    assert server.runs["s1-3"].exit_code == 1
+
+    second = tracker(paths)
+    second.start("3", CONFIG)
+    for step in (20, 30):
+        second.log("3", point(step))
+    second.finish("3", {})
+    assert list(server.runs) == ["s1-3"]
+    assert server.runs["s1-3"].points("step", "val/accuracy") == [(10, 0.1), (20, 0.2), (30, 0.3)]
+    assert server.runs["s1-3"].exit_code == 0
+
+
+def test_too_many_requests_are_survived(server: WandbServer, paths: StudyPaths) -> None:
+    study = tracker(paths)
+    study.start("3", CONFIG)
+    server.refusals = 2
+    for step in (10, 20):
+        study.log("3", point(step))
+    study.finish("3", {})
+    assert server.refused == 2
+    assert server.runs["s1-3"].points("step") == [(10,), (20,)]
+    assert study.mode == "online"
+
+
+def test_offline_runs_are_uploaded_later(server: WandbServer, paths: StudyPaths) -> None:
+    study = tracker(paths, mode="offline")
+    study.start("3", CONFIG)
+    for step in (10, 20):
+        study.log("3", point(step))
+    study.finish("3", {"test/accuracy": 0.97})
+    assert server.runs == {}
+
+    sync(paths)
+    run = server.runs["s1-3"]
+    assert run.points("step", "val/accuracy") == [(10, 0.1), (20, 0.2)]
+    assert run.summary["test/accuracy"] == 0.97 and run.summary["compress/layer/conv1/rank"] == 4
+    assert run.config == CONFIG
+
+
+def test_a_driver_killed_offline_loses_nothing(server: WandbServer, paths: StudyPaths) -> None:
+    script = f"""
+import os, signal
+from pathlib import Path
+from sweeps.paths import StudyPaths
+from sweeps.track import Tracker
+study = Tracker(StudyPaths(Path({str(paths.root)!r})), project="tombola", entity="lab", study_name="n", study_id="s1", mode="offline")
+study.start("3", {{}})
+for step in (10, 20):
+    study.log("3", {{"step": step, "val/accuracy": step / 100}})
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, timeout=60)
+    second = tracker(paths, mode="offline")
+    second.start("3", CONFIG)
+    second.log("3", point(30))
+    second.finish("3", {})
+
+    sync(paths)
+    assert server.runs["s1-3"].points("step", "val/accuracy") == [(10, 0.1), (20, 0.2), (30, 0.3)]
+
+
+@pytest.mark.parametrize("reason", ["nobody listens", "the key is refused"])
+def test_without_w_and_b_the_study_goes_on_offline_and_says_so_once(
+    reason: str, server: WandbServer, paths: StudyPaths, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("sweeps.track._INIT_TIMEOUT", 3.0)
+    if reason == "nobody listens":
+        monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    server.locked = True
+    study = tracker(paths)
+    with caplog.at_level(logging.WARNING, logger="sweeps.track"):
+        for key in ("3", "4"):
+            study.start(key, CONFIG)
+            study.log(key, point(10))
+            study.finish(key, {})
+    assert study.mode == "offline"
+    assert len(caplog.messages) == 1 and "goes on offline" in caplog.messages[0] and str(paths.wandb) in caplog.messages[0]
+
+    server.locked = False
+    monkeypatch.setenv("WANDB_BASE_URL", server.url)
+    sync(paths)
+    assert {run_id: run.points("step") for run_id, run in server.runs.items()} == {"s1-3": [(10,)], "s1-4": [(10,)]}
+
+
+def test_a_run_that_wandb_loses_costs_no_trial(server: WandbServer, paths: StudyPaths, caplog: pytest.LogCaptureFixture) -> None:
+    study = tracker(paths)
+    study.start("3", CONFIG)
+    study.log("3", point(10, **{"val/broken": {1: object()}}))
+    study.log("3", point(20))
+    study.finish("3", {})
+    assert len(caplog.messages) == 1
+
+
+def test_disabled_writes_nothing(paths: StudyPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    study = tracker(paths, mode="online")
+    study.start("3", CONFIG)
+    study.log("3", point(10))
+    study.finish("3", {})
+    assert list(paths.root.iterdir()) == []
+
+
+def test_the_mode_follows_environment_then_sweep_then_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    assert choose_mode() == "offline"
+    Path(os.environ["NETRC"]).write_text(f"machine 127.0.0.1:9 login user password {'k' * 40}\n")
+    assert choose_mode() == "online"
+    assert choose_mode("offline") == "offline"
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert choose_mode("online") == "disabled"
+    monkeypatch.setenv("WANDB_MODE", "sometimes")
+    with pytest.raises(SweepError, match="WANDB_MODE is 'sometimes'; it must be online, offline or disabled"):
+        choose_mode()
+
+
+def sync(paths: StudyPaths) -> None:
+    """`wandb sync` as a person would call it."""
+    runs = sorted(str(run) for run in paths.wandb.glob("offline-run-*"))
+    assert runs
+    done = subprocess.run([sys.executable, "-m", "wandb", "sync", *runs], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,186 @@
+"""A W&B server on loopback: as much of its protocol as runs, history, resuming and `wandb sync` ask for.
+
+Spoken to through WANDB_BASE_URL. Two kinds of requests matter: GraphQL (a run is created, or asked after before it is resumed)
+and the file stream (history, summary and the end of a run).
+"""
+
+import base64
+import gzip
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+Json = dict[str, Any]
+_STREAM = re.compile(r"/files/[^/]+/[^/]+/([^/]+)/file_stream")
+_OPERATION = re.compile(r"(?:query|mutation)\s+(\w+)")
+
+
+@dataclass
+class Run:
+    """What the server knows of one run."""
+
+    attributes: Json = field(default_factory=dict)
+    history: list[Json] = field(default_factory=list)
+    summary: Json = field(default_factory=dict)
+    exit_code: int | None = None
+    opened: int = 0
+
+    @property
+    def config(self) -> Json:
+        """The run's configuration without W&B's own entry."""
+        entries = json.loads(self.attributes.get("config") or "{}")
+        return {name: entry["value"] for name, entry in entries.items() if name != "_wandb"}
+
+    def points(self, *names: str) -> list[tuple[Any, ...]]:
+        """The history's values of these names, one tuple a point."""
+        return [tuple(point.get(name) for name in names) for point in self.history]
+
+
+class WandbServer(ThreadingHTTPServer):
+    """Runs by their id; answers ``refusals`` requests with 429 first, and everything with 401 while ``locked``."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.runs: dict[str, Run] = {}
+        self.lock = threading.Lock()
+        self.refusals = 0
+        self.refused = 0
+        self.locked = False
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def refuse(self) -> int | None:
+        """The status of a refusal, when this request is to be refused."""
+        if self.locked:
+            return 401
+        if self.refusals:
+            self.refusals -= 1
+            self.refused += 1
+            return 429
+        return None
+
+    def answer(self, operation: str, variables: Json) -> Json:
+        """GraphQL; what nobody here needs is answered with nothing."""
+        match operation:
+            case "UpsertBucket":
+                return {"upsertBucket": self._upsert(variables)}
+            case "RunResumeStatus":
+                return {"model": {**_PROJECT, "bucket": self._resumable(variables["name"])}}
+            case "Viewer":
+                return {"viewer": {"id": "u", "entity": "lab", "username": "lab", "flags": "{}", "teams": {"edges": []}}}
+            case "CreateRunFiles":
+                names = variables.get("files") or []
+                files = [{"name": name, "uploadUrl": f"{self.url}/uploads/{name}"} for name in names]
+                return {"createRunFiles": {"runID": _id("Run", "r"), "uploadHeaders": [], "files": files}}
+            case "ServerFeaturesQuery":
+                return {"serverInfo": {"features": []}}
+        return {}
+
+    def stream(self, run_id: str, sent: Json) -> None:
+        """One message of the file stream: lines from an offset on, and perhaps the run's end."""
+        run = self.runs[run_id]
+        for name, chunk in (sent.get("files") or {}).items():
+            lines = [json.loads(line) for line in chunk["content"]] if name.endswith((".jsonl", ".json")) else []
+            if name == "wandb-history.jsonl":
+                run.history[chunk["offset"] :] = lines
+            elif name == "wandb-summary.json":
+                run.summary.update(lines[-1])
+        if sent.get("complete"):
+            run.exit_code = sent.get("exitcode")
+
+    def _upsert(self, variables: Json) -> Json:
+        name = variables["name"]
+        is_new = name not in self.runs
+        run = self.runs.setdefault(name, Run())
+        run.opened += 1
+        run.attributes |= {key: value for key, value in variables.items() if value is not None}
+        bucket = {"id": _id("Run", name), "name": name, "displayName": run.attributes.get("displayName") or name, "project": _PROJECT}
+        return {"bucket": {**bucket, "config": run.attributes.get("config") or "{}", "sweepName": None}, "inserted": is_new}
+
+    def _resumable(self, name: str) -> Json | None:
+        run = self.runs.get(name)
+        if run is None:
+            return None
+        return {
+            "id": _id("Run", name),
+            "name": name,
+            "config": run.attributes.get("config") or "{}",
+            "summaryMetrics": json.dumps(run.summary),
+            "historyLineCount": len(run.history),
+            "historyTail": json.dumps([json.dumps(point) for point in run.history[-1:]]),
+            "eventsLineCount": 0,
+            "eventsTail": "[]",
+            "logLineCount": 0,
+            "wandbConfig": '{"t":1}',
+        }
+
+
+def _id(kind: str, name: str) -> str:
+    return base64.b64encode(f"{kind}:{name}".encode()).decode()
+
+
+_PROJECT = {"id": _id("Project", "p"), "name": "p", "entity": {"id": "e", "name": "lab"}}
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: WandbServer
+
+    def do_POST(self) -> None:
+        sent = json.loads(self._body() or "{}")
+        with self.server.lock:
+            if status := self.server.refuse():
+                return self._reply({"error": "refused"}, status)
+            if stream := _STREAM.match(self.path):
+                self.server.stream(stream[1], sent)
+                return self._reply({"limits": {}})
+            if not self.path.endswith("/graphql"):
+                return self._reply({})
+            named = _OPERATION.search(sent["query"])
+            operation = sent.get("operationName") or (named[1] if named else "")
+            return self._reply({"data": self.server.answer(operation, sent.get("variables") or {})})
+
+    def do_PUT(self) -> None:
+        self._body()
+        self._reply({})
+
+    def do_GET(self) -> None:
+        self._reply({})
+
+    def log_message(self, *_: Any) -> None:
+        """Silence on the terminal."""
+
+    def _body(self) -> bytes:
+        body = self.rfile.read(int(self.headers.get("content-length") or 0))
+        return gzip.decompress(body) if self.headers.get("content-encoding") == "gzip" else body
+
+    def _reply(self, content: Json, status: int = 200) -> None:
+        body = json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@contextmanager
+def wandb_server() -> Iterator[WandbServer]:
+    """A server that listens until the block ends."""
+    server = WandbServer()
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
