@@ -1,0 +1,130 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sweeps import doctor
+
+PROJECT = Path(__file__).parents[1]
+
+
+def run(code: str, *folders: Path, cwd: Path) -> str:
+    """What ``code`` prints in a fresh interpreter that looks for packages in ``folders`` first, the project after them."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (*folders, PROJECT)))}
+    result = subprocess.run([sys.executable, "-c", code], cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def claim(folder: Path, name: str, version: str) -> None:
+    """Lay into ``folder`` what an installer writes about a package: the rest of the package stays as it is."""
+    (folder / f"{name}-{version}.dist-info").mkdir()
+    (folder / f"{name}-{version}.dist-info" / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+
+
+def broken_package(folder: Path, name: str, error: str) -> None:
+    """Lay a package into ``folder`` that raises ``error`` when it is imported."""
+    (folder / name).mkdir()
+    (folder / name / "__init__.py").write_text(f"raise {error}\n")
+
+
+def command(*folders: Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """``tombola doctor`` with packages from ``folders`` first, the project after them."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (*folders, PROJECT)))}
+    environment["PYTHONSAFEPATH"] = "1"  # the installed command does not look beside itself first either
+    arguments = [sys.executable, str(PROJECT / "tombola.py"), "doctor"]
+    return subprocess.run(arguments, cwd=cwd, env=environment, capture_output=True, text=True, timeout=60)
+
+
+def test_everything_is_looked_at_and_every_trouble_has_a_remedy() -> None:
+    findings = {finding.name: finding for finding in doctor.diagnose()}
+    expected = {
+        "Python",
+        "torch",
+        "torchvision",
+        "ray",
+        "optuna",
+        "wandb",
+        "torch with torchvision",
+        "GPUs",
+        "package sweeps",
+        "W&B",
+        "disk",
+    }
+    assert expected <= set(findings)
+    assert all(finding.sentence.endswith(".") for finding in findings.values())
+    assert all(finding.mend for finding in findings.values() if not finding.ok)
+    for name in ("Python", "torch", "torchvision", "ray", "optuna", "wandb", "torch with torchvision", "package sweeps"):
+        assert findings[name].ok, findings[name]
+
+
+def test_a_package_that_is_too_old_is_named(tmp_path: Path) -> None:
+    claim(tmp_path, "optuna", "3.6.1")
+    code = "from sweeps import doctor; print([f.sentence for f in doctor.packages() if not f.ok])"
+    assert run(code, tmp_path, cwd=tmp_path).strip() == "['3.6.1, but >=5.0 is needed.']"
+
+
+def test_a_torchvision_of_another_torch_is_found_out(tmp_path: Path) -> None:
+    broken_package(tmp_path, "torchvision", "RuntimeError('operator torchvision::nms does not exist')")
+    said = run("from sweeps import doctor; print(doctor.torchvision_fits_torch())", tmp_path, cwd=tmp_path)
+    assert "ok=False" in said
+    assert "operator torchvision::nms does not exist" in said
+    assert "same index" in said
+
+
+def test_pypis_sweeps_is_found_out(tmp_path: Path) -> None:
+    claim(tmp_path, "sweeps", "0.3.0")
+    said = run("from sweeps import doctor; print(doctor.sweeps_is_ours())", tmp_path, cwd=tmp_path)
+    assert "ok=False" in said
+    assert "pip uninstall sweeps" in said
+
+
+def test_the_command_says_in_one_line_that_pypis_sweeps_hides_ours(tmp_path: Path) -> None:
+    claim(tmp_path, "sweeps", "0.3.0")
+    broken_package(tmp_path, "sweeps", "ImportError('it needs its own libraries')")
+    result = command(tmp_path, cwd=tmp_path)
+    assert result.returncode == 2
+    assert result.stderr.startswith("tombola: PyPI's package sweeps 0.3.0")
+    assert "pip uninstall sweeps" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_the_command_says_in_one_line_that_a_package_is_broken(tmp_path: Path) -> None:
+    broken_package(tmp_path, "optuna", "ImportError('libssl.so.9: cannot open shared object file')")
+    result = command(tmp_path, cwd=tmp_path)
+    assert result.returncode == 2
+    assert result.stderr.startswith("tombola: The installation is broken (libssl.so.9")
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("mode", "ok", "words"),
+    [("offline", True, "wandb sync"), ("online", True, "to the server"), ("disabled", True, "Nothing"), ("nonsense", False, "nonsense")],
+)
+def test_where_wandbs_runs_go(monkeypatch: pytest.MonkeyPatch, mode: str, ok: bool, words: str) -> None:
+    monkeypatch.setenv("WANDB_MODE", mode)
+    finding = doctor.wandb_mode()
+    assert finding.ok is ok
+    assert words in finding.sentence
+
+
+def test_a_full_disk_is_told(tmp_path: Path) -> None:
+    assert doctor.free_disk(tmp_path, enough=0).ok
+    assert not doctor.free_disk(tmp_path, enough=10**18).ok
+
+
+def test_rays_folder_must_be_writable_and_not_full(tmp_path: Path) -> None:
+    assert doctor.ray_temporary_folder(tmp_path, full=1.1).ok
+    assert not doctor.ray_temporary_folder(tmp_path, full=0.0).ok
+    unwritable = doctor.ray_temporary_folder(Path("/proc/sys"), full=1.1)
+    assert not unwritable.ok
+    assert unwritable.sentence == "/proc/sys/ray is not writable."
+    assert "RAY_TMPDIR" in unwritable.mend
+
+
+def test_small_shared_memory_is_told(tmp_path: Path) -> None:
+    assert doctor.shared_memory_size(tmp_path, enough=0).ok
+    assert "--shm-size" in doctor.shared_memory_size(tmp_path, enough=10**18).mend
+    assert not doctor.shared_memory_size(tmp_path, enough=10**18).ok
