@@ -1,11 +1,18 @@
 """Files that are whole or absent."""
 
+import errno
 import hashlib
 import json
 import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from trainables.errors import StoreError
+
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
@@ -34,3 +41,17 @@ def digest(path: Path) -> str:
     """SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def disk_full_explained(folder: Path) -> Iterator[None]:
+    """A full disk while writing below ``folder`` becomes a `StoreError` that says what to do."""
+    try:
+        yield
+    except Exception as error:
+        # safetensors wraps the system's error in its own type, with the number in its text
+        if getattr(error, "errno", None) in _DISK_FULL or any(f"os error {number}" in str(error) for number in _DISK_FULL):
+            raise StoreError(
+                f"the disk that holds {folder} is full; free some space and run the same command again, it goes on."
+            ) from error
+        raise

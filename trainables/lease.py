@@ -66,11 +66,16 @@ def _acquire(folder: Path, patience: float) -> int:
 
 def _create(folder: Path, number: int) -> bool:
     """Whether this process made lease ``number`` and it is the one that counts."""
+    path = _path(folder, number)
     try:
-        with _path(folder, number).open("x") as file:
-            file.write(json.dumps(asdict(_this_process())))
+        path.touch(exist_ok=False)
     except FileExistsError:
         return False
+    try:
+        path.write_text(json.dumps(asdict(_this_process())))
+    except OSError:  # a full disk: an empty lease would keep everyone waiting
+        path.unlink(missing_ok=True)
+        raise
     numbers = _numbers(folder)
     for other in numbers:
         if other < number:

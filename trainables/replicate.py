@@ -1,6 +1,5 @@
 """One seed of a trial: its dense network, its compressed one, and the metrics of both."""
 
-from typing import Any
 from weakref import WeakKeyDictionary
 
 from torch import nn
@@ -18,7 +17,8 @@ _dense: WeakKeyDictionary[nn.Module, dict[str, float]] = WeakKeyDictionary()  # 
 class Replicate:
     """A recipe's run for one seed, stopped after every epoch of the recipe's closing `Train`, where it has one.
 
-    ``done`` counts those epochs; ``dense`` holds val/accuracy, val/loss, params and multiply_adds of the uncompressed network.
+    ``done`` counts those epochs; ``dense`` holds val/accuracy, val/loss, params and multiply_adds of the uncompressed network,
+    ``layers`` what became of each compressed layer, ``compressed`` the metrics that retraining does not change.
     """
 
     def __init__(self, setting: Setting, dense: Recipe, recipe: Recipe, seed: int):
@@ -26,15 +26,14 @@ class Replicate:
         self.run = Run(setting, recipe, seed)
         self._dense_recipe = dense
         self._history: list[dict[str, float]] = []
-        self._before_retraining: dict[str, float] = {}
+        self._not_retrained: dict[str, float] = {}
         self.dense: dict[str, float] = {}
         self.layers: dict[str, dict[str, float]] = {}
-        self._compressed: dict[str, float] = {}
+        self.compressed: dict[str, float] = {}
 
     def start(self) -> None:
         """Everything before the closing `Train`, or what the store has beyond it."""
-        dense_run = Run(self.setting, self._dense_recipe, self.seed)
-        dense = dense_run.finish()
+        dense = Run(self.setting, self._dense_recipe, self.seed).finish()
         self.dense = self._measured(dense)
         compressed = self._to_closing_train()
         artifact, cost = compressed.artifact, pruners.cost(compressed.module, self.setting.example())
@@ -50,13 +49,15 @@ class Replicate:
             }
             for name, layer in artifact.layers.items()
         }
-        self._compressed = {
+        self.compressed = {
+            "dense/val/accuracy": self.dense["val/accuracy"],
             "compress/params": cost.params,
             "compress/params_kept": cost.params / self.dense["params"],
             "compress/multiply_adds": cost.multiply_adds,
             "compress/flops_kept": cost.multiply_adds / self.dense["multiply_adds"],
             "compress/latency_ms": cost.latency_ms,
             "compress/error": artifact.error,
+            **{f"compress/layer/{name}/{key}": layer[key] for name, layer in self.layers.items() for key in ("rank", "num_subspaces")},
         }
 
     def reach(self, epoch: int) -> None:
@@ -78,11 +79,9 @@ class Replicate:
         earlier = trains[:-1] if self._retrains else trains
         return (sum(stage.stop - stage.start for stage in earlier) + epoch) * self.setting.steps_per_epoch
 
-    def metrics(self, epoch: int) -> dict[str, Any]:
-        """The metrics after retraining epoch ``epoch`` (0: as compressed)."""
-        per_layer = {f"compress/layer/{name}/{key}": layer[key] for name, layer in self.layers.items() for key in ("rank", "num_subspaces")}
-        trained = self._history[epoch - 1] if epoch else self._before_retraining
-        return {**trained, "dense/val/accuracy": self.dense["val/accuracy"], **self._compressed, **per_layer}
+    def at(self, epoch: int) -> dict[str, float]:
+        """Training and validation metrics after retraining epoch ``epoch``; 0 stands for the result of a recipe without retraining."""
+        return self._history[epoch - 1] if epoch else self._not_retrained
 
     @property
     def _retrains(self) -> bool:
@@ -94,7 +93,7 @@ class Replicate:
                 pass
             return network
         network = self.run.finish()
-        self._before_retraining = self.setting.evaluate(network.module, self.setting.data.validation, "val")
+        self._not_retrained = self.setting.evaluate(network.module, self.setting.data.validation, "val")
         return network
 
     def _advance(self) -> Network | None:

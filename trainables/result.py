@@ -47,7 +47,7 @@ def write(config: TrialConfig, metrics: Mapping[str, Any], replicates: Sequence[
     _write(
         config,
         metrics=metrics,
-        replicates=[{"seed": replicate.seed, "metrics": replicate.metrics(epochs)} for replicate in replicates],
+        replicates=[{"seed": replicate.seed, "metrics": {**replicate.at(epochs), **replicate.compressed}} for replicate in replicates],
         layers=replicates[0].layers,
         dense=averaged([replicate.dense for replicate in replicates]),
         history=history,

@@ -9,7 +9,6 @@ directory that every node sees:
                                     epoch-<n>/         a snapshot: its files, and snapshot.json with their checksums
 """
 
-import errno
 import hashlib
 import json
 import os
@@ -17,18 +16,16 @@ import shutil
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainables.errors import StoreError, StoreWarning
-from trainables.files import digest, sync, write_json
+from trainables.errors import StoreWarning
+from trainables.files import digest, disk_full_explained, sync, write_json
 from trainables.lease import lease
 
 FORMAT = 1  # raised when the code trains differently from the same configuration
-
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def address(identity: Mapping[str, Any]) -> str:
@@ -57,11 +54,13 @@ class Trajectory:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Hold the trajectory alone; needed for everything that writes here. Waits for another holder."""
-        with _disk_full_explained(self.folder), lease(self.folder):
-            for leftover in self.folder.glob(".tmp-*"):
-                shutil.rmtree(leftover, ignore_errors=True)
-            if not (self.folder / "spec.json").exists():
-                write_json(self.folder / "spec.json", dict(self._identity))
+        with ExitStack() as stack:
+            with disk_full_explained(self.folder):
+                stack.enter_context(lease(self.folder))
+                for leftover in self.folder.glob(".tmp-*"):
+                    shutil.rmtree(leftover, ignore_errors=True)
+                if not (self.folder / "spec.json").exists():
+                    write_json(self.folder / "spec.json", dict(self._identity))
             yield
 
     def at(self, epoch: int) -> Snapshot | None:
@@ -89,7 +88,7 @@ class Trajectory:
         Raises `StoreError` when the disk is full.
         """
         temporary, final = self.folder / f".tmp-{uuid.uuid4().hex}", self.folder / f"epoch-{epoch:05}"
-        with _disk_full_explained(self.folder):
+        with disk_full_explained(self.folder):
             try:
                 temporary.mkdir()
                 fill(temporary)
@@ -107,7 +106,7 @@ class Trajectory:
 
     def record(self, epoch: int, trainer: str) -> None:
         """Note in the ledger that ``trainer`` trained an epoch."""
-        with _disk_full_explained(self.folder), (self.folder / "ledger.jsonl").open("a") as ledger:
+        with disk_full_explained(self.folder), (self.folder / "ledger.jsonl").open("a") as ledger:
             ledger.write(json.dumps({"epoch": epoch, "trainer": trainer, "pid": os.getpid()}) + "\n")
 
     def trained_by(self, trainer: str) -> int:
@@ -126,16 +125,3 @@ def _verified(folder: Path) -> Snapshot:
         if digest(folder / name) != expected:
             raise ValueError(f"{name} does not match its checksum")
     return Snapshot(folder, content["epoch"], content["history"])
-
-
-@contextmanager
-def _disk_full_explained(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        # safetensors wraps the system's error in its own type, with the number in its text
-        if getattr(error, "errno", None) in _DISK_FULL or any(f"os error {number}" in str(error) for number in _DISK_FULL):
-            raise StoreError(
-                f"the disk that holds {folder} is full; free some space and run the same command again, it goes on."
-            ) from error
-        raise

@@ -44,7 +44,7 @@ def train_epoch(
     losses = torch.zeros(steps, device=device)
     network.train()
     with seeds.own_random_numbers(device):
-        seeds.seed_everything(seed, "batches", epoch, device)
+        seeds.seed_everything(seed, "batches", epoch, device)  # for what a streamed data set draws before the first step
         for i, (inputs, labels) in enumerate(split.batches(order, training.batch_size, device)):
             if training.augment:
                 inputs = augment(inputs, training.augment, seeds.generator(seed, "augment", first + i))

@@ -2,6 +2,7 @@
 
 import shutil
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from trainables.config import TrialConfig
 from trainables.device import reproducible
 from trainables.errors import StoreError, TaskError, TrainingError
 from trainables.factory import describe
+from trainables.files import disk_full_explained
 from trainables.network import Network
 from trainables.reading import network_folder
 from trainables.replicate import Replicate
@@ -75,18 +77,24 @@ class Trial:
             self._replicates[-1].start()
 
     def _metrics(self, epoch: int) -> Metrics:
-        averaged = result.averaged([replicate.metrics(epoch) for replicate in self._replicates])
         trained = sum(replicate.run.trained() for replicate in self._replicates)
-        steps = self._replicates[0].steps(epoch)
-        return {**averaged, "step": steps, "epoch": epoch, "epochs_trained": trained}
+        whole = [{**replicate.at(epoch), **replicate.compressed} for replicate in self._replicates]
+        return {**result.averaged(whole), **self._position(epoch), "epochs_trained": trained}
+
+    def _position(self, epoch: int) -> Metrics:
+        return {"step": self._replicates[0].steps(epoch), "epoch": epoch}
 
     def _end(self) -> Metrics:
         epochs = self.config.compression.retrain_epochs
-        for replicate in self._replicates:
-            self._export(replicate.seed, replicate.finish())
-        metrics = {**self._metrics(epochs), "final": True}
-        history = [self._metrics(epoch) for epoch in range(1, epochs + 1)]
-        result.write(self.config, metrics, self._replicates, history)
+        with disk_full_explained(Path(self.config.directory)):
+            for replicate in self._replicates:
+                self._export(replicate.seed, replicate.finish())
+            metrics = {**self._metrics(epochs), "final": True}
+            history = [
+                {**self._position(epoch), **result.averaged([replicate.at(epoch) for replicate in self._replicates])}
+                for epoch in range(1, epochs + 1)
+            ]
+            result.write(self.config, metrics, self._replicates, history)
         self.close()
         return metrics
 
@@ -99,10 +107,11 @@ class Trial:
     def _failed(self, error: Exception) -> Metrics:
         reason = " ".join(str(error).split()) if isinstance(error, _SAYS_ALL) else describe(error)
         folder = Path(self.config.directory)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "error.txt").write_text("".join(traceback.format_exception(error)))
-        if not isinstance(error, StoreError):  # a full disk says nothing about the trial: it is to be tried again
-            result.write_failed(self.config, reason)
+        with suppress(OSError):  # where not even this can be written, the reason returned has to do
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "error.txt").write_text("".join(traceback.format_exception(error)))
+            if not isinstance(error, StoreError):  # a full disk says nothing about the trial: it is to be tried again
+                result.write_failed(self.config, reason)
         return {"failed": reason, "final": True}
 
 

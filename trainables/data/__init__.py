@@ -1,24 +1,19 @@
 """Data sets by name. To add one: a file here with a function ``(*, options) -> Data``, and a line in `BUILT_IN`."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 from trainables import factory
-from trainables.data.cifar import cifar10, cifar100
 from trainables.data.data import Data
-from trainables.data.digits import digits
-from trainables.data.fashion_mnist import fashion_mnist
-from trainables.data.image_folder import image_folder
 from trainables.data.users import checked
 from trainables.errors import TaskError, nearest
 
-BUILT_IN: dict[str, Callable[..., Data]] = {
-    "digits": digits,
-    "fashion_mnist": fashion_mnist,
-    "cifar10": cifar10,
-    "cifar100": cifar100,
-    "image_folder": image_folder,
+BUILT_IN = {  # imported when asked for: torchvision and scikit-learn take seconds
+    "digits": "trainables.data.digits:digits",
+    "fashion_mnist": "trainables.data.fashion_mnist:fashion_mnist",
+    "cifar10": "trainables.data.cifar:cifar10",
+    "cifar100": "trainables.data.cifar:cifar100",
+    "image_folder": "trainables.data.image_folder:image_folder",
 }
 
 _loaded: dict[str, Data] = {}
@@ -33,7 +28,7 @@ def resolved_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
         return dict(options)
     if name not in BUILT_IN:
         raise TaskError(f"there is no data set {name!r}; {nearest(name, BUILT_IN)}")
-    return factory.with_defaults(BUILT_IN[name], name, "data set", options)
+    return factory.with_defaults(factory.resolve(BUILT_IN[name], "data set"), name, "data set", options)
 
 
 def load(name: str, options: dict[str, Any]) -> Data:
@@ -45,5 +40,5 @@ def load(name: str, options: dict[str, Any]) -> Data:
             returned = factory.call(factory.resolve(name, "data"), name, "data factory", **options)
             _loaded[key] = checked(returned, name)
         else:
-            _loaded[key] = factory.call(BUILT_IN[name], name, "data set", **options)
+            _loaded[key] = factory.call(factory.resolve(BUILT_IN[name], "data set"), name, "data set", **options)
     return _loaded[key]

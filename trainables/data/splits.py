@@ -99,7 +99,6 @@ class StreamedSplit(Split):
             batch_sampler=[indices.tolist() for indices in order.split(batch_size)],
             num_workers=self.workers,
             pin_memory=device.type == "cuda",
-            generator=torch.Generator().manual_seed(0),  # else the loader draws from the trial's own generator
         )
         for inputs, labels in loader:
             yield self._normalised(inputs.to(device, non_blocking=True)), labels.to(device, non_blocking=True)

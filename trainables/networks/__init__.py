@@ -1,27 +1,22 @@
 """Networks by name. To add one: a file here with a function ``(input_shape, num_classes, *, options)``, and a line in `BUILT_IN`."""
 
-from collections.abc import Callable
 from typing import Any
 
 from torch import nn
 
 from trainables import factory
 from trainables.errors import TaskError, nearest
-from trainables.networks.conv4 import conv4
-from trainables.networks.from_torchvision import from_torchvision
-from trainables.networks.lenet import lenet_300_100
-from trainables.networks.resnet import resnet20, resnet32, resnet56
-from trainables.networks.vgg import vgg16, vgg19
 
-BUILT_IN: dict[str, Callable[..., nn.Module]] = {
-    "lenet_300_100": lenet_300_100,
-    "conv4": conv4,
-    "resnet20": resnet20,
-    "resnet32": resnet32,
-    "resnet56": resnet56,
-    "vgg16": vgg16,
-    "vgg19": vgg19,
+BUILT_IN = {  # imported when asked for: torchvision alone takes seconds
+    "lenet_300_100": "trainables.networks.lenet:lenet_300_100",
+    "conv4": "trainables.networks.conv4:conv4",
+    "resnet20": "trainables.networks.resnet:resnet20",
+    "resnet32": "trainables.networks.resnet:resnet32",
+    "resnet56": "trainables.networks.resnet:resnet56",
+    "vgg16": "trainables.networks.vgg:vgg16",
+    "vgg19": "trainables.networks.vgg:vgg19",
 }
+_TORCHVISION = "trainables.networks.from_torchvision:from_torchvision"
 
 
 def resolved_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -33,7 +28,7 @@ def resolved_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
         return dict(options)
     if name not in BUILT_IN:
         raise TaskError(f"there is no network {name!r}; {nearest(name, BUILT_IN)}")
-    return factory.with_defaults(BUILT_IN[name], name, "network", options)
+    return factory.with_defaults(factory.resolve(BUILT_IN[name], "network"), name, "network", options)
 
 
 def build(name: str, options: dict[str, Any], input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
@@ -43,10 +38,11 @@ def build(name: str, options: dict[str, Any], input_shape: tuple[int, ...], num_
     """
     options = resolved_options(name, options)
     if name.startswith("torchvision:"):
-        return from_torchvision(name.removeprefix("torchvision:"), num_classes, options)
+        builder = factory.resolve(_TORCHVISION, "network")
+        return builder(name.removeprefix("torchvision:"), num_classes, options)
     if factory.is_reference(name):
         network = factory.call(factory.resolve(name, "network"), name, "network factory", **options)
         if not isinstance(network, nn.Module):
             raise TaskError(f"network factory {name} returned {type(network).__name__}, not a torch.nn.Module.")
         return network
-    return factory.call(BUILT_IN[name], name, "network", input_shape, num_classes, **options)
+    return factory.call(factory.resolve(BUILT_IN[name], "network"), name, "network", input_shape, num_classes, **options)
