@@ -36,10 +36,13 @@ class LayerSpectra:
     @property
     def matrix(self) -> Tensor:
         """The folded weight, groups x rows x columns, in float64; PrunerError where it is not finite."""
-        weight = self.weight.to("cpu", torch.float64).reshape(self.shape.groups, *self.shape.matrix)
-        if not bool(torch.isfinite(weight).all()):
+        if not self._finite:
             raise PrunerError(f"Layer {self.name!r} has weights that are not finite.")
-        return weight
+        return self.weight.to("cpu", torch.float64).reshape(self.shape.groups, *self.shape.matrix)
+
+    @cached_property
+    def _finite(self) -> bool:
+        return bool(torch.isfinite(self.weight).all())
 
     @cached_property
     def scale(self) -> float:

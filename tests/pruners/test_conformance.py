@@ -1,0 +1,181 @@
+"""What every method must hold to; a new method is tested here without another line."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+import pruners
+
+METHODS = pytest.mark.parametrize("method", pruners.methods())
+RATIOS = (0.15, 0.3, 0.5, 0.77, 1.0)
+
+
+def odd_network():
+    torch.manual_seed(11)
+    return nn.ModuleDict(
+        {
+            "pointwise": nn.Conv2d(8, 12, 1),
+            "depthwise": nn.Conv2d(8, 8, 3, groups=8),
+            "multiplied": nn.Conv2d(5, 20, 3, groups=5),
+            "prime": nn.Conv2d(7, 13, 3),
+            "gray": nn.Conv2d(1, 9, 5),
+            "single": nn.Conv2d(6, 1, 3),
+            "scalar": nn.Linear(1, 1),
+            "wide": nn.Linear(64, 10),
+            "tall": nn.Linear(10, 64),
+        }
+    )
+
+
+@METHODS
+def test_describes_itself(method):
+    described = pruners.methods()[method]
+    assert described.name == method
+    assert described.title and described.paper
+    assert set(described.needs) <= {"data", "loss", "example"}
+    assert all(option.name and option.meaning for option in described.options)
+
+
+@METHODS
+def test_same_answer_every_time(method):
+    first = pruners.compress(odd_network(), method, keep_ratio=0.4, seed=1)
+    second = pruners.compress(odd_network(), method, keep_ratio=0.4, seed=1)
+    assert first.plan == second.plan
+    assert all(torch.equal(first.tensors[name], second.tensors[name]) for name in second.tensors)
+
+
+@METHODS
+@pytest.mark.parametrize("make", [odd_network], ids=["odd"])
+def test_never_over_budget(method, make):
+    model = make()
+    total = sum(m.weight.numel() for m in model.values())
+    least = pruners.least_budget(model, "keep_ratio", method=method)
+    for ratio in (*(r for r in RATIOS if r >= least), least):
+        artifact = pruners.compress(model, method, keep_ratio=ratio)
+        small = artifact.apply(model)
+        weights = sum(p.numel() for n, p in small.named_parameters() if n.endswith("weight"))
+        assert weights == artifact.params <= artifact.budget <= ratio * total + 1e-6
+    assert artifact.plan.params == artifact.budget
+
+
+@METHODS
+def test_never_over_budget_in_multiply_adds(method, network, batch):
+    dense = pruners.cost(network, batch).multiply_adds
+    for share in (0.2, 0.5, 0.9):
+        artifact = pruners.compress(network, method, flops_ratio=share, example=batch)
+        assert artifact.plan.unit == "multiply_adds"
+        assert pruners.cost(artifact, batch).multiply_adds == artifact.plan.cost <= artifact.budget <= share * dense
+
+
+@METHODS
+def test_a_larger_budget_is_used(method, network):
+    errors = [pruners.plan(network, method, keep_ratio=ratio).error for ratio in (0.1, 0.2, 0.4, 0.8, 1.0)]
+    assert errors == sorted(errors, reverse=True)
+    assert errors[0] > errors[-1]
+    assert pruners.plan(network, method, keep_ratio=1.0).layers == {} or errors[-1] < 1e-6
+
+
+@METHODS
+def test_model_is_untouched(method, network, batch):
+    network[0].train()
+    before, random = copy.deepcopy(network), torch.random.get_rng_state()
+    artifact = pruners.compress(network, method, flops_ratio=0.4, example=batch)
+    artifact.apply(network)
+    assert torch.equal(random, torch.random.get_rng_state())
+    assert str(before) == str(network)
+    assert [m.training for m in before.modules()] == [m.training for m in network.modules()]
+    assert all(torch.equal(a, b) for a, b in zip(before.state_dict().values(), network.state_dict().values(), strict=True))
+    assert not any(m._forward_hooks for m in network.modules())
+
+
+@METHODS
+def test_infeasible_budget_tells_the_least(method, network, batch):
+    for kind, asked in (("keep_ratio", 0.001), ("budget", 3), ("flops_ratio", 0.001)):
+        with pytest.raises(pruners.InfeasibleBudget, match="least possible") as caught:
+            pruners.compress(network, method, example=batch, **{kind: asked})
+        least = caught.value.least
+        assert least == pruners.least_budget(network, kind, method=method, example=batch)
+        plan = pruners.plan(network, method, example=batch, **{kind: least})
+        assert plan.cost == plan.budget
+
+
+@METHODS
+def test_zero_layer_costs_rank_one(method, network):
+    network[7].weight.data.zero_()
+    artifact = pruners.compress(network, method, keep_ratio=0.4)
+    assert (artifact.layers["7"].rank, artifact.layers["7"].error) == (1, 0.0)
+    small = artifact.apply(network)
+    assert all(torch.isfinite(p).all() for p in small.parameters())
+    assert set(artifact.layer_errors["7"].values()) == {0.0}
+
+
+@METHODS
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_named(method, network, bad):
+    network[7].weight.data[0, 0] = bad
+    with pytest.raises(pruners.PrunerError, match=r"'7'.*not finite"):
+        pruners.compress(network, method, keep_ratio=0.4)
+    assert "7" not in pruners.compress(network, method, keep_ratio=0.95, exclude=["7"]).layers
+
+
+@METHODS
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+def test_empty_layers_are_named(method):
+    model = nn.ModuleDict({"full": nn.Linear(20, 20), "empty": nn.Linear(0, 5), "none": nn.Linear(5, 0)})
+    with pytest.raises(pruners.PrunerError, match="'empty'"):
+        pruners.compress(model, method, keep_ratio=0.5)
+    artifact = pruners.compress(model, method, keep_ratio=0.5, exclude=["empty", "none"])
+    assert artifact.layers.keys() == {"full"}
+    artifact.apply(model)
+
+
+@METHODS
+def test_everything_excluded_stays_dense(method, network):
+    artifact = pruners.compress(network, method, keep_ratio=1.0, exclude=list(pruners.compressible(network)))
+    assert artifact.layers == {} and artifact.error == 0.0
+    assert set(artifact.errors.values()) == {0.0}
+
+
+@METHODS
+def test_unknown_names_offer_the_nearest(method, network):
+    with pytest.raises(pruners.UnknownMethod, match=method):
+        pruners.compress(network, method + "s", keep_ratio=0.5)
+    with pytest.raises(pruners.UnknownOption, match="exclude"):
+        pruners.compress(network, method, keep_ratio=0.5, exclud=["0"])
+    model = nn.ModuleDict({"classifier": nn.Linear(20, 20)})
+    with pytest.raises(pruners.UnknownLayer, match="did you mean 'classifier'"):
+        pruners.compress(model, method, keep_ratio=0.5, exclude=["clasifier"])
+
+
+@METHODS
+def test_round_trip(method, network, batch, tmp_path):
+    artifact = pruners.compress(network, method, keep_ratio=0.3)
+    artifact.save(tmp_path)
+    loaded = pruners.load(tmp_path)
+    assert loaded.plan == artifact.plan
+    assert loaded.errors == artifact.errors and loaded.layer_errors == artifact.layer_errors
+    assert torch.equal(loaded.apply(network)(batch), artifact.apply(network)(batch))
+
+
+@METHODS
+def test_reported_errors_are_the_weights_own(method, network, reference):
+    artifact = pruners.compress(network, method, keep_ratio=0.3)
+    for name, choice in artifact.layers.items():
+        expected = reference.errors(network.get_submodule(name), choice.rank, choice.num_subspaces)
+        assert artifact.layer_errors[name] == pytest.approx(expected, abs=1e-9)
+        assert choice.error == pytest.approx(expected[artifact.metric], abs=1e-9)
+    assert artifact.error == max(choice.error for choice in artifact.layers.values()) == artifact.errors[artifact.metric]
+
+
+@METHODS
+def test_double_precision_reconstruction(method, network, reference):
+    network.double()
+    artifact = pruners.compress(network, method, keep_ratio=0.3)
+    small = artifact.apply(network)
+    for name, choice in artifact.layers.items():
+        dense = network.get_submodule(name)
+        weight = reference.dense_weight(small.get_submodule(name), getattr(dense, "groups", 1), choice.num_subspaces)
+        expected = [reference.truncated(m, choice.rank, choice.num_subspaces).tolist() for m in reference.folded(dense)]
+        torch.testing.assert_close(weight, torch.tensor(expected, dtype=torch.float64), atol=1e-10, rtol=0)
