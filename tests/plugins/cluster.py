@@ -8,6 +8,7 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -74,10 +75,9 @@ class Node:
         """End the node as a power cut does: every process at once, none of them asked."""
         processes = self.processes()
         for process in processes:
-            process.suspend()  # so that none starts another while its neighbours end
-        for process in processes:
-            process.kill()
-        self.wait(processes)
+            with suppress(psutil.NoSuchProcess):
+                process.suspend()  # so that none starts another while its neighbours end
+        self.end(processes)
 
     def stop(self) -> None:
         """End the node as ``ray stop`` would; that command itself ends every Ray process of the machine."""
@@ -85,13 +85,13 @@ class Node:
         if processes:
             processes[0].terminate()
             psutil.wait_procs(processes, timeout=STOP_SECONDS)
-        for process in processes:
-            if process.is_running():
-                process.kill()
-        self.wait(processes)
+        self.end(processes)
 
-    def wait(self, processes: list[psutil.Process]) -> None:
-        """Wait until ``processes`` are gone, the ``ray start`` process collected."""
+    def end(self, processes: list[psutil.Process]) -> None:
+        """Kill those of ``processes`` that still run, wait until all are gone, and collect the ``ray start`` process."""
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         assert self.process is not None
         self.process.wait(STOP_SECONDS)
         psutil.wait_procs(processes, timeout=STOP_SECONDS)
@@ -130,7 +130,8 @@ class Cluster:
     def stop(self) -> None:
         """Stop both nodes and nothing else."""
         for node in reversed(self.nodes):
-            node.stop()
+            if node.process is not None:
+                node.stop()
 
     def alive(self) -> int:
         """How many nodes Ray counts as alive; 0 where nothing answers. Needs no connection of the driver."""
