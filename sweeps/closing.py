@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from sweeps import export
 from sweeps.conductor import BASELINE
@@ -16,7 +16,7 @@ from sweeps.record import StudyRecord, TrialRecord
 from sweeps.report import write_report
 from trainables.config import TrialConfig
 
-ReadTest = Callable[[TrialConfig, str], Mapping[str, float]]
+ReadTest = Callable[[TrialConfig, Literal["dense", "trial"]], Mapping[str, float]]
 
 
 def close(prepared: Prepared, paths: StudyPaths, url: str | None, read_test: ReadTest) -> StudyRecord:
@@ -33,7 +33,9 @@ def close(prepared: Prepared, paths: StudyPaths, url: str | None, read_test: Rea
 
 def _read_tests(prepared: Prepared, paths: StudyPaths, record: StudyRecord, best: TrialRecord, read_test: ReadTest) -> None:
     readings = read_tests(paths)
-    wanted = [("dense", best, "dense"), *((t.key, t, "trial") for t in (record.own, best) if t)]
+    wanted: list[tuple[str, TrialRecord, Literal["dense", "trial"]]] = [("dense", best, "dense"), (best.key, best, "trial")]
+    if record.own:
+        wanted.append((record.own.key, record.own, "trial"))
     for name, trial, which in wanted:
         if name not in readings:
             reading = read_test(_config(prepared, paths, trial), which)

@@ -78,7 +78,8 @@ def _same_sweep(paths: StudyPaths, sweep: Sweep) -> None:
     for key in differences(held, now):
         if key.split(".")[0] not in _MAY_CHANGE:
             raise SweepError(
-                f'{paths.root}: holds a study of another sweep: "{key}" differs. Give --out another folder, or set it back to go on with that study.'
+                f'{paths.root}: holds a study of another sweep: "{key}" differs. '
+                "Give --out another folder, or set it back to go on with that study."
             )
 
 

@@ -50,8 +50,9 @@ def standing(rows: Sequence[FrozenTrial]) -> FrozenTrial:
 class Ledger:
     """Asks and tells on behalf of one driver, which must hold the study's lock.
 
-    ``sampler`` makes the sampler that draws the n-th trial; ``violation`` says by how much parameters miss the budget (a share of it; above 0 is
-    infeasible, None where it always holds); ``finished_result`` reads what a worker left on disk for a root, if it got that far.
+    ``sampler`` makes the sampler that draws the n-th trial; ``violation`` says by how much parameters miss the budget (a share of it;
+    above 0 is infeasible, None where it always holds); ``finished_result`` reads what a worker left on disk for a root, if it got
+    that far.
     """
 
     def __init__(

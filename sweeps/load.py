@@ -1,7 +1,7 @@
 """Reads a study directory into a `StudyRecord`; nothing outside the directory (and the study's database) is looked at."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ def load_record(directory: Path, url: str | None = None) -> StudyRecord:
         if outcome != "abandoned" or row.params
     )
     baselines = tuple(_baseline(paths, key) for key in provenance["baselines"] if paths.result(key).exists())
-    dense = next((r["dense"] for t in (*trials, *baselines) if t.outcome == "complete" for r in [_result(paths, t.key)] if r), {})
+    dense = _dense(paths, (*trials, *baselines))
     own = next((t for t in (*trials, *baselines) if t.key == provenance["own"] and t.outcome == "complete"), None)
     record = StudyRecord(
         directory, provenance["name"], objectives, provenance["target"], trials, baselines, dense, own, {}, sweep, provenance, study
@@ -60,8 +60,15 @@ def read_tests(paths: StudyPaths) -> dict[str, dict[str, Any]]:
     return readings
 
 
+def _dense(paths: StudyPaths, trials: Iterable[TrialRecord]) -> dict[str, float]:
+    """The dense network's metrics, from the first trial that tells them."""
+    results = (_result(paths, t.key) for t in trials if t.outcome == "complete")
+    dense: dict[str, float] = next((r["dense"] for r in results if r), {})
+    return dense
+
+
 def _with_tests(record: StudyRecord, readings: Mapping[str, Mapping[str, Any]]) -> StudyRecord:
-    keys = {"dense": "dense", "own": record.own.key if record.own else None, "best": record.best.key if record.best else None}
+    keys = {"dense": "dense"} | {role: t.key for role, t in (("own", record.own), ("best", record.best)) if t}
     test = {role: readings[key] for role, key in keys.items() if key in readings}
     return StudyRecord(**{**record.__dict__, "test": test})
 

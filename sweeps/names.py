@@ -23,4 +23,3 @@ def one_of(known: Iterable[str], what: str) -> AfterValidator:
         return name
 
     return AfterValidator(check)
-

@@ -1,6 +1,7 @@
 """Holds a sweep against its network: the layers there are, what a configuration will cost, and whether the budget can be met at all."""
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -12,12 +13,15 @@ from torch import Tensor, nn
 
 import pruners
 import trainables
-from pruners import LayerShape
+from pruners import LayerShape, PrunerError
 from sweeps import per_layer, samplers
-from sweeps.errors import INFEASIBLE, USAGE, SweepError
+from sweeps import space as spaces
+from sweeps.errors import INFEASIBLE, SweepError
+from sweeps.names import nearest
 from sweeps.paths import StudyPaths
 from sweeps.sweep import Sweep, TrialSections
 from trainables.config import BudgetConfig, TaskConfig, TrialConfig
+from trainables.config import LayerShape as LayerPin
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,13 @@ class Prepared:
         return min(cap, points)
 
     @property
+    def retrain_epochs(self) -> int:
+        """The most retraining epochs that a trial may have."""
+        space = self.space.get("compression.retrain_epochs")
+        fixed = self.sweep.file.compression.get("retrain_epochs", self.sweep.space.constants.get("compression.retrain_epochs", 0))
+        return int(max(spaces.extremes(space))) if space else int(fixed)
+
+    @property
     def first_trial(self) -> dict[str, Any] | None:
         """Parameters of the method's own answer, where the space holds it."""
         return per_layer.first_trial(self.sweep.file.per_layer, self.space) if self.sweep.file.per_layer else None
@@ -67,7 +78,7 @@ class Prepared:
         compression = dataclasses.replace(
             sections.compression,
             tolerance={**sections.compression.tolerance, **per_layer.tolerances(params)},
-            layers={**sections.compression.layers, **per_layer.layers(params, self.shapes)},
+            layers={**sections.compression.layers, **_pins(params, self.shapes)},
         )
         return dataclasses.replace(sections, compression=compression)
 
@@ -77,10 +88,7 @@ class Prepared:
 
     def baseline_config(self, method: str, paths: StudyPaths) -> TrialConfig:
         """What a worker is told for a baseline: the sweep's own settings, with nothing searched."""
-        sections = self.sweep.sections({})
-        own = method == sections.compression.method
-        compression = dataclasses.replace(sections.compression, method=method, options=sections.compression.options if own else {})
-        return self._config(f"baseline-{method}", dataclasses.replace(sections, compression=compression), paths)
+        return self._config(f"baseline-{method}", _baseline_sections(self.sweep, method), paths)
 
     def violation(self, params: Mapping[str, Any]) -> float | None:
         """By which share of the budget a draw misses it, from shapes alone; None where the allocator always meets it."""
@@ -103,15 +111,20 @@ class Prepared:
         )
 
 
+def _pins(params: Mapping[str, Any], shapes: Mapping[str, LayerShape]) -> dict[str, LayerPin]:
+    return {name: LayerPin(**pin) for name, pin in per_layer.layers(params, shapes).items()}
+
+
 def prepare(sweep: Sweep) -> Prepared:
     """Builds the sweep's network and checks all that can be checked without training.
 
     Raises `SweepError`: exit code 2 for a wrong network, data, method, option or layer name, 3 for a budget that nothing can meet.
     """
     where = sweep.source.where
-    first = {name: _first(d) for name, d in sweep.space.distributions.items()}
+    first = {name: spaces.extremes(d)[0] for name, d in sweep.space.distributions.items()}
+    sections = sweep.sections(first)
     try:
-        network, example = _network(sweep.sections(first).task)
+        network, _ = _seen(sections.task)
     except trainables.TaskError as error:
         raise SweepError(f"{where(['task'])}: {error}") from error
     shapes = pruners.compressible(network)
@@ -124,10 +137,88 @@ def prepare(sweep: Sweep) -> Prepared:
         except ValueError as error:
             raise SweepError(f"{where(['per_layer', 'layers'])}: per_layer.layers: {error}.") from error
     prepared = Prepared(sweep, space, shapes, _baselines(sweep))
-    _check_compression(prepared, network, example)
+    _check(prepared, first)
     return prepared
+
+
+def _baselines(sweep: Sweep) -> tuple[str, ...]:
+    """The baselines asked for; the method itself is one where the search cannot express the method's own answer."""
+    chosen = list(sweep.file.baselines)
+    own = sweep.file.compression.get("method")
+    if sweep.file.per_layer and not sweep.file.per_layer.tolerance and own not in chosen:
+        chosen.insert(0, str(own))
+    for index, name in enumerate(sweep.file.baselines):
+        if name not in pruners.methods():
+            place = sweep.source.where(["baselines", index])
+            raise SweepError(f'{place}: baselines: "{name}" is no method; {nearest(name, pruners.methods())}.')
+    if chosen:
+        searched = [name for name in sweep.space.distributions if name.split(".")[0] in ("task", "budget")]
+        if searched:
+            raise SweepError(
+                f"{sweep.source.where(['baselines'])}: a baseline needs one network and one budget, and {searched[0]} is searched; leave one out."
+            )
+    return tuple(chosen)
+
+
+def _check(prepared: Prepared, first: Mapping[str, Any]) -> None:
+    """The method, its options and the budget, held against the network; with a searched budget its most generous end must do."""
+    sweep, draws = prepared.sweep, [dict(first)]
+    for name, distribution in sweep.space.distributions.items():
+        draws += [{**first, name: value} for value in spaces.extremes(distribution)[1:]]
+    least: SweepError | None = None
+    met = False
+    for sections in [sweep.sections(draw) for draw in draws] + [_baseline_sections(sweep, m) for m in prepared.baselines]:
+        try:
+            over = miss(sections)
+        except trainables.TaskError as error:
+            raise SweepError(f"{sweep.source.where(['task'])}: {error}") from error
+        except PrunerError as error:
+            raise SweepError(f"{sweep.source.where(['compression'])}: compression: {error}") from error
+        met = met or over <= 0
+        least = least or (_out_of_reach(sweep, sections, over) if over > 0 else None)
+    if least and not met:
+        raise least
+
+
+def _out_of_reach(sweep: Sweep, sections: TrialSections, over: float) -> SweepError:
+    kind, asked = _asked(sections.budget)
+    least = asked * (1 + over)
+    shown = f"{least:.0f}" if kind == "parameters" else f"{least:.4g}"
+    return SweepError(
+        f"{sweep.source.where(['budget'])}: no choice of layers meets budget.{kind} {asked:g}; the least possible is {shown}.", INFEASIBLE
+    )
 
 
 def miss(sections: TrialSections) -> float:
     """By which share of its budget a configuration is over it at the least; 0 or below where it can be met."""
-    raise_
+    network, example = _seen(sections.task)
+    compression = sections.compression
+    options = dict(compression.options)
+    if compression.tolerance:
+        options["tolerance"] = compression.tolerance
+    if compression.layers:
+        options["layers"] = {name: dataclasses.asdict(shape) for name, shape in compression.layers.items()}
+    kind, asked = _asked(sections.budget)
+    keyword = "budget" if kind == "parameters" else kind
+    return pruners.least_budget(network, keyword, method=compression.method, example=example, **options) / asked - 1
+
+
+def _asked(budget: BudgetConfig) -> tuple[str, float]:
+    return next((kind, value) for kind, value in dataclasses.asdict(budget).items() if value is not None)
+
+
+def _baseline_sections(sweep: Sweep, method: str) -> TrialSections:
+    sections = sweep.sections({name: spaces.extremes(d)[0] for name, d in sweep.space.distributions.items()})
+    options = sections.compression.options if method == sections.compression.method else {}
+    return dataclasses.replace(sections, compression=dataclasses.replace(sections.compression, method=method, options=options))
+
+
+def _seen(task: TaskConfig) -> tuple[nn.Module, Tensor]:
+    """The task's network and one input, built once for each task."""
+    return _build(json.dumps(dataclasses.asdict(task), sort_keys=True))
+
+
+@lru_cache(maxsize=8)
+def _build(task: str) -> tuple[nn.Module, Tensor]:
+    config = TaskConfig(**json.loads(task))
+    return trainables.build_network(config), trainables.example_input(config)

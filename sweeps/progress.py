@@ -54,7 +54,7 @@ class Progress:
             self._failed += outcome == "failed"
             if outcome == "complete" and value is not None and self._is_better(value):
                 self._best, self._best_key = value, key
-        self._console.print(self._line(key, outcome, value, reason), highlight=False, markup=False)
+        self._console.print(self._line(key, outcome, value, reason), highlight=False, markup=False, soft_wrap=True)
 
     def _line(self, key: str, outcome: str, value: float | None, reason: str | None) -> str:
         who = key if key.startswith(BASELINE) else f"trial {key}"
@@ -65,7 +65,9 @@ class Progress:
     def _panel(self) -> Table:
         table = Table.grid(padding=(0, 2))
         best = "-" if self._best is None else f"{self._best:.4f}" + (f" (trial {self._best_key})" if self._best_key else "")
-        table.add_row(f"[bold]{self._name}[/bold]", f"{self._done}/{self._target} trials", f"best {self._objective.name} {best}", self._left())
+        table.add_row(
+            f"[bold]{self._name}[/bold]", f"{self._done}/{self._target} trials", f"best {self._objective.name} {best}", self._left()
+        )
         for key, metrics in self._running.items():
             epoch = f"epoch {metrics['epoch']}" if "epoch" in metrics else "working"
             value = metrics.get(self._objective.name)

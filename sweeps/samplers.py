@@ -39,7 +39,6 @@ def build(method: str, options: Mapping[str, Any], space: Mapping[str, BaseDistr
         options.setdefault("warn_asynchronous_seeding", False)
     if method == "cmaes":
         options.setdefault("warn_independent_sampling", False)
-        options.setdefault("x0", _ones(space))
     own_seed = seed if method in _ONE_SEED else (seed * 1_000_003 + number) % 2**32
     try:
         return SAMPLERS[method](seed=own_seed, **options)
@@ -57,8 +56,3 @@ def grid_values(name: str, distribution: BaseDistribution) -> list[Any]:
         steps = round((distribution.high - distribution.low) / distribution.step)
         return [distribution.low + i * distribution.step for i in range(steps + 1)]
     raise SweepError(f'parameters: a grid needs finitely many values, and "{name}" has a range; give it values or a q.')
-
-
-def _ones(space: Mapping[str, BaseDistribution]) -> dict[str, float] | None:
-    """Tolerances start from the method's own answer; other spaces from their middle, CMA-ES's default."""
-    return dict.fromkeys(space, 1.0) if space and all(name.endswith("/tolerance") for name in space) else None

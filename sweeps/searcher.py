@@ -12,8 +12,8 @@ from trainables.config import trial_config
 class StudySearcher(Searcher):
     """Hands trials from the conductor to Tune and Tune's results to the conductor.
 
-    It is never restored: a study is continued by a fresh driver. A `SweepError` raised while asking is kept in ``error`` and ends the sweep,
-    since Tune would wrap it beyond recognition.
+    It is never restored: a study is continued by a fresh driver. A `SweepError` raised while asking is kept in ``error`` and ends
+    the sweep, since Tune would wrap it beyond recognition.
     """
 
     def __init__(self, conductor: Conductor):

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
@@ -17,7 +18,7 @@ DIRECTORY = "tombola:directory"
 """The study attribute that ties a study in a database to its one directory."""
 
 
-def create(paths: StudyPaths, name: str, url: str | None, directions: Sequence[str]) -> optuna.Study:
+def create(paths: StudyPaths, name: str, url: str | None, directions: Sequence[Literal["maximize", "minimize"]]) -> optuna.Study:
     """A new study, or the one of this name that this very directory began before it was cut off.
 
     Raises `SweepError` where the database cannot be reached, or holds a study of that name from another directory.
@@ -27,7 +28,8 @@ def create(paths: StudyPaths, name: str, url: str | None, directions: Sequence[s
     owner = study.user_attrs.get(DIRECTORY, str(paths.root.resolve()))
     if owner != str(paths.root.resolve()):
         raise SweepError(
-            f'The database already holds a study "{name}", run from {owner}. Go on there (tombola resume {owner}), or give this sweep another name.'
+            f'The database already holds a study "{name}", run from {owner}. '
+            f"Go on there (tombola resume {owner}), or give this sweep another name."
         )
     study.set_user_attr(DIRECTORY, owner)
     return study

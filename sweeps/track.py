@@ -1,130 +1,114 @@
 """Weights & Biases: one run per trial, all of them held by one object in the driver."""
 
+import contextlib
 import logging
-import netrc
-import os
-from collections.abc import Mapping
-from typing import Any, Literal, cast, get_args
-from urllib.parse import urlsplit
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import wandb
 
-from sweeps.errors import SweepError
 from sweeps.paths import StudyPaths
-
-Mode = Literal["online", "offline", "disabled"]
+from sweeps.track_mode import Mode, choose_mode, quiet
 
 _log = logging.getLogger(__name__)
-_INIT_TIMEOUT = 20.0  # seconds; an unreachable server costs them once, then the sweep goes on offline
+_INIT_TIMEOUT = 20.0  # seconds; an unreachable server costs them once, then the study goes on offline
 _FINISH_TIMEOUT = 30.0  # seconds; what was not uploaded by then stays on disk
+_FLUSH_INTERVAL = 1.0  # seconds; what a driver killed with -9 can lose of W&B's file (wandb's default: 15)
 _LAYER = "compress/layer/"
+_EMPTY_FILE = 7  # bytes; the head of a .wandb file
 
 
-def choose_mode(mode: Mode | None = None) -> Mode:
-    """The environment's ``WANDB_MODE``, else ``mode``, else online when an API key is configured (never asked for), else offline.
-
-    Raises:
-        SweepError: ``WANDB_MODE`` is none of online, offline and disabled.
-    """
-    chosen = os.environ.get("WANDB_MODE") or mode or ("online" if _has_key() else "offline")
-    if chosen not in get_args(Mode):
-        raise SweepError(f"WANDB_MODE is {chosen!r}; it must be online, offline or disabled.")
-    return cast(Mode, chosen)
-
-
-def _has_key() -> bool:
-    settings = wandb.setup(settings=_quiet()).settings
-    if settings.api_key or settings.identity_token_file:
-        return True
-    try:
-        logins = netrc.netrc(os.environ.get("NETRC"))
-    except (OSError, netrc.NetrcParseError):
-        return False
-    return logins.authenticators(urlsplit(settings.base_url).netloc) is not None
-
-
-def _quiet() -> wandb.Settings:
-    return wandb.Settings(silent=True, console="off")
+@dataclass
+class _Open:
+    run: wandb.Run
+    config: Mapping[str, Any]
+    last_step: float
 
 
 class Tracker:
     """The runs of one study's trials.
 
     A trial's run has the id ``<study_id>-<key>``: a driver that starts again goes on with the same run. History is over our own
-    ``step``, since the server's counter jumps when a run is resumed. Nothing that W&B does fails a trial: where it cannot be
-    reached the study goes on offline, says so once, and ``wandb sync`` uploads it later.
+    ``step``, since the server's counter jumps when a run is resumed. Nothing that W&B does fails a trial: where it fails, the
+    study goes on offline, says so once, and ``wandb sync`` uploads the rest later.
 
-    ``mode`` is how further runs are started; it turns from online to offline when W&B fails.
+    ``mode`` is how runs are written now; it turns from online to offline when W&B fails.
+
+    Raises:
+        SweepError: ``WANDB_MODE`` is none of online, offline and disabled.
     """
 
     def __init__(
         self, paths: StudyPaths, *, project: str, entity: str | None, study_name: str, study_id: str, mode: Mode | None = None
     ) -> None:
-        self.mode: Mode = choose_mode(mode)
+        self.mode = choose_mode(mode)
         self._paths = paths
         self._project, self._entity = project, entity
         self._study_name, self._study_id = study_name, study_id
-        self._runs: dict[str, wandb.Run] = {}
-        self._steps: dict[str, float] = {}
+        self._open: dict[str, _Open] = {}
 
     def start(self, key: str, config: Mapping[str, Any]) -> None:
         """Open the trial's run, or the same run again; a run that is open stays as it is."""
-        if key in self._runs or self.mode == "disabled":
-            return
-        try:
-            self._open(key, config)
-        except Exception as error:  # wandb raises many kinds, none of which may cost a trial
-            if self.mode == "offline":
-                _log.warning("W&B records nothing of %s: %s", key, _first_line(error))
-                return
-            self._go_offline(error)
-            self.start(key, config)
+        if self.mode != "disabled" and key not in self._open:
+            self._attempt(key, partial(self._start, key, config))
 
     def log(self, key: str, metrics: Mapping[str, Any]) -> None:
         """Add one point to the trial's history at ``metrics["step"]``; a step that is not beyond the last one was logged before.
 
         Only ``step``, ``epoch`` and names with a slash are ours. The choice of each layer and whatever is no number go to the summary.
+        Metrics without a step, as a trial has that failed before its first, are no point.
         """
-        run = self._runs.get(key)
-        if run is None or metrics["step"] <= self._steps[key]:
-            return
-        history, summary = _split(metrics)
-        try:
-            run.log(history)
-            # Layers do not change while a trial retrains: said with the first point, they need not be said again.
-            run.summary.update(summary if self._steps[key] < 0 else {n: v for n, v in summary.items() if not n.startswith(_LAYER)})
-            self._steps[key] = metrics["step"]
-        except Exception as error:
-            self._drop(key, error)
+        if key in self._open and metrics.get("step", -1) > self._open[key].last_step:
+            self._attempt(key, partial(self._log, key, metrics))
 
     def finish(self, key: str, summary: Mapping[str, Any], failed: str | None = None) -> None:
         """Close the trial's run with its last metrics; with a reason in ``failed`` W&B shows it as failed."""
-        run = self._runs.get(key)
-        if run is None:
-            return
-        numbers, others = _split(summary)
-        try:
-            run.summary.update(numbers | others | ({"failed": failed} if failed else {}))
-            run.finish(exit_code=1 if failed else 0)
-            del self._runs[key], self._steps[key]
-        except Exception as error:
-            self._drop(key, error)
+        if key in self._open:
+            self._attempt(key, partial(self._finish, key, summary, failed))
 
     def close(self) -> None:
         """Close the runs that are still open, as interrupted: the next driver goes on with them."""
-        for key in list(self._runs):
+        for key in list(self._open):
             self.finish(key, {}, failed="interrupted")
 
-    def _open(self, key: str, config: Mapping[str, Any]) -> None:
+    def _attempt(self, key: str, action: Callable[[], None]) -> None:
+        """Do it, offline if W&B fails; what fails offline too (a full disk) costs the trial its run and nothing else."""
+        try:
+            action()
+        except Exception as error:  # wandb raises many kinds, none of which may cost a trial
+            if self.mode == "offline":
+                self._open.pop(key, None)
+                _log.warning("W&B records no more of %s: %s", key, _first_line(error))
+                return
+            self._go_offline(error)
+            self._attempt(key, action)
+
+    def _go_offline(self, error: Exception) -> None:
+        self.mode = "offline"
+        _log.warning("W&B failed (%s), so the study goes on offline; `wandb sync` uploads %s later.", _first_line(error), self._paths.wandb)
+        # Until its service ends, wandb refuses the id of a run whose start failed. The other runs go on in new files.
+        with contextlib.suppress(Exception):
+            wandb.teardown()
+        others, self._open = self._open, {}
+        for key, other in others.items():
+            self._attempt(key, partial(self._start, key, other.config))
+
+    def _start(self, key: str, config: Mapping[str, Any]) -> None:
+        run_id = f"{self._study_id}-{key}"
+        self._remove_empty_files(run_id)
         is_baseline = key.startswith("baseline-")
-        settings = _quiet()
-        settings.init_timeout, settings.finish_timeout, settings.finish_timeout_raises = _INIT_TIMEOUT, _FINISH_TIMEOUT, True
+        settings = quiet()
+        settings.init_timeout, settings.x_transaction_log_flush_interval = _INIT_TIMEOUT, _FLUSH_INTERVAL
+        settings.finish_timeout, settings.finish_timeout_raises = _FINISH_TIMEOUT, True
         settings.x_disable_stats = True  # they would be the driver's load, not the trial's
-        wandb.setup(settings=_quiet())
+        wandb.setup(settings=quiet())
         run = wandb.init(
             project=self._project,
             entity=self._entity,
-            id=f"{self._study_id}-{key}",
+            id=run_id,
             name=key if is_baseline else f"trial-{key}",
             group=self._study_name,
             job_type="baseline" if is_baseline else "trial",
@@ -136,20 +120,29 @@ class Tracker:
             settings=settings,
         )
         run.define_metric("*", step_metric="step")
-        self._runs[key] = run
-        self._steps[key] = run.summary.get("step", -1) if run.resumed else -1
+        self._open[key] = _Open(run, config, run.summary.get("step", -1) if run.resumed else -1)
 
-    def _drop(self, key: str, error: Exception) -> None:
-        """Go on without this trial's run; what it logged is on disk."""
-        del self._runs[key], self._steps[key]
-        if self.mode == "online":
-            self._go_offline(error)
-        else:
-            _log.warning("W&B records no more of %s: %s", key, _first_line(error))
+    def _log(self, key: str, metrics: Mapping[str, Any]) -> None:
+        open_run = self._open[key]
+        history, summary = _split(metrics)
+        open_run.run.log(history)
+        # Layers do not change while a trial retrains: said with the first point, they need not be said again.
+        is_first = open_run.last_step < 0
+        open_run.run.summary.update({n: v for n, v in summary.items() if is_first or not n.startswith(_LAYER)})
+        open_run.last_step = metrics["step"]
 
-    def _go_offline(self, error: Exception) -> None:
-        self.mode = "offline"
-        _log.warning("W&B failed (%s), so the study goes on offline: `wandb sync` uploads %s later.", _first_line(error), self._paths.wandb)
+    def _finish(self, key: str, summary: Mapping[str, Any], failed: str | None) -> None:
+        history, others = _split(summary)
+        run = self._open[key].run
+        run.summary.update(history | others | ({"failed": failed} if failed else {}))
+        run.finish(exit_code=1 if failed else 0)
+        del self._open[key]
+
+    def _remove_empty_files(self, run_id: str) -> None:
+        """A driver killed just after it opened a run leaves a file without a record, for which `wandb sync` refuses the whole run."""
+        for file in self._paths.wandb.glob(f"*run-*-{run_id}/run-{run_id}.wandb"):
+            if file.stat().st_size <= _EMPTY_FILE:
+                shutil.rmtree(file.parent)
 
 
 def _split(metrics: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, Any]]:

@@ -44,7 +44,7 @@ class Source:
 def parse_value(text: str) -> Any:
     """One YAML value, as ``--set key=value`` gives it."""
     try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+        return yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         raise SweepError(f"--set: cannot read the value {text!r}: {_first_line(error)}.") from error
 

@@ -8,7 +8,8 @@ from typing import Any
 import click
 from rich.console import Console
 
-from sweeps.budgeting import dry_run_text
+import sweeps
+from sweeps.dry_run import dry_run_text
 from sweeps.errors import INTERRUPTED, TOO_MANY_FAILED, SweepError
 from sweeps.load import read_provenance
 from sweeps.paths import StudyPaths
@@ -19,7 +20,9 @@ from sweeps.table import closing_table
 
 _where = [
     click.option("--trials", type=click.IntRange(min=1), help="How many trials the study shall have in all (run_cap)."),
-    click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Set a key of the sweep file, as in --set training.epochs=5."),
+    click.option(
+        "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Set a key of the sweep file, as in --set training.epochs=5."
+    ),
     click.option("--storage", metavar="URL", help="Any Optuna storage URL; without it a journal in the study's folder."),
     click.option("--address", metavar="RAY", help="A Ray cluster that is already up, as in 10.0.0.5:6379 or auto."),
     click.option("--in-process", "without_ray", is_flag=True, help="Run trials one by one in this process, without Ray."),
@@ -65,13 +68,11 @@ def _overrides(options: dict[str, Any], seed: int | None) -> list[str]:
 
 
 def _run(sweep: Sweep, out: Path, options: dict[str, Any]) -> int:
-    from sweeps.run import run as run_sweep  # Ray takes seconds to import: only who runs trials waits for it
-
     if options["without_ray"] and options["address"]:
         raise SweepError("--address runs trials on a Ray cluster and --in-process without one; give one of them.")
     console = Console(highlight=False)
     try:
-        record = run_sweep(sweep, out, address=options["address"], without_ray=options["without_ray"], console=console)
+        record = sweeps.run(sweep, out, address=options["address"], without_ray=options["without_ray"], console=console)
     except KeyboardInterrupt:
         print(f"tombola: interrupted; nothing is lost. Go on with: {_resume_command(out, options)}", file=sys.stderr)
         return INTERRUPTED

@@ -41,7 +41,6 @@ def describe(record: StudyRecord) -> dict[str, Any]:
         "failed": record.count("failed"),
         "infeasible": record.count("infeasible"),
         "running": record.count("running") + record.count("waiting"),
-        "best": best
-        and {"trial": best.key, "values": dict(zip(names, best.values or (), strict=True)), "params": dict(best.params)},
+        "best": best and {"trial": best.key, "values": dict(zip(names, best.values or (), strict=True)), "params": dict(best.params)},
         "objectives": [{"name": o.name, "goal": o.goal} for o in record.objectives],
     }

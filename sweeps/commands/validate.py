@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from sweeps.budgeting import dry_run_text
+from sweeps.dry_run import dry_run_text
 from sweeps.prepare import prepare
 from sweeps.sweep import Sweep
 

@@ -1,10 +1,12 @@
-"""Runs a sweep from its file to its report; `run` on a directory that holds the study goes on with it."""
+"""Drives a sweep from its file to its report; on a directory that holds the study it goes on with that."""
 
 import contextlib
 import logging
 import warnings
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import optuna
 from rich.console import Console
@@ -22,15 +24,16 @@ from sweeps.progress import Progress
 from sweeps.record import StudyRecord
 from sweeps.sweep import Sweep
 from sweeps.track import Tracker
+from sweeps.track_observer import TrackerObserver
 
 
-def run(
+def drive(
     sweep: Sweep, out: Path | str, *, address: str | None = None, without_ray: bool = False, console: Console | None = None
 ) -> StudyRecord:
     """Runs the sweep in the directory ``out`` until ``run_cap`` trials have ended, and closes it with tests, export and report.
 
-    ``address`` is a Ray cluster that is already up; ``without_ray`` runs the trials one by one in this process. Raises `SweepError` with the
-    exit code of what stands in the way, KeyboardInterrupt when stopped by hand; either way the same call goes on where it stood.
+    ``address`` is a Ray cluster that is already up; ``without_ray`` runs the trials one by one in this process. Raises `SweepError`
+    with the exit code of what stands in the way, KeyboardInterrupt when stopped by hand; the same call then goes on where it stood.
     """
     console = console or Console(quiet=True)
     paths = StudyPaths(Path(out))
@@ -40,11 +43,10 @@ def run(
         provenance = directory.begin(paths, prepared)
         ledger = _open_ledger(paths, prepared)
         record = load_record(paths.root, sweep.file.storage.study)
-        tracker = Tracker(
-            paths, project=sweep.file.project, entity=sweep.file.entity, study_name=sweep.file.name, study_id=provenance["id"], mode=None
-        )
+        file = sweep.file
+        tracker = Tracker(paths, project=file.project, entity=file.entity, study_name=file.name, study_id=provenance["id"])
         progress = _progress(console, prepared, record)
-        conductor = Conductor(prepared, ledger, paths, prepared.target, [tracker, progress])
+        conductor = Conductor(prepared, ledger, paths, prepared.target, [TrackerObserver(tracker), progress])
         with contextlib.closing(tracker), _workers(sweep, address, without_ray), progress:
             if not conductor.done:
                 _run_trials(prepared, conductor, paths, without_ray)
@@ -90,7 +92,7 @@ def _workers(sweep: Sweep, address: str | None, without_ray: bool) -> contextlib
     return contextlib.nullcontext() if without_ray else on_ray.cluster(sweep, address)
 
 
-def _read_test(resources: on_ray.Resources | None, config: trainables.TrialConfig, which: str) -> dict[str, float]:
+def _read_test(resources: on_ray.Resources | None, config: trainables.TrialConfig, which: Literal["dense", "trial"]) -> dict[str, float]:
     """Test is read where the trials ran: the driver may have neither the data nor the GPU."""
     if resources is None:
         return trainables.read_test(config, which)
@@ -99,7 +101,7 @@ def _read_test(resources: on_ray.Resources | None, config: trainables.TrialConfi
 
 
 @contextlib.contextmanager
-def _quiet() -> contextlib.AbstractContextManager[None]:
+def _quiet() -> Iterator[None]:
     """Optuna's and Ray's own words would break into the display; what matters of them is said in ours."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
