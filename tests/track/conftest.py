@@ -11,14 +11,6 @@ from sweeps.paths import StudyPaths
 from .wandb_server import WandbServer, wandb_server
 
 
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[WandbServer]:
-    with wandb_server() as running:
-        monkeypatch.setenv("WANDB_BASE_URL", running.url)
-        monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
-        yield running
-
-
 @pytest.fixture(autouse=True)
 def fresh_wandb(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """wandb reads its environment once a process: begin and end each test without one it has read."""
@@ -29,6 +21,15 @@ def fresh_wandb(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Non
     wandb.teardown()
     yield
     wandb.teardown()
+
+
+@pytest.fixture
+def server(fresh_wandb: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[WandbServer]:
+    with wandb_server() as running:
+        monkeypatch.setenv("WANDB_BASE_URL", running.url)
+        monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
+        yield running
+        wandb.teardown()  # before its server is gone, or it waits for it
 
 
 @pytest.fixture

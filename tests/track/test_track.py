@@ -7,11 +7,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from sweeps.errors import SweepError
 from sweeps.paths import StudyPaths
-from sweeps.track import Mode, Tracker, choose_mode
+from sweeps.track import Tracker
+from sweeps.track_mode import Mode, choose_mode
 
 from .wandb_server import WandbServer
 
@@ -36,7 +38,7 @@ def test_a_run_has_its_history_over_our_own_step(server: WandbServer, paths: Stu
     for step in (10, 20, 20, 10, 30):
         study.log("3", point(step, **{"val/note": "warm"}))
     study.finish("3", {"test/accuracy": 0.97, "final": True})
-    study.log("baseline-svd", point(0))
+    study.log("baseline-svd", {"failed": "the loss became NaN", "final": True})
     study.finish("baseline-svd", {}, failed="the loss became NaN")
 
     run, baseline = server.runs["s1-3"], server.runs["s1-baseline-svd"]
@@ -96,9 +98,9 @@ def test_offline_runs_are_uploaded_later(server: WandbServer, paths: StudyPaths)
     assert run.config == CONFIG
 
 
-def test_a_driver_killed_offline_loses_nothing(server: WandbServer, paths: StudyPaths) -> None:
+def test_a_driver_killed_offline_loses_nothing_of_its_runs(server: WandbServer, paths: StudyPaths) -> None:
     script = f"""
-import os, signal
+import os, signal, time
 from pathlib import Path
 from sweeps.paths import StudyPaths
 from sweeps.track import Tracker
@@ -106,9 +108,11 @@ study = Tracker(StudyPaths(Path({str(paths.root)!r})), project="tombola", entity
 study.start("3", {{}})
 for step in (10, 20):
     study.log("3", {{"step": step, "val/accuracy": step / 100}})
+time.sleep(2)
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, timeout=60)
+    # No pipes: wandb's own process outlives its parent a while and would hold them open.
+    subprocess.run([sys.executable, "-c", script], check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=120)
     second = tracker(paths, mode="offline")
     second.start("3", CONFIG)
     second.log("3", point(30))
@@ -118,22 +122,41 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert server.runs["s1-3"].points("step", "val/accuracy") == [(10, 0.1), (20, 0.2), (30, 0.3)]
 
 
+def test_a_driver_killed_before_its_first_record_spoils_no_upload(server: WandbServer, paths: StudyPaths) -> None:
+    recorded = paths.wandb / "offline-run-20260105_101010-s1-3" / "run-s1-3.wandb"
+    recorded.parent.mkdir(parents=True)
+    recorded.write_bytes(b":W&B\xe1\xbe\x00")  # the head alone, as such a driver leaves it
+    study = tracker(paths, mode="offline")
+    study.start("3", CONFIG)
+    study.log("3", point(30))
+    study.finish("3", {})
+
+    sync(paths)
+    assert server.runs["s1-3"].points("step", "val/accuracy") == [(30, 0.3)]
+
+
 @pytest.mark.parametrize("reason", ["nobody listens", "the key is refused"])
 def test_without_w_and_b_the_study_goes_on_offline_and_says_so_once(
-    reason: str, server: WandbServer, paths: StudyPaths, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    reason: str,
+    server: WandbServer,
+    paths: StudyPaths,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr("sweeps.track._INIT_TIMEOUT", 3.0)
     if reason == "nobody listens":
         monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     server.locked = True
     study = tracker(paths)
-    with caplog.at_level(logging.WARNING, logger="sweeps.track"):
-        for key in ("3", "4"):
-            study.start(key, CONFIG)
-            study.log(key, point(10))
-            study.finish(key, {})
+    for key in ("3", "4"):
+        study.start(key, CONFIG)
+        study.log(key, point(10))
+        study.finish(key, {})
     assert study.mode == "offline"
-    assert len(caplog.messages) == 1 and "goes on offline" in caplog.messages[0] and str(paths.wandb) in caplog.messages[0]
+    [warning] = warnings_of(caplog)
+    assert "goes on offline" in warning and str(paths.wandb) in warning
+    assert capfd.readouterr() == ("", "")
 
     server.locked = False
     monkeypatch.setenv("WANDB_BASE_URL", server.url)
@@ -141,13 +164,25 @@ def test_without_w_and_b_the_study_goes_on_offline_and_says_so_once(
     assert {run_id: run.points("step") for run_id, run in server.runs.items()} == {"s1-3": [(10,)], "s1-4": [(10,)]}
 
 
-def test_a_run_that_wandb_loses_costs_no_trial(server: WandbServer, paths: StudyPaths, caplog: pytest.LogCaptureFixture) -> None:
+def test_w_and_b_that_dies_while_trials_run_costs_no_trial(
+    server: WandbServer, paths: StudyPaths, caplog: pytest.LogCaptureFixture
+) -> None:
     study = tracker(paths)
-    study.start("3", CONFIG)
-    study.log("3", point(10, **{"val/broken": {1: object()}}))
-    study.log("3", point(20))
-    study.finish("3", {})
-    assert len(caplog.messages) == 1
+    for key in ("3", "4"):
+        study.start(key, CONFIG)
+        study.log(key, point(10))
+    [service] = [child for child in psutil.Process().children(recursive=True) if "wandb-core" in child.name()]
+    service.kill()
+    service.wait()
+    for key in ("3", "4"):
+        study.log(key, point(20))
+        study.finish(key, {})
+    assert study.mode == "offline" and len(warnings_of(caplog)) == 1
+
+    sync(paths)
+    for run_id in ("s1-3", "s1-4"):
+        assert server.runs[run_id].points("step")[-1] == (20,)
+        assert server.runs[run_id].exit_code == 0
 
 
 def test_disabled_writes_nothing(paths: StudyPaths, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,9 +207,26 @@ def test_the_mode_follows_environment_then_sweep_then_key(tmp_path: Path, monkey
         choose_mode()
 
 
+def test_a_wrong_setting_of_wandb_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_INIT_TIMEOUT", "soon")
+    with pytest.raises(SweepError, match=r"W&B's setting init_timeout \('soon'\) is wrong"):
+        choose_mode()
+
+
+def test_online_without_a_key_becomes_offline(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    assert choose_mode("online") == "offline"
+    assert "no API key" in warnings_of(caplog)[0]
+
+
+def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [r.getMessage() for r in caplog.records if r.name.startswith("sweeps.") and r.levelno >= logging.WARNING]
+
+
 def sync(paths: StudyPaths) -> None:
     """`wandb sync` as a person would call it."""
     runs = sorted(str(run) for run in paths.wandb.glob("offline-run-*"))
     assert runs
-    done = subprocess.run([sys.executable, "-m", "wandb", "sync", *runs], capture_output=True, text=True, timeout=60, check=False)
+    command = [sys.executable, "-m", "wandb", "sync", *runs]
+    done = subprocess.run(command, cwd=paths.root, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -58,6 +58,9 @@ class WandbServer(ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hangs up, as a wandb does that is killed, is no error of the server's."""
+
     def refuse(self) -> int | None:
         """The status of a refusal, when this request is to be refused."""
         if self.locked:
@@ -136,18 +139,20 @@ class _Handler(BaseHTTPRequestHandler):
     server: WandbServer
 
     def do_POST(self) -> None:
-        sent = json.loads(self._body() or "{}")
+        body = self._body()
         with self.server.lock:
             if status := self.server.refuse():
-                return self._reply({"error": "refused"}, status)
-            if stream := _STREAM.match(self.path):
-                self.server.stream(stream[1], sent)
-                return self._reply({"limits": {}})
-            if not self.path.endswith("/graphql"):
-                return self._reply({})
-            named = _OPERATION.search(sent["query"])
-            operation = sent.get("operationName") or (named[1] if named else "")
-            return self._reply({"data": self.server.answer(operation, sent.get("variables") or {})})
+                self._reply({"error": "refused"}, status)
+            elif stream := _STREAM.match(self.path):
+                self.server.stream(stream[1], json.loads(body))
+                self._reply({"limits": {}})
+            elif self.path.endswith("/graphql"):
+                sent = json.loads(body)
+                named = _OPERATION.search(sent["query"])
+                operation = sent.get("operationName") or (named[1] if named else "")
+                self._reply({"data": self.server.answer(operation, sent.get("variables") or {})})
+            else:
+                self._reply({})
 
     def do_PUT(self) -> None:
         self._body()
