@@ -39,7 +39,8 @@ def front_charts(record: StudyRecord) -> list[Chart]:
 
 def _front_chart(record: StudyRecord, axes: _Axes) -> Chart:
     anchor, title = f"front-{axes.cost}", f"{name_of(axes.quality)} against {lower_name(axes.cost)}"
-    points = {t.key: p for t in (*record.complete, *record.baselines) if (p := _point(record, t, axes))}
+    finished = (*record.complete, *(t for t in record.baselines if t.outcome == "complete"))
+    points = {t.key: p for t in finished if (p := _point(record, t, axes))}
     if not points:
         reason = f"Nothing to draw yet: no finished network reports both {lower_name(axes.quality)} and {lower_name(axes.cost)}."
         return Chart(anchor, title, reason)

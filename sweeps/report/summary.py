@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sweeps.record import StudyRecord, TrialRecord
 from sweeps.report import chart
-from sweeps.report.words import NONE, compact, count, lower_name, method_of, number, quality_of, titled, value_of, with_unit
+from sweeps.report.words import NONE, OUTCOMES, compact, count, lower_name, method_of, number, quality_of, titled, value_of, with_unit
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,8 @@ def _trial_row(record: StudyRecord, trial: TrialRecord, color: str, role: str = 
     details = [method_of(trial) if label else "baseline"]
     if len(trial.replicates) > 1:
         details.append(count(len(trial.replicates), "replicate"))
+    if trial.reason:
+        details.append(f"{OUTCOMES[trial.outcome]}: {trial.reason}")
     return Row(label or method_of(trial), ", ".join(details), color, cells)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from sweeps.record import StudyRecord
+from sweeps.record import StudyRecord, TrialRecord
 from sweeps.report import write_report
 from sweeps.report.chart import opening_range
 from sweeps.report.importance import importance_chart, importances
@@ -81,6 +81,12 @@ def test_a_study_that_only_failed_says_why(tmp_path: Path) -> None:
     text = text_of(study_record(tmp_path, trials=9, failing=True), tmp_path)
     assert "No trial was completed. The most frequent failure (9 trials): the loss became NaN in <epoch> 2" in text
     assert "Importance needs at least two complete trials." in text
+
+
+def test_a_baseline_that_failed_says_why(tmp_path: Path) -> None:
+    failed = TrialRecord("baseline-svd", "failed", reason="out of memory in <conv1>")
+    text = text_of(replace(study_record(tmp_path), baselines=(failed,)), tmp_path)
+    assert "svd baseline, failed: out of memory in <conv1> – – – – – –" in text  # noqa: RUF001
 
 
 def test_importance_says_how_much_it_leaves_out() -> None:
