@@ -4,7 +4,7 @@ import numpy as np
 
 from pruners.layer_spectra import LayerSpectra
 from pruners.metrics import rank_bound, spectral_errors, true_error_bound
-from pruners.residual import residual_norm
+from pruners.residual import Residuals
 
 _SLACK = 1e-6
 """Lower bounds are lowered by this share of s_1, above what rounding can have added to them (sqrt(n eps) at worst)."""
@@ -22,23 +22,33 @@ class Curve:
         self._num_subspaces = num_subspaces
         self._metric = metric
         self.tight = False
+        self._residuals: Residuals | None = None
         self._update()
 
     def tighten(self) -> None:
         """Computes every slice's spectrum."""
         self._spectra.singular_values(self._num_subspaces)
         self._update()
+        if not self.exact.all():
+            self._residuals = Residuals(self._spectra, self._num_subspaces)
+            rank = 1
+            while rank <= len(self.errors):
+                self._raise_bounds(rank)
+                rank *= 4
 
     def resolve(self, rank: int) -> None:
-        """Makes the error at this rank exact."""
-        if not self.tight:
+        """Makes the error at this rank exact, and the bounds near it close."""
+        if self._residuals is None:
             self.tighten()
-        if self.exact[rank - 1]:
-            return
-        error = residual_norm(self._spectra, rank, self._num_subspaces) / (self._spectra.scale or 1.0)
-        self.errors[rank - 1], self.exact[rank - 1] = error, True
-        # a smaller rank leaves more out, so its error is not below this one
-        np.maximum(self.errors[: rank - 1], error - _SLACK, out=self.errors[: rank - 1], where=~self.exact[: rank - 1])
+        if self._residuals is not None:
+            self.errors[rank - 1] = self._residuals.norm(rank) / (self._spectra.scale or 1.0)
+            self.exact[rank - 1] = True
+            self._raise_bounds(rank)
+
+    def _raise_bounds(self, rank: int) -> None:
+        assert self._residuals is not None
+        bounds = self._residuals.bounds(rank) / (self._spectra.scale or 1.0) - _SLACK
+        np.maximum(self.errors, bounds, out=self.errors, where=~self.exact)
 
     def _update(self) -> None:
         spectra, number = self._spectra, self._num_subspaces

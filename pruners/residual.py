@@ -1,12 +1,58 @@
-"""The truncated slices of a layer, and the exact spectral norm of what they leave out."""
+"""The truncated slices of a layer, and the exact spectral norm of what they leave out together."""
 
 import torch
 from torch import Tensor
 
 from pruners.gram import cut, gram
 from pruners.layer_spectra import LayerSpectra
+from pruners.metrics import Floats
 
 _WELL_CONDITIONED = 1e-5
+_RESOLVED = 1e-4
+"""Below this share of s_1 the difference of two Gram matrices has lost too many digits of a norm."""
+_POWER_STEPS = 20
+
+
+class Residuals:
+    """Residual norms of one layer and num_subspaces at many ranks.
+
+    R R^T = W W^T - sum of s^2 u u^T over what the slices keep, so all ranks share one decomposition of the slices.
+    """
+
+    def __init__(self, spectra: LayerSpectra, num_subspaces: int) -> None:
+        self._spectra = spectra
+        self._num_subspaces = num_subspaces
+        matrix = spectra.matrix
+        left, values, _ = _leading(cut(matrix, num_subspaces), spectra.shape.largest_saving_rank(num_subspaces))
+        self._kept = left * values.unsqueeze(-2)
+        self._whole = matrix @ matrix.mT
+
+    def norm(self, rank: int) -> float:
+        """The exact spectral norm at this rank; kept in ``spectra.residual_norms``."""
+        known = self._spectra.residual_norms
+        if (rank, self._num_subspaces) not in known:
+            norm = float(torch.linalg.eigvalsh(self._square(rank))[..., -1].clamp_min(0).max().sqrt())
+            if norm > _RESOLVED * self._spectra.scale:
+                known[rank, self._num_subspaces] = norm
+        return residual_norm(self._spectra, rank, self._num_subspaces)
+
+    def bounds(self, rank: int) -> Floats:
+        """Lower bounds of the norm at rank 1, 2, ..., close to the norm near ``rank``.
+
+        For any unit vector x and every rank |R|^2 >= x^T R R^T x; x is nearly R's leading left singular vector at ``rank``.
+        """
+        square = self._square(rank)
+        x = torch.ones(*square.shape[:-1], 1, dtype=square.dtype)
+        for _ in range(_POWER_STEPS):
+            x = torch.nn.functional.normalize(square @ x, dim=-2)
+        kept = (self._kept.mT @ x.unsqueeze(1)).square().sum(dim=1)[..., 0].cumsum(dim=-1)
+        energy = (x.mT @ self._whole @ x)[..., 0] - kept
+        return energy.clamp_min(0).sqrt().amax(dim=0).numpy()
+
+    def _square(self, rank: int) -> Tensor:
+        """R R^T of every group."""
+        kept = self._kept[..., :rank].transpose(1, 2).flatten(2)
+        return self._whole - kept @ kept.mT
 
 
 def factors(spectra: LayerSpectra, rank: int, num_subspaces: int) -> tuple[Tensor, Tensor]:
