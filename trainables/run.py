@@ -1,6 +1,7 @@
 """The one executor of recipes: an epoch at a time, and nothing that the store already holds."""
 
 import copy
+import io
 import math
 from collections import OrderedDict
 from collections.abc import Generator
@@ -151,4 +152,6 @@ def _save(current: Network, optimizer: torch.optim.Optimizer | None, folder: Pat
     """The files of a snapshot; without ``optimizer`` training cannot go on from it."""
     network.save(current, folder)
     if optimizer is not None:
-        torch.save(optimizer.state_dict(), folder / _OPTIMIZER)
+        content = io.BytesIO()  # torch's own writing to a file hides why it failed
+        torch.save(optimizer.state_dict(), content)
+        (folder / _OPTIMIZER).write_bytes(content.getbuffer())

@@ -1,0 +1,98 @@
+"""Trials in real processes, killed with -9 at real moments, and several at once."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import trainables
+from tests.trainables import processes
+from tests.trainables.configs import TASK, USERS, comparable, same_bits, trial, weights
+from trainables.config import TrialConfig, trial_config
+
+STEPS = 17  # of an epoch; a trial has three epochs of training and two of retraining
+
+
+def in_a_process(config: TrialConfig, answer: Path, **environment: str) -> "processes.BaseProcess":
+    return processes.start(processes.run_trial, trial_config.dump_python(config, mode="json"), environment, answer)
+
+
+def ledger(root: Path) -> list[dict]:
+    return [json.loads(line) for path in (root / "store").rglob("ledger.jsonl") for line in path.read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> TrialConfig:
+    """The same trial, finished at one go in this process."""
+    config = mortal(tmp_path_factory.mktemp("uninterrupted"))
+    trainables.run_trial(config)
+    return config
+
+
+def mortal(root: Path, **changes: object) -> TrialConfig:
+    return trial(root, task=replace(TASK, loss=f"{USERS}:deadly_loss"), **changes)
+
+
+def metrics(config: TrialConfig) -> dict:
+    return json.loads((Path(config.directory) / "result.json").read_text())["metrics"]
+
+
+@pytest.mark.parametrize("checkpoint_every", [1, 2])
+def test_killed_again_and_again_a_trial_ends_with_the_same_bits(tmp_path: Path, uninterrupted: TrialConfig, checkpoint_every: int) -> None:
+    config = mortal(tmp_path, checkpoint_every=checkpoint_every)
+    deaths = [5, 2 * STEPS + 3, 1, STEPS + 1, STEPS + 9]
+    for death in deaths:
+        worker = in_a_process(config, tmp_path / "answer", DIE_AT=str(death))
+        worker.join(120)
+        assert worker.exitcode == -9
+    worker = in_a_process(config, tmp_path / "answer")
+    worker.join(120)
+    answer = json.loads((tmp_path / "answer").read_text())
+    assert comparable(answer) == comparable(metrics(uninterrupted))
+    assert same_bits(weights(config), weights(uninterrupted))
+    # each death costs at most the epochs since the last snapshot
+    assert 5 < answer["epochs_trained"] == len(ledger(tmp_path)) <= 5 + checkpoint_every * len(deaths)
+
+
+def test_another_process_comes_to_the_same_bits(tmp_path: Path, uninterrupted: TrialConfig) -> None:
+    config = mortal(tmp_path)
+    in_a_process(config, tmp_path / "answer").join(120)
+    assert comparable(metrics(config)) == comparable(metrics(uninterrupted))
+    assert same_bits(weights(config), weights(uninterrupted))
+
+
+def test_racing_for_one_dense_network_it_is_trained_once(tmp_path: Path) -> None:
+    configs = [trial(tmp_path, key, keep_ratio=keep_ratio) for key, keep_ratio in (("a", 0.5), ("b", 0.5), ("c", 0.4))]
+    workers = [in_a_process(config, tmp_path / config.key) for config in configs]
+    for worker in workers:
+        worker.join(120)
+    answers = [json.loads((tmp_path / config.key).read_text()) for config in configs]
+    # three epochs of dense training, two of retraining for a and b together, two for c
+    assert sum(answer["epochs_trained"] for answer in answers) == len(ledger(tmp_path)) == 7
+    assert comparable(answers[0]) == comparable(answers[1])
+
+
+def test_a_waiter_takes_over_from_a_killed_trainer(tmp_path: Path, uninterrupted: TrialConfig) -> None:
+    config = mortal(tmp_path)
+    waiting = replace(config, key="1", directory=str(tmp_path / "trials" / "1"))
+    doomed = in_a_process(config, tmp_path / "never", DIE_AT=str(2 * STEPS + 3))
+    heir = in_a_process(waiting, tmp_path / "answer")
+    doomed.join(120)
+    heir.join(120)
+    answer = json.loads((tmp_path / "answer").read_text())
+    assert comparable(answer) == comparable(metrics(uninterrupted))
+
+
+def test_a_damaged_dense_network_is_reported_and_built_again(tmp_path: Path, uninterrupted: TrialConfig) -> None:
+    first, second = mortal(tmp_path), mortal(tmp_path, keep_ratio=0.4)
+    second = replace(second, directory=str(tmp_path / "trials" / "1"))
+    in_a_process(first, tmp_path / "answer").join(120)
+    (weights_file,) = (path for path in (tmp_path / "store").rglob("epoch-00003/model.safetensors"))
+    content = bytearray(weights_file.read_bytes())
+    content[-1] ^= 1
+    weights_file.write_bytes(content)
+    with pytest.warns(trainables.StoreWarning, match=r"epoch-00003 is damaged \(model.safetensors does not match its checksum\)"):
+        last = trainables.run_trial(second)
+    assert last["epochs_trained"] == 5
+    assert last["dense/val/accuracy"] == metrics(uninterrupted)["dense/val/accuracy"]

@@ -1,0 +1,115 @@
+"""What a user of the framework writes in a module of their own, good and bad."""
+
+import os
+import signal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import Dataset, TensorDataset
+
+import trainables
+
+
+def network(width: int = 24, dropout: float = 0.2) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(1, width, 3, padding=1),
+        nn.BatchNorm2d(width),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Dropout(dropout),
+        nn.Linear(64 * width, 10),
+    )
+
+
+def broken_network() -> nn.Module:
+    raise RuntimeError("no weights\nfor you")
+
+
+def no_network() -> str:
+    return "a network, honestly"
+
+
+def tuple_network() -> nn.Module:
+    class Pair(nn.Module):
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            return x, x
+
+    return Pair()
+
+
+not_callable = 3
+
+
+def blobs(per_class: int = 40, classes: int = 3) -> dict[str, tuple[Tensor, Tensor]]:
+    labels = torch.arange(classes).repeat(per_class)
+    inputs = functional.one_hot(labels, 8).float() + 0.1 * torch.randn(len(labels), 8, generator=torch.Generator().manual_seed(0))
+    return {"train": (inputs, labels), "validation": (inputs[:30], labels[:30]), "test": (inputs[30:60], labels[30:60])}
+
+
+def blob_network(classes: int = 3) -> nn.Module:
+    return nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, classes))
+
+
+def datasets() -> dict[str, Dataset]:
+    splits = blobs()
+    return {**{name: TensorDataset(*pair) for name, pair in splits.items()}, "num_classes": 3}
+
+
+def ready_data() -> trainables.Data:
+    return trainables.load_data(trainables.TaskConfig("lenet_300_100", "digits"))
+
+
+def list_data() -> list[int]:
+    return [1, 2, 3]
+
+
+def without_test() -> dict[str, tuple[Tensor, Tensor]]:
+    return {name: pair for name, pair in blobs().items() if name != "test"}
+
+
+def misspelt() -> dict[str, tuple[Tensor, Tensor]]:
+    return {"valdiation" if name == "validation" else name: pair for name, pair in blobs().items()}
+
+
+def uneven() -> dict[str, tuple[Tensor, Tensor]]:
+    inputs, labels = blobs()["train"]
+    return {**blobs(), "train": (inputs[:-1], labels)}
+
+
+def float_labels() -> dict[str, tuple[Tensor, Tensor]]:
+    inputs, labels = blobs()["train"]
+    return {**blobs(), "train": (inputs, labels.float())}
+
+
+def string_split() -> dict[str, object]:
+    return {**blobs(), "test": "later"}
+
+
+def countless() -> dict[str, Dataset]:
+    return {name: TensorDataset(*pair) for name, pair in blobs().items()}
+
+
+def smooth_l1(outputs: Tensor, labels: Tensor) -> Tensor:
+    return functional.smooth_l1_loss(outputs.softmax(1), functional.one_hot(labels, outputs.shape[1]).float())
+
+
+def raising_loss(outputs: Tensor, labels: Tensor) -> Tensor:
+    raise LookupError("the loss is elsewhere")
+
+
+def interrupted_loss(outputs: Tensor, labels: Tensor) -> Tensor:
+    raise KeyboardInterrupt
+
+
+_calls = 0
+
+
+def deadly_loss(outputs: Tensor, labels: Tensor) -> Tensor:
+    """Cross entropy that kills its own process with -9 at the training step that DIE_AT names."""
+    global _calls
+    if outputs.requires_grad:
+        _calls += 1
+        if _calls == int(os.environ.get("DIE_AT", -1)):
+            os.kill(os.getpid(), signal.SIGKILL)
+    return functional.cross_entropy(outputs, labels)
