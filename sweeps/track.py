@@ -88,7 +88,9 @@ class Tracker:
 
     def _go_offline(self, error: Exception) -> None:
         self.mode = "offline"
-        _log.warning("W&B failed (%s), so the study goes on offline; `wandb sync` uploads %s later.", _first_line(error), self._paths.wandb)
+        _log.warning(
+            "W&B failed (%s), so the study goes on offline; `wandb sync %s` uploads it later.", _first_line(error), self._paths.wandb
+        )
         # Until its service ends, wandb refuses the id of a run whose start failed. The other runs go on in new files.
         with contextlib.suppress(Exception):
             wandb.teardown()

@@ -37,25 +37,27 @@ def layers_chart(record: StudyRecord) -> Chart:
 
 
 def _add_bars(figure: go.Figure, trial: TrialRecord, label: str, color: str, rows: dict[str, int]) -> None:
-    kept = {name: layer for name, layer in trial.layers.items() if layer.get("dense_params")}
+    """A layer that this network left dense, and the other did not, is a full bar."""
+    layers = [trial.layers.get(name) for name in rows]
     figure.add_bar(
-        x=[100 * layer["params"] / layer["dense_params"] for layer in kept.values()],
-        y=[rows[name] for name in kept],
+        x=[100 * layer["params"] / layer["dense_params"] if layer else 100 for layer in layers],
+        y=list(rows.values()),
         orientation="h",
         name=chart.text(label),
         marker={"color": color},
-        text=[f"{compact(layer['rank'])} × {compact(layer['num_subspaces'])}" for layer in kept.values()],  # noqa: RUF001
+        text=[f"{compact(layer['rank'])} × {compact(layer['num_subspaces'])}" if layer else "dense" for layer in layers],  # noqa: RUF001
         textposition="outside",
         textfont={"size": 11, "color": chart.MUTED},
         cliponaxis=False,
-        hovertext=[_hover(name, layer, label) for name, layer in kept.items()],
+        hovertext=[f"<b>{chart.text(name)}</b>, {chart.text(label)}<br>{_hover(layer)}" for name, layer in zip(rows, layers, strict=True)],
         hoverinfo="text",
     )
 
 
-def _hover(name: str, layer: Mapping[str, float], label: str) -> str:
+def _hover(layer: Mapping[str, float] | None) -> str:
+    if not layer:
+        return "left dense"
     lines = [
-        f"<b>{chart.text(name)}</b>, {chart.text(label)}",
         f"rank {compact(layer['rank'])}, {count(int(layer['num_subspaces']), 'subspace')}",
         f"{compact(layer['params'])} of {compact(layer['dense_params'])} parameters",
     ]

@@ -72,7 +72,7 @@ def _trial_row(record: StudyRecord, trial: TrialRecord, color: str, role: str = 
 
 def _mean_and_spread(metric: str, mean: float | None, spread: float | None) -> str:
     text = number(metric, mean)
-    return text if spread is None or mean is None else f"{text} ± {number(metric, spread)}"
+    return text if not spread or mean is None else f"{text} ± {number(metric, spread)}"
 
 
 def _test(record: StudyRecord, role: str, key: str) -> str:

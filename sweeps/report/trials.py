@@ -51,7 +51,7 @@ def trial_table(record: StudyRecord, importances: dict[str, float]) -> TrialTabl
         [Cell(NONE) if t.seconds is None else Cell(f"{t.seconds:.1f}", repr(t.seconds)) for t in record.trials],
         *([_param_cell(t.params.get(name)) for t in record.trials] for name in shown),
     ]
-    front = {t.key for t in record.front}
+    front = {t.key for t in record.front} if len(objectives) > 1 else set()
     rows = tuple(
         TrialRow(t.key, t.outcome, OUTCOMES[t.outcome], _mark(record, t, front), t.reason or "", tuple(cells))
         for t, cells in zip(record.trials, zip(*columns, strict=True), strict=True)

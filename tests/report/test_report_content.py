@@ -12,6 +12,7 @@ from sweeps.record import StudyRecord, TrialRecord
 from sweeps.report import write_report
 from sweeps.report.chart import opening_range
 from sweeps.report.importance import importance_chart, importances
+from sweeps.report.layers import layers_chart
 
 from .studies import study_record
 
@@ -110,6 +111,19 @@ def test_importance_finds_the_parameter_that_matters_or_says_why_not(constant: b
         assert shares == {} and "could not be computed" in reason
     else:
         assert next(iter(shares)) == "strong" and shares["strong"] > 0.9
+
+
+def test_a_layer_that_one_network_left_dense_is_a_full_bar(tmp_path: Path) -> None:
+    record = study_record(tmp_path)
+    assert record.own is not None and record.best is not None and record.own.key != record.best.key
+    without = replace(record.own, layers={name: layer for name, layer in record.own.layers.items() if name != "conv1"})
+    figure = layers_chart(replace(record, own=without)).figure
+    assert figure is not None
+    own, best = figure.data
+    place = list(own.text).index("dense")
+    assert own.x[place] == 100
+    assert best.text[place] == f"{record.best.layers['conv1']['rank']} × {record.best.layers['conv1']['num_subspaces']}"  # noqa: RUF001
+    assert list(own.text).count("dense") == 1
 
 
 def test_one_failure_does_not_squash_the_chart() -> None:

@@ -155,7 +155,7 @@ def test_without_w_and_b_the_study_goes_on_offline_and_says_so_once(
         study.finish(key, {})
     assert study.mode == "offline"
     [warning] = warnings_of(caplog)
-    assert "goes on offline" in warning and str(paths.wandb) in warning
+    assert f"goes on offline; `wandb sync {paths.wandb}`" in warning
     assert capfd.readouterr() == ("", "")
 
     server.locked = False
@@ -224,9 +224,7 @@ def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def sync(paths: StudyPaths) -> None:
-    """`wandb sync` as a person would call it."""
-    runs = sorted(str(run) for run in paths.wandb.glob("offline-run-*"))
-    assert runs
-    command = [sys.executable, "-m", "wandb", "sync", *runs]
+    """`wandb sync` as the warning says it; it asks before it uploads a whole folder."""
+    command = [sys.executable, "-m", "wandb", "sync", "--yes", str(paths.wandb)]
     done = subprocess.run(command, cwd=paths.root, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
