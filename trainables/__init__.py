@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainables.config import TaskConfig, TrialConfig, trial_config
 from trainables.data import Data
+from trainables.data.data import from_splits
 from trainables.data.splits import StreamedSplit, TensorSplit
 from trainables.errors import StoreError, StoreWarning, TaskError, TrainingError
 from trainables.reading import network_folder, read_test
@@ -27,6 +28,7 @@ __all__ = [
     "TrialConfig",
     "build_network",
     "example_input",
+    "from_splits",
     "load_data",
     "network_folder",
     "read_test",

@@ -1,6 +1,7 @@
 """The stages that change a network without training it."""
 
 import copy
+import math
 from typing import Any
 
 import pruners
@@ -45,5 +46,7 @@ def _needed(stage: Compress, setting: Setting, seed: int) -> dict[str, Any]:
 
 
 def _training_batches(setting: Setting, seed: int, images: int) -> list[tuple[Any, Any]]:
+    """Batches of nearly equal size, so that each counts alike in an average over batches."""
     order = seeds.permutation(len(setting.data.train), seed, epoch=0)[:images]
-    return list(setting.data.train.batches(order, _CALIBRATION_BATCH, setting.device))
+    batches = math.ceil(len(order) / _CALIBRATION_BATCH)
+    return list(setting.data.train.batches(order, math.ceil(len(order) / batches), setting.device))

@@ -136,9 +136,9 @@ class Run:
 
     def _trajectory(self, count: int) -> Trajectory:
         """Where the training that is stage number ``count`` is kept; how far it goes is no part of its address."""
-        stage = identity(self.recipe[count - 1])
+        stage, before = identity(self.recipe[count - 1]), self._identity(count - 1)
         del stage["stop"]
-        return Trajectory(self.setting.store, {"before": self._identity(count - 1), "training": asdict(self.setting.training), **stage})
+        return Trajectory(self.setting.store, {"before": before, "seed": self.seed, "training": asdict(self.setting.training), **stage})
 
     def _identity(self, count: int) -> dict[str, Any]:
         """All that determines the network after the first ``count`` stages; a checkpoint is the same for every seed."""

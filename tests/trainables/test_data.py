@@ -108,8 +108,10 @@ def test_a_users_dataset_gives_the_same_batches_as_its_tensors() -> None:
     assert streamed.num_classes == 3
 
 
-def test_a_users_ready_data_is_returned() -> None:
-    assert load(f"{USERS}:ready_data") is load("digits")
+def test_a_users_ready_data_may_be_read_by_other_processes() -> None:
+    ready, held = load(f"{USERS}:ready_data"), load(f"{USERS}:blobs")
+    inputs, labels = next(ready.test.in_order(30, CPU))
+    assert torch.equal(inputs, held.test.inputs) and torch.equal(labels, held.test.labels)
 
 
 @pytest.mark.parametrize(
