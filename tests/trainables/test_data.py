@@ -100,6 +100,13 @@ def test_a_users_tensors_are_taken_as_they_are() -> None:
     assert blobs.digest != load(f"{USERS}:blobs", classes=4, per_class=41).digest
 
 
+def test_data_drawn_at_random_are_the_same_in_every_process() -> None:
+    digest = load(f"{USERS}:drawn").digest
+    data._loaded.clear()
+    torch.rand(5)
+    assert load(f"{USERS}:drawn").digest == digest
+
+
 def test_a_users_dataset_gives_the_same_batches_as_its_tensors() -> None:
     streamed, held = load(f"{USERS}:datasets"), load(f"{USERS}:blobs")
     order = torch.randperm(120, generator=torch.Generator().manual_seed(1))
@@ -108,6 +115,7 @@ def test_a_users_dataset_gives_the_same_batches_as_its_tensors() -> None:
     assert streamed.num_classes == 3
 
 
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # Python 3.12 warns of what DataLoader does by default
 def test_a_users_ready_data_may_be_read_by_other_processes() -> None:
     ready, held = load(f"{USERS}:ready_data"), load(f"{USERS}:blobs")
     inputs, labels = next(ready.test.in_order(30, CPU))

@@ -51,6 +51,10 @@ def blob_network(classes: int = 3) -> nn.Module:
     return nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, classes))
 
 
+def drawn() -> dict[str, tuple[Tensor, Tensor]]:
+    return {name: (torch.randn(20, 8), torch.randint(3, (20,))) for name in ("train", "validation", "test")}
+
+
 def datasets() -> dict[str, Dataset]:
     splits = blobs()
     return {**{name: TensorDataset(*pair) for name, pair in splits.items()}, "num_classes": 3}

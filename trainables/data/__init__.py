@@ -3,7 +3,9 @@
 import json
 from typing import Any
 
-from trainables import factory
+import torch
+
+from trainables import factory, seeds
 from trainables.data.data import Data
 from trainables.data.users import checked
 from trainables.errors import TaskError, nearest
@@ -37,8 +39,15 @@ def load(name: str, options: dict[str, Any]) -> Data:
     key = json.dumps([name, options], sort_keys=True, default=repr)
     if key not in _loaded:
         if factory.is_reference(name):
-            returned = factory.call(factory.resolve(name, "data"), name, "data factory", **options)
-            _loaded[key] = checked(returned, name)
+            _loaded[key] = checked(_users(name, options), name)
         else:
             _loaded[key] = factory.call(factory.resolve(BUILT_IN[name], "data set"), name, "data set", **options)
     return _loaded[key]
+
+
+def _users(name: str, options: dict[str, Any]) -> Any:
+    """What the user's factory returns; data that it draws from torch are the same in every process."""
+    cpu = torch.device("cpu")
+    with seeds.own_random_numbers(cpu):
+        seeds.seed_everything(0, "data", 0, cpu)
+        return factory.call(factory.resolve(name, "data"), name, "data factory", **options)
