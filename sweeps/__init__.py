@@ -10,9 +10,9 @@ from pathlib import Path
 from rich.console import Console
 
 from sweeps.errors import SweepError
-from sweeps.load import load_record
-from sweeps.record import Objective, StudyRecord, TrialRecord
-from sweeps.sweep import Sweep
+from sweeps.spec.sweep import Sweep
+from sweeps.study.load import load_record
+from sweeps.study.record import Objective, StudyRecord, TrialRecord
 
 __all__ = ["Objective", "StudyRecord", "Sweep", "SweepError", "TrialRecord", "load_record", "run"]
 
@@ -20,7 +20,7 @@ __all__ = ["Objective", "StudyRecord", "Sweep", "SweepError", "TrialRecord", "lo
 def run(
     sweep: Sweep, out: Path | str, *, address: str | None = None, without_ray: bool = False, console: Console | None = None
 ) -> StudyRecord:
-    """Runs the sweep in the directory ``out``, or goes on with the study that it holds; see `sweeps.driver.drive`."""
-    from sweeps.driver import drive  # Ray takes seconds to import: only who runs trials waits for it
+    """Runs the sweep in the directory ``out``, or goes on with the study that it holds; see `sweeps.running.driver.drive`."""
+    from sweeps.running.driver import drive  # Ray takes seconds to import: only who runs trials waits for it
 
     return drive(sweep, out, address=address, without_ray=without_ray, console=console)

@@ -5,9 +5,9 @@ import traceback
 
 import click
 
+from pruners.errors import nearest
 from sweeps.commands import doctor, export, methods, plan, report, run, status, validate
 from sweeps.errors import FAILED, INTERRUPTED, USAGE, SweepError
-from sweeps.names import nearest
 
 
 class Commands(click.Group):
@@ -16,7 +16,7 @@ class Commands(click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does, with the nearest name in the message."""
         if args and args[0] not in self.commands and not args[0].startswith("-"):
-            raise click.UsageError(f'There is no command "{args[0]}"; {nearest(args[0], self.commands)}.')
+            raise click.UsageError(f'There is no command "{args[0]}"{nearest(args[0], self.commands)}')
         return super().resolve_command(ctx, args)
 
 

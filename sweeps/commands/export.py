@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from sweeps import export as exporting
-from sweeps.load import load_record
+from sweeps.study import export as exporting
+from sweeps.study.load import load_record
 
 
 @click.command()

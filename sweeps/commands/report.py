@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from sweeps.load import load_record
-from sweeps.paths import StudyPaths
+from sweeps.study.load import load_record
+from sweeps.study.paths import StudyPaths
 
 
 @click.command()

@@ -9,14 +9,14 @@ import click
 from rich.console import Console
 
 import sweeps
-from sweeps.dry_run import dry_run_text
 from sweeps.errors import INTERRUPTED, TOO_MANY_FAILED, SweepError
-from sweeps.load import read_provenance
-from sweeps.paths import StudyPaths
-from sweeps.prepare import prepare
-from sweeps.record import StudyRecord
-from sweeps.sweep import Sweep
-from sweeps.table import closing_table
+from sweeps.search.dry_run import dry_run_text
+from sweeps.search.prepare import prepare
+from sweeps.spec.sweep import Sweep
+from sweeps.study.load import read_provenance
+from sweeps.study.paths import StudyPaths
+from sweeps.study.record import StudyRecord
+from sweeps.study.table import closing_table
 
 _where = [
     click.option("--trials", type=click.IntRange(min=1), help="How many trials the study shall have in all (run_cap)."),
@@ -96,7 +96,7 @@ def _tell_end(console: Console, record: StudyRecord, out: Path, options: dict[st
         "smaller network": paths.best if record.best else None,
         "study": paths.root,
         "more trials": f"{_resume_command(out, options)} --trials {2 * record.target}",
-        "upload to W&B": f"wandb sync --sync-all {paths.wandb}" if any(paths.wandb.glob("**/offline-run-*")) else None,
+        "upload to W&B": f"wandb sync --yes {paths.wandb}" if any(paths.wandb.glob("**/offline-run-*")) else None,
     }
     for name, value in lines.items():
         if value is not None:

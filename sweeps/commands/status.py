@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from sweeps.load import load_record
-from sweeps.record import StudyRecord
+from sweeps.study.load import load_record
+from sweeps.study.record import StudyRecord
 
 
 @click.command()

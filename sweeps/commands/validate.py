@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from sweeps.dry_run import dry_run_text
-from sweeps.prepare import prepare
-from sweeps.sweep import Sweep
+from sweeps.search.dry_run import dry_run_text
+from sweeps.search.prepare import prepare
+from sweeps.spec.sweep import Sweep
 
 
 @click.command()

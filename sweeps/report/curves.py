@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from sweeps.record import Outcome, StudyRecord, TrialRecord
 from sweeps.report import chart
 from sweeps.report.chart import Chart
 from sweeps.report.words import OUTCOMES, name_of, scaled, titled
+from sweeps.study.record import Outcome, StudyRecord, TrialRecord
 
 _COLORS: dict[Outcome, str] = {
     "complete": chart.TRIAL,

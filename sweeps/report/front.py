@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from sweeps.record import StudyRecord, TrialRecord
 from sweeps.report import chart
 from sweeps.report.chart import Chart
 from sweeps.report.words import lower_name, method_of, name_of, quality_of, scaled, titled, value_of, with_unit
+from sweeps.study.record import StudyRecord, TrialRecord
 
 _SYMBOLS = ("square", "triangle-up", "triangle-down", "cross", "hexagon", "star")
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
-from sweeps.record import StudyRecord
 from sweeps.report.words import OUTCOMES, count, name_of, plain
+from sweeps.study.record import StudyRecord
 
 
 def facts(record: StudyRecord) -> list[tuple[str, str]]:

@@ -4,10 +4,10 @@ from itertools import accumulate
 
 import plotly.graph_objects as go
 
-from sweeps.record import StudyRecord, TrialRecord
 from sweeps.report import chart
 from sweeps.report.chart import Chart
 from sweeps.report.words import OUTCOMES, name_of, scaled, titled, value_of, with_unit
+from sweeps.study.record import StudyRecord, TrialRecord
 
 
 def history_chart(record: StudyRecord) -> Chart:

@@ -5,10 +5,10 @@ import warnings
 import optuna
 from optuna.importance import get_param_importances
 
-from sweeps.record import StudyRecord
 from sweeps.report import chart
 from sweeps.report.chart import Chart
 from sweeps.report.words import count
+from sweeps.study.record import StudyRecord
 
 _SHOWN = 20
 _TITLE = "Parameter importance"

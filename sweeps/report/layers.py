@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 import plotly.graph_objects as go
 
-from sweeps.record import StudyRecord, TrialRecord
 from sweeps.report import chart
 from sweeps.report.chart import Chart
 from sweeps.report.words import compact, count, method_of
+from sweeps.study.record import StudyRecord, TrialRecord
 
 _TITLE = "Rank and subspaces per layer"
 

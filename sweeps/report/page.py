@@ -6,7 +6,6 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
-from sweeps.record import StudyRecord
 from sweeps.report import header, summary
 from sweeps.report.chart import Chart
 from sweeps.report.curves import curves_chart
@@ -15,6 +14,7 @@ from sweeps.report.history import history_chart
 from sweeps.report.importance import importance_chart, importances
 from sweeps.report.layers import layers_chart
 from sweeps.report.trials import trial_table
+from sweeps.study.record import StudyRecord
 
 _HERE = Path(__file__).parent
 

@@ -3,9 +3,9 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from sweeps.record import StudyRecord, TrialRecord
 from sweeps.report import chart
 from sweeps.report.words import NONE, OUTCOMES, compact, count, lower_name, method_of, number, quality_of, titled, value_of, with_unit
+from sweeps.study.record import StudyRecord, TrialRecord
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sweeps.record import StudyRecord, TrialRecord
 from sweeps.report.words import NONE, OUTCOMES, compact, number, plain, titled, value_of
+from sweeps.study.record import StudyRecord, TrialRecord
 
 _PARAMS_SHOWN = 6
 _METRICS = ("compress/params_kept", "compress/flops_kept", "compress/error")

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from sweeps.record import Outcome, StudyRecord, TrialRecord
+from sweeps.study.record import Outcome, StudyRecord, TrialRecord
 
 _NAMES = {
     "val/accuracy": "Validation accuracy",

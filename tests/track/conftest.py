@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import wandb
 
-from sweeps.paths import StudyPaths
+from sweeps.study.paths import StudyPaths
 
 from .wandb_server import WandbServer, wandb_server
 

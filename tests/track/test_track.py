@@ -11,9 +11,9 @@ import psutil
 import pytest
 
 from sweeps.errors import SweepError
-from sweeps.paths import StudyPaths
-from sweeps.track import Tracker
-from sweeps.track_mode import Mode, choose_mode
+from sweeps.study.paths import StudyPaths
+from sweeps.tracking.mode import Mode, choose_mode
+from sweeps.tracking.tracker import Tracker
 
 from .wandb_server import WandbServer
 
@@ -102,8 +102,8 @@ def test_a_driver_killed_offline_loses_nothing_of_its_runs(server: WandbServer, 
     script = f"""
 import os, signal, time
 from pathlib import Path
-from sweeps.paths import StudyPaths
-from sweeps.track import Tracker
+from sweeps.study.paths import StudyPaths
+from sweeps.tracking.tracker import Tracker
 study = Tracker(StudyPaths(Path({str(paths.root)!r})), project="tombola", entity="lab", study_name="n", study_id="s1", mode="offline")
 study.start("3", {{}})
 for step in (10, 20):
@@ -144,7 +144,7 @@ def test_without_w_and_b_the_study_goes_on_offline_and_says_so_once(
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("sweeps.track._INIT_TIMEOUT", 3.0)
+    monkeypatch.setattr("sweeps.tracking.tracker._INIT_TIMEOUT", 3.0)
     if reason == "nobody listens":
         monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     server.locked = True

@@ -4,8 +4,8 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from sweeps.conductor import Conductor
 from sweeps.errors import SweepError
+from sweeps.running.conductor import Conductor
 from trainables.config import trial_config
 
 

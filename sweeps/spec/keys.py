@@ -1,11 +1,12 @@
 """The sweep file's keys: those of a W&B sweep, and what compressing a network needs beside them."""
 
+import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from sweeps.names import one_of
-from sweeps.samplers import SAMPLERS
+from sweeps.search.samplers import SAMPLERS
+from sweeps.spec.names import one_of
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -27,6 +28,12 @@ DISTRIBUTIONS = (
     "log_uniform", "log_uniform_values", "q_log_uniform", "q_log_uniform_values",
 )  # fmt: skip
 """W&B's distributions that Optuna can sample."""
+
+
+def _is_a_folder_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise ValueError(f"{name!r} names a folder and may hold letters, digits, dots, dashes and underscores only")
+    return name
 
 
 class Keys(BaseModel):
@@ -169,7 +176,7 @@ class Storage(Keys):
 class SweepFile(Keys):
     """A sweep file's top level. ``method`` names the sampler, as at W&B; ``compression.method`` what shrinks the network."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: Annotated[str, AfterValidator(_is_a_folder_name)]
     description: str | None = None
     project: str = "tombola"
     entity: str | None = None

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from sweeps.conductor import BASELINE, Assignment
-from sweeps.record import Objective
+from sweeps.running.conductor import Assignment
+from sweeps.study.record import BASELINE, Objective
 
 
 class Progress:
@@ -25,7 +25,7 @@ class Progress:
         self._best_key: str | None = None
         self._failed = 0
         self._running: dict[str, Mapping[str, Any]] = {}
-        self._began = time.monotonic()
+        self._first_end: float | None = None
         self._live = Live(console=console, get_renderable=self._panel, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> Self:
@@ -51,6 +51,7 @@ class Progress:
         value = metrics.get(self._objective.name)
         if not key.startswith(BASELINE):
             self._done += 1
+            self._first_end = self._first_end or time.monotonic()
             self._failed += outcome == "failed"
             if outcome == "complete" and value is not None and self._is_better(value):
                 self._best, self._best_key = value, key
@@ -75,11 +76,13 @@ class Progress:
         return table
 
     def _left(self) -> str:
-        done_here = self._done - self._done_before
-        if not done_here:
-            return "time left unknown"
-        left = (time.monotonic() - self._began) / done_here * (self._target - self._done)
-        return f"about {_duration(left)} left" if left > 0 else "done"
+        if self._done >= self._target:
+            return "done"
+        # The first trial to end waited for the dense network too; the pace is that of those after it.
+        paced = self._done - self._done_before - 1
+        if self._first_end is None or paced < 1:
+            return "time left not known yet"
+        return f"about {_duration((time.monotonic() - self._first_end) / paced * (self._target - self._done))} left"
 
     def _is_better(self, value: float) -> bool:
         if self._best is None:

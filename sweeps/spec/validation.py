@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from pruners.errors import nearest
 from sweeps.errors import SweepError
-from sweeps.names import nearest
 
 _UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
 _MISSING_KEY = ("missing", "missing_argument")
@@ -35,22 +35,29 @@ def _sentence(error: Any, kind: Any, where: Callable[[Sequence[str | int]], str]
     place = where((*prefix, *path))
     key = ".".join(map(str, (*prefix, *path)))
     if error["type"] in _UNKNOWN_KEY:
-        return f'{place}: unknown key "{key}"; {nearest(str(path[-1]), _keys_at(kind, path[:-1]))}.'
+        return f'{place}: unknown key "{key}"{nearest(str(path[-1]), _keys_at(kind, path[:-1]))}'
     if error["type"] in _MISSING_KEY:
         return f'{place}: the key "{key}" is missing.'
-    text = str(error["ctx"]["error"]) if error["type"] == "value_error" else _lower_first(error["msg"])
-    if error["type"].endswith("_type") or error["type"].endswith("_parsing") or error["type"] == "literal_error":
-        text += f", not {error['input']!r}"
-    return f"{place}: {key}: {text}." if key else f"{place}: {text}."
+    text = _text(error)
+    return f"{place}: {key}: {text}" if key else f"{place}: {text}"
+
+
+def _text(error: Any) -> str:
+    if error["type"] == "value_error":
+        text = str(error["ctx"]["error"])
+    elif error["type"] in ("model_type", "dataclass_type"):
+        text = f"expected keys with values below it, not {error['input']!r}"
+    else:
+        text = error["msg"].replace("Input should", "should", 1)
+        text = text[:1].lower() + text[1:]
+        if error["type"].endswith(("_type", "_parsing")) or error["type"] in ("literal_error", "string_pattern_mismatch"):
+            text += f", not {error['input']!r}"
+    return text if text.endswith((".", "?")) else text + "."
 
 
 def _is_a_type(part: Any) -> bool:
     """Whether pydantic put a member of a union, not a key, into the path."""
     return part in ("int", "float", "str", "bool") or (isinstance(part, str) and "[" in part and part.endswith("]") and "-" in part)
-
-
-def _lower_first(text: str) -> str:
-    return text.replace("Input should be", "should be", 1) if text.startswith("Input") else text[:1].lower() + text[1:]
 
 
 def _keys_at(kind: Any, path: Sequence[str | int]) -> list[str]:

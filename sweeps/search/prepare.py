@@ -14,12 +14,13 @@ from torch import Tensor, nn
 import pruners
 import trainables
 from pruners import LayerShape, PrunerError
-from sweeps import per_layer, samplers
-from sweeps import space as spaces
+from pruners.errors import nearest
 from sweeps.errors import INFEASIBLE, SweepError
-from sweeps.names import nearest
-from sweeps.paths import StudyPaths
-from sweeps.sweep import Sweep, TrialSections
+from sweeps.search import per_layer, samplers
+from sweeps.search import space as spaces
+from sweeps.spec.sweep import Sweep, TrialSections
+from sweeps.study.paths import StudyPaths
+from sweeps.study.record import BASELINE
 from trainables.config import BudgetConfig, TaskConfig, TrialConfig
 from trainables.config import LayerShape as LayerPin
 
@@ -88,7 +89,7 @@ class Prepared:
 
     def baseline_config(self, method: str, paths: StudyPaths) -> TrialConfig:
         """What a worker is told for a baseline: the sweep's own settings, with nothing searched."""
-        return self._config(f"baseline-{method}", _baseline_sections(self.sweep, method), paths)
+        return self._config(BASELINE + method, _baseline_sections(self.sweep, method), paths)
 
     def violation(self, params: Mapping[str, Any]) -> float | None:
         """By which share of the budget a draw misses it, from shapes alone; None where the allocator always meets it."""
@@ -135,10 +136,25 @@ def prepare(sweep: Sweep) -> Prepared:
         try:
             space.update(per_layer.distributions(sweep.file.per_layer, shapes))
         except ValueError as error:
-            raise SweepError(f"{where(['per_layer', 'layers'])}: per_layer.layers: {error}.") from error
+            raise SweepError(f"{where(['per_layer', 'layers'])}: per_layer.layers: {error}") from error
     prepared = Prepared(sweep, space, shapes, _baselines(sweep))
+    _check_search(prepared)
     _check(prepared, first)
     return prepared
+
+
+def _check_search(prepared: Prepared) -> None:
+    """The sampler takes its options and the space, and what stops early has epochs to stop in."""
+    file, where = prepared.sweep.file, prepared.sweep.source.where
+    try:
+        samplers.build(file.method, file.sampler_options, prepared.space, file.seed, 0)
+    except ValueError as error:
+        raise SweepError(f"{where(['sampler_options' if file.sampler_options else 'method'])}: {error}.") from error
+    if file.early_terminate and prepared.retrain_epochs < 2:
+        raise SweepError(
+            f"{where(['early_terminate'])}: early_terminate stops trials between retraining epochs, "
+            f"and compression.retrain_epochs is {prepared.retrain_epochs}."
+        )
 
 
 def _baselines(sweep: Sweep) -> tuple[str, ...]:
@@ -150,12 +166,13 @@ def _baselines(sweep: Sweep) -> tuple[str, ...]:
     for index, name in enumerate(sweep.file.baselines):
         if name not in pruners.methods():
             place = sweep.source.where(["baselines", index])
-            raise SweepError(f'{place}: baselines: "{name}" is no method; {nearest(name, pruners.methods())}.')
+            raise SweepError(f'{place}: baselines: "{name}" is no method{nearest(name, pruners.methods())}')
     if chosen:
         searched = [name for name in sweep.space.distributions if name.split(".")[0] in ("task", "budget")]
         if searched:
             raise SweepError(
-                f"{sweep.source.where(['baselines'])}: a baseline needs one network and one budget, and {searched[0]} is searched; leave one out."
+                f"{sweep.source.where(['baselines'])}: a baseline needs one network and one budget, "
+                f"and {searched[0]} is searched; leave one out."
             )
     return tuple(chosen)
 

@@ -12,19 +12,21 @@ import optuna
 from rich.console import Console
 
 import trainables
-from sweeps import directory, in_process, on_ray, samplers, schedulers, storage
-from sweeps.closing import close
-from sweeps.conductor import Conductor, finished_result
-from sweeps.ledger import Ledger
-from sweeps.load import load_record
-from sweeps.lock import only_driver
-from sweeps.paths import StudyPaths
-from sweeps.prepare import Prepared, prepare
-from sweeps.progress import Progress
-from sweeps.record import StudyRecord
-from sweeps.sweep import Sweep
-from sweeps.track import Tracker
-from sweeps.track_observer import TrackerObserver
+from sweeps.running import in_process, on_ray
+from sweeps.running.closing import close
+from sweeps.running.conductor import Conductor, finished_result
+from sweeps.running.progress import Progress
+from sweeps.search import samplers, schedulers
+from sweeps.search.prepare import Prepared, prepare
+from sweeps.spec.sweep import Sweep
+from sweeps.study import directory, storage
+from sweeps.study.ledger import Ledger
+from sweeps.study.load import load_record
+from sweeps.study.lock import only_driver
+from sweeps.study.paths import StudyPaths
+from sweeps.study.record import StudyRecord
+from sweeps.tracking.observer import TrackerObserver
+from sweeps.tracking.tracker import Tracker
 
 
 def drive(

@@ -5,8 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
-from sweeps.conductor import BASELINE
-from sweeps.record import StudyRecord, TrialRecord
+from sweeps.study.record import BASELINE, StudyRecord, TrialRecord
 
 
 def closing_table(record: StudyRecord) -> Table:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sweeps.errors import INFEASIBLE, SweepError
-from sweeps.ledger import DETAILS, METRICS, REASON, Ledger
-from sweeps.paths import StudyPaths
-from sweeps.prepare import Prepared
+from sweeps.search.prepare import Prepared
+from sweeps.study.ledger import DETAILS, METRICS, REASON, Ledger
+from sweeps.study.paths import StudyPaths
+from sweeps.study.record import BASELINE
 from trainables.config import TrialConfig
 
-BASELINE = "baseline-"
 _PATIENCE = 1000
 """Draws in a row that may miss the budget before the search is called hopeless."""
 

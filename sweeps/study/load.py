@@ -7,12 +7,12 @@ from typing import Any
 
 import optuna
 
-from sweeps import storage, yaml_file
-from sweeps.conductor import BASELINE
 from sweeps.errors import FAILED, SweepError
-from sweeps.ledger import DETAILS, METRICS, REASON, families, outcome_of, standing
-from sweeps.paths import StudyPaths
-from sweeps.record import Objective, Outcome, StudyRecord, TrialRecord
+from sweeps.spec import yaml_file
+from sweeps.study import storage
+from sweeps.study.ledger import DETAILS, METRICS, REASON, families, outcome_of, standing
+from sweeps.study.paths import StudyPaths
+from sweeps.study.record import BASELINE, Objective, Outcome, StudyRecord, TrialRecord
 
 
 def load_record(directory: Path, url: str | None = None) -> StudyRecord:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sweeps.sweep import Sweep
+from sweeps.spec.sweep import Sweep
 
 _OURS = ("pruners", "trainables", "sweeps")
 

@@ -6,14 +6,13 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sweeps import export
-from sweeps.conductor import BASELINE
-from sweeps.directory import write_atomically
-from sweeps.load import load_record, read_tests
-from sweeps.paths import StudyPaths
-from sweeps.prepare import Prepared
-from sweeps.record import StudyRecord, TrialRecord
 from sweeps.report import write_report
+from sweeps.search.prepare import Prepared
+from sweeps.study import export
+from sweeps.study.directory import write_atomically
+from sweeps.study.load import load_record, read_tests
+from sweeps.study.paths import StudyPaths
+from sweeps.study.record import BASELINE, StudyRecord, TrialRecord
 from trainables.config import TrialConfig
 
 ReadTest = Callable[[TrialConfig, Literal["dense", "trial"]], Mapping[str, float]]

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.errors import FAILED, SweepError
-from sweeps.paths import StudyPaths
-from sweeps.record import StudyRecord, TrialRecord
+from sweeps.study.paths import StudyPaths
+from sweeps.study.record import StudyRecord, TrialRecord
 
 
 def export(record: StudyRecord, trial: TrialRecord, target: Path) -> None:

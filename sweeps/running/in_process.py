@@ -5,7 +5,7 @@ from typing import Any
 
 from ray.tune.schedulers import TrialScheduler
 
-from sweeps.conductor import Assignment, Conductor
+from sweeps.running.conductor import Assignment, Conductor
 from trainables import Trial
 
 

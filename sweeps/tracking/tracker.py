@@ -10,8 +10,8 @@ from typing import Any
 
 import wandb
 
-from sweeps.paths import StudyPaths
-from sweeps.track_mode import Mode, choose_mode, quiet
+from sweeps.study.paths import StudyPaths
+from sweeps.tracking.mode import Mode, choose_mode, quiet
 
 _log = logging.getLogger(__name__)
 _INIT_TIMEOUT = 20.0  # seconds; an unreachable server costs them once, then the study goes on offline

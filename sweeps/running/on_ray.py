@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import floor
@@ -10,14 +11,14 @@ from typing import Any
 import ray
 from ray import tune
 
-from sweeps import shipping
-from sweeps.conductor import Conductor
 from sweeps.errors import FAILED, SweepError
-from sweeps.paths import StudyPaths
-from sweeps.schedulers import TrialScheduler
-from sweeps.searcher import StudySearcher
-from sweeps.spec import Resources
-from sweeps.sweep import Sweep
+from sweeps.running import shipping
+from sweeps.running.conductor import Conductor
+from sweeps.running.searcher import StudySearcher
+from sweeps.search.schedulers import TrialScheduler
+from sweeps.spec.keys import Resources
+from sweeps.spec.sweep import Sweep
+from sweeps.study.paths import StudyPaths
 from trainables import CompressTrainable
 
 _WORKER_DEATHS = 3
@@ -30,8 +31,11 @@ def cluster(sweep: Sweep, address: str | None) -> Iterator[None]:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
     os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the newer display prints even when told to be silent
     # Tune's own snapshots are never read: the study is the only truth.
     os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "86400")
+    if address and ":" in address:
+        _check_reachable(address)
     with shipping.runtime_env(sweep) as runtime_env:
         try:
             ray.init(
@@ -74,6 +78,15 @@ def run(conductor: Conductor, scheduler: TrialScheduler, resources: Resources, p
     tuner.fit()
     if searcher.error:
         raise searcher.error
+
+
+def _check_reachable(address: str) -> None:
+    """Ray itself waits for minutes on an address where nobody listens, printing all the while."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, ValueError) as error:
+        raise SweepError(f"--address {address}: no Ray cluster answers there: {_first_line(error)}.", FAILED) from error
 
 
 def _room(resources: Resources) -> int:

@@ -7,8 +7,8 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from pruners import LayerShape
-from sweeps.names import nearest
-from sweeps.spec import PerLayer, Range
+from pruners.errors import nearest
+from sweeps.spec.keys import PerLayer, Range
 
 TOLERANCE, RANK, NUM_SUBSPACES = "/tolerance", "/rank", "/num_subspaces"
 
@@ -77,5 +77,5 @@ def _shape(name: str, shape: LayerShape, per_layer: PerLayer) -> dict[str, BaseD
 def _matching(patterns: list[str], shapes: Mapping[str, LayerShape]) -> list[str]:
     for pattern in patterns:
         if not fnmatch.filter(shapes, pattern):
-            raise ValueError(f'"{pattern}" matches no compressible layer; {nearest(pattern, shapes)}')
+            raise ValueError(f'"{pattern}" matches no compressible layer{nearest(pattern, shapes)}')
     return [name for name in shapes if any(fnmatch.fnmatchcase(name, p) for p in patterns)]

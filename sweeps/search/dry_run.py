@@ -1,6 +1,6 @@
 """What a sweep would run, told without running it."""
 
-from sweeps.prepare import Prepared
+from sweeps.search.prepare import Prepared
 
 
 def dry_run_text(prepared: Prepared) -> str:

@@ -9,14 +9,14 @@ from typing import Any, Self
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as checked_dataclass
 
-from sweeps import space as spaces
-from sweeps import yaml_file
+from pruners.errors import nearest
 from sweeps.errors import SweepError
-from sweeps.names import nearest
-from sweeps.space import Space
-from sweeps.spec import SweepFile
-from sweeps.validation import checked
-from sweeps.yaml_file import Source
+from sweeps.search import space as spaces
+from sweeps.search.space import Space
+from sweeps.spec import yaml_file
+from sweeps.spec.keys import SweepFile
+from sweeps.spec.validation import checked
+from sweeps.spec.yaml_file import Source
 from trainables.config import BudgetConfig, CompressionConfig, TaskConfig, TrainingConfig
 
 _SECTIONS = ("task", "training", "compression", "budget")
@@ -134,6 +134,6 @@ def _apply(source: Source, override: str) -> None:
         raise SweepError(f"--set {override}: expected key=value, as in --set training.epochs=5.")
     top = name.split(".")[0]
     if top not in SweepFile.model_fields:
-        raise SweepError(f'--set {override}: unknown key "{top}"; {nearest(top, SweepFile.model_fields)}.')
+        raise SweepError(f'--set {override}: unknown key "{top}"{nearest(top, SweepFile.model_fields)}')
     _put(source.data, name, yaml_file.parse_value(text))
     source.overrides[tuple(name.split("."))] = override

@@ -7,7 +7,7 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from sweeps.spec import Parameter
+from sweeps.spec.keys import Parameter
 
 
 @dataclass(frozen=True)

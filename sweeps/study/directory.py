@@ -12,13 +12,13 @@ from typing import Any
 
 import yaml
 
-from sweeps.conductor import BASELINE
 from sweeps.errors import SweepError
-from sweeps.load import read_provenance
-from sweeps.paths import StudyPaths
-from sweeps.prepare import Prepared
-from sweeps.storage import without_password
-from sweeps.sweep import Sweep
+from sweeps.search.prepare import Prepared
+from sweeps.spec.sweep import Sweep
+from sweeps.study.load import read_provenance
+from sweeps.study.paths import StudyPaths
+from sweeps.study.record import BASELINE
+from sweeps.study.storage import without_password
 
 _MAY_CHANGE = ("run_cap", "resources", "description", "project", "entity", "storage", "baselines")
 """Keys that may differ when a study is continued: they change how much is run and where, not what a trial is."""

@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from sweeps.conductor import Assignment
-from sweeps.track import Tracker
+from sweeps.running.conductor import Assignment
+from sweeps.tracking.tracker import Tracker
 
 
 class TrackerObserver:

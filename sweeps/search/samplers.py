@@ -1,5 +1,6 @@
 """Optuna's samplers by name."""
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,7 +8,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler
 
-from sweeps.errors import SweepError
+from pruners.errors import nearest
 
 SAMPLERS = {
     "tpe": optuna.samplers.TPESampler,
@@ -31,6 +32,7 @@ def build(method: str, options: Mapping[str, Any], space: Mapping[str, BaseDistr
 
     A sampler's own generator is lost with its driver, so each trial gets a generator of its own, made from the study's seed
     and the trial's number: what is asked depends on the study alone, however often its driver was restarted.
+    Raises ValueError for options that the sampler does not take.
     """
     options = dict(options)
     if method == "grid":
@@ -40,14 +42,15 @@ def build(method: str, options: Mapping[str, Any], space: Mapping[str, BaseDistr
     if method == "cmaes":
         options.setdefault("warn_independent_sampling", False)
     own_seed = seed if method in _ONE_SEED else (seed * 1_000_003 + number) % 2**32
-    try:
-        return SAMPLERS[method](seed=own_seed, **options)
-    except (TypeError, ValueError) as error:
-        raise SweepError(f"sampler_options: {method} does not take these: {error}.") from error
+    known = set(inspect.signature(SAMPLERS[method]).parameters) - {"self", "seed", "constraints_func"}
+    for name in options:
+        if name not in known:
+            raise ValueError(f"the sampler {method} has no option {name!r}{nearest(name, known)}".rstrip("."))
+    return SAMPLERS[method](seed=own_seed, **options)
 
 
 def grid_values(name: str, distribution: BaseDistribution) -> list[Any]:
-    """The finitely many values of a parameter on a grid."""
+    """The finitely many values of a parameter on a grid. Raises ValueError for a range."""
     if isinstance(distribution, CategoricalDistribution):
         return list(distribution.choices)
     if isinstance(distribution, IntDistribution) and not distribution.log:
@@ -55,4 +58,4 @@ def grid_values(name: str, distribution: BaseDistribution) -> list[Any]:
     if isinstance(distribution, FloatDistribution) and distribution.step is not None:
         steps = round((distribution.high - distribution.low) / distribution.step)
         return [distribution.low + i * distribution.step for i in range(steps + 1)]
-    raise SweepError(f'parameters: a grid needs finitely many values, and "{name}" has a range; give it values or a q.')
+    raise ValueError(f"a grid needs finitely many values, and {name} has a range; give it values or a q")

@@ -7,6 +7,9 @@ from typing import Any, Literal
 
 import optuna
 
+BASELINE = "baseline-"
+"""A baseline's key is this and its method's name."""
+
 Outcome = Literal["complete", "stopped_early", "failed", "infeasible", "running", "waiting"]
 
 

@@ -8,11 +8,11 @@ from typing import Literal
 import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from sweeps.errors import FAILED, SweepError
-from sweeps.paths import StudyPaths
+from sweeps.study.paths import StudyPaths
 
 DIRECTORY = "tombola:directory"
 """The study attribute that ties a study in a database to its one directory."""
@@ -47,7 +47,7 @@ def load(paths: StudyPaths, name: str, url: str | None) -> optuna.Study:
 
 def without_password(url: str | None) -> str | None:
     """The URL as it may be written into files."""
-    return None if url is None else make_url(url).set(password=None).render_as_string()
+    return None if url is None else _parsed(url).set(password=None).render_as_string()
 
 
 def heal(journal: Path) -> None:
@@ -72,19 +72,25 @@ def _open(paths: StudyPaths, url: str | None) -> BaseStorage:
             return JournalStorage(JournalFileBackend(str(paths.journal)))
         except (ValueError, KeyError, AssertionError) as error:
             raise SweepError(f"{paths.journal}: the journal is damaged and cannot be read: {error}.", FAILED) from error
+    shown = _parsed(url).render_as_string(hide_password=True)
     try:
         return RDBStorage(url)
-    except (ArgumentError, NoSuchModuleError) as error:
-        raise SweepError(f'storage.study: "{_safe(url)}" is no database URL, as sqlite:///study.db or postgresql+psycopg://...') from error
-    except ModuleNotFoundError as error:
-        raise SweepError(f"storage.study: this database needs the package {error.name} (pip install 'tombola[postgresql]').") from error
-    except (SQLAlchemyError, ImportError) as error:
-        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        raise SweepError(f"The study's database {_safe(url)} cannot be used: {reason}.", FAILED) from error
+    except NoSuchModuleError as error:
+        raise SweepError(f"storage.study: {shown} names a database that SQLAlchemy does not know: {_reason(error)}.") from error
+    except ImportError as error:
+        raise SweepError(f"storage.study: {shown} needs a driver that is not installed; tombola[postgresql] holds PostgreSQL's.") from error
+    except SQLAlchemyError as error:
+        raise SweepError(f"The study's database {shown} cannot be used: {_reason(error)}.", FAILED) from error
 
 
-def _safe(url: str) -> str:
+def _parsed(url: str) -> URL:
     try:
-        return make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
-        return url
+        return make_url(url)
+    except ArgumentError as error:
+        raise SweepError(
+            f"storage.study: {url!r} is no database URL, as sqlite:///study.db or postgresql+psycopg://user@host/name."
+        ) from error
+
+
+def _reason(error: SQLAlchemyError) -> str:
+    return str(getattr(error, "orig", None) or error).strip().splitlines()[0].rstrip(".")

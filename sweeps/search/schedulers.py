@@ -2,7 +2,7 @@
 
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
 
-from sweeps.spec import EarlyTerminate, Metric
+from sweeps.spec.keys import EarlyTerminate, Metric
 
 
 def build(early: EarlyTerminate | None, objective: Metric, retrain_epochs: int) -> TrialScheduler:
