@@ -6,7 +6,7 @@ from pathlib import Path
 
 import optuna
 
-from sweeps.record import Objective, Outcome, StudyRecord, TrialRecord
+from sweeps.study.record import Objective, Outcome, StudyRecord, TrialRecord
 
 # name, (output channels, input channels, kernel rows, kernel columns)
 LAYERS = {

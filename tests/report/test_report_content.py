@@ -8,11 +8,11 @@ from pathlib import Path
 import optuna
 import pytest
 
-from sweeps.record import StudyRecord, TrialRecord
 from sweeps.report import write_report
 from sweeps.report.chart import opening_range
 from sweeps.report.importance import importance_chart, importances
 from sweeps.report.layers import layers_chart
+from sweeps.study.record import StudyRecord, TrialRecord
 
 from .studies import study_record
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from sweeps.record import Objective
 from sweeps.report import write_report
+from sweeps.study.record import Objective
 
 from .chromium import Page
 from .studies import OBJECTIVES, study_record
