@@ -10,6 +10,14 @@ from optuna.samplers import BaseSampler
 
 from pruners.errors import nearest
 
+
+class _Grid(optuna.samplers.GridSampler):
+    """Optuna's grid, which at its last point would stop a running `Study.optimize`; here the study's count tells the end."""
+
+    def after_trial(self, *_: object) -> None:
+        """Nothing: see above."""
+
+
 SAMPLERS = {
     "tpe": optuna.samplers.TPESampler,
     "random": optuna.samplers.RandomSampler,
@@ -18,7 +26,7 @@ SAMPLERS = {
     "cmaes": optuna.samplers.CmaEsSampler,
     "gp": optuna.samplers.GPSampler,
     "qmc": optuna.samplers.QMCSampler,
-    "grid": optuna.samplers.GridSampler,
+    "grid": _Grid,
     "bayes": optuna.samplers.TPESampler,
 }
 """``bayes`` is W&B's word for the model-based search; here it means TPE."""
@@ -34,6 +42,10 @@ def build(method: str, options: Mapping[str, Any], space: Mapping[str, BaseDistr
     and the trial's number: what is asked depends on the study alone, however often its driver was restarted.
     Raises ValueError for options that the sampler does not take.
     """
+    known = set(inspect.signature(SAMPLERS[method]).parameters) - {"self", "seed", "constraints_func", "search_space"}
+    for name in options:
+        if name not in known:
+            raise ValueError(f"the sampler {method} has no option {name!r}{nearest(name, known)}".rstrip("."))
     options = dict(options)
     if method == "grid":
         options["search_space"] = {name: grid_values(name, d) for name, d in space.items()}
@@ -42,10 +54,6 @@ def build(method: str, options: Mapping[str, Any], space: Mapping[str, BaseDistr
     if method == "cmaes":
         options.setdefault("warn_independent_sampling", False)
     own_seed = seed if method in _ONE_SEED else (seed * 1_000_003 + number) % 2**32
-    known = set(inspect.signature(SAMPLERS[method]).parameters) - {"self", "seed", "constraints_func"}
-    for name in options:
-        if name not in known:
-            raise ValueError(f"the sampler {method} has no option {name!r}{nearest(name, known)}".rstrip("."))
     return SAMPLERS[method](seed=own_seed, **options)
 
 
