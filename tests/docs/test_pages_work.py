@@ -1,0 +1,90 @@
+"""Whoever follows a page from top to bottom finds that it works."""
+
+import contextlib
+import doctest
+import io
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sweeps.cli import cli
+from tests.docs.pages import PAGES, PROJECT, Block, blocks, command_lines
+
+DEMO = Path("sweeps/configs/alds_digits.yaml")
+QUICK = ("--set", "training.epochs=1", "--set", "compression.retrain_epochs=0")
+CHEAP = ("plan", "methods", "validate", "status", "report", "export")
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """A folder in which the demo's study has run, with fewer epochs and trials, and what it printed."""
+    folder = tmp_path_factory.mktemp("demo")
+    (folder / DEMO).parent.mkdir(parents=True)
+    shutil.copy(PROJECT / DEMO, folder / DEMO)
+    printed = io.StringIO()
+    with contextlib.chdir(folder), contextlib.redirect_stdout(printed):
+        assert not cli.main(["run", str(DEMO), "--in-process", "--trials", "2", *QUICK], standalone_mode=False)
+    yield folder, printed.getvalue()
+
+
+@pytest.fixture
+def reader(demo: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where a reader stands: a folder with the demo's study, on Python's path as the command puts it there."""
+    folder = shutil.copytree(demo[0], tmp_path / "reader")
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(folder)
+    before = set(sys.modules)
+    yield folder
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(folder)):
+            del sys.modules[name]
+
+
+def is_cheap(words: list[str]) -> bool:
+    """Whether a command starts no Ray and trains little."""
+    names = [word for word in words[1:] if not word.startswith("-")]
+    return words[0] == "tombola" and (names[0] in CHEAP or "--dry-run" in words or "--in-process" in words)
+
+
+def follow(block: Block, names: dict[str, object]) -> None:
+    """Do what a block says."""
+    if block.file:
+        Path(block.file).write_text(block.text, encoding="utf-8")
+    elif block.language == "python":
+        exec(compile(block.text, block.page, "exec"), names)
+    elif block.language == "sh":
+        for words in filter(is_cheap, command_lines(block)):
+            assert not cli.main(words[1:], standalone_mode=False), words
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python", "sh")])
+def test_a_page_works_from_top_to_bottom(page: str, reader: Path) -> None:
+    names: dict[str, object] = {"__name__": page}
+    for block in blocks(page):
+        follow(block, names)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "pycon")])
+def test_a_page_of_examples_prints_what_it_says(page: str, reader: Path) -> None:
+    result = doctest.testfile(str(PROJECT / page), module_relative=False)
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+def test_a_network_and_data_of_ones_own_take_at_most_15_lines() -> None:
+    [module] = [block for block in blocks("docs/own-network.md", "python") if block.file]
+    assert len(module.text.splitlines()) <= 15
+    assert "def network(" in module.text
+    assert "def data(" in module.text
+
+
+def test_the_readme_shows_what_the_demo_prints(demo: tuple[Path, str]) -> None:
+    def shape(text: str) -> str:
+        return re.sub(r"[\s\d.%━─-]+", " ", text)
+
+    [shown] = [block.text for block in blocks("README.md", "text") if "best found" in block.text]
+    assert shape(shown).strip() in shape(demo[1].replace(" --in-process", ""))
