@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -46,8 +47,9 @@ def is_constant(parameter: Parameter) -> bool:
 def distribution(parameter: Parameter) -> BaseDistribution:
     """Optuna's form of W&B's: without a name, ``values`` is categorical, two integers are ``int_uniform``, other ranges ``uniform``.
 
-    W&B's ``log_uniform`` takes natural logarithms as its bounds, ``log_uniform_values`` the values themselves; with ``q: 1`` the
-    ``q_log`` forms draw integers.
+    W&B's ``log_uniform`` takes natural logarithms as its bounds, ``log_uniform_values`` the values themselves. The ``q_`` forms draw
+    multiples of ``q`` (1 where none is given) above ``min``, the ``q_log`` forms whole numbers only. Raises ValueError for what
+    Optuna cannot sample.
     """
     if parameter.values is not None:
         return CategoricalDistribution(_hashable(parameter.values))
@@ -56,16 +58,33 @@ def distribution(parameter: Parameter) -> BaseDistribution:
     integers = isinstance(low, int) and isinstance(high, int)
     kind = parameter.distribution or ("int_uniform" if integers else "q_uniform" if parameter.q else "uniform")
     if kind in ("log_uniform", "q_log_uniform"):
-        low, high, kind = math.exp(low), math.exp(high), kind + "_values"
+        low, high, kind = _exp(low), _exp(high), kind + "_values"
     if kind == "int_uniform":
-        if low != int(low) or high != int(high):
-            raise ValueError(f"int_uniform needs whole numbers, not {low:g} and {high:g}")
-        return IntDistribution(int(low), int(high), step=int(parameter.q or 1))
+        step = parameter.q or 1
+        if any(number != int(number) for number in (low, high, step)):
+            raise ValueError(f"int_uniform needs whole numbers, not {low:g}, {high:g} and q {step:g}")
+        return IntDistribution(int(low), int(_last_multiple(low, high, step)), step=int(step))
+    if kind == "q_uniform":
+        step = parameter.q or 1
+        return FloatDistribution(low, _last_multiple(low, high, step), step=step)
     if kind == "q_log_uniform_values":
         if parameter.q not in (None, 1):
             raise ValueError(f"Optuna samples a logarithmic range continuously or in whole numbers (q: 1), not in steps of {parameter.q:g}")
         return IntDistribution(max(1, round(low)), round(high), log=True)
-    return FloatDistribution(low, high, log=kind == "log_uniform_values", step=parameter.q if kind == "q_uniform" else None)
+    return FloatDistribution(low, high, log=kind == "log_uniform_values")
+
+
+def _exp(bound: float) -> float:
+    try:
+        return math.exp(bound)
+    except OverflowError as error:
+        raise ValueError(f"log_uniform takes natural logarithms, and e^{bound:g} is too large; log_uniform_values takes values") from error
+
+
+def _last_multiple(low: float, high: float, step: float) -> float:
+    """The largest ``low + n * step`` within ``high``, reckoned in decimals as people write them."""
+    first, last, width = (Decimal(str(number)) for number in (low, high, step))
+    return float(first + (last - first) // width * width)
 
 
 def _hashable(values: list[Any]) -> list[Any]:

@@ -39,7 +39,7 @@ def _is_a_folder_name(name: str) -> str:
 class Keys(BaseModel):
     """A mapping of the sweep file in which an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Metric(Keys):
