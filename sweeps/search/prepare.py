@@ -21,6 +21,7 @@ from sweeps.search import space as spaces
 from sweeps.spec.sweep import Sweep, TrialSections
 from sweeps.study.paths import StudyPaths
 from sweeps.study.record import BASELINE
+from trainables import loss
 from trainables.config import BudgetConfig, TaskConfig, TrialConfig
 from trainables.config import LayerShape as LayerPin
 
@@ -186,6 +187,7 @@ def _check(prepared: Prepared, first: Mapping[str, Any]) -> None:
     met = False
     for sections in [sweep.sections(draw) for draw in draws] + [_baseline_sections(sweep, m) for m in prepared.baselines]:
         try:
+            loss.resolve(sections.task.loss, sections.training.label_smoothing)
             over = miss(sections)
         except trainables.TaskError as error:
             raise SweepError(f"{sweep.source.where(['task'])}: {error}") from error
