@@ -1,5 +1,6 @@
 """Runs a study's trials one after the other in this very process: for a debugger, a notebook, or a machine without Ray."""
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,14 +27,14 @@ def _run_one(assignment: Assignment, conductor: Conductor, scheduler: TrialSched
     """One trial to its own end or the scheduler's; its last metrics."""
     name: Any = _Name(assignment.key)
     controller: Any = None
-    trial = Trial(assignment.config)
     scheduler.on_trial_add(controller, name)
-    metrics = trial.step()
-    while not metrics.get("final"):
-        if scheduler.on_trial_result(controller, name, metrics) == TrialScheduler.STOP:
-            return metrics
-        conductor.report(assignment.key, metrics)
+    with contextlib.closing(Trial(assignment.config)) as trial:  # what it was training is free again, also when a person interrupts
         metrics = trial.step()
+        while not metrics.get("final"):
+            if scheduler.on_trial_result(controller, name, metrics) == TrialScheduler.STOP:
+                return metrics
+            conductor.report(assignment.key, metrics)
+            metrics = trial.step()
     if not metrics.get("failed"):
         scheduler.on_trial_complete(controller, name, metrics)
     return metrics
