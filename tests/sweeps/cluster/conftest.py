@@ -1,0 +1,95 @@
+"""Drives real studies with the real command on the session's two-node cluster."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.plugins.cluster import Cluster
+
+SWEEP = {
+    "name": "survivor",
+    "task": {"network": "resnet20", "network_options": {"width": 4}, "data": "digits"},
+    "training": {"epochs": 3, "batch_size": 128, "lr": 0.05},
+    "compression": {"method": "alds", "retrain_epochs": 3, "recalibrate_bn": 128},
+    "budget": {"keep_ratio": 0.4},
+    "parameters": {"training.weight_decay": {"min": 0.0, "max": 0.001}, "compression.options.metric": {"values": ["max", "sum"]}},
+    "method": "random",
+    "metric": {"name": "val/accuracy", "goal": "maximize"},
+    "run_cap": 24,
+    "seed": 7,
+}
+"""Each weight decay has a dense network of its own, so that a kill also finds dense training under way."""
+
+
+class StudyOnCluster:
+    """One study in a folder of its own, run by ``tombola`` in processes that a test may kill."""
+
+    def __init__(self, folder: Path, cluster: Cluster, **changes: Any):
+        self.out = folder / "study"
+        self.sweep = folder / "sweep.yaml"
+        self.sweep.write_text(yaml.safe_dump(SWEEP | changes))
+        self._address = cluster.address
+        self._folder = folder
+
+    def start(self, *options: str) -> subprocess.Popen[str]:
+        """The driver, in a session of its own and away from the project's folder."""
+        command = [sys.executable, "-m", "tombola", "run", str(self.sweep), "--out", str(self.out), *options]
+        if "--in-process" not in options:
+            command += ["--address", self._address]
+        return subprocess.Popen(
+            command, cwd=self._folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, env=os.environ
+        )
+
+    def finish(self, *options: str) -> str:
+        """Run the driver to its end; what it printed."""
+        driver = self.start(*options)
+        printed, errors = driver.communicate(timeout=400)
+        assert driver.returncode == 0, f"exit code {driver.returncode}\n{printed}\n{errors}"
+        return printed
+
+    @staticmethod
+    def kill(driver: subprocess.Popen[str]) -> None:
+        """Kill -9 for the driver and all that it started on this machine."""
+        os.killpg(driver.pid, signal.SIGKILL)
+        driver.communicate()
+
+    def status(self) -> dict[str, Any]:
+        """What ``tombola status --json`` says."""
+        command = [sys.executable, "-m", "tombola", "status", str(self.out), "--json"]
+        told: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        return told
+
+    def results(self) -> list[tuple[Any, ...]]:
+        """Parameters and figures of every complete trial, in an order that does not depend on who ended first."""
+        import sweeps
+
+        record = sweeps.load_record(self.out)
+        return sorted(
+            (tuple(sorted(t.params.items())), t.values, t.metrics["val/loss"], t.metrics["dense/val/accuracy"]) for t in record.complete
+        )
+
+    def repeated_epochs(self) -> int:
+        """How many epochs were trained more than once, by the store's own ledgers."""
+        repeated = 0
+        for ledger in self.out.glob("store/*/*/ledger.jsonl"):
+            epochs = Counter(json.loads(line)["epoch"] for line in ledger.read_text().splitlines())
+            repeated += sum(count - 1 for count in epochs.values())
+        return repeated
+
+    def trained_epochs(self) -> int:
+        """All epochs trained, repeated ones counted each time."""
+        return sum(len(ledger.read_text().splitlines()) for ledger in self.out.glob("store/*/*/ledger.jsonl"))
+
+
+@pytest.fixture
+def study_on_cluster(tmp_path: Path, cluster: Cluster) -> StudyOnCluster:
+    """The 24-trial study that tests interrupt."""
+    return StudyOnCluster(tmp_path, cluster)

@@ -1,0 +1,93 @@
+"""A study outlives its driver, its workers and a second driver, and counts exactly."""
+
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from sweeps.study import ledger, storage
+from sweeps.study.paths import StudyPaths
+from tests.plugins.cluster import Cluster
+
+pytestmark = pytest.mark.timeout(900)
+CONCURRENT = 4
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> list[tuple[object, ...]]:
+    """The same sweep run to its end in one process, without Ray."""
+    from tests.sweeps.cluster.conftest import StudyOnCluster
+
+    study = StudyOnCluster(tmp_path_factory.mktemp("undisturbed"), cluster)
+    study.finish("--in-process")
+    return study.results()
+
+
+def until(condition: Callable[[], bool], seconds: float) -> None:
+    """Wait for a condition that must come."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.1)
+
+
+def ended(out: Path) -> int:
+    return len(list(out.glob("trials/*/result.json")))
+
+
+def test_driver_killed_three_times_at_random_moments(study_on_cluster, undisturbed):
+    study, moments = study_on_cluster, random.Random(2026)
+    for after in (0, 5, 12):
+        driver = study.start()
+        until(lambda after=after: ended(study.out) >= after, 120)
+        time.sleep(moments.uniform(0.0, 6.0))
+        assert driver.poll() is None, "the sweep was over before its driver could be killed"
+        study.kill(driver)
+    study.finish()
+
+    status = study.status()
+    assert (status["complete"], status["failed"], status["running"], status["target"]) == (24, 0, 0, 24)
+    rows = storage.load(StudyPaths(study.out), "survivor", None).get_trials(deepcopy=False)
+    ends = [ledger.root_of(row) for row in rows if ledger.outcome_of(row) == "complete"]
+    assert len(ends) == len(set(ends)) == 24
+    assert {ledger.outcome_of(row) for row in rows} <= {"complete", "abandoned"}
+    assert study.results() == undisturbed
+    assert study.repeated_epochs() <= 3 * CONCURRENT, "more than one checkpoint interval was repeated by a trial"
+
+
+def workers(cluster: Cluster) -> list[psutil.Process]:
+    """The processes that run trials."""
+    found = [p for node in cluster.nodes for p in node.processes()]
+    return [p for p in found if p.is_running() and "CompressTrainable" in " ".join(p.cmdline())]
+
+
+def test_worker_killed_costs_its_steps_since_the_checkpoint_only(study_on_cluster, undisturbed, cluster):
+    study = study_on_cluster
+    driver = study.start()
+    until(lambda: ended(study.out) >= 3, 120)
+    victims = workers(cluster)
+    assert victims, "no worker is running a trial"
+    victims[0].kill()
+    printed, errors = driver.communicate(timeout=400)
+    assert driver.returncode == 0, printed + errors
+    assert study.status()["complete"] == 24
+    assert study.results() == undisturbed
+    assert study.repeated_epochs() <= 1
+
+
+def test_second_driver_is_refused_and_harms_nothing(study_on_cluster):
+    study = study_on_cluster
+    first = study.start("--trials", "6")
+    until(lambda: ended(study.out) >= 1, 120)
+    second = study.start("--trials", "6")
+    printed, errors = second.communicate(timeout=60)
+    assert second.returncode == 1
+    assert f"this study is already being run by process {first.pid}" in errors
+    assert "Traceback" not in errors
+    assert printed == ""
+    first_printed, first_errors = first.communicate(timeout=400)
+    assert first.returncode == 0, first_printed + first_errors
+    assert study.status()["complete"] == 6

@@ -1,0 +1,50 @@
+"""The same seed gives the same trial results on one node, on two, and without Ray."""
+
+import pytest
+
+from tests.plugins.cluster import HEAD_IP, SECOND_IP
+
+pytestmark = pytest.mark.timeout(900)
+
+NETWORK = '''
+"""A user's own module, in a folder that no worker has on its path; it leaves a trace of every node that it is imported on."""
+import pathlib
+import ray
+import torch
+
+if ray.is_initialized():
+    pathlib.Path("{trace}", ray.util.get_node_ip_address()).touch()
+
+
+def narrow(channels):
+    layers = [torch.nn.Conv2d(1, channels, 3), torch.nn.BatchNorm2d(channels), torch.nn.ReLU(), torch.nn.Flatten()]
+    return torch.nn.Sequential(*layers, torch.nn.Linear(36 * channels, 10))
+'''
+
+
+def test_same_results_on_one_node_on_two_and_in_process(tmp_path, cluster):
+    from tests.sweeps.cluster.conftest import StudyOnCluster
+
+    def study(name, **changes):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "nodes").mkdir()
+        (folder / "my_networks.py").write_text(NETWORK.format(trace=folder / "nodes"))
+        task = {"network": "my_networks:narrow", "network_options": {"channels": 24}, "data": "digits"}
+        return StudyOnCluster(folder, cluster, task=task, run_cap=8, replicates=2, **changes)
+
+    in_process, two_nodes = study("in_process"), study("two_nodes")
+    in_process.finish("--in-process")
+    two_nodes.finish()
+    cluster.kill_second()
+    try:
+        one_node = study("one_node")
+        one_node.finish()
+    finally:
+        cluster.restart_second()
+
+    assert in_process.results() == two_nodes.results() == one_node.results()
+    assert len(in_process.results()) == 8
+    assert in_process.trained_epochs() == two_nodes.trained_epochs() == one_node.trained_epochs()
+    assert sorted(p.name for p in (tmp_path / "two_nodes" / "nodes").iterdir()) == [HEAD_IP, SECOND_IP]
+    assert [p.name for p in (tmp_path / "one_node" / "nodes").iterdir()] == [HEAD_IP]

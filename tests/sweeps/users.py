@@ -1,0 +1,82 @@
+"""A user's own module, right and wrong."""
+
+import os
+
+import torch
+from torch import Tensor, nn
+
+
+def network() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 10))
+
+
+def raises() -> nn.Module:
+    raise RuntimeError("no GPU\ntoday")
+
+
+def returns_text() -> str:
+    return "a network"
+
+
+def takes_three_inputs() -> nn.Module:
+    return nn.Linear(3, 10)
+
+
+def three_classes() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+
+
+def data_of_a_number() -> int:
+    return 5
+
+
+def data_without_test() -> dict[str, tuple[Tensor, Tensor]]:
+    pair = (torch.zeros(4, 1, 8, 8), torch.zeros(4, dtype=torch.long))
+    return {"train": pair, "validation": pair}
+
+
+not_callable = 3
+
+
+class _Strict(nn.Module):
+    """Linear layers that cannot be trained when they are narrower than they say."""
+
+    def __init__(self, hidden: int):
+        super().__init__()
+        self.body = nn.Sequential(nn.Flatten(), nn.Linear(64, hidden), nn.ReLU(), nn.Linear(hidden, 10))
+        self.hidden = hidden
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and self.hidden == 24:
+            raise RuntimeError("24 is a bad number")
+        return self.body(x)
+
+
+def fails_in_training(hidden: int = 16) -> nn.Module:
+    return _Strict(hidden)
+
+
+class _Diverging(nn.Module):
+    """A network whose outputs are no numbers once it is trained, and fine when it is looked at."""
+
+    def __init__(self, broken: bool):
+        super().__init__()
+        self.body = nn.Linear(64, 10)
+        self.broken = broken
+
+    def forward(self, x: Tensor) -> Tensor:
+        outputs: Tensor = self.body(x.flatten(1))
+        return outputs * float("nan") if self.training and self.broken else outputs
+
+
+def diverging(broken: bool = True) -> nn.Module:
+    return _Diverging(broken)
+
+
+def interrupted_when_asked(outputs: Tensor, labels: Tensor) -> Tensor:
+    """Cross entropy, until a file tells it that a person presses Ctrl-C."""
+    flag = os.environ.get("INTERRUPT")
+    if flag and os.path.exists(flag) and outputs.requires_grad:
+        os.remove(flag)
+        raise KeyboardInterrupt
+    return nn.functional.cross_entropy(outputs, labels)
