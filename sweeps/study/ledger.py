@@ -14,7 +14,12 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 ROOT, OUTCOME, REASON, METRICS, DETAILS = "root", "outcome", "reason", "metrics", "details"
 BUDGET = "budget"
+CRASHED = "crashed"
+"""Marks a row whose worker died; a trial is given `CRASHES` further ones."""
+CRASHES = 3
 _PENDING = (TrialState.RUNNING, TrialState.WAITING)
+_STATES = {"stopped_early": TrialState.PRUNED, "infeasible": TrialState.PRUNED, "failed": TrialState.FAIL}
+"""Optuna's state of every end but ``complete``."""
 
 
 def root_of(row: FrozenTrial | Trial) -> int:
@@ -83,16 +88,14 @@ class Ledger:
 
     def ask(self) -> tuple[int, dict[str, Any]] | None:
         """The next trial's root and parameters; None where the draw was infeasible (and is recorded as such)."""
-        self.study.sampler = self._sampler(sum(bool(rows[0].params) for rows in families(self.study).values()))
+        self.study.sampler = self._sampler(sum(any(map(self._is_drawn, rows)) for rows in families(self.study).values()))
         trial = self.study.ask(self._space)
         root, params = root_of(trial), dict(trial.params)
         miss = self._violation(params)
         if miss is not None:
             trial.set_constraint(BUDGET, miss)
             if miss > 0:
-                trial.set_user_attr(OUTCOME, "infeasible")
-                trial.set_user_attr(REASON, f"{miss:.0%} over its budget")
-                self.study.tell(trial, state=TrialState.PRUNED)
+                self._end(trial, "infeasible", f"{miss:.0%} over its budget")
                 return None
         self._live[root] = trial
         return root, params
@@ -114,19 +117,30 @@ class Ledger:
 
     def stopped_early(self, root: int, metrics: Mapping[str, Any], details: Mapping[str, Any]) -> None:
         """The scheduler stopped the trial; Optuna hears PRUNED with the last value reported."""
-        trial = self._pop(root, metrics, details)
-        trial.set_user_attr(OUTCOME, "stopped_early")
-        self.study.tell(trial, state=TrialState.PRUNED)
+        self._end(self._pop(root, metrics, details), "stopped_early", None)
 
     def failed(self, root: int, reason: str, metrics: Mapping[str, Any]) -> None:
         """The trial cannot be finished, for this reason."""
-        trial = self._pop(root, metrics, {})
-        trial.set_user_attr(OUTCOME, "failed")
-        trial.set_user_attr(REASON, reason)
+        self._end(self._pop(root, metrics, {}), "failed", reason)
+
+    def crashed(self, root: int) -> bool:
+        """The trial's worker died; it is put back into the queue. False where that happened `CRASHES` times before, and nothing is done."""
+        if sum(bool(row.user_attrs.get(CRASHED)) for row in families(self.study)[root]) >= CRASHES:
+            return False
+        trial = self._live.pop(root)
+        trial.set_user_attr(CRASHED, True)
         self.study.tell(trial, state=TrialState.FAIL)
+        self.study.add_trial(self._waiting_row(root, families(self.study)[root][-1]))
+        return True
+
+    def _end(self, trial: Trial, outcome: str, reason: str | None) -> None:
+        if reason:
+            trial.set_user_attr(REASON, reason)
+        # The commit point: a driver killed after it leaves a row whose end its successor need only tell.
+        trial.set_user_attr(OUTCOME, outcome)
+        self.study.tell(trial, state=_STATES[outcome])
 
     def _pop(self, root: int, metrics: Mapping[str, Any], details: Mapping[str, Any]) -> Trial:
-        # Telling the state is the commit point: a driver killed before it leaves a RUNNING row, which its successor takes over.
         trial = self._live.pop(root)
         trial.set_user_attr(METRICS, dict(metrics))
         trial.set_user_attr(DETAILS, dict(details))
@@ -137,25 +151,32 @@ class Ledger:
         return [root for root, rows in families(self.study).items() if outcome_of(standing(rows)) in ("running", "abandoned")]
 
     def _take_over(self, root: int) -> None:
-        """Ends a dead driver's trial from what its worker wrote, else puts it back into the queue; safe to be cut off anywhere."""
+        """Ends a dead driver's trial as that driver was about to, or from what its worker wrote, else puts it back into the queue.
+
+        Safe to be cut off anywhere.
+        """
         rows = families(self.study)[root]
         last = rows[-1]
-        result = self._finished_result(root)
+        result = self._finished_result(root) if self._is_drawn(last) else None
         for row in rows:
             if row.state == TrialState.RUNNING:
-                self.study.tell(row.number, state=TrialState.FAIL)
-        # A row that died before its parameters were drawn owes nobody a result: the next ask draws another.
-        if last.params or not self._space:
+                self.study.tell(row.number, state=_STATES.get(row.user_attrs.get(OUTCOME, ""), TrialState.FAIL))
+        if OUTCOME not in last.user_attrs:
             self.study.add_trial(self._ended_row(root, last, result) if result else self._waiting_row(root, last))
 
     def _waiting_row(self, root: int, last: FrozenTrial) -> FrozenTrial:
+        drawn = self._is_drawn(last)
         return create_trial(
             state=TrialState.WAITING,
-            params=last.params,
-            distributions=last.distributions,
+            params=last.params if drawn else {},
+            distributions=last.distributions if drawn else {},
             user_attrs={ROOT: root},
             system_attrs=_carried(last),
         )
+
+    def _is_drawn(self, row: FrozenTrial) -> bool:
+        """Whether the row has all its parameters; one whose driver died before is drawn again, whole, as it would have been."""
+        return row.params.keys() >= self._space.keys()
 
     def _ended_row(self, root: int, last: FrozenTrial, result: Mapping[str, Any]) -> FrozenTrial:
         failed = result.get(REASON)
@@ -172,5 +193,5 @@ class Ledger:
 
 
 def _carried(row: FrozenTrial) -> dict[str, Any]:
-    """What the sampler wrote on a row; its constraint is set anew when the row is asked again."""
+    """What was given to the row or written on it by the sampler; its constraint is set anew when the row is asked again."""
     return {name: value for name, value in row.system_attrs.items() if not name.startswith("constraints")}
