@@ -2,6 +2,7 @@
 
 import sys
 import traceback
+from pathlib import Path
 
 import click
 
@@ -34,13 +35,14 @@ for command in (
 
 
 def main() -> None:
-    """The entry point; see ``sweeps.errors`` for the exit codes."""
+    """The entry point; see ``sweeps.errors`` for the exit codes. The user's factories are found from the folder the command is given in."""
+    sys.path.insert(0, str(Path.cwd()))
     sys.exit(_exit_code(sys.argv[1:]))
 
 
 def _exit_code(arguments: list[str]) -> int:
     try:
-        result = cli.main(arguments, standalone_mode=False)
+        result = cli.main(arguments, prog_name="tombola", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "tombola"

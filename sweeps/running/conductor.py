@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from sweeps.errors import INFEASIBLE, SweepError
 from sweeps.search.prepare import Prepared
-from sweeps.study.ledger import DETAILS, METRICS, REASON, Ledger
+from sweeps.study.ledger import CRASHES, DETAILS, METRICS, REASON, Ledger
 from sweeps.study.paths import StudyPaths
 from sweeps.study.record import BASELINE
 from trainables.config import TrialConfig
@@ -50,6 +50,7 @@ class Conductor:
         self._target = target
         self._observers = observers
         self._started: dict[str, float] = {}
+        self._crashes: dict[str, int] = {}
         self._baselines = [b for b in prepared.baselines if not paths.result(BASELINE + b).exists()]
 
     def next(self) -> Assignment | None:
@@ -74,8 +75,7 @@ class Conductor:
 
     def report(self, key: str, metrics: Mapping[str, Any]) -> None:
         """A trial's metrics after a retraining epoch that was not its last."""
-        if not key.startswith(BASELINE) and self._prepared.first_metric in metrics:
-            self._ledger.report(int(key), int(metrics["epoch"]), float(metrics[self._prepared.first_metric]))
+        self._note(key, metrics)
         for observer in self._observers:
             observer.reported(key, metrics)
 
@@ -83,15 +83,31 @@ class Conductor:
         """A trial's last metrics: its natural end (``final``), its own failure (``failed``), or a scheduler's stop."""
         reason = metrics.get("failed")
         if not metrics.get("final"):
+            self._note(key, metrics)
             return self._close(key, "stopped_early", metrics, None)
         if not reason:
             missing = [n for n in self._prepared.metric_names if not math.isfinite(metrics.get(n, math.nan))]
             reason = f"{missing[0]} is {metrics.get(missing[0], 'missing')}" if missing else None
         self._close(key, "failed" if reason else "complete", metrics, reason)
 
-    def crashed(self, key: str, reason: str) -> None:
-        """A trial's worker died more often than is tried again."""
-        self._close(key, "failed", {}, reason)
+    def crashed(self, key: str) -> None:
+        """A trial's worker died: the trial is handed out again and goes on from the store, unless that happened too often."""
+        if key.startswith(BASELINE):
+            self._crashes[key] = self._crashes.get(key, 0) + 1
+            again = self._crashes[key] <= CRASHES
+            if again:
+                self._baselines.insert(0, key.removeprefix(BASELINE))
+        else:
+            again = self._ledger.crashed(int(key))
+        if again:
+            del self._started[key]
+        else:
+            self._close(key, "failed", {}, f"its worker process died {CRASHES + 1} times (killed, or out of memory)")
+
+    def _note(self, key: str, metrics: Mapping[str, Any]) -> None:
+        """An intermediate value for Optuna, which takes none where there are several objectives."""
+        if not key.startswith(BASELINE) and len(self._prepared.metric_names) == 1 and self._prepared.first_metric in metrics:
+            self._ledger.report(int(key), int(metrics["epoch"]), float(metrics[self._prepared.first_metric]))
 
     def _start(self, key: str, params: Mapping[str, Any], config: TrialConfig) -> Assignment:
         assignment = Assignment(key, params, config)

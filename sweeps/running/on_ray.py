@@ -21,9 +21,6 @@ from sweeps.spec.sweep import Sweep
 from sweeps.study.paths import StudyPaths
 from trainables import CompressTrainable
 
-_WORKER_DEATHS = 3
-"""How often a trial whose worker died is given another before it counts as failed."""
-
 
 @contextmanager
 def cluster(sweep: Sweep, address: str | None) -> Iterator[None]:
@@ -62,7 +59,8 @@ def run(conductor: Conductor, scheduler: TrialScheduler, resources: Resources, p
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             scheduler=scheduler,
-            # The searcher ends the sweep, not a number: a trial may need several workers.
+            # The searcher ends the sweep, not a number. It also hands a dead worker's trial out again: Tune's own retries
+            # give up a trial whose worker dies while it is between two trials.
             num_samples=10**9,
             max_concurrent_trials=resources.concurrent or _room(resources),
             reuse_actors=True,
@@ -71,7 +69,6 @@ def run(conductor: Conductor, scheduler: TrialScheduler, resources: Resources, p
         run_config=tune.RunConfig(
             name=paths.ray.name,
             storage_path=str(paths.ray.parent.resolve()),
-            failure_config=tune.FailureConfig(max_failures=_WORKER_DEATHS),
             verbose=0,
         ),
     )

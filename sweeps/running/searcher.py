@@ -51,7 +51,7 @@ class StudySearcher(Searcher):
         if key is None:
             return
         if error or not result:
-            self._running().crashed(key, "its worker process died again and again (killed, or out of memory)")
+            self._running().crashed(key)
         else:
             self._running().end(key, result)
 

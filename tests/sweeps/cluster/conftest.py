@@ -23,6 +23,7 @@ SWEEP = {
     "parameters": {"training.weight_decay": {"min": 0.0, "max": 0.001}, "compression.options.metric": {"values": ["max", "sum"]}},
     "method": "random",
     "metric": {"name": "val/accuracy", "goal": "maximize"},
+    "resources": {"concurrent": 2},
     "run_cap": 24,
     "seed": 7,
 }
@@ -72,9 +73,8 @@ class StudyOnCluster:
         import sweeps
 
         record = sweeps.load_record(self.out)
-        return sorted(
-            (tuple(sorted(t.params.items())), t.values, t.metrics["val/loss"], t.metrics["dense/val/accuracy"]) for t in record.complete
-        )
+        figures = ("val/accuracy", "val/loss", "dense/val/accuracy", "compress/error")
+        return sorted((*sorted(t.params.items()), *(t.metrics[name] for name in figures)) for t in record.complete)
 
     def repeated_epochs(self) -> int:
         """How many epochs were trained more than once, by the store's own ledgers."""

@@ -13,7 +13,7 @@ from sweeps.study.paths import StudyPaths
 from tests.plugins.cluster import Cluster
 
 pytestmark = pytest.mark.timeout(900)
-CONCURRENT = 4
+CONCURRENT = 2
 
 
 @pytest.fixture(scope="module")
@@ -66,23 +66,23 @@ def workers(cluster: Cluster) -> list[psutil.Process]:
 
 def test_worker_killed_costs_its_steps_since_the_checkpoint_only(study_on_cluster, undisturbed, cluster):
     study = study_on_cluster
-    driver = study.start()
-    until(lambda: ended(study.out) >= 3, 120)
+    driver = study.start("--trials", "10")
+    until(lambda: ended(study.out) >= 2, 120)
     victims = workers(cluster)
     assert victims, "no worker is running a trial"
     victims[0].kill()
     printed, errors = driver.communicate(timeout=400)
     assert driver.returncode == 0, printed + errors
-    assert study.status()["complete"] == 24
-    assert study.results() == undisturbed
+    assert study.status()["complete"] == 10
+    assert set(study.results()) < set(undisturbed)
     assert study.repeated_epochs() <= 1
 
 
 def test_second_driver_is_refused_and_harms_nothing(study_on_cluster):
     study = study_on_cluster
-    first = study.start("--trials", "6")
+    first = study.start("--trials", "4")
     until(lambda: ended(study.out) >= 1, 120)
-    second = study.start("--trials", "6")
+    second = study.start("--trials", "4")
     printed, errors = second.communicate(timeout=60)
     assert second.returncode == 1
     assert f"this study is already being run by process {first.pid}" in errors
@@ -90,4 +90,4 @@ def test_second_driver_is_refused_and_harms_nothing(study_on_cluster):
     assert printed == ""
     first_printed, first_errors = first.communicate(timeout=400)
     assert first.returncode == 0, first_printed + first_errors
-    assert study.status()["complete"] == 6
+    assert study.status()["complete"] == 4

@@ -31,7 +31,7 @@ def test_same_results_on_one_node_on_two_and_in_process(tmp_path, cluster):
         (folder / "nodes").mkdir()
         (folder / "my_networks.py").write_text(NETWORK.format(trace=folder / "nodes"))
         task = {"network": "my_networks:narrow", "network_options": {"channels": 24}, "data": "digits"}
-        return StudyOnCluster(folder, cluster, task=task, run_cap=8, replicates=2, **changes)
+        return StudyOnCluster(folder, cluster, task=task, run_cap=6, replicates=2, resources={"concurrent": 4}, **changes)
 
     in_process, two_nodes = study("in_process"), study("two_nodes")
     in_process.finish("--in-process")
@@ -44,7 +44,7 @@ def test_same_results_on_one_node_on_two_and_in_process(tmp_path, cluster):
         cluster.restart_second()
 
     assert in_process.results() == two_nodes.results() == one_node.results()
-    assert len(in_process.results()) == 8
+    assert len(in_process.results()) == 6
     assert in_process.trained_epochs() == two_nodes.trained_epochs() == one_node.trained_epochs()
     assert sorted(p.name for p in (tmp_path / "two_nodes" / "nodes").iterdir()) == [HEAD_IP, SECOND_IP]
     assert [p.name for p in (tmp_path / "one_node" / "nodes").iterdir()] == [HEAD_IP]
