@@ -1,7 +1,7 @@
 """Reads a YAML file and remembers on which line every key stands, so that an error can point at it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,12 @@ class _Loader(yaml.SafeLoader):
     """YAML 1.1 with numbers as people write them: ``1e-3`` is a float, not text."""
 
 
-_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+0123456789."))
+class _Dumper(yaml.SafeDumper):
+    """Writes what `_Loader` reads back as it was: the text "1e3" in quotes."""
+
+
+for _kind in (_Loader, _Dumper):
+    _kind.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+0123456789."))
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,11 @@ def parse_value(text: str) -> Any:
         return yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         raise SweepError(f"--set: cannot read the value {text!r}: {_first_line(error)}.") from error
+
+
+def dumped(data: Mapping[str, Any]) -> str:
+    """The text of a file that holds ``data``."""
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 def read(path: Path) -> Source:

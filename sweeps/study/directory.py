@@ -10,15 +10,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sweeps.errors import SweepError
 from sweeps.search.prepare import Prepared
+from sweeps.spec import yaml_file
 from sweeps.spec.sweep import Sweep
+from sweeps.study import storage
 from sweeps.study.load import read_provenance
 from sweeps.study.paths import StudyPaths
 from sweeps.study.record import BASELINE
-from sweeps.study.storage import without_password
 
 _MAY_CHANGE = ("run_cap", "resources", "description", "project", "entity", "storage", "baselines")
 """Keys that may differ when a study is continued: they change how much is run and where, not what a trial is."""
@@ -27,12 +26,15 @@ _MAY_CHANGE = ("run_cap", "resources", "description", "project", "entity", "stor
 def begin(paths: StudyPaths, prepared: Prepared) -> dict[str, Any]:
     """Writes the sweep and its provenance, or checks that the directory holds this very sweep; the provenance as it now stands.
 
-    Only the driver that holds the lock may call this. Raises `SweepError` where the directory belongs to another sweep.
+    Only the driver that holds the lock may call this. Raises `SweepError` where the directory belongs to another sweep, or its
+    study cannot be opened; nothing is written then.
     """
     sweep = prepared.sweep
+    if paths.sweep.exists():
+        _same_sweep(paths, sweep)
+    storage.check(paths, sweep.file.name, sweep.file.storage.study)
     if paths.provenance.exists():
         provenance = read_provenance(paths)
-        _same_sweep(paths, sweep)
     else:
         provenance = {"format": 1, "id": uuid.uuid4().hex[:12], "created": datetime.now(UTC).isoformat(timespec="seconds")}
     provenance |= {
@@ -42,7 +44,7 @@ def begin(paths: StudyPaths, prepared: Prepared) -> dict[str, Any]:
         "seed": sweep.file.seed,
         "own": _own(prepared),
         "baselines": [BASELINE + method for method in prepared.baselines],
-        "storage": without_password(sweep.file.storage.study),
+        "storage": storage.without_password(sweep.file.storage.study),
         "versions": versions(),
         "git_commit": _git_commit(),
     }
@@ -73,8 +75,8 @@ def _own(prepared: Prepared) -> str | None:
 
 
 def _same_sweep(paths: StudyPaths, sweep: Sweep) -> None:
-    held = yaml.safe_load(paths.sweep.read_text(encoding="utf-8"))
-    now = yaml.safe_load(_dumped(sweep))
+    held = yaml_file.read(paths.sweep).data
+    now = yaml_file.parse(_dumped(sweep), sweep.source.name).data
     for key in differences(held, now):
         if key.split(".")[0] not in _MAY_CHANGE:
             raise SweepError(
@@ -93,10 +95,10 @@ def differences(one: Any, other: Any, prefix: str = "") -> Iterator[str]:
 
 
 def _dumped(sweep: Sweep) -> str:
-    data = dict(sweep.data)
+    data = sweep.resolved()
     if sweep.file.storage.study:
-        data["storage"] = {**data["storage"], "study": without_password(sweep.file.storage.study)}
-    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+        data["storage"] = {**data["storage"], "study": storage.without_password(sweep.file.storage.study)}
+    return yaml_file.dumped(data)
 
 
 def _git_commit() -> str | None:

@@ -17,7 +17,10 @@ def export(record: StudyRecord, trial: TrialRecord, target: Path) -> None:
     """
     if target.exists():
         raise SweepError(f"{target} exists already; give --to a new folder.")
-    source = StudyPaths(record.directory).network(trial.key, _best_seed(trial))
+    paths = StudyPaths(record.directory)
+    if not trial.replicates:
+        raise SweepError(f"Trial {trial.key} left no network ({paths.result(trial.key)} is missing or damaged).", FAILED)
+    source = paths.network(trial.key, _best_seed(trial))
     if not source.is_dir():
         raise SweepError(f"Trial {trial.key} left no network ({source} is missing).", FAILED)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -32,7 +35,8 @@ def find(record: StudyRecord, key: str | None) -> TrialRecord:
         return record.best
     trials = {t.key: t for t in (*record.trials, *record.baselines)}
     if key not in trials:
-        raise SweepError(f"{record.directory}: there is no trial {key}; trials are numbered 0 to {len(record.trials) - 1}.")
+        last = f"the last is {record.trials[-1].key}" if record.trials else "there are none yet"
+        raise SweepError(f"{record.directory}: there is no trial {key}; {last}.")
     if trials[key].outcome != "complete":
         raise SweepError(f"Trial {key} is not complete but {trials[key].outcome.replace('_', ' ')}: it has no network to export.")
     return trials[key]

@@ -15,9 +15,9 @@ from sweeps.study.paths import StudyPaths
 from sweeps.study.record import BASELINE, Objective, Outcome, StudyRecord, TrialRecord
 
 
-def load_record(directory: Path, url: str | None = None) -> StudyRecord:
+def load_record(directory: Path | str, url: str | None = None) -> StudyRecord:
     """The study in ``directory``; ``url`` where its database needs a password. Raises `SweepError` where there is none or it is damaged."""
-    paths = StudyPaths(directory)
+    paths = StudyPaths(Path(directory))
     provenance = read_provenance(paths)
     sweep = yaml_file.read(paths.sweep).data
     study = storage.load(paths, provenance["name"], url or provenance["storage"])
@@ -47,7 +47,7 @@ def read_provenance(paths: StudyPaths) -> dict[str, Any]:
     try:
         provenance: dict[str, Any] = json.loads(paths.provenance.read_text(encoding="utf-8"))
         _ = provenance["name"], provenance["objectives"], provenance["baselines"], provenance["own"], provenance["target"]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise SweepError(f"{paths.provenance}: damaged ({error}); the trials and the journal beside it are untouched.", FAILED) from error
     return provenance
 
@@ -56,7 +56,10 @@ def read_tests(paths: StudyPaths) -> dict[str, dict[str, Any]]:
     """What the test split said so far, by network (``dense`` or a trial's key)."""
     if not paths.test_readings.exists():
         return {}
-    readings: dict[str, dict[str, Any]] = json.loads(paths.test_readings.read_text(encoding="utf-8"))
+    try:
+        readings: dict[str, dict[str, Any]] = json.loads(paths.test_readings.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SweepError(f"{paths.test_readings}: damaged ({error}); delete it to have the test split read again.", FAILED) from error
     return readings
 
 
@@ -107,6 +110,6 @@ def _baseline(paths: StudyPaths, key: str) -> TrialRecord:
 def _result(paths: StudyPaths, key: str) -> dict[str, Any] | None:
     try:
         result: dict[str, Any] = json.loads(paths.result(key).read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (FileNotFoundError, ValueError):
         return None
     return result

@@ -60,9 +60,14 @@ class StudyPaths:
         """The best network found, exported."""
         return self.root / "best"
 
+    @property
+    def trials(self) -> Path:
+        """The trials' folders."""
+        return self.root / "trials"
+
     def trial(self, key: int | str) -> Path:
         """One trial's folder; ``key`` is a trial number or a baseline's name."""
-        return self.root / "trials" / str(key)
+        return self.trials / str(key)
 
     def result(self, key: int | str) -> Path:
         """What the worker wrote at the end of a trial, before the study heard of it."""

@@ -18,20 +18,32 @@ DIRECTORY = "tombola:directory"
 """The study attribute that ties a study in a database to its one directory."""
 
 
-def create(paths: StudyPaths, name: str, url: str | None, directions: Sequence[Literal["maximize", "minimize"]]) -> optuna.Study:
-    """A new study, or the one of this name that this very directory began before it was cut off.
-
-    Raises `SweepError` where the database cannot be reached, or holds a study of that name from another directory.
-    """
-    storage = _open(paths, url)
-    study = optuna.create_study(study_name=name, storage=storage, directions=list(directions), load_if_exists=True)
-    owner = study.user_attrs.get(DIRECTORY, str(paths.root.resolve()))
-    if owner != str(paths.root.resolve()):
+def check(paths: StudyPaths, name: str, url: str | None) -> None:
+    """Raises `SweepError` where the database cannot be used, holds a study of that name from another directory, or has lost this one's."""
+    if url is None and not paths.journal.exists():
+        held = None
+    else:
+        storage = _open(paths, url)
+        held = optuna.load_study(study_name=name, storage=storage) if name in optuna.get_all_study_names(storage) else None
+    if held is None and paths.trials.exists():
+        raise SweepError(
+            f'{paths.root}: holds trials of the study "{name}", and {without_password(url) or paths.journal.name} does not. '
+            "Give back the one it was run with, or another folder (--out).",
+            FAILED,
+        )
+    owner = held.user_attrs.get(DIRECTORY) if held else None
+    # A journal goes where its directory goes; a database serves many directories.
+    if url is not None and owner not in (None, str(paths.root.resolve())):
         raise SweepError(
             f'The database already holds a study "{name}", run from {owner}. '
             f"Go on there (tombola resume {owner}), or give this sweep another name."
         )
-    study.set_user_attr(DIRECTORY, owner)
+
+
+def create(paths: StudyPaths, name: str, url: str | None, directions: Sequence[Literal["maximize", "minimize"]]) -> optuna.Study:
+    """A new study, or the one of this name that this very directory began; for one that `check` lets pass."""
+    study = optuna.create_study(study_name=name, storage=_open(paths, url), directions=list(directions), load_if_exists=True)
+    study.set_user_attr(DIRECTORY, str(paths.root.resolve()))
     return study
 
 
@@ -86,7 +98,7 @@ def _open(paths: StudyPaths, url: str | None) -> BaseStorage:
 def _parsed(url: str) -> URL:
     try:
         return make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
         raise SweepError(
             f"storage.study: {url!r} is no database URL, as sqlite:///study.db or postgresql+psycopg://user@host/name."
         ) from error
