@@ -26,12 +26,12 @@ def checked(kind: Any, data: Any, where: Callable[[Sequence[str | int]], str], p
     except ValidationError as failure:
         errors = sorted(failure.errors(include_url=False), key=lambda e: e["type"] not in _UNKNOWN_KEY)
         message = _sentence(errors[0], kind, where, prefix)
-        more = len(errors) - 1
+        more = len({_path(e) for e in errors}) - 1  # a value that no member of a union takes is one thing to mend
         raise SweepError(message + (f" {more} more to mend after that." if more else "")) from failure
 
 
 def _sentence(error: Any, kind: Any, where: Callable[[Sequence[str | int]], str], prefix: tuple[str, ...]) -> str:
-    path = tuple(part for part in error["loc"] if not _is_a_type(part))
+    path = _path(error)
     place = where((*prefix, *path))
     key = ".".join(map(str, (*prefix, *path)))
     if error["type"] in _UNKNOWN_KEY:
@@ -40,6 +40,10 @@ def _sentence(error: Any, kind: Any, where: Callable[[Sequence[str | int]], str]
         return f'{place}: the key "{key}" is missing.'
     text = _text(error)
     return f"{place}: {key}: {text}" if key else f"{place}: {text}"
+
+
+def _path(error: Any) -> tuple[str | int, ...]:
+    return tuple(part for part in error["loc"] if not _is_a_type(part))
 
 
 def _text(error: Any) -> str:
