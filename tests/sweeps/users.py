@@ -1,6 +1,7 @@
 """A user's own module, right and wrong."""
 
 import os
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -75,8 +76,8 @@ def diverging(broken: bool = True) -> nn.Module:
 
 def interrupted_when_asked(outputs: Tensor, labels: Tensor) -> Tensor:
     """Cross entropy, until a file tells it that a person presses Ctrl-C."""
-    flag = os.environ.get("INTERRUPT")
-    if flag and os.path.exists(flag) and outputs.requires_grad:
-        os.remove(flag)
+    flag = Path(os.environ.get("INTERRUPT", "nowhere"))
+    if outputs.requires_grad and flag.exists():
+        flag.unlink()
         raise KeyboardInterrupt
     return nn.functional.cross_entropy(outputs, labels)

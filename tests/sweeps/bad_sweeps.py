@@ -1,0 +1,334 @@
+"""Wrong sweep files: how each differs from a right one, its exit code and all that is said about it."""
+
+from dataclasses import dataclass
+
+SWEEP = """\
+name: base
+task:
+  network: lenet_300_100
+  data: digits
+training:
+  epochs: 1
+compression:
+  method: alds
+budget: {keep_ratio: 0.25}
+parameters:
+  training.lr: {min: 0.01, max: 0.1}
+method: random
+metric: {name: val/accuracy, goal: maximize}
+run_cap: 2
+"""
+USERS = "tests.sweeps.users"
+
+
+@dataclass(frozen=True)
+class BadSweep:
+    """``edits`` are texts of `SWEEP` and what stands there instead; ``said`` is a pattern for the whole message."""
+
+    edits: tuple[tuple[str, str], ...]
+    said: str
+    exit_code: int = 2
+
+
+def _network(name: str, said: str) -> BadSweep:
+    return BadSweep((("network: lenet_300_100", f"network: {name}"),), said)
+
+
+def _data(name: str, said: str) -> BadSweep:
+    return BadSweep((("data: digits", f"data: {name}"),), said)
+
+
+def _lr(form: str, said: str) -> BadSweep:
+    return BadSweep((("{min: 0.01, max: 0.1}", form),), said)
+
+
+def _after(line: str, more: str, said: str, exit_code: int = 2) -> BadSweep:
+    """A line more after the one that is ``line``."""
+    return BadSweep(((line, f"{line}\n{more}"),), said, exit_code)
+
+
+def _budget(form: str, said: str, exit_code: int = 2) -> BadSweep:
+    return BadSweep((("{keep_ratio: 0.25}", form),), said, exit_code)
+
+
+def _last(more: str, said: str, exit_code: int = 2) -> BadSweep:
+    return _after("run_cap: 2", more, said, exit_code)
+
+
+NO_KEYS = {
+    "no text": BadSweep(((SWEEP, ""),), r"s\.yaml: the file is empty\."),
+    "a list": BadSweep(((SWEEP, "- name"),), r"s\.yaml:1: expected keys and values at the top, as in `name: my_sweep`\."),
+    "no YAML": BadSweep((("run_cap: 2", "run_cap: [2"),), r"s\.yaml:15: not valid YAML: expected ',' or '\]', but got '<stream end>'\."),
+    "a tab": BadSweep((("  epochs", "\tepochs"),), r"s\.yaml:6: not valid YAML: found character '\\t' that cannot start any token\."),
+    "a key twice": _last("run_cap: 3", r's\.yaml:15: the key "run_cap" stands twice \(first on line 14\)\.'),
+    "a Python object": _last("seed: !!python/name:os.system x", r"s\.yaml:15: not valid YAML: could not determine a constructor .*\."),
+}
+
+TYPES = {
+    "run_cap: two": BadSweep(
+        (("run_cap: 2", "run_cap: two"),),
+        r"s\.yaml:14: run_cap: should be a valid integer, unable to parse string as an integer, not 'two'\.",
+    ),
+    "run_cap: 0": BadSweep((("run_cap: 2", "run_cap: 0"),), r"s\.yaml:14: run_cap: should be greater than or equal to 1\."),
+    "no run_cap": BadSweep((("run_cap: 2\n", ""),), r's\.yaml: the key "run_cap" is missing\.'),
+    "name: a/b": BadSweep(
+        (("name: base", "name: a/b"),),
+        r"s\.yaml:1: name: 'a/b' names a folder and may hold letters, digits, dots, dashes and underscores only\.",
+    ),
+    "name: 5": BadSweep((("name: base", "name: 5"),), r"s\.yaml:1: name: should be a valid string, not 5\."),
+    "task: digits": BadSweep(
+        (("task:\n  network: lenet_300_100\n  data: digits", "task: digits"),),
+        r"s\.yaml:2: task: should be a valid dictionary, not 'digits'\.",
+    ),
+    "parameters: a list": BadSweep(
+        (("parameters:\n  training.lr: {min: 0.01, max: 0.1}", "parameters: [training.lr]"),),
+        r"s\.yaml:10: parameters: should be a valid dictionary, not \['training\.lr'\]\.",
+    ),
+    "epochs: -1": BadSweep((("epochs: 1", "epochs: -1"),), r"s\.yaml:6: training\.epochs: should be greater than or equal to 0\."),
+    "epochs: 1.5": BadSweep(
+        (("epochs: 1", "epochs: 1.5"),),
+        r"s\.yaml:6: training\.epochs: should be a valid integer, got a number with a fractional part\.",
+    ),
+    "seed: -1": _last("seed: -1", r"s\.yaml:15: seed: should be greater than or equal to 0\."),
+    "gpus: -1": _last("resources: {gpus: -1}", r"s\.yaml:15: resources\.gpus: should be greater than or equal to 0\."),
+    "goal: up": BadSweep((("goal: maximize", "goal: up"),), r"s\.yaml:13: metric\.goal: should be 'maximize' or 'minimize', not 'up'\."),
+}
+
+KEYS = {
+    "runcap": BadSweep(
+        (("run_cap", "runcap"),), r"s\.yaml:14: unknown key \"runcap\"; did you mean 'run_cap'\? 1 more to mend after that\."
+    ),
+    "nme": BadSweep((("name: base", "nme: base"),), r"s\.yaml:1: unknown key \"nme\"; did you mean 'name'\? 1 more to mend after that\."),
+    "resources.cpu": _last("resources: {cpu: 1}", r"s\.yaml:15: unknown key \"resources\.cpu\"; did you mean 'cpus'\?"),
+    "program": _last("program: train.py", r's\.yaml:15: unknown key "program"; known are name, description, .*, early_terminate, \.\.\.\.'),
+    "training.lrr": BadSweep((("training.lr", "training.lrr"),), r"s\.yaml:11: unknown key \"training\.lrr\"; did you mean 'lr'\?"),
+    "lr": BadSweep(
+        (("training.lr", "lr"),),
+        r's\.yaml:11: parameters: "lr" is no setting of a trial; '
+        r"names begin with task, training, compression or budget, as in training\.lr\.",
+    ),
+    "schedule.warmups": _after(
+        "epochs: 1", "  schedule: {warmups: 1}", r"s\.yaml:7: unknown key \"training\.schedule\.warmups\"; did you mean 'warmup'\?"
+    ),
+}
+
+NETWORKS = {
+    "unknown network": _network("lenet300", r"s\.yaml:2: there is no network 'lenet300'; did you mean lenet_300_100\?"),
+    "torchvision typo": _network("torchvision:resnet81", r"s\.yaml:2: torchvision has no classifier 'resnet81'; did you mean resnet18\?"),
+    "no such module": _network(
+        "nosuch.module:net",
+        r"s\.yaml:2: network nosuch\.module:net: importing nosuch\.module failed with ModuleNotFoundError: No module named 'nosuch'\.",
+    ),
+    "no such factory": _network(
+        f"{USERS}:netwrok", r"s\.yaml:2: network .*users:netwrok: tests\.sweeps\.users has no attribute 'netwrok'; did you mean network\?"
+    ),
+    "factory that is a number": _network(
+        f"{USERS}:not_callable", r"s\.yaml:2: network .*: not_callable is an int, not something that can be called\."
+    ),
+    "factory that raises": _network(
+        f"{USERS}:raises", r"s\.yaml:2: network factory tests\.sweeps\.users:raises raised RuntimeError: no GPU today\."
+    ),
+    "factory that returns text": _network(
+        f"{USERS}:returns_text", r"s\.yaml:2: network factory tests\.sweeps\.users:returns_text returned str, not a torch\.nn\.Module\."
+    ),
+    "network of another size": _network(
+        f"{USERS}:takes_three_inputs",
+        r"s\.yaml:2: network .*:takes_three_inputs cannot take inputs of digits, shape \(1, 8, 8\): RuntimeError: .*\.",
+    ),
+    "too few classes": _network(
+        f"{USERS}:three_classes",
+        r"s\.yaml:2: network .*:three_classes returns a tensor of shape \(1, 3\) for one input; logits \(1, 10\) are needed\.",
+    ),
+    "unknown option": _after(
+        "network: lenet_300_100",
+        "  network_options: {widht: 3}",
+        r"s\.yaml:2: network lenet_300_100 has no option 'widht'; known are dropout\.",
+    ),
+    "no such checkpoint": _after(
+        "network: lenet_300_100", "  checkpoint: nosuch.safetensors", r"s\.yaml:2: there is no checkpoint nosuch\.safetensors\."
+    ),
+    "unknown data": _data("digitz", r"s\.yaml:2: there is no data set 'digitz'; did you mean digits\?"),
+    "data that is a number": _data(
+        f"{USERS}:data_of_a_number",
+        r"s\.yaml:2: data factory .*:data_of_a_number returned int, not a dict with train, validation, test \(or a Data\)\.",
+    ),
+    "data without a test split": _data(
+        f"{USERS}:data_without_test",
+        r"s\.yaml:2: data factory .*:data_without_test returned no 'test'; a dict with train, validation, test is needed\.",
+    ),
+    "unknown loss": _after(
+        "data: digits", "  loss: cross_entropi", r"s\.yaml:2: there is no loss 'cross_entropi'; did you mean cross_entropy\?"
+    ),
+    "no such loss function": _after(
+        "data: digits", f"  loss: {USERS}:los", r"s\.yaml:2: loss tests\.sweeps\.users:los: .* has no attribute .*"
+    ),
+    "smoothing of another loss": BadSweep(
+        (("data: digits", "data: digits\n  loss: nll"), ("epochs: 1", "epochs: 1\n  label_smoothing: 0.1")),
+        r"s\.yaml:2: label_smoothing belongs to the loss cross_entropy, not to nll\.",
+    ),
+}
+
+COMPRESSION = {
+    "unknown method": BadSweep(
+        (("method: alds", "method: aldz"),), r"s\.yaml:7: compression: There is no method 'aldz'; did you mean 'alds'\?"
+    ),
+    "no method": BadSweep((("compression:\n  method: alds", "compression: {}"),), r's\.yaml:7: the key "compression\.method" is missing\.'),
+    "unknown option": _after(
+        "method: alds", "  options: {metrc: max}", r"s\.yaml:7: compression: alds has no option 'metrc'; did you mean 'metric'\?"
+    ),
+    "unknown metric": _after(
+        "method: alds", "  options: {metric: maxx}", r"s\.yaml:7: compression: metric 'maxx' is unknown; did you mean 'max'\?"
+    ),
+    "unknown layer": _after(
+        "method: alds",
+        "  options: {exclude: [fc9]}",
+        r"s\.yaml:7: compression: exclude: the network has no compressible layer 'fc9'; known are 1, 3, 5\.",
+    ),
+    "unknown baseline": _last("baselines: [svdd]", r's\.yaml:15: baselines: "svdd" is no method; did you mean \'svd\'\?'),
+    "unknown trainable": _last("trainable: lotery", r"s\.yaml:15: trainable: 'lotery' is no trainable; known are compress\."),
+    "out of reach": _budget(
+        "{keep_ratio: 0.0001}",
+        r"s\.yaml:9: no choice of layers meets budget\.keep_ratio 0\.0001; the least possible is 0\.01741\.",
+        exit_code=3,
+    ),
+    "too few parameters": _budget(
+        "{parameters: 5}", r"s\.yaml:9: no choice of layers meets budget\.parameters 5; the least possible is 874\.", exit_code=3
+    ),
+    "too few multiply-adds": _budget(
+        "{flops_ratio: 0.00001}",
+        r"s\.yaml:9: no choice of layers meets budget\.flops_ratio 1e-05; the least possible is 0\.01741\.",
+        exit_code=3,
+    ),
+    "keeps more than all": _budget("{keep_ratio: 1.5}", r"s\.yaml:9: budget\.keep_ratio: should be less than or equal to 1\."),
+    "keeps nothing": _budget("{keep_ratio: 0}", r"s\.yaml:9: budget\.keep_ratio: should be greater than 0\."),
+    "two budgets": _budget(
+        "{keep_ratio: 0.25, parameters: 3}",
+        r"s\.yaml:9: budget: give exactly one of keep_ratio, parameters and flops_ratio, not keep_ratio and parameters\.",
+    ),
+    "no budget": _budget("{}", r"s\.yaml:9: budget: give exactly one of keep_ratio, parameters and flops_ratio, not none\."),
+}
+
+SEARCH = {
+    "test split as objective": BadSweep(
+        (("val/accuracy", "test/accuracy"),),
+        r"s\.yaml:13: metric\.name: test/accuracy cannot be optimised: validation selects, and the test split is read once at the end\.",
+    ),
+    "unknown metric": BadSweep(
+        (("val/accuracy", "val/acc"),), r"s\.yaml:13: metric\.name: 'val/acc' is no metric of a trial; did you mean 'val/accuracy'\?"
+    ),
+    "no metric": BadSweep(
+        (("metric: {name: val/accuracy, goal: maximize}\n", ""),),
+        r"s\.yaml: give either metric \(one objective\) or metrics \(several\)\.",
+    ),
+    "the same objective twice": BadSweep(
+        (("metric: {name: val/accuracy, goal: maximize}", "metrics: [&a {name: val/loss, goal: minimize}, *a]"),),
+        r"s\.yaml: metrics names the same metric twice\.",
+    ),
+    "cmaes of two objectives": BadSweep(
+        (
+            ("method: random", "method: cmaes"),
+            (
+                "metric: {name: val/accuracy, goal: maximize}",
+                "metrics: [{name: val/loss, goal: minimize}, {name: compress/params, goal: minimize}]",
+            ),
+        ),
+        r"s\.yaml: the cmaes sampler knows one objective; with several use tpe, nsga2, nsga3, gp, random, qmc or grid\.",
+    ),
+    "unknown sampler": BadSweep((("method: random", "method: tpee"),), r"s\.yaml:12: method: 'tpee' is no sampler; did you mean 'tpe'\?"),
+    "unknown sampler option": _after(
+        "method: random", "sampler_options: {foo: 1}", r"s\.yaml:13: the sampler random has no option 'foo'; there are none\."
+    ),
+    "a grid over a range": BadSweep(
+        (("method: random", "method: grid"),),
+        r"s\.yaml:12: a grid needs finitely many values, and training\.lr has a range; give it values or a q\.",
+    ),
+    "min above max": _lr("{min: 1.0, max: 0.1}", r"s\.yaml:11: parameters\.training\.lr: min 1 is above max 0\.1\."),
+    "min alone": _lr("{min: 0.01}", r"s\.yaml:11: parameters\.training\.lr: min and max belong together\."),
+    "max: .inf": _lr("{min: 0.01, max: .inf}", r"s\.yaml:11: parameters\.training\.lr\.max: should be a finite number\."),
+    "no values": _lr("{values: []}", r"s\.yaml:11: parameters\.training\.lr: values is empty\."),
+    "lists as values": _lr(
+        "{values: [[1, 2]]}",
+        r"s\.yaml:11: parameters\.training\.lr: values are plain numbers, texts, booleans or null, not \[1, 2\]\.",
+    ),
+    "a value out of range": _lr("{values: [0.1, -1]}", r"s\.yaml:11: training\.lr: should be greater than 0\."),
+    "two forms": _lr(
+        "{value: 1, values: [2]}",
+        r"s\.yaml:11: parameters\.training\.lr: give value, or values, or min and max, or parameters; here is value and values\.",
+    ),
+    "a number as parameter": _lr("0.1", r"s\.yaml:11: parameters\.training\.lr: expected keys with values below it, not 0\.1\."),
+    "log of zero": _lr(
+        "{min: 0, max: 1, distribution: log_uniform_values}",
+        r"s\.yaml:11: parameters\.training\.lr: log_uniform_values needs a min above 0, not 0\.",
+    ),
+    "log_uniform of values": _lr(
+        "{min: 1, max: 1000, distribution: log_uniform}",
+        r"s\.yaml:11: parameters\.training\.lr: log_uniform takes natural logarithms, and e\^1000 is too large; "
+        r"log_uniform_values takes values\.",
+    ),
+    "half an integer step": _lr(
+        "{min: 1, max: 3, q: 0.5, distribution: int_uniform}",
+        r"s\.yaml:11: parameters\.training\.lr: int_uniform needs whole numbers, not 1, 3 and q 0\.5\.",
+    ),
+    "a distribution Optuna has not": _lr(
+        "{min: 0, max: 1, distribution: beta}",
+        r"s\.yaml:11: parameters\.training\.lr\.distribution: 'beta' is no distribution that Optuna can sample; known are constant, .*\.",
+    ),
+    "normal": _lr(
+        "{mu: 0, sigma: 1, distribution: normal}",
+        r's\.yaml:11: unknown key "parameters\.training\.lr\.mu"; known are value, values, .*\. 2 more to mend after that\.',
+    ),
+    "tolerance without one": _last(
+        "per_layer: {tolerance: {min: 2, max: 3}}",
+        r"s\.yaml:15: per_layer: the range of tolerance must hold 1, the method's own answer\.",
+    ),
+    "per_layer of no layer": _last(
+        'per_layer: {tolerance: {min: .5, max: 3}, layers: ["conv*"]}',
+        r's\.yaml:15: per_layer\.layers: "conv\*" matches no compressible layer; known are 1, 3, 5\.',
+    ),
+    "per_layer of nothing": _last("per_layer: {}", r"s\.yaml:15: per_layer: per_layer takes either tolerance, or rank and num_subspaces\."),
+    "per_layer of two networks": BadSweep(
+        (
+            ("  training.lr: {min: 0.01, max: 0.1}", "  task.network: {values: [lenet_300_100, conv4]}"),
+            ("run_cap: 2", "run_cap: 2\nper_layer: {tolerance: {min: .5, max: 2}}"),
+        ),
+        r"s\.yaml:15: per_layer needs one fixed network; leave task out of the parameters\.",
+    ),
+    "a baseline of two budgets": BadSweep(
+        (
+            ("  training.lr: {min: 0.01, max: 0.1}", "  budget.keep_ratio: {values: [0.2, 0.4]}"),
+            ("run_cap: 2", "run_cap: 2\nbaselines: [svd]"),
+        ),
+        r"s\.yaml:15: a baseline needs one network and one budget, and budget\.keep_ratio is searched; leave one out\.",
+    ),
+    "unknown way to stop": _last(
+        "early_terminate: {type: ashaa}", r"s\.yaml:15: early_terminate\.type: 'ashaa' is no way to stop early; did you mean 'asha'\?"
+    ),
+    "nowhere to stop": _last(
+        "early_terminate: {type: asha}",
+        r"s\.yaml:15: early_terminate stops trials between retraining epochs, and compression\.retrain_epochs is 0\.",
+    ),
+}
+
+TRAINING = {
+    "schedule: cosin": _after(
+        "epochs: 1",
+        "  schedule: {name: cosin}",
+        r"s\.yaml:7: training\.schedule\.name: should be 'constant', 'multistep', 'cosine' or 'linear', not 'cosin'\.",
+    ),
+    "steps without milestones": _after(
+        "epochs: 1",
+        "  schedule: {name: multistep}",
+        r"s\.yaml:7: training\.schedule: a multistep schedule takes either milestones or every\.",
+    ),
+    "optimizer: sdg": _after(
+        "epochs: 1", "  optimizer: sdg", r"s\.yaml:7: training\.optimizer: should be 'sgd', 'adam' or 'adamw', not 'sdg'\."
+    ),
+    "augment: mirror": _after(
+        "epochs: 1", "  augment: [mirror]", r"s\.yaml:7: training\.augment\.0: should be 'flip', 'crop' or 'shift', not 'mirror'\."
+    ),
+}
+
+GROUPS = {
+    "file": NO_KEYS, "types": TYPES, "keys": KEYS, "task": NETWORKS, "compression": COMPRESSION, "search": SEARCH, "training": TRAINING,
+}  # fmt: skip
+BAD_SWEEPS = {f"{group}: {name}": bad for group, table in GROUPS.items() for name, bad in table.items()}
