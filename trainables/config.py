@@ -115,8 +115,8 @@ class CompressionConfig:
 class TrialConfig:
     """Everything a worker needs for one trial.
 
-    ``key`` names the trial on disk; ``directory`` (its results) and ``store`` (trajectories) lie on the storage path that
-    every node sees. ``seeds`` holds one seed per replicate. ``checkpoint_every`` counts epochs.
+    ``trainable`` names its recipe, ``key`` the trial on disk; ``directory`` (its results) and ``store`` (trajectories) lie on the
+    storage path that every node sees. ``seeds`` holds one seed per replicate. ``checkpoint_every`` counts epochs.
     """
 
     key: str
@@ -126,7 +126,8 @@ class TrialConfig:
     budget: BudgetConfig
     directory: str
     store: str
-    seeds: tuple[int, ...] = (0,)
+    trainable: str = "compress"
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
     device: str = "auto"
     threads: Count = 1
     checkpoint_every: Count = 1

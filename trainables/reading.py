@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from trainables import network, recipe, result
+from trainables import network, result
 from trainables.config import TrialConfig
 from trainables.device import reproducible
 from trainables.errors import TaskError
+from trainables.recipes.dense import dense
 from trainables.run import Run
 from trainables.setting import Setting
 
@@ -33,7 +34,7 @@ def network_folder(config: TrialConfig, seed: int) -> Path:
 
 def _network(config: TrialConfig, setting: Setting, seed: int, which: str) -> network.Network:
     if which == "dense":
-        return Run(setting, recipe.dense(config.task, config.training.epochs), seed).finish()
+        return Run(setting, dense(config.task, config.training.epochs), seed).finish()
     folder = network_folder(config, seed)
     if result.read(config) is None or not (folder / "spec.json").exists():
         raise TaskError(f"trial {config.key} has no finished network in {folder}.")

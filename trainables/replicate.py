@@ -6,10 +6,9 @@ from torch import nn
 
 import pruners
 from trainables.network import Network
-from trainables.recipe import Recipe
 from trainables.run import Run
 from trainables.setting import Setting
-from trainables.stages import Train
+from trainables.stages import Recipe, Train
 
 _dense: WeakKeyDictionary[nn.Module, dict[str, float]] = WeakKeyDictionary()  # measured once per process, however many trials ask
 
@@ -17,7 +16,7 @@ _dense: WeakKeyDictionary[nn.Module, dict[str, float]] = WeakKeyDictionary()  # 
 class Replicate:
     """A recipe's run for one seed, stopped after every epoch of the recipe's closing `Train`, where it has one.
 
-    ``done`` counts those epochs; ``dense`` holds val/accuracy, val/loss, params and multiply_adds of the uncompressed network,
+    ``done`` counts those epochs; ``dense`` holds val/accuracy, val/loss, params, multiply_adds and latency_ms of the uncompressed network,
     ``layers`` what became of each compressed layer, ``compressed`` the metrics that retraining does not change.
     """
 
@@ -109,5 +108,5 @@ class Replicate:
             metrics = dense.metrics or self.setting.evaluate(dense.module, self.setting.data.validation, "val")
             cost = pruners.cost(dense.module, self.setting.example())
             figures = {name: metrics[name] for name in ("val/accuracy", "val/loss")}
-            _dense[dense.module] = {**figures, "params": cost.params, "multiply_adds": cost.multiply_adds}
+            _dense[dense.module] = {**figures, "params": cost.params, "multiply_adds": cost.multiply_adds, "latency_ms": cost.latency_ms}
         return _dense[dense.module]

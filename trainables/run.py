@@ -16,9 +16,8 @@ from trainables import compressing, loss, network
 from trainables.errors import TrainingError
 from trainables.network import Network
 from trainables.optimizer import make
-from trainables.recipe import Recipe
 from trainables.setting import Setting
-from trainables.stages import Compress, Stage, Train, identity
+from trainables.stages import Compress, Recipe, Stage, Train, identity
 from trainables.store import Snapshot, Trajectory, address
 from trainables.task import build_network
 from trainables.training import train_epoch

@@ -32,6 +32,8 @@ class RecalibrateBN:
 
 
 Stage = Train | Compress | RecalibrateBN
+Recipe = tuple[Stage, ...]
+"""What a trial does."""
 
 
 def identity(stage: Stage) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pruners
-from trainables import network, recipe, result
+from trainables import network, result
 from trainables.config import TrialConfig
 from trainables.device import reproducible
 from trainables.errors import StoreError, TaskError, TrainingError
@@ -15,6 +15,8 @@ from trainables.factory import describe
 from trainables.files import disk_full_explained
 from trainables.network import Network
 from trainables.reading import network_folder
+from trainables.recipes import RECIPES
+from trainables.recipes.dense import dense
 from trainables.replicate import Replicate
 from trainables.setting import Setting
 
@@ -69,11 +71,11 @@ class Trial:
         return self._end()
 
     def _start(self) -> None:
-        setting, stages = Setting.of(self.config), recipe.compress(self.config)
-        dense = recipe.dense(self.config.task, self.config.training.epochs)
+        setting, stages = Setting.of(self.config), RECIPES[self.config.trainable](self.config)
+        uncompressed = dense(self.config.task, self.config.training.epochs)
         # by seed: two trials that share trajectories then never wait for each other in a circle
         for seed in sorted(self.config.seeds):
-            self._replicates.append(Replicate(setting, dense, stages, seed))
+            self._replicates.append(Replicate(setting, uncompressed, stages, seed))
             self._replicates[-1].start()
 
     def _metrics(self, epoch: int) -> Metrics:
@@ -112,7 +114,7 @@ class Trial:
             (folder / "error.txt").write_text("".join(traceback.format_exception(error)))
             if not isinstance(error, StoreError):  # a full disk says nothing about the trial: it is to be tried again
                 result.write_failed(self.config, reason)
-        return {"failed": reason, "final": True}
+        return {"failed": reason, "final": True} | ({"disk_full": True} if isinstance(error, StoreError) else {})
 
 
 def run_trial(config: TrialConfig) -> Metrics:

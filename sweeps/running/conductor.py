@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sweeps.errors import INFEASIBLE, SweepError
+from sweeps.errors import FAILED, INFEASIBLE, SweepError
 from sweeps.search.prepare import Prepared
 from sweeps.study.ledger import CRASHES, DETAILS, METRICS, REASON, Ledger
 from sweeps.study.paths import StudyPaths
@@ -80,8 +80,13 @@ class Conductor:
             observer.reported(key, metrics)
 
     def end(self, key: str, metrics: Mapping[str, Any]) -> None:
-        """A trial's last metrics: its natural end (``final``), its own failure (``failed``), or a scheduler's stop."""
+        """A trial's last metrics: its natural end (``final``), its own failure (``failed``), or a scheduler's stop.
+
+        Raises `SweepError` where results cannot be written any more.
+        """
         reason = metrics.get("failed")
+        if metrics.get("disk_full"):
+            raise SweepError(str(reason), FAILED)
         if not metrics.get("final"):
             self._note(key, metrics)
             return self._close(key, "stopped_early", metrics, None)

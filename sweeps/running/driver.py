@@ -51,7 +51,7 @@ def drive(
         conductor = Conductor(prepared, ledger, paths, prepared.target, [TrackerObserver(tracker), progress])
         with contextlib.closing(tracker), _workers(sweep, address, without_ray), progress:
             if not conductor.done:
-                _run_trials(prepared, conductor, paths, without_ray)
+                _run_trials(prepared, conductor, paths, address, without_ray)
             call = None if without_ray else sweep.file.resources
             return close(prepared, paths, sweep.file.storage.study, partial(_read_test, call))
 
@@ -72,13 +72,13 @@ def _open_ledger(paths: StudyPaths, prepared: Prepared) -> Ledger:
     )
 
 
-def _run_trials(prepared: Prepared, conductor: Conductor, paths: StudyPaths, without_ray: bool) -> None:
+def _run_trials(prepared: Prepared, conductor: Conductor, paths: StudyPaths, address: str | None, without_ray: bool) -> None:
     file = prepared.sweep.file
     scheduler = schedulers.build(file.early_terminate, file.objectives[0], prepared.retrain_epochs)
     if without_ray:
         in_process.run(conductor, scheduler)
     else:
-        on_ray.run(conductor, scheduler, file.resources, paths)
+        on_ray.run(conductor, scheduler, file.resources, paths, is_local=address is None)
     if not conductor.done:
         # Tune answers the first Ctrl-C by ending its loop in good order.
         raise KeyboardInterrupt

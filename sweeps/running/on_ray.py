@@ -19,7 +19,7 @@ from sweeps.search.schedulers import TrialScheduler
 from sweeps.spec.keys import Resources
 from sweeps.spec.sweep import Sweep
 from sweeps.study.paths import StudyPaths
-from trainables import CompressTrainable
+from trainables.trainable import TrialTrainable
 
 
 @contextmanager
@@ -50,19 +50,20 @@ def cluster(sweep: Sweep, address: str | None) -> Iterator[None]:
             ray.shutdown()
 
 
-def run(conductor: Conductor, scheduler: TrialScheduler, resources: Resources, paths: StudyPaths) -> None:
-    """Runs trials until the study is done. Raises `SweepError` where none can ever be placed."""
+def run(conductor: Conductor, scheduler: TrialScheduler, resources: Resources, paths: StudyPaths, is_local: bool) -> None:
+    """Runs trials until the study is done. Raises `SweepError` where this machine (``is_local``) has no room for one."""
     shutil.rmtree(paths.ray, ignore_errors=True)
     searcher = StudySearcher(conductor)
     tuner = tune.Tuner(
-        tune.with_resources(CompressTrainable, {"cpu": resources.cpus, "gpu": resources.gpus}),
+        tune.with_resources(TrialTrainable, {"cpu": resources.cpus, "gpu": resources.gpus}),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             scheduler=scheduler,
             # The searcher ends the sweep, not a number. It also hands a dead worker's trial out again: Tune's own retries
             # give up a trial whose worker dies while it is between two trials.
             num_samples=10**9,
-            max_concurrent_trials=resources.concurrent or _room(resources),
+            # On a cluster that may grow, Tune asks for one trial more than there is room for.
+            max_concurrent_trials=resources.concurrent or (_room(resources) if is_local else None),
             reuse_actors=True,
             trial_dirname_creator=lambda trial: trial.trial_id,
         ),
@@ -87,7 +88,7 @@ def _check_reachable(address: str) -> None:
 
 
 def _room(resources: Resources) -> int:
-    """How many trials the cluster holds at once."""
+    """How many trials this machine holds at once."""
     total = ray.cluster_resources()
     room = floor(total.get("CPU", 0) / resources.cpus)
     if resources.gpus:
@@ -95,7 +96,7 @@ def _room(resources: Resources) -> int:
     if room < 1:
         raise SweepError(
             f"resources: a trial wants {resources.cpus} CPUs and {resources.gpus:g} GPUs; "
-            f"the cluster has {total.get('CPU', 0):g} and {total.get('GPU', 0):g}."
+            f"this machine has {total.get('CPU', 0):g} and {total.get('GPU', 0):g}."
         )
     return room
 

@@ -12,8 +12,8 @@ from trainables.config import trial_config
 class StudySearcher(Searcher):
     """Hands trials from the conductor to Tune and Tune's results to the conductor.
 
-    It is never restored: a study is continued by a fresh driver. A `SweepError` raised while asking is kept in ``error`` and ends
-    the sweep, since Tune would wrap it beyond recognition.
+    It is never restored: a study is continued by a fresh driver. A `SweepError` is kept in ``error`` and ends the sweep, since
+    Tune would wrap it beyond recognition.
     """
 
     def __init__(self, conductor: Conductor):
@@ -52,8 +52,11 @@ class StudySearcher(Searcher):
             return
         if error or not result:
             self._running().crashed(key)
-        else:
+            return
+        try:
             self._running().end(key, result)
+        except SweepError as error_of_study:
+            self.error = error_of_study
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: the study is the state."""

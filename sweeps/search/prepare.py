@@ -107,6 +107,7 @@ class Prepared:
             budget=sections.budget,
             directory=str(paths.trial(key).resolve()),
             store=str(Path(file.storage.store).resolve() if file.storage.store else paths.store.resolve()),
+            trainable=file.trainable,
             seeds=tuple(range(file.seed, file.seed + file.replicates)),
             device="auto" if file.resources.gpus else "cpu",
             threads=file.resources.cpus,

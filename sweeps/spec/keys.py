@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from sweeps.search.samplers import SAMPLERS
 from sweeps.spec.names import one_of
+from trainables.recipes import RECIPES
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -149,7 +150,8 @@ class PerLayer(Keys):
 class EarlyTerminate(Keys):
     """Stops trials early: ``hyperband`` (Ray's asynchronous successive halving; ``asha`` is the same) or ``median``.
 
-    ``min_iter`` and ``max_iter`` count retraining epochs, ``eta`` is the reduction factor.
+    ``min_iter`` and ``max_iter`` count retraining epochs; ``eta`` is the reduction factor, for the median rule the least number of
+    trials that it compares with (which has no ``max_iter``).
     """
 
     type: Annotated[str, one_of(("asha", "hyperband", "median"), "way to stop early")]
@@ -180,7 +182,7 @@ class SweepFile(Keys):
     description: str | None = None
     project: str = "tombola"
     entity: str | None = None
-    trainable: Annotated[str, one_of(["compress"], "trainable")] = "compress"
+    trainable: Annotated[str, one_of(RECIPES, "trainable")] = "compress"
     method: Annotated[str, one_of(SAMPLERS, "sampler")] = "tpe"
     sampler_options: dict[str, Any] = {}
     metric: Metric | None = None

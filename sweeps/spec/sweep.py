@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass as checked_dataclass
 
 from pruners.errors import nearest
 from sweeps.errors import SweepError
 from sweeps.search import space as spaces
 from sweeps.search.space import Space
-from sweeps.spec import yaml_file
+from sweeps.spec import located, yaml_file
 from sweeps.spec.keys import SweepFile
 from sweeps.spec.validation import checked
 from sweeps.spec.yaml_file import Source
@@ -58,10 +58,21 @@ class Sweep:
     def _checked(cls, source: Source, overrides: Sequence[str]) -> Self:
         for override in overrides:
             _apply(source, override)
+        located.make_absolute(source.data)
         file: SweepFile = checked(SweepFile, source.data, source.where)
         sweep = cls(file, source.data, source, _space(file, source))
         sweep._check_parameters()
         return sweep
+
+    def resolved(self) -> dict[str, Any]:
+        """The file with every default written out: a default that changes later changes no study that was begun before."""
+        first = {name: spaces.extremes(d)[0] for name, d in self.space.distributions.items()}
+        sections = TypeAdapter(TrialSections).dump_python(self.sections(first), mode="json")
+        for name in (*first, *self.space.constants):
+            _drop(sections, name)
+        file = self.file.model_dump(mode="json", exclude={*_SECTIONS, "parameters"})
+        parameters = self.file.model_dump(mode="json", include={"parameters"}, exclude_unset=True)
+        return _without_none(file | sections) | parameters
 
     def sections(self, params: Mapping[str, Any]) -> TrialSections:
         """The trial's sections with ``params`` (dotted names to values) put in."""
@@ -126,6 +137,17 @@ def _put(tree: dict[str, Any], dotted: str, value: Any) -> None:
         if not isinstance(tree, dict):
             raise SweepError(f'"{dotted}" cannot be set: "{part}" holds a value, not keys.')
     tree[last] = value
+
+
+def _drop(tree: dict[str, Any], dotted: str) -> None:
+    *parents, last = dotted.split(".")
+    for part in parents:
+        tree = tree[part]
+    del tree[last]
+
+
+def _without_none(tree: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: _without_none(v) if isinstance(v, Mapping) else v for k, v in tree.items() if v is not None}
 
 
 def _apply(source: Source, override: str) -> None:

@@ -33,7 +33,7 @@ def load_record(directory: Path | str, url: str | None = None) -> StudyRecord:
     dense = _dense(paths, (*trials, *baselines))
     own = next((t for t in (*trials, *baselines) if t.key == provenance["own"] and t.outcome == "complete"), None)
     record = StudyRecord(
-        directory, provenance["name"], objectives, provenance["target"], trials, baselines, dense, own, {}, sweep, provenance, study
+        paths.root, provenance["name"], objectives, provenance["target"], trials, baselines, dense, own, {}, sweep, provenance, study
     )
     return _with_tests(record, read_tests(paths))
 

@@ -1,4 +1,4 @@
-"""The Ray Tune trainable for train, compress, retrain."""
+"""Any trial as a Ray Tune trainable. The package does not import it: Ray Tune takes seconds that a trial alone does without."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from trainables.config import trial_config
 from trainables.trial import Trial
 
 
-class CompressTrainable(tune.Trainable):
+class TrialTrainable(tune.Trainable):
     """A `Trial` as Ray Tune runs it; ``config["trial"]`` is a `TrialConfig` as plain data.
 
     All state lies in the store, so Ray's checkpoint only notes which trial it was, and an actor is reused for the next trial with

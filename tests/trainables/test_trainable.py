@@ -1,8 +1,9 @@
 from pathlib import Path
 
 from tests.trainables.configs import comparable, same_bits, trial, weights
-from trainables import CompressTrainable, run_trial
+from trainables import run_trial
 from trainables.config import TrialConfig, trial_config
+from trainables.trainable import TrialTrainable
 
 
 def plain(config: TrialConfig) -> dict:
@@ -11,14 +12,14 @@ def plain(config: TrialConfig) -> dict:
 
 def test_ray_steps_checkpoints_and_reuses_it(tmp_path: Path) -> None:
     first, second = trial(tmp_path, "a"), trial(tmp_path, "b", keep_ratio=0.4)
-    actor = CompressTrainable(plain(first))
+    actor = TrialTrainable(plain(first))
     result = actor.train()
     assert (result["epoch"], result["done"], result["training_iteration"]) == (1, False, 1)
     (tmp_path / "checkpoint").mkdir()
     actor.save_checkpoint(str(tmp_path / "checkpoint"))
     assert [path.stat().st_size < 1000 for path in (tmp_path / "checkpoint").iterdir()] == [True]
 
-    elsewhere = CompressTrainable(plain(first))
+    elsewhere = TrialTrainable(plain(first))
     elsewhere.load_checkpoint(str(tmp_path / "checkpoint"))
     result = elsewhere.train()
     assert (result["epoch"], result["done"], result["epochs_trained"]) == (2, True, 5)
@@ -35,7 +36,7 @@ def test_ray_steps_checkpoints_and_reuses_it(tmp_path: Path) -> None:
 
 
 def test_leaving_a_trial_lets_another_go_on_with_it(tmp_path: Path) -> None:
-    left = CompressTrainable(plain(trial(tmp_path, "a")))
+    left = TrialTrainable(plain(trial(tmp_path, "a")))
     left.train()
     left.stop()
     assert run_trial(trial(tmp_path, "b"))["epochs_trained"] == 1

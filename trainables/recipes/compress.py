@@ -1,16 +1,10 @@
-"""What a trial does, as a list of stages."""
+"""Train, compress, retrain."""
 
 from dataclasses import asdict
 
-from trainables.config import TaskConfig, TrialConfig
-from trainables.stages import Compress, RecalibrateBN, Stage, Train
-
-Recipe = tuple[Stage, ...]
-
-
-def dense(task: TaskConfig, epochs: int) -> Recipe:
-    """How the uncompressed network comes about: trained from its initialisation, or not at all when it is the user's checkpoint."""
-    return () if task.checkpoint or not epochs else (Train(0, epochs, epochs),)
+from trainables.config import TrialConfig
+from trainables.recipes.dense import dense
+from trainables.stages import Compress, RecalibrateBN, Recipe, Stage, Train
 
 
 def compress(config: TrialConfig) -> Recipe:
