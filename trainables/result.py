@@ -17,9 +17,12 @@ _VERSIONS = ("torch", "torchvision", "ray", "safetensors")
 
 
 def averaged(replicates: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The mean of every metric over the replicates, and ``_std``, the sample standard deviation (0 for one), of the measured ones."""
+    """The mean of every metric over the replicates, and ``_std``, the sample standard deviation (0 for one), of the measured ones.
+
+    A metric that some replicates lack is left out: a layer may be decomposed in one and stay dense in another.
+    """
     means: dict[str, Any] = {}
-    for name in replicates[0]:
+    for name in (n for n in replicates[0] if all(n in replicate for replicate in replicates)):
         values = [replicate[name] for replicate in replicates]
         # equal values stay as they are: a parameter count stays an integer
         means[name] = values[0] if len(set(values)) == 1 else statistics.fmean(values)
