@@ -59,7 +59,11 @@ def load(paths: StudyPaths, name: str, url: str | None) -> optuna.Study:
 
 def without_password(url: str | None) -> str | None:
     """The URL as it may be written into files."""
-    return None if url is None else _parsed(url).set(password=None).render_as_string()
+    if url is None:
+        return None
+    whole = _parsed(url)
+    bare = URL.create(whole.drivername, whole.username, None, whole.host, whole.port, whole.database, whole.query)
+    return bare.difference_update_query(["password"]).render_as_string()
 
 
 def heal(journal: Path) -> None:
@@ -84,7 +88,7 @@ def _open(paths: StudyPaths, url: str | None) -> BaseStorage:
             return JournalStorage(JournalFileBackend(str(paths.journal)))
         except (ValueError, KeyError, AssertionError) as error:
             raise SweepError(f"{paths.journal}: the journal is damaged and cannot be read: {error}.", FAILED) from error
-    shown = _parsed(url).render_as_string(hide_password=True)
+    shown = without_password(url)
     try:
         return RDBStorage(url)
     except NoSuchModuleError as error:
