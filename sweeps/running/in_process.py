@@ -17,6 +17,14 @@ class _Name:
     trial_id: str
 
 
+class _Controller:
+    """All that they ask of Tune: which other trials wait for their turn."""
+
+    def get_live_trials(self) -> list[_Name]:
+        """None: one trial runs at a time."""
+        return []
+
+
 def run(conductor: Conductor, scheduler: TrialScheduler) -> None:
     """Trials in order until the study is done; the scheduler that stops early is the one that Ray would use."""
     while (assignment := conductor.next()) is not None:
@@ -26,7 +34,7 @@ def run(conductor: Conductor, scheduler: TrialScheduler) -> None:
 def _run_one(assignment: Assignment, conductor: Conductor, scheduler: TrialScheduler) -> dict[str, Any]:
     """One trial to its own end or the scheduler's; its last metrics."""
     name: Any = _Name(assignment.key)
-    controller: Any = None
+    controller: Any = _Controller()
     scheduler.on_trial_add(controller, name)
     with contextlib.closing(Trial(assignment.config)) as trial:  # what it was training is free again, also when a person interrupts
         metrics = trial.step()
