@@ -172,7 +172,7 @@ SURROUNDINGS = [
     ),
     Bad(
         RUN + "--storage postgresql+psycopg://u:secret@127.0.0.1:1/x",
-        r"The study's database postgresql\+psycopg://u:\*\*\*@127\.0\.0\.1:1/x cannot be used: connection .* refused.*\.",
+        r"The study's database postgresql\+psycopg://u@127\.0\.0\.1:1/x cannot be used: connection .* refused.*\.",
         exit_code=1,
     ),
     Bad(RUN + "--storage sqlite:////nosuch/folder/study.db", r"The study's database .* cannot be used: unable to open database file\.", 1),

@@ -1,0 +1,96 @@
+"""What the commands answer about sweeps and studies that are right."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+import pruners
+import trainables
+from sweeps import StudyRecord
+from tests.sweeps.bad_sweeps import SWEEP
+from tests.sweeps.commands import Answer, contents
+from tests.sweeps.users import fails_in_training
+from trainables.config import TaskConfig
+from trainables.evaluation import evaluate
+
+Tombola = Callable[..., Answer]
+
+
+def test_status_for_programs(tombola: Tombola, finished: StudyRecord) -> None:
+    answer = tombola("status", str(finished.directory), "--json")
+    told = json.loads(answer.stdout)
+    assert (answer.exit_code, answer.stderr) == (0, "") and finished.best and finished.best.values
+    assert told == {
+        "study": "finished",
+        "target": 3,
+        "complete": 2,
+        "stopped_early": 0,
+        "failed": 1,
+        "infeasible": 0,
+        "running": 0,
+        "best": {"trial": finished.best.key, "values": {"val/accuracy": finished.best.values[0]}, "params": finished.best.params},
+        "objectives": [{"name": "val/accuracy", "goal": "maximize"}],
+    }
+
+
+def test_status_for_people(tombola: Tombola, finished: StudyRecord) -> None:
+    assert finished.best and finished.best.values
+    best = f"  best: trial {finished.best.key}, val/accuracy {finished.best.values[0]:.6g}\n"
+    assert tombola("status", str(finished.directory)).stdout == f"finished: 2 of 3 trials complete\n  failed: 1\n{best}"
+
+
+def test_the_report_is_written_again(tombola: Tombola, finished: StudyRecord) -> None:
+    path = finished.directory / "report.html"
+    path.unlink()
+    assert tombola("report", str(finished.directory)).stdout == f"{path}\n"
+    assert "24 is a bad number" in path.read_text()
+
+
+@pytest.mark.parametrize("trial", [None, "the other"])
+def test_an_exported_network_loads_with_torch_alone_and_is_as_good_as_recorded(
+    tombola: Tombola, finished: StudyRecord, trial: str | None
+) -> None:
+    assert finished.best
+    chosen = finished.best if trial is None else next(t for t in finished.complete if t != finished.best)
+    asked = [] if trial is None else ["--trial", chosen.key]
+    answer = tombola("export", str(finished.directory), "--to", "small", *asked)
+    assert answer.exit_code == 0 and answer.stdout.startswith(f"Trial {chosen.key} is in small. ")
+    network = pruners.load("small").apply(fails_in_training(chosen.params["task.network_options.hidden"]))
+    data = trainables.load_data(TaskConfig("lenet_300_100", "digits"))
+    accuracy, _ = evaluate(network.eval(), data.validation, trainables.loss.resolve("cross_entropy"), torch.device("cpu"))
+    assert accuracy == chosen.metrics["val/accuracy"]
+
+
+def test_methods_for_programs(tombola: Tombola) -> None:
+    told = json.loads(tombola("methods", "--json").stdout)
+    assert set(told) == set(pruners.methods()) >= {"alds", "svd", "svd_energy"}
+    assert all(set(method) == {"title", "paper", "needs", "options"} for method in told.values())
+    assert {"metric", "candidate_subspaces"} <= {option["name"] for option in told["alds"]["options"]}
+
+
+def test_a_plan_for_programs(tombola: Tombola) -> None:
+    answer = tombola("plan", "--model", "lenet_300_100", "--input", "1,8,8", "--classes", "10", "--keep-ratio", ".25", "--json")
+    told = json.loads(answer.stdout)
+    assert set(told) == {"method", "metric", "error", "params", "budget", "layers"}
+    assert (told["method"], told["metric"], told["budget"]) == ("alds", "max", int(0.25 * (64 * 300 + 300 * 100 + 1000)))
+    assert sum(layer["params"] for layer in told["layers"].values()) <= told["params"] <= told["budget"]
+    assert all(set(layer) == {"rank", "num_subspaces", "error", "params"} for layer in told["layers"].values())
+
+
+def test_a_dry_run_trains_nothing_and_counts_epochs(tombola: Tombola) -> None:
+    sweep = SWEEP.replace("method: alds", "method: alds\n  retrain_epochs: 3").replace("epochs: 1", "epochs: 5")
+    sweep = sweep.replace("parameters:\n  training.lr: {min: 0.01, max: 0.1}\n", "per_layer: {tolerance: {min: 0.5, max: 2}}\n")
+    Path("s.yaml").write_text(sweep + "replicates: 2\nbaselines: [svd]\n")
+    before = contents(Path())
+    answer = tombola("run", "s.yaml", "--dry-run")
+    assert answer.exit_code == 0 and contents(Path()) == before
+    assert answer.stdout.splitlines() == [
+        "base: 2 trials, sampler random, 3 parameters",
+        "network: 3 compressible layers",
+        "objectives: maximize val/accuracy",
+        "baselines: svd",
+        f"epochs: {2 * (5 + 3 * 3)} with the dense network shared, {2 * 3 * (5 + 3)} if each trial trained its own",
+    ]
