@@ -16,7 +16,7 @@ import trainables
 from pruners import LayerShape, PrunerError
 from pruners.errors import nearest
 from sweeps.errors import INFEASIBLE, SweepError
-from sweeps.search import per_layer, samplers
+from sweeps.search import per_layer, samplers, soundness
 from sweeps.search import space as spaces
 from sweeps.spec.sweep import Sweep, TrialSections
 from sweeps.study.paths import StudyPaths
@@ -140,23 +140,9 @@ def prepare(sweep: Sweep) -> Prepared:
         except ValueError as error:
             raise SweepError(f"{where(['per_layer', 'layers'])}: per_layer.layers: {error}") from error
     prepared = Prepared(sweep, space, shapes, _baselines(sweep))
-    _check_search(prepared)
+    soundness.check(sweep.file, where, space, prepared.retrain_epochs)
     _check(prepared, first)
     return prepared
-
-
-def _check_search(prepared: Prepared) -> None:
-    """The sampler takes its options and the space, and what stops early has epochs to stop in."""
-    file, where = prepared.sweep.file, prepared.sweep.source.where
-    try:
-        samplers.build(file.method, file.sampler_options, prepared.space, file.seed, 0)
-    except ValueError as error:
-        raise SweepError(f"{where(['sampler_options' if file.sampler_options else 'method'])}: {error}.") from error
-    if file.early_terminate and prepared.retrain_epochs < 2:
-        raise SweepError(
-            f"{where(['early_terminate'])}: early_terminate stops trials between retraining epochs, "
-            f"and compression.retrain_epochs is {prepared.retrain_epochs}."
-        )
 
 
 def _baselines(sweep: Sweep) -> tuple[str, ...]:

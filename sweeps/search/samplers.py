@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import optuna
@@ -64,6 +65,6 @@ def grid_values(name: str, distribution: BaseDistribution) -> list[Any]:
     if isinstance(distribution, IntDistribution) and not distribution.log:
         return list(range(distribution.low, distribution.high + 1, distribution.step))
     if isinstance(distribution, FloatDistribution) and distribution.step is not None:
-        steps = round((distribution.high - distribution.low) / distribution.step)
-        return [distribution.low + i * distribution.step for i in range(steps + 1)]
+        low, high, step = (Decimal(str(number)) for number in (distribution.low, distribution.high, distribution.step))
+        return [float(low + i * step) for i in range(int((high - low) / step) + 1)]
     raise ValueError(f"a grid needs finitely many values, and {name} has a range; give it values or a q")
