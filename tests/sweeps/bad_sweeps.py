@@ -145,7 +145,7 @@ NETWORKS = {
         r"s\.yaml:2: network lenet_300_100 has no option 'widht'; known are dropout\.",
     ),
     "no such checkpoint": _after(
-        "network: lenet_300_100", "  checkpoint: nosuch.safetensors", r"s\.yaml:2: there is no checkpoint nosuch\.safetensors\."
+        "network: lenet_300_100", "  checkpoint: nosuch.safetensors", r"s\.yaml:2: there is no checkpoint .*/nosuch\.safetensors\."
     ),
     "unknown data": _data("digitz", r"s\.yaml:2: there is no data set 'digitz'; did you mean digits\?"),
     "data that is a number": _data(
@@ -237,6 +237,25 @@ SEARCH = {
     "unknown sampler": BadSweep((("method: random", "method: tpee"),), r"s\.yaml:12: method: 'tpee' is no sampler; did you mean 'tpe'\?"),
     "unknown sampler option": _after(
         "method: random", "sampler_options: {foo: 1}", r"s\.yaml:13: the sampler random has no option 'foo'; there are none\."
+    ),
+    "a sampler option of another type": BadSweep(
+        (("method: random", "method: tpe\nsampler_options: {n_startup_trials: many}"),), r"s\.yaml:13: '<' not supported between .*\."
+    ),
+    "a sampler option out of range": BadSweep(
+        (("method: random", "method: nsga2\nsampler_options: {population_size: 1}"),),
+        r"s\.yaml:13: `population_size` must be greater than or equal to 2\.",
+    ),
+    "training loss without training": BadSweep(
+        (("{name: val/accuracy, goal: maximize}", "{name: train/loss, goal: minimize}"),),
+        r"s\.yaml:13: train/loss is that of retraining, and compression\.retrain_epochs is 0\.",
+    ),
+    "stopping after the end": BadSweep(
+        (("method: alds", "method: alds\n  retrain_epochs: 3"), ("run_cap: 2", "run_cap: 2\nearly_terminate: {type: asha, min_iter: 3}")),
+        r"s\.yaml:16: nothing is stopped before epoch 3 \(min_iter\), and compression\.retrain_epochs is 3\.",
+    ),
+    "stopping every trial": BadSweep(
+        (("method: alds", "method: alds\n  retrain_epochs: 3"), ("run_cap: 2", "run_cap: 2\nearly_terminate: {type: asha, max_iter: 2}")),
+        r"s\.yaml:16: every trial would be stopped at epoch 2 \(max_iter\), and compression\.retrain_epochs is 3\.",
     ),
     "a grid over a range": BadSweep(
         (("method: random", "method: grid"),),

@@ -18,7 +18,7 @@ Tombola = Callable[..., Answer]
 @pytest.fixture
 def sweep(tombola: Tombola, request: pytest.FixtureRequest) -> str:
     """A sweep file whose study no other test has."""
-    name = f"study-{abs(hash(request.node.name))}"
+    name: str = request.node.name
     data = digits(name=name, parameters={"budget.keep_ratio": {"min": 0.1, "max": 0.9}}, budget={})
     Path("s.yaml").write_text(json.dumps(data))
     return name
