@@ -82,7 +82,7 @@ class Sweep:
     def _filled(self, params: Mapping[str, Any]) -> dict[str, Any]:
         tree = {name: copy.deepcopy(getattr(self.file, name)) for name in _SECTIONS}
         for name, value in {**self.space.constants, **params}.items():
-            _put(tree, name, value)
+            _put(tree, name.split("."), value)
         return tree
 
     def _check_parameters(self) -> None:
@@ -130,12 +130,12 @@ def _parameter_paths(file: SweepFile, source: Source) -> dict[str, str]:
     return {name: lines.get(name, source.name) for name, _ in spaces.flatten(file.parameters)}
 
 
-def _put(tree: dict[str, Any], dotted: str, value: Any) -> None:
-    *parents, last = dotted.split(".")
+def _put(tree: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    *parents, last = path
     for part in parents:
         tree = tree.setdefault(part, {})
         if not isinstance(tree, dict):
-            raise SweepError(f'"{dotted}" cannot be set: "{part}" holds a value, not keys.')
+            raise SweepError(f'"{".".join(path)}" cannot be set: "{part}" holds a value, not keys.')
     tree[last] = value
 
 
@@ -157,5 +157,16 @@ def _apply(source: Source, override: str) -> None:
     top = name.split(".")[0]
     if top not in SweepFile.model_fields:
         raise SweepError(f'--set {override}: unknown key "{top}"{nearest(top, SweepFile.model_fields)}')
-    _put(source.data, name, yaml_file.parse_value(text))
-    source.overrides[tuple(name.split("."))] = override
+    path = _override_path(source.data, name)
+    _put(source.data, path, yaml_file.parse_value(text))
+    source.overrides[path] = override
+
+
+def _override_path(data: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """The key path that a ``--set`` name means; a parameter's own name, as in parameters.training.lr.max, holds dots itself."""
+    section, _, rest = name.partition(".")
+    if section == "parameters" and isinstance(data.get(section), dict):
+        for parameter in data[section]:
+            if rest == parameter or rest.startswith(f"{parameter}."):
+                return (section, parameter, *rest[len(parameter) + 1 :].split(".")) if rest != parameter else (section, parameter)
+    return tuple(name.split("."))

@@ -12,7 +12,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from sweeps import Sweep, SweepError
 from sweeps.search import space
 from sweeps.spec.keys import Parameter
-from sweeps.spec.yaml_file import parse, parse_value
+from sweeps.spec.yaml_file import dumped, parse, parse_value
 from tests.sweeps.studies import digits
 
 SHARE = st.floats(1e-6, 1e6)
@@ -120,3 +120,10 @@ def test_set_changes_one_key_and_is_named_where_it_is_wrong(tmp_path: Path) -> N
     assert sweep.data["training"] == {"lr": 1e-3}
     with pytest.raises(SweepError, match=r"^--set training\.lr=-1: training\.lr: should be greater than 0\.$"):
         Sweep.from_file(file, ["run_cap=3", "metric={name: val/loss, goal: minimize}", "training.lr=-1"])
+
+
+def test_set_reaches_into_a_parameter_whose_name_holds_dots(tmp_path: Path) -> None:
+    file = tmp_path / "sweep.yaml"
+    file.write_text(dumped(digits(parameters={"training.lr": {"min": 0.01, "max": 0.1}})))
+    changed = Sweep.from_file(file, ["parameters.training.lr.max=0.5"])
+    assert changed.space.distributions["training.lr"] == FloatDistribution(0.01, 0.5)

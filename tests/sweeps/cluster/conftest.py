@@ -6,8 +6,9 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 import yaml
@@ -39,15 +40,26 @@ class StudyOnCluster:
         self.sweep.write_text(yaml.safe_dump(SWEEP | changes))
         self._address = cluster.address
         self._folder = folder
+        self._drivers: list[subprocess.Popen[str]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for driver in self._drivers:
+            if driver.poll() is None:
+                self.kill(driver)
 
     def start(self, *options: str) -> subprocess.Popen[str]:
         """The driver, in a session of its own and away from the project's folder."""
         command = [sys.executable, "-m", "tombola", "run", str(self.sweep), "--out", str(self.out), *options]
         if "--in-process" not in options:
             command += ["--address", self._address]
-        return subprocess.Popen(
+        driver = subprocess.Popen(
             command, cwd=self._folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, env=os.environ
         )
+        self._drivers.append(driver)
+        return driver
 
     def finish(self, *options: str) -> str:
         """Run the driver to its end; what it printed."""
@@ -90,6 +102,7 @@ class StudyOnCluster:
 
 
 @pytest.fixture
-def study_on_cluster(tmp_path: Path, cluster: Cluster) -> StudyOnCluster:
+def study_on_cluster(tmp_path: Path, cluster: Cluster) -> Iterator[StudyOnCluster]:
     """The 24-trial study that tests interrupt."""
-    return StudyOnCluster(tmp_path, cluster)
+    with StudyOnCluster(tmp_path, cluster) as study:
+        yield study

@@ -1,5 +1,6 @@
 """A study outlives its driver, its workers and a second driver, and counts exactly."""
 
+import json
 import random
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import pytest
 from sweeps.study import ledger, storage
 from sweeps.study.paths import StudyPaths
 from tests.plugins.cluster import Cluster
+from tests.sweeps.cluster.conftest import StudyOnCluster
 
 pytestmark = pytest.mark.timeout(900)
 CONCURRENT = 2
@@ -19,11 +21,9 @@ CONCURRENT = 2
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> list[tuple[object, ...]]:
     """The same sweep run to its end in one process, without Ray."""
-    from tests.sweeps.cluster.conftest import StudyOnCluster
-
-    study = StudyOnCluster(tmp_path_factory.mktemp("undisturbed"), cluster)
-    study.finish("--in-process")
-    return study.results()
+    with StudyOnCluster(tmp_path_factory.mktemp("undisturbed"), cluster) as study:
+        study.finish("--in-process")
+        return study.results()
 
 
 def until(condition: Callable[[], bool], seconds: float) -> None:
@@ -58,19 +58,17 @@ def test_driver_killed_three_times_at_random_moments(study_on_cluster, undisturb
     assert study.repeated_epochs() <= 3 * CONCURRENT, "more than one checkpoint interval was repeated by a trial"
 
 
-def workers(cluster: Cluster) -> list[psutil.Process]:
-    """The processes that run trials."""
-    found = [p for node in cluster.nodes for p in node.processes()]
-    return [p for p in found if p.is_running() and "CompressTrainable" in " ".join(p.cmdline())]
+def trainer(out: Path) -> int | None:
+    """The process that trained an epoch last, by the store's ledgers."""
+    ledgers = sorted(out.glob("store/*/*/ledger.jsonl"), key=lambda path: path.stat().st_mtime)
+    return json.loads(ledgers[-1].read_text().splitlines()[-1])["pid"] if ledgers else None
 
 
-def test_worker_killed_costs_its_steps_since_the_checkpoint_only(study_on_cluster, undisturbed, cluster):
+def test_worker_killed_costs_its_steps_since_the_checkpoint_only(study_on_cluster, undisturbed):
     study = study_on_cluster
     driver = study.start("--trials", "10")
     until(lambda: ended(study.out) >= 2, 120)
-    victims = workers(cluster)
-    assert victims, "no worker is running a trial"
-    victims[0].kill()
+    psutil.Process(trainer(study.out)).kill()
     printed, errors = driver.communicate(timeout=400)
     assert driver.returncode == 0, printed + errors
     assert study.status()["complete"] == 10
