@@ -1,6 +1,7 @@
 """``tombola run`` and ``tombola resume``."""
 
 import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -82,21 +83,28 @@ def _run(sweep: Sweep, out: Path, options: dict[str, Any]) -> int:
 
 def _resume_command(out: Path, options: dict[str, Any]) -> str:
     address = ["--address", options["address"]] if options["address"] else []
-    return shlex.join(["tombola", "resume", str(out), *address, *(["--in-process"] if options["without_ray"] else [])])
+    return shlex.join([_program("tombola"), "resume", str(out), *address, *(["--in-process"] if options["without_ray"] else [])])
+
+
+def _program(name: str) -> str:
+    """A program of our environment as this person can type it: by its name alone only where the shell finds it."""
+    beside = Path(sys.argv[0]).with_name(name)
+    return name if shutil.which(name) or not beside.exists() else str(beside)
 
 
 def _tell_end(console: Console, record: StudyRecord, out: Path, options: dict[str, Any]) -> None:
     paths = StudyPaths(out)
     if record.best:
         console.print(closing_table(record))
-        console.print("Test was read once for each network above, after the search; nothing was selected by it.\n")
+        console.print("Test was read once for each network above, after the search; nothing was selected by it.\n", soft_wrap=True)
     console.print(_counts(record))
+    offline = any(paths.wandb.glob("**/offline-run-*"))
     lines = {
         "report": paths.report,
         "smaller network": paths.best if record.best else None,
         "study": paths.root,
         "more trials": f"{_resume_command(out, options)} --trials {2 * record.target}",
-        "upload to W&B": f"wandb sync --yes {paths.wandb}" if any(paths.wandb.glob("**/offline-run-*")) else None,
+        "upload to W&B": shlex.join([_program("wandb"), "sync", "--yes", str(paths.wandb)]) if offline else None,
     }
     for name, value in lines.items():
         if value is not None:

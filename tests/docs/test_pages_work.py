@@ -87,4 +87,5 @@ def test_the_readme_shows_what_the_demo_prints(demo: tuple[Path, str]) -> None:
         return re.sub(r"[\s\d.%━─-]+", " ", text)
 
     [shown] = [block.text for block in blocks("README.md", "text") if "best found" in block.text]
+    shown = shown.replace(".venv/bin/", "")  # the test's own command stands beside no wandb
     assert shape(shown).strip() in shape(demo[1].replace(" --in-process", ""))
