@@ -16,6 +16,7 @@ _dense: WeakKeyDictionary[nn.Module, dict[str, float]] = WeakKeyDictionary()  # 
 class Replicate:
     """A recipe's run for one seed, stopped after every epoch of the recipe's closing `Train`, where it has one.
 
+    Nobody waits for a replicate that is not inside one of its methods: a stopped trial may be kept without ever being told.
     ``done`` counts those epochs; ``dense`` holds val/accuracy, val/loss, params, multiply_adds and latency_ms of the uncompressed network,
     ``layers`` what became of each compressed layer, ``compressed`` the metrics that retraining does not change.
     """
@@ -35,6 +36,7 @@ class Replicate:
         dense = Run(self.setting, self._dense_recipe, self.seed).finish()
         self.dense = self._measured(dense)
         compressed = self._to_closing_train()
+        self.run.pause()
         artifact, cost = compressed.artifact, pruners.cost(compressed.module, self.setting.example())
         assert artifact is not None
         shapes = pruners.compressible(dense.module)
@@ -63,6 +65,7 @@ class Replicate:
         """Retrain until ``epoch`` epochs of it are done."""
         while self.done < epoch:
             self._advance()
+        self.run.pause()
 
     def finish(self) -> Network:
         """The recipe's result."""

@@ -4,7 +4,8 @@ import copy
 import io
 import math
 from collections import OrderedDict
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -43,6 +44,7 @@ class Run:
     def __init__(self, setting: Setting, recipe: Recipe, seed: int):
         self.setting, self.recipe, self.seed = setting, recipe, seed
         self.network: Network | None = None
+        self._trained_now: list[Trajectory] = []
         self._epochs = self._after(len(recipe))
 
     def advance(self) -> Epoch | None:
@@ -59,6 +61,11 @@ class Run:
             pass
         assert self.network is not None
         return self.network
+
+    def pause(self) -> None:
+        """Let others go on with what this run is training; the next `advance` goes on from the further of theirs and its own."""
+        for trajectory in self._trained_now:
+            trajectory.release()
 
     def close(self) -> None:
         """Stop here and let others go on with what this run was training."""
@@ -100,15 +107,18 @@ class Run:
             result = self._load(finished)
             yield Epoch(count, epochs, finished.history, result)
             return result
-        with trajectory.held():
-            snapshot = trajectory.latest(epochs)
-            history = snapshot.history if snapshot else []
-            current = self._load(snapshot) if snapshot else copy.deepcopy((yield from self._after(count - 1)))
-            optimizer = make(current.module, self.setting.training)
-            if snapshot and len(history) < epochs:
-                optimizer.load_state_dict(torch.load(snapshot.folder / _OPTIMIZER, map_location="cpu", weights_only=True))
+        with self._training(trajectory):
+            if snapshot := trajectory.latest(epochs):
+                current, optimizer, history = self._resume(snapshot, epochs)
+            else:
+                current, history = copy.deepcopy((yield from self._after(count - 1))), []
+                optimizer = make(current.module, self.setting.training)
             yield Epoch(count, len(history), history, current)
             while len(history) < epochs:
+                if trajectory.hold() and (snapshot := trajectory.latest(epochs)) and snapshot.epoch > len(history):
+                    current, optimizer, history = self._resume(snapshot, epochs)
+                    yield Epoch(count, len(history), history, current)
+                    continue
                 trajectory.record(stage.start + len(history), self.setting.trainer)
                 history = [*history, self._epoch(current, optimizer, stage, len(history))]
                 current, done = replace(current, metrics=history[-1]), len(history)
@@ -117,6 +127,24 @@ class Run:
                     trajectory.write(done, history, partial(_save, current, goes_on))
                 yield Epoch(count, done, history, current)
         return current
+
+    @contextmanager
+    def _training(self, trajectory: Trajectory) -> Iterator[None]:
+        """Hold ``trajectory`` for the length of the block, `pause` apart."""
+        with trajectory.held():
+            self._trained_now.append(trajectory)
+            try:
+                yield
+            finally:
+                self._trained_now.remove(trajectory)
+
+    def _resume(self, snapshot: Snapshot, epochs: int) -> tuple[Network, torch.optim.Optimizer, list[dict[str, float]]]:
+        """The network, its optimiser and the metrics so far, as ``snapshot`` has them."""
+        current = self._load(snapshot)
+        optimizer = make(current.module, self.setting.training)
+        if snapshot.epoch < epochs:  # a finished training may have left no optimiser
+            optimizer.load_state_dict(torch.load(snapshot.folder / _OPTIMIZER, map_location="cpu", weights_only=True))
+        return current, optimizer, snapshot.history
 
     def _epoch(self, current: Network, optimizer: torch.optim.Optimizer, stage: Train, done: int) -> dict[str, float]:
         """Train one more epoch in place; its training loss and validation metrics."""

@@ -50,18 +50,38 @@ class Trajectory:
         self.key = address(identity)
         self.folder = root / self.key[:2] / self.key
         self._identity = identity
+        self._lease: ExitStack | None = None
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the trajectory alone; needed for everything that writes here. Waits for another holder."""
-        with ExitStack() as stack:
-            with disk_full_explained(self.folder):
-                stack.enter_context(lease(self.folder))
-                for leftover in self.folder.glob(".tmp-*"):
-                    shutil.rmtree(leftover, ignore_errors=True)
-                if not (self.folder / "spec.json").exists():
-                    write_json(self.folder / "spec.json", dict(self._identity))
+        """Hold the trajectory for the length of the block, but for the times between `release` and `hold` in it."""
+        self.hold()
+        try:
             yield
+        finally:
+            self.release()
+
+    def hold(self) -> bool:
+        """Hold the trajectory alone, as everything that writes here must; waits for another holder.
+
+        Returns False when it was held already; after True, others may have written meanwhile.
+        """
+        if self._lease:
+            return False
+        with ExitStack() as stack, disk_full_explained(self.folder):
+            stack.enter_context(lease(self.folder))
+            for leftover in self.folder.glob(".tmp-*"):
+                shutil.rmtree(leftover, ignore_errors=True)
+            if not (self.folder / "spec.json").exists():
+                write_json(self.folder / "spec.json", dict(self._identity))
+            self._lease = stack.pop_all()
+        return True
+
+    def release(self) -> None:
+        """Let others hold the trajectory."""
+        if self._lease:
+            self._lease.close()
+            self._lease = None
 
     def at(self, epoch: int) -> Snapshot | None:
         """The snapshot after ``epoch`` epochs, or None when there is no sound one; changes nothing."""

@@ -73,7 +73,6 @@ class Trial:
     def _start(self) -> None:
         setting, stages = Setting.of(self.config), RECIPES[self.config.trainable](self.config)
         uncompressed = dense(self.config.task, self.config.training.epochs)
-        # by seed: two trials that share trajectories then never wait for each other in a circle
         for seed in sorted(self.config.seeds):
             self._replicates.append(Replicate(setting, uncompressed, stages, seed))
             self._replicates[-1].start()

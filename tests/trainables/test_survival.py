@@ -10,6 +10,7 @@ import trainables
 from tests.trainables import processes
 from tests.trainables.configs import TASK, USERS, comparable, same_bits, trial, weights
 from trainables.config import TrialConfig, trial_config
+from trainables.lease import lease
 
 STEPS = 17  # of an epoch; a trial has three epochs of training and two of retraining
 
@@ -75,6 +76,31 @@ def test_racing_for_one_dense_network_it_is_trained_once(tmp_path: Path) -> None
     # a seed: three epochs of dense training and two of retraining, for a and b together; two more for c
     assert sum(answer["epochs_trained"] for answer in answers) == len(ledger(tmp_path)) == 2 * (3 + 2) + 2
     assert comparable(answers[0]) == comparable(answers[1])
+
+
+@pytest.mark.parametrize("checkpoint_every", [1, 2])
+def test_a_trial_that_is_not_stepped_keeps_nobody_waiting(tmp_path: Path, uninterrupted: TrialConfig, checkpoint_every: int) -> None:
+    config = mortal(tmp_path, checkpoint_every=checkpoint_every)
+    idle, other = trainables.Trial(config), replace(config, key="1", directory=str(tmp_path / "trials" / "1"))
+    idle.step()
+    worker = in_a_process(other, tmp_path / "answer")
+    worker.join(60)
+    worker.kill()
+    assert json.loads((tmp_path / "answer").read_text())["epochs_trained"] == checkpoint_every  # an epoch only in idle's memory is its own
+    assert idle.step()["epochs_trained"] == 4
+    assert comparable(metrics(config)) == comparable(metrics(other)) == comparable(metrics(uninterrupted))
+    assert same_bits(weights(config), weights(uninterrupted))
+
+
+def test_what_only_memory_holds_is_gone_on_with(tmp_path: Path) -> None:
+    patient = trainables.Trial(trial(tmp_path, checkpoint_every=5, retrain=4))
+    for _ in range(2):
+        patient.step()
+    (trajectory,) = [path.parent for path in (tmp_path / "store").rglob("ledger.jsonl") if not list(path.parent.glob("epoch-*"))]
+    with lease(trajectory):  # somebody looked in and trained nothing
+        pass
+    patient.step()
+    assert patient.step()["epochs_trained"] == len(ledger(tmp_path)) == 3 + 4
 
 
 def test_a_waiter_takes_over_from_a_killed_trainer(tmp_path: Path, uninterrupted: TrialConfig) -> None:
