@@ -1,5 +1,8 @@
 """A network on its way through a recipe, and how it is kept on disk."""
 
+import errno
+import shutil
+import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +12,7 @@ from torch import nn
 
 import pruners
 from trainables.config import TaskConfig
+from trainables.files import sync
 from trainables.task import build_network
 
 
@@ -27,6 +31,21 @@ def save(network: Network, folder: Path) -> None:
         save_model(network.module, str(folder / "model.safetensors"))
     else:
         network.artifact.capture(network.module).save(folder)
+
+
+def export(network: Network, folder: Path) -> None:
+    """`save` into ``folder`` whole or not at all. What is there already is kept: another worker may end the same trial at once."""
+    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
+    temporary.mkdir(parents=True)
+    try:
+        save(network, temporary)
+        sync(*temporary.iterdir(), temporary)
+        temporary.rename(folder)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def load(folder: Path, task: TaskConfig, device: torch.device, metrics: dict[str, float]) -> Network:

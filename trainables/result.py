@@ -59,7 +59,9 @@ def write(config: TrialConfig, metrics: Mapping[str, Any], replicates: Sequence[
 
 
 def write_failed(config: TrialConfig, reason: str) -> None:
-    """Record a trial that failed."""
+    """Record a trial that failed, unless another worker has brought it to its end."""
+    if (finished := read(config)) and not finished["failed"]:
+        return
     _write(config, metrics={}, replicates=[], layers={}, dense={}, history=[], failed=reason)
 
 

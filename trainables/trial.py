@@ -1,6 +1,5 @@
 """One trial: every replicate's train, compress, retrain in lock-step, and what came of it."""
 
-import shutil
 import traceback
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +12,6 @@ from trainables.device import reproducible
 from trainables.errors import StoreError, TaskError, TrainingError
 from trainables.factory import describe
 from trainables.files import disk_full_explained
-from trainables.network import Network
 from trainables.reading import network_folder
 from trainables.recipes import RECIPES
 from trainables.recipes.dense import dense
@@ -50,7 +48,8 @@ class Trial:
                 return self._step()
         except Exception as error:
             self.close()
-            return self._failed(error)
+            finished = result.read(self.config)  # another worker may have brought the same trial to its end meanwhile
+            return result.final_metrics(finished) if finished else self._failed(error)
 
     def close(self) -> None:
         """Stop here; what was trained stays in the store and others may go on with it."""
@@ -89,7 +88,7 @@ class Trial:
         epochs = self.config.compression.retrain_epochs
         with disk_full_explained(Path(self.config.directory)):
             for replicate in self._replicates:
-                self._export(replicate.seed, replicate.finish())
+                network.export(replicate.finish(), network_folder(self.config, replicate.seed))
             metrics = {**self._metrics(epochs), "final": True}
             history = [
                 {**self._position(epoch), **result.averaged([replicate.at(epoch) for replicate in self._replicates])}
@@ -98,12 +97,6 @@ class Trial:
             result.write(self.config, metrics, self._replicates, history)
         self.close()
         return metrics
-
-    def _export(self, seed: int, compressed: Network) -> None:
-        folder = network_folder(self.config, seed)
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        network.save(compressed, folder)
 
     def _failed(self, error: Exception) -> Metrics:
         reason = " ".join(str(error).split()) if isinstance(error, _SAYS_ALL) else describe(error)

@@ -1,17 +1,20 @@
 import json
 import statistics
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 import pruners
 import trainables
 from tests.trainables.configs import TASK, TRAINING, USERS, comparable, same_bits, trial, weights
 from trainables import run
 from trainables.config import BudgetConfig, CompressionConfig, LayerShape, ScheduleConfig, TaskConfig, TrialConfig
+from trainables.network import Network, export
+from trainables.result import write_failed
 
 
 @pytest.fixture(autouse=True)
@@ -196,6 +199,32 @@ def test_a_failure_is_returned_and_recorded(tmp_path: Path, changes: dict, reaso
     assert result(config)["failed"] == metrics["failed"]
     assert "Traceback" in (Path(config.directory) / "error.txt").read_text()
     assert trainables.run_trial(config) == metrics
+
+
+def test_many_may_export_the_same_network_at_once(tmp_path: Path) -> None:
+    network = Network(trainables.build_network(TASK))
+    with ThreadPoolExecutor(8) as pool:
+        for turn in range(20):
+            list(pool.map(export, [network] * 8, [tmp_path / "network" / f"{turn}"] * 8))
+    assert len(list((tmp_path / "network").iterdir())) == 20
+    assert same_bits(load_file(tmp_path / "network" / "7" / "model.safetensors"), network.module.state_dict())
+
+
+def test_a_network_exported_already_is_kept(tmp_path: Path) -> None:
+    config = trial(tmp_path)
+    trainables.run_trial(config)
+    folder = trainables.network_folder(config, 0)
+    inode = folder.stat().st_ino
+    (Path(config.directory) / "result.json").unlink()  # as if the worker had died between the two
+    assert "failed" not in trainables.run_trial(config)
+    assert folder.stat().st_ino == inode and [path.name for path in folder.parent.iterdir()] == ["seed-0"]
+
+
+def test_a_late_failure_does_not_replace_a_result(tmp_path: Path) -> None:
+    config = trial(tmp_path, retrain=1)
+    last = trainables.run_trial(config)
+    write_failed(config, "too late")
+    assert result(config)["failed"] is None and trainables.run_trial(config) == last
 
 
 def test_an_interruption_is_no_failure(tmp_path: Path) -> None:
