@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import sys
 
 pytest_plugins = ["pytester", "tests.plugins.no_skips", "tests.plugins.cluster", "tests.plugins.postgresql"]
 
@@ -17,3 +18,9 @@ os.environ |= {
     "WANDB_SILENT": "true",
     "WANDB_ERROR_REPORTING": "false",
 }
+
+
+def pytest_unconfigure() -> None:
+    """End wandb's service, which an in-process study leaves running: pytest's closing line is the last."""
+    if "wandb" in sys.modules:
+        sys.modules["wandb"].teardown()

@@ -2,6 +2,7 @@
 
 import shlex
 import shutil
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -72,10 +73,13 @@ def _run(sweep: Sweep, out: Path, options: dict[str, Any]) -> int:
     if options["without_ray"] and options["address"]:
         raise SweepError("--address runs trials on a Ray cluster and --in-process without one; give one of them.")
     console = Console(highlight=False)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's or a spot machine's way to say Ctrl-C
     try:
         record = sweeps.run(sweep, out, address=options["address"], without_ray=options["without_ray"], console=console)
     except KeyboardInterrupt:
-        print(f"tombola: interrupted; nothing is lost. Go on with: {_resume_command(out, options)}", file=sys.stderr)
+        begun = StudyPaths(out).provenance.exists()
+        how = f"Go on with: {_resume_command(out, options)}" if begun else "Nothing had begun: give the same command again."
+        print(f"tombola: interrupted; nothing is lost. {how}", file=sys.stderr)
         return INTERRUPTED
     _tell_end(console, record, out, options)
     return TOO_MANY_FAILED if 2 * record.count("failed") > record.target else 0
@@ -96,7 +100,7 @@ def _tell_end(console: Console, record: StudyRecord, out: Path, options: dict[st
     paths = StudyPaths(out)
     if record.best:
         console.print(closing_table(record))
-        console.print("Test was read once for each network above, after the search; nothing was selected by it.\n", soft_wrap=True)
+        console.print("Test was read once for each of its figures, after the search; nothing was selected by it.\n", soft_wrap=True)
     console.print(_counts(record))
     offline = any(paths.wandb.glob("**/offline-run-*"))
     lines = {

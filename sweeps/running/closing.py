@@ -10,7 +10,7 @@ from sweeps.report import write_report
 from sweeps.search.prepare import Prepared
 from sweeps.study import export
 from sweeps.study.directory import write_atomically
-from sweeps.study.load import load_record, read_tests
+from sweeps.study.load import dense_reading, load_record, read_tests
 from sweeps.study.paths import StudyPaths
 from sweeps.study.record import BASELINE, StudyRecord, TrialRecord
 from trainables.config import TrialConfig
@@ -21,25 +21,36 @@ ReadTest = Callable[[TrialConfig, Literal["dense", "trial"]], Mapping[str, float
 def close(prepared: Prepared, paths: StudyPaths, url: str | None, read_test: ReadTest) -> StudyRecord:
     """Reads test for the dense network, the method's own answer and the best found, each at most once in the study's life."""
     record = load_record(paths.root, url)
-    if record.best:
-        _read_tests(prepared, paths, record, record.best, read_test)
-        shutil.rmtree(paths.best, ignore_errors=True)
-        export.export(record, record.best, paths.best)
+    try:
+        if record.best:
+            shutil.rmtree(paths.best, ignore_errors=True)
+            export.export(record, record.best, paths.best)
+            _read_tests(prepared, paths, record, read_test)
+    finally:
         record = load_record(paths.root, url)
-    write_report(record, paths.report)
+        write_report(record, paths.report)
     return record
 
 
-def _read_tests(prepared: Prepared, paths: StudyPaths, record: StudyRecord, best: TrialRecord, read_test: ReadTest) -> None:
+def unread(prepared: Prepared, paths: StudyPaths, record: StudyRecord) -> list[tuple[str, TrialConfig, Literal["dense", "trial"]]]:
+    """The readings of test that are still owed, by name: the best found, its dense network, and the method's own answer."""
+    if not record.best:
+        return []
     readings = read_tests(paths)
-    wanted: list[tuple[str, TrialRecord, Literal["dense", "trial"]]] = [("dense", best, "dense"), (best.key, best, "trial")]
-    if record.own:
-        wanted.append((record.own.key, record.own, "trial"))
-    for name, trial, which in wanted:
-        if name not in readings:
-            reading = read_test(_config(prepared, paths, trial), which)
-            readings[name] = {"key": name, **reading, "read_at": datetime.now(UTC).isoformat(timespec="seconds")}
-            write_atomically(paths.test_readings, json.dumps(readings, indent=1))
+    trials = {t.key: t for t in (record.best, record.own) if t}
+    owed: list[tuple[str, TrialConfig, Literal["dense", "trial"]]] = [
+        (dense_reading(record.best), _config(prepared, paths, record.best), "dense"),
+        *((key, _config(prepared, paths, trial), "trial") for key, trial in trials.items()),
+    ]
+    return [reading for reading in owed if reading[0] not in readings]
+
+
+def _read_tests(prepared: Prepared, paths: StudyPaths, record: StudyRecord, read_test: ReadTest) -> None:
+    for name, config, which in unread(prepared, paths, record):
+        reading = read_test(config, which)
+        key = "dense" if which == "dense" else name
+        readings = read_tests(paths) | {name: {"key": key, **reading, "read_at": datetime.now(UTC).isoformat(timespec="seconds")}}
+        write_atomically(paths.test_readings, json.dumps(readings, indent=1))
 
 
 def _config(prepared: Prepared, paths: StudyPaths, trial: TrialRecord) -> TrialConfig:

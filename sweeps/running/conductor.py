@@ -107,7 +107,12 @@ class Conductor:
         if again:
             del self._started[key]
         else:
-            self._close(key, "failed", {}, f"its worker process died {CRASHES + 1} times (killed, or out of memory)")
+            self._close(
+                key,
+                "failed",
+                {},
+                f"its worker process died {CRASHES + 1} times, or could not be started (killed, out of memory, a failing import)",
+            )
 
     def _note(self, key: str, metrics: Mapping[str, Any]) -> None:
         """An intermediate value for Optuna, which takes none where there are several objectives."""

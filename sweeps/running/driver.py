@@ -13,7 +13,7 @@ from rich.console import Console
 
 import trainables
 from sweeps.running import in_process, on_ray
-from sweeps.running.closing import close
+from sweeps.running.closing import close, unread
 from sweeps.running.conductor import Conductor, finished_result
 from sweeps.running.progress import Progress
 from sweeps.search import samplers, schedulers
@@ -49,7 +49,8 @@ def drive(
         tracker = Tracker(paths, project=file.project, entity=file.entity, study_name=file.name, study_id=provenance["id"])
         progress = _progress(console, prepared, record)
         conductor = Conductor(prepared, ledger, paths, prepared.target, [TrackerObserver(tracker), progress])
-        with contextlib.closing(tracker), _workers(sweep, address, without_ray), progress:
+        idle = conductor.done and not unread(prepared, paths, record)
+        with contextlib.closing(tracker), _workers(sweep, address, without_ray or idle), progress:
             if not conductor.done:
                 _run_trials(prepared, conductor, paths, address, without_ray)
             call = None if without_ray else sweep.file.resources
@@ -74,7 +75,7 @@ def _open_ledger(paths: StudyPaths, prepared: Prepared) -> Ledger:
 
 def _run_trials(prepared: Prepared, conductor: Conductor, paths: StudyPaths, address: str | None, without_ray: bool) -> None:
     file = prepared.sweep.file
-    scheduler = schedulers.build(file.early_terminate, file.objectives[0], prepared.retrain_epochs)
+    scheduler = schedulers.build(file.early_terminate, file.objectives[0], prepared.retrain_epochs, prepared.is_reference)
     if without_ray:
         in_process.run(conductor, scheduler)
     else:

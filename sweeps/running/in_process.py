@@ -16,6 +16,11 @@ class _Name:
 
     trial_id: str
 
+    @property
+    def config(self) -> dict[str, Any]:
+        """As a Tune trial's: which trial it is."""
+        return {"trial": {"key": self.trial_id}}
+
 
 class _Controller:
     """All that they ask of Tune: which other trials wait for their turn."""

@@ -1,8 +1,11 @@
 """Runs a study's trials as Ray Tune trials, on this machine or on a cluster that is already up."""
 
+import logging
 import os
 import shutil
+import signal
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import floor
@@ -21,6 +24,20 @@ from sweeps.spec.sweep import Sweep
 from sweeps.study.paths import StudyPaths
 from trainables.trainable import TrialTrainable
 
+_log = logging.getLogger(__name__)
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Ray and Tune leave handlers behind that end the process, or swallow a Ctrl-C, when their own work is long done."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
 
 @contextmanager
 def cluster(sweep: Sweep, address: str | None) -> Iterator[None]:
@@ -35,13 +52,14 @@ def cluster(sweep: Sweep, address: str | None) -> Iterator[None]:
         _check_reachable(address)
     with shipping.runtime_env(sweep) as runtime_env:
         try:
-            ray.init(
-                address=address or "local",
-                runtime_env=runtime_env,
-                include_dashboard=None if address else False,
-                log_to_driver=False,
-                logging_level="error",
-            )
+            with _own_signals():
+                ray.init(
+                    address=address or "local",
+                    runtime_env=runtime_env,
+                    include_dashboard=None if address else False,
+                    log_to_driver=False,
+                    logging_level="error",
+                )
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
             raise SweepError(f"Ray at {address or 'this machine'} cannot be reached: {_first_line(error)}.", FAILED) from error
         try:
@@ -63,7 +81,7 @@ def run(conductor: Conductor, scheduler: TrialScheduler, resources: Resources, p
             # give up a trial whose worker dies while it is between two trials.
             num_samples=10**9,
             # On a cluster that may grow, Tune asks for one trial more than there is room for.
-            max_concurrent_trials=resources.concurrent or (_room(resources) if is_local else None),
+            max_concurrent_trials=_room(resources) if is_local else resources.concurrent,
             reuse_actors=True,
             trial_dirname_creator=lambda trial: trial.trial_id,
         ),
@@ -73,7 +91,10 @@ def run(conductor: Conductor, scheduler: TrialScheduler, resources: Resources, p
             verbose=0,
         ),
     )
-    tuner.fit()
+    if not is_local:
+        _say_if_nothing_fits(resources)
+    with _own_signals():
+        tuner.fit()
     if searcher.error:
         raise searcher.error
 
@@ -98,13 +119,24 @@ def _room(resources: Resources) -> int:
             f"resources: a trial wants {resources.cpus} CPUs and {resources.gpus:g} GPUs; "
             f"this machine has {total.get('CPU', 0):g} and {total.get('GPU', 0):g}."
         )
-    return room
+    return min(room, resources.concurrent or room)
+
+
+def _say_if_nothing_fits(resources: Resources) -> None:
+    """A cluster may grow, so that waiting is right, but not in silence."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if not any(n.get("CPU", 0) >= resources.cpus and n.get("GPU", 0) >= resources.gpus for n in nodes):
+        wanted = f"{resources.cpus} CPUs and {resources.gpus:g} GPUs"
+        _log.warning("No node of the cluster has %s for a trial now; the study waits until one joins.", wanted)
 
 
 def call(function: Any, resources: Resources, *arguments: Any) -> Any:
     """Calls a function on a worker of the cluster and waits for its answer."""
     remote = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus)(function)
-    return ray.get(remote.remote(*arguments))
+    try:
+        return ray.get(remote.remote(*arguments))
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from None  # the remote traceback is in the worker's log
 
 
 def _first_line(error: Exception) -> str:

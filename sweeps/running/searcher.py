@@ -43,7 +43,7 @@ class StudySearcher(Searcher):
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """An epoch that was not the trial's last."""
-        self._running().report(self._keys[trial_id], result)
+        self._running().report(self._keys[trial_id], _own(result))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """The trial's end: its own, the scheduler's, or its worker's."""
@@ -54,7 +54,7 @@ class StudySearcher(Searcher):
             self._running().crashed(key)
             return
         try:
-            self._running().end(key, result)
+            self._running().end(key, _own(result))
         except SweepError as error_of_study:
             self.error = error_of_study
 
@@ -72,3 +72,8 @@ class StudySearcher(Searcher):
     def __getstate__(self) -> dict[str, Any]:
         # Tune pickles the searcher into a file that nobody reads; the study's handle and lock cannot go there.
         return {**self.__dict__, "_conductor": None}
+
+
+def _own(result: dict[str, Any]) -> dict[str, Any]:
+    """A result without the configuration that Tune repeats in it."""
+    return {name: value for name, value in result.items() if not name.startswith("config/")}

@@ -73,6 +73,10 @@ class Prepared:
         """Parameters of the method's own answer, where the space holds it."""
         return per_layer.first_trial(self.sweep.file.per_layer, self.space) if self.sweep.file.per_layer else None
 
+    def is_reference(self, key: str) -> bool:
+        """Whether a trial is there to be compared with: a baseline, or the method's own answer. It always runs to its end."""
+        return key.startswith(BASELINE) or (self.first_trial is not None and key == "0")
+
     def sections(self, params: Mapping[str, Any]) -> TrialSections:
         """A trial's sections with its parameters, those of layers included, put in."""
         shared = {name: value for name, value in params.items() if not per_layer.is_per_layer(name)}
@@ -215,8 +219,10 @@ def _asked(budget: BudgetConfig) -> tuple[str, float]:
 
 def _baseline_sections(sweep: Sweep, method: str) -> TrialSections:
     sections = sweep.sections({name: spaces.extremes(d)[0] for name, d in sweep.space.distributions.items()})
-    options = sections.compression.options if method == sections.compression.method else {}
-    return dataclasses.replace(sections, compression=dataclasses.replace(sections.compression, method=method, options=options))
+    if method == sections.compression.method:
+        return sections
+    compression = dataclasses.replace(sections.compression, method=method, options={}, tolerance={}, layers={})
+    return dataclasses.replace(sections, compression=compression)
 
 
 def _seen(task: TaskConfig) -> tuple[nn.Module, Tensor]:

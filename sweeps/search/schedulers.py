@@ -1,24 +1,51 @@
 """Ray Tune's schedulers that stop trials early, from the sweep file's ``early_terminate``."""
 
+from collections.abc import Callable
+from typing import Any
+
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
 
 from sweeps.spec.keys import EarlyTerminate, Metric
 
+_NEVER = 10**9
 
-def build(early: EarlyTerminate | None, objective: Metric, retrain_epochs: int) -> TrialScheduler:
-    """The scheduler, counting retraining epochs. ``max_iter`` is the retraining's length unless the file says otherwise."""
+
+def build(early: EarlyTerminate | None, objective: Metric, retrain_epochs: int, spared: Callable[[str], bool]) -> TrialScheduler:
+    """The scheduler, counting retraining epochs. ``max_iter`` is the retraining's length unless the file says otherwise.
+
+    Trials whose key is ``spared`` are never stopped and never compared with.
+    """
     if early is None:
         return FIFOScheduler()
-    mode = "max" if objective.goal == "maximize" else "min"
+    about = {"time_attr": "epoch", "metric": objective.name, "mode": "max" if objective.goal == "maximize" else "min"}
     if early.type == "median":
-        return MedianStoppingRule(
-            time_attr="epoch", metric=objective.name, mode=mode, grace_period=early.min_iter, min_samples_required=early.eta, hard_stop=True
-        )
-    return ASHAScheduler(
-        time_attr="epoch",
-        metric=objective.name,
-        mode=mode,
-        max_t=early.max_iter or retrain_epochs,
-        grace_period=early.min_iter,
-        reduction_factor=early.eta,
-    )
+        # The rule would pause a trial that has too few others to be compared with; it shall go on instead.
+        return _Median(spared, **about, grace_period=early.min_iter, min_samples_required=early.eta, hard_stop=True, min_time_slice=_NEVER)
+    return _Asha(spared, **about, max_t=early.max_iter or retrain_epochs, grace_period=early.min_iter, reduction_factor=early.eta)
+
+
+class _Sparing:
+    """Leaves spared trials alone; mixed into a scheduler of Ray's."""
+
+    def __init__(self, spared: Callable[[str], bool], **options: Any):
+        super().__init__(**options)
+        self._spared = spared
+
+    def on_trial_result(self, controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Ray's answer, or to go on."""
+        if self._spared(trial.config["trial"]["key"]):
+            return str(TrialScheduler.CONTINUE)
+        return str(super().on_trial_result(controller, trial, result))  # type: ignore[misc]  # the scheduler it is mixed into
+
+    def on_trial_complete(self, controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        """Ray's note of a trial's last value."""
+        if not self._spared(trial.config["trial"]["key"]):
+            super().on_trial_complete(controller, trial, result)  # type: ignore[misc]  # the scheduler it is mixed into
+
+
+class _Asha(_Sparing, ASHAScheduler):
+    """Asynchronous successive halving (Li et al., MLSys 2020)."""
+
+
+class _Median(_Sparing, MedianStoppingRule):
+    """The median stopping rule (Golovin et al., KDD 2017, section 3.2.2)."""

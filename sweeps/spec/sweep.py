@@ -147,7 +147,9 @@ def _drop(tree: dict[str, Any], dotted: str) -> None:
 
 
 def _without_none(tree: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: _without_none(v) if isinstance(v, Mapping) else v for k, v in tree.items() if v is not None}
+    """Without the keys that were not given; what a user's options hold stays as it is."""
+    kept = {k: v for k, v in tree.items() if v is not None}
+    return {k: _without_none(v) if isinstance(v, Mapping) and not k.endswith("options") else v for k, v in kept.items()}
 
 
 def _apply(source: Source, override: str) -> None:

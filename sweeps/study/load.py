@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,13 @@ def load_record(directory: Path | str, url: str | None = None) -> StudyRecord:
         if outcome != "abandoned" or row.params
     )
     baselines = tuple(_baseline(paths, key) for key in provenance["baselines"] if paths.result(key).exists())
-    dense = _dense(paths, (*trials, *baselines))
     own = next((t for t in (*trials, *baselines) if t.key == provenance["own"] and t.outcome == "complete"), None)
     record = StudyRecord(
-        paths.root, provenance["name"], objectives, provenance["target"], trials, baselines, dense, own, {}, sweep, provenance, study
+        paths.root, provenance["name"], objectives, provenance["target"], trials, baselines, {}, own, {}, sweep, provenance, study
     )
-    return _with_tests(record, read_tests(paths))
+    # With a searched network or training there are several dense networks; the best trial's is the one to compare it with.
+    first = (record.best,) if record.best else ()
+    return _with_tests(replace(record, dense=_dense(paths, (*first, *trials, *baselines))), read_tests(paths))
 
 
 def read_provenance(paths: StudyPaths) -> dict[str, Any]:
@@ -63,17 +65,25 @@ def read_tests(paths: StudyPaths) -> dict[str, dict[str, Any]]:
     return readings
 
 
+def dense_reading(best: TrialRecord) -> str:
+    """The name of the reading of the dense network that ``best`` was made from: the same for all trials that share that network."""
+    searched = {name: value for name, value in sorted(best.params.items()) if name.startswith(("task.", "training."))}
+    return "dense" + "".join(f" {name}={value}" for name, value in searched.items())
+
+
 def _dense(paths: StudyPaths, trials: Iterable[TrialRecord]) -> dict[str, float]:
-    """The dense network's metrics, from the first trial that tells them."""
+    """The dense network's metrics, from the first of ``trials`` that tells them."""
     results = (_result(paths, t.key) for t in trials if t.outcome == "complete")
     dense: dict[str, float] = next((r["dense"] for r in results if r), {})
     return dense
 
 
 def _with_tests(record: StudyRecord, readings: Mapping[str, Mapping[str, Any]]) -> StudyRecord:
-    keys = {"dense": "dense"} | {role: t.key for role, t in (("own", record.own), ("best", record.best)) if t}
+    keys = {role: t.key for role, t in (("own", record.own), ("best", record.best)) if t}
+    if record.best:
+        keys["dense"] = dense_reading(record.best)
     test = {role: readings[key] for role, key in keys.items() if key in readings}
-    return StudyRecord(**{**record.__dict__, "test": test})
+    return replace(record, test=test)
 
 
 def _trial(paths: StudyPaths, root: int, outcome: str, row: optuna.trial.FrozenTrial) -> TrialRecord:

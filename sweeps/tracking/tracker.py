@@ -72,7 +72,7 @@ class Tracker:
     def close(self) -> None:
         """Close the runs that are still open, as interrupted: the next driver goes on with them."""
         for key in list(self._open):
-            self.finish(key, {}, failed="interrupted")
+            self._attempt(key, partial(self._interrupt, key))
 
     def _attempt(self, key: str, action: Callable[[], None]) -> None:
         """Do it, offline if W&B fails; what fails offline too (a full disk) costs the trial its run and nothing else."""
@@ -138,6 +138,10 @@ class Tracker:
         run = self._open[key].run
         run.summary.update(history | others | ({"failed": failed} if failed else {}))
         run.finish(exit_code=1 if failed else 0)
+        del self._open[key]
+
+    def _interrupt(self, key: str) -> None:
+        self._open[key].run.finish(exit_code=1)
         del self._open[key]
 
     def _remove_empty_files(self, run_id: str) -> None:
