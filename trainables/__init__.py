@@ -4,13 +4,14 @@ from trainables.config import TaskConfig, TrialConfig, trial_config
 from trainables.data import Data
 from trainables.data.data import from_splits
 from trainables.data.splits import StreamedSplit, TensorSplit
-from trainables.errors import StoreError, StoreWarning, TaskError, TrainingError
+from trainables.errors import LeaseLost, StoreError, StoreWarning, TaskError, TrainingError
 from trainables.reading import network_folder, read_test
 from trainables.task import build_network, example_input, load_data
 from trainables.trial import Trial, run_trial
 
 __all__ = [
     "Data",
+    "LeaseLost",
     "StoreError",
     "StoreWarning",
     "StreamedSplit",

@@ -16,6 +16,10 @@ class StoreError(RuntimeError):
     """The store cannot be written; what it holds is intact and the same command continues from it."""
 
 
+class LeaseLost(RuntimeError):
+    """This process stood still for so long that another took over what it was training; the trial is to be tried again."""
+
+
 class StoreWarning(UserWarning):
     """An entry of the store is damaged and is built again."""
 

@@ -8,7 +8,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -30,18 +30,18 @@ class Holder:
 
 
 @contextmanager
-def lease(folder: Path, heartbeat: float = HEARTBEAT, patience: float = PATIENCE) -> Iterator[None]:
+def lease(folder: Path, heartbeat: float = HEARTBEAT, patience: float = PATIENCE) -> Iterator[Callable[[], bool]]:
     """Hold ``folder`` alone for the length of the block, waiting for its present holder as long as that one lives.
 
     A holder on this machine whose process is gone, or that is this very process, is taken over at once; any other when its
-    heartbeat has not moved for ``patience`` seconds.
+    heartbeat has not moved for ``patience`` seconds. Yields a function that tells whether nobody has taken over yet.
     """
     number = _acquire(folder, patience)
     path, me, ended = _path(folder, number), _this_process(), threading.Event()
     beating = threading.Thread(target=_beat, args=(path, me, ended, heartbeat), name=f"lease {folder.name}", daemon=True)
     beating.start()
     try:
-        yield
+        yield lambda: max(_numbers(folder), default=0) == number
     finally:
         ended.set()
         beating.join()

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainables.errors import StoreWarning
+from trainables.errors import LeaseLost, StoreWarning
 from trainables.files import digest, disk_full_explained, sync, write_json
 from trainables.lease import lease
 
@@ -51,6 +51,7 @@ class Trajectory:
         self.folder = root / self.key[:2] / self.key
         self._identity = identity
         self._lease: ExitStack | None = None
+        self._is_ours: Callable[[], bool]
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -69,7 +70,7 @@ class Trajectory:
         if self._lease:
             return False
         with ExitStack() as stack, disk_full_explained(self.folder):
-            stack.enter_context(lease(self.folder))
+            self._is_ours = stack.enter_context(lease(self.folder))
             for leftover in self.folder.glob(".tmp-*"):
                 shutil.rmtree(leftover, ignore_errors=True)
             if not (self.folder / "spec.json").exists():
@@ -105,8 +106,9 @@ class Trajectory:
     def write(self, epoch: int, history: list[dict[str, float]], fill: Callable[[Path], None]) -> None:
         """Save a snapshot whole or not at all, then drop the earlier ones; ``fill`` writes its files into the folder it is given.
 
-        Raises `StoreError` when the disk is full.
+        Raises `StoreError` when the disk is full, and `LeaseLost` when another process has taken over.
         """
+        self._check_lease()
         temporary, final = self.folder / f".tmp-{uuid.uuid4().hex}", self.folder / f"epoch-{epoch:05}"
         with disk_full_explained(self.folder):
             try:
@@ -118,11 +120,18 @@ class Trajectory:
                 if not final.exists():
                     temporary.rename(final)
                 sync(self.folder)
+            except Exception:  # safetensors has its own type for the system's errors
+                self._check_lease()  # who takes over clears away what it finds half-written
+                raise
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
         for earlier in self.folder.glob("epoch-*"):
             if earlier.name < final.name:
                 shutil.rmtree(earlier, ignore_errors=True)
+
+    def _check_lease(self) -> None:
+        if not self._is_ours():
+            raise LeaseLost(f"another process took over {self.folder} while this one stood still; try the trial again.")
 
     def record(self, epoch: int, trainer: str) -> None:
         """Note in the ledger that ``trainer`` trained an epoch."""

@@ -9,7 +9,7 @@ import pruners
 from trainables import network, result
 from trainables.config import TrialConfig
 from trainables.device import reproducible
-from trainables.errors import StoreError, TaskError, TrainingError
+from trainables.errors import LeaseLost, StoreError, TaskError, TrainingError
 from trainables.factory import describe
 from trainables.files import disk_full_explained
 from trainables.reading import network_folder
@@ -39,13 +39,17 @@ class Trial:
         """One epoch of retraining of every replicate, and the metrics averaged over them; ``final`` says that it was the last.
 
         The first call also makes the dense networks and compresses them. A trial that fails returns ``failed``, its reason in a
-        line, and writes the traceback to error.txt. A finished trial returns its final metrics again.
+        line, and writes the traceback to error.txt. A finished trial returns its final metrics again. Raises `LeaseLost`, which says
+        nothing about the trial: the next call goes on with it.
         """
         if finished := result.read(self.config):
             return result.final_metrics(finished)
         try:
             with reproducible(self.config.threads):
                 return self._step()
+        except LeaseLost:
+            self.close()
+            raise
         except Exception as error:
             self.close()
             finished = result.read(self.config)  # another worker may have brought the same trial to its end meanwhile

@@ -2,9 +2,11 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import SafetensorError
+from safetensors.torch import save_file
 
 import trainables
 from trainables.store import Trajectory, address
@@ -82,9 +84,32 @@ def test_a_failing_write_leaves_the_last_snapshot_alone(trajectory: Trajectory) 
         (folder / "model").symlink_to("/dev/full")  # the kernel's own full disk
         (folder / "model").write_text("weights")
 
-    with pytest.raises(trainables.StoreError, match=r"the disk that holds .* is full; free some space and run the same command again"):
+    with (
+        pytest.raises(trainables.StoreError, match=r"the disk that holds .* is full; free some space and run the same command again"),
+        trajectory.held(),
+    ):
         trajectory.write(2, [], fill)
     assert [path.name for path in trajectory.folder.glob("*epoch*")] + list(trajectory.folder.glob(".tmp*")) == ["epoch-00001"]
+    assert trajectory.latest(9)
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_a_writer_that_was_taken_over_hears_of_it(trajectory: Trajectory, when: str) -> None:
+    def take_over() -> None:  # as another process does after its patience
+        with Trajectory(trajectory.folder.parents[1], {"task": "digits", "seed": 0}).held():
+            pass
+
+    def fill(folder: Path) -> None:
+        if when == "meanwhile":
+            take_over()
+        save_file({"weight": torch.zeros(2)}, folder / "model")
+
+    with trajectory.held():
+        if when == "before":
+            take_over()
+        with pytest.raises(trainables.LeaseLost, match=r"another process took over .* while this one stood still"):
+            trajectory.write(1, [], fill)
+    write(trajectory, 1)
     assert trajectory.latest(9)
 
 
@@ -92,8 +117,7 @@ def test_a_full_disk_is_recognised_in_safetensors_words_too(trajectory: Trajecto
     def fill(folder: Path) -> None:  # word for word what safetensors says on a full tmpfs
         raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
-    trajectory.folder.mkdir(parents=True)
-    with pytest.raises(trainables.StoreError, match="is full"):
+    with pytest.raises(trainables.StoreError, match="is full"), trajectory.held():
         trajectory.write(1, [], fill)
 
 

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 
 import pruners
 import trainables
+from tests.trainables import users
 from tests.trainables.configs import TASK, TRAINING, USERS, comparable, same_bits, trial, weights
 from trainables import run
 from trainables.config import BudgetConfig, CompressionConfig, LayerShape, ScheduleConfig, TaskConfig, TrialConfig
@@ -225,6 +226,18 @@ def test_a_late_failure_does_not_replace_a_result(tmp_path: Path) -> None:
     last = trainables.run_trial(config)
     write_failed(config, "too late")
     assert result(config)["failed"] is None and trainables.run_trial(config) == last
+
+
+def test_a_worker_that_was_taken_over_crashes_and_the_trial_goes_on(tmp_path: Path) -> None:
+    config = trial(tmp_path, task=replace(TASK, loss=f"{USERS}:overtaken_loss"), retrain=3)
+    slow = trainables.Trial(config)
+    slow.step()
+    users.takes_over.append(max((path.parent for path in (tmp_path / "store").rglob("epoch-*")), key=lambda folder: folder.stat().st_ctime))
+    with pytest.raises(trainables.LeaseLost):
+        slow.step()
+    assert not Path(config.directory).exists()
+    # the epoch in which it happened is trained again
+    assert (slow.step()["epoch"], slow.step()["epochs_trained"]) == (2, 7)
 
 
 def test_an_interruption_is_no_failure(tmp_path: Path) -> None:

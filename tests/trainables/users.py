@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +10,7 @@ from torch.nn import functional
 from torch.utils.data import Dataset, TensorDataset
 
 import trainables
+from trainables.lease import lease
 
 
 def network(width: int = 24, dropout: float = 0.2) -> nn.Module:
@@ -100,6 +102,17 @@ def smooth_l1(outputs: Tensor, labels: Tensor) -> Tensor:
 
 def raising_loss(outputs: Tensor, labels: Tensor) -> Tensor:
     raise LookupError("the loss is elsewhere")
+
+
+takes_over: list[Path] = []
+
+
+def overtaken_loss(outputs: Tensor, labels: Tensor) -> Tensor:
+    """Cross entropy, meanwhile the leases on the folders in ``takes_over`` go to another process."""
+    while takes_over:
+        with lease(takes_over.pop()):
+            pass
+    return functional.cross_entropy(outputs, labels)
 
 
 def interrupted_loss(outputs: Tensor, labels: Tensor) -> Tensor:
