@@ -1,5 +1,6 @@
 """One trial: every replicate's train, compress, retrain in lock-step, and what came of it."""
 
+import math
 import traceback
 from contextlib import suppress
 from pathlib import Path
@@ -90,6 +91,8 @@ class Trial:
 
     def _end(self) -> Metrics:
         epochs = self.config.compression.retrain_epochs
+        for replicate in self._replicates:
+            _check_finite({**replicate.at(epochs), **replicate.compressed}, replicate.seed)
         with disk_full_explained(Path(self.config.directory)):
             for replicate in self._replicates:
                 network.export(replicate.finish(), network_folder(self.config, replicate.seed))
@@ -111,6 +114,12 @@ class Trial:
             if not isinstance(error, StoreError):  # a full disk says nothing about the trial: it is to be tried again
                 result.write_failed(self.config, reason)
         return {"failed": reason, "final": True} | ({"disk_full": True} if isinstance(error, StoreError) else {})
+
+
+def _check_finite(metrics: Metrics, seed: int) -> None:
+    for name, value in metrics.items():
+        if not math.isfinite(value):
+            raise TrainingError(f"{name} is {value} at the end of the trial (seed {seed}); no result can be made of it.")
 
 
 def run_trial(config: TrialConfig) -> Metrics:

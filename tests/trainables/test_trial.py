@@ -240,6 +240,15 @@ def test_a_worker_that_was_taken_over_crashes_and_the_trial_goes_on(tmp_path: Pa
     assert (slow.step()["epoch"], slow.step()["epochs_trained"]) == (2, 7)
 
 
+def test_a_loss_that_is_no_number_is_named_without_retraining_too(tmp_path: Path) -> None:
+    network = trainables.build_network(TASK)
+    save_file(network.state_dict(), tmp_path / "mine.safetensors")
+    task = replace(TASK, checkpoint=str(tmp_path / "mine.safetensors"), loss=f"{USERS}:nan_validation_loss")
+    config = trial(tmp_path, task=task, retrain=0)
+    assert trainables.run_trial(config)["failed"] == "val/loss is nan at the end of the trial (seed 0); no result can be made of it."
+    assert not trainables.network_folder(config, 0).exists()
+
+
 def test_an_interruption_is_no_failure(tmp_path: Path) -> None:
     config = trial(tmp_path, task=replace(TASK, loss=f"{USERS}:interrupted_loss"))
     with pytest.raises(KeyboardInterrupt):

@@ -104,6 +104,11 @@ def raising_loss(outputs: Tensor, labels: Tensor) -> Tensor:
     raise LookupError("the loss is elsewhere")
 
 
+def nan_validation_loss(outputs: Tensor, labels: Tensor) -> Tensor:
+    """Cross entropy that knows no answer where nothing is trained."""
+    return functional.cross_entropy(outputs, labels) * (1 if outputs.requires_grad else float("nan"))
+
+
 takes_over: list[Path] = []
 
 
