@@ -7,7 +7,7 @@ from typing import Any
 from ray.tune.schedulers import TrialScheduler
 
 from sweeps.running.conductor import Assignment, Conductor
-from trainables import Trial
+from trainables import LeaseLost, Trial
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,10 @@ class _Controller:
 def run(conductor: Conductor, scheduler: TrialScheduler) -> None:
     """Trials in order until the study is done; the scheduler that stops early is the one that Ray would use."""
     while (assignment := conductor.next()) is not None:
-        conductor.end(assignment.key, _run_one(assignment, conductor, scheduler))
+        try:
+            conductor.end(assignment.key, _run_one(assignment, conductor, scheduler))
+        except LeaseLost:
+            conductor.crashed(assignment.key)
 
 
 def _run_one(assignment: Assignment, conductor: Conductor, scheduler: TrialScheduler) -> dict[str, Any]:

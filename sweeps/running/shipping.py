@@ -36,13 +36,18 @@ def user_modules(sweep: Sweep) -> list[str]:
 
 def _copy(name: str, folder: Path) -> None:
     spec = importlib.util.find_spec(name)
-    if spec is None or spec.origin is None or (name not in _OURS and _is_installed(Path(spec.origin))):
+    if spec is None:
         return
-    source = Path(spec.origin)
-    if source.name == "__init__.py":
-        shutil.copytree(source.parent, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
-    else:
-        shutil.copy2(source, folder / source.name)
+    # A package's folders: several, and no __init__.py, where it is a namespace package.
+    packages = [Path(place) for place in spec.submodule_search_locations or ()]
+    sources = packages or ([Path(spec.origin)] if spec.has_location and spec.origin else [])
+    for source in sources:
+        if name not in _OURS and _is_installed(source):
+            continue
+        if packages:
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"), dirs_exist_ok=True)
+        else:
+            shutil.copy2(source, folder / source.name)
 
 
 def _is_installed(source: Path) -> bool:

@@ -1,0 +1,26 @@
+"""What is packed for workers that never saw the project."""
+
+from pathlib import Path
+
+import pytest
+
+from sweeps import Sweep
+from sweeps.running.shipping import runtime_env
+from tests.sweeps.studies import digits
+
+
+@pytest.mark.parametrize("layout", ["mine.py", "mine/__init__.py", "mine/nets.py"], ids=["module", "package", "namespace package"])
+def test_the_users_code_is_packed_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str) -> None:
+    (tmp_path / layout).parent.mkdir(exist_ok=True)
+    (tmp_path / layout).write_text("def network(): ...")
+    monkeypatch.syspath_prepend(tmp_path)
+    module = layout.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    with runtime_env(Sweep.from_data(digits(task={"network": f"{module}:network", "data": "digits"}))) as env:
+        packed = Path(env["working_dir"])
+        assert (packed / layout).read_text() == "def network(): ..."
+        assert {"pruners", "trainables", "sweeps"} <= {path.name for path in packed.iterdir()}
+
+
+def test_what_the_environment_holds_is_not_packed() -> None:
+    with runtime_env(Sweep.from_data(digits(task={"network": "torch.nn:Identity", "data": "digits"}))) as env:
+        assert not (Path(env["working_dir"]) / "torch").exists()
