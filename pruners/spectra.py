@@ -3,7 +3,9 @@
 import warnings
 from weakref import WeakKeyDictionary, ref
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pruners.frontier import LayerSearch
@@ -47,7 +49,22 @@ def spectra_of(model: nn.Module) -> Spectra:
 
 
 def _same(weight: Tensor, kept: Tensor) -> bool:
-    return weight.dtype == kept.dtype and weight.device == kept.device and torch.equal(weight, kept)
+    if weight.dtype != kept.dtype or weight.device != kept.device or weight.shape != kept.shape:
+        return False
+    if _in_words(weight) and _in_words(kept):
+        # bits compared eight bytes at a time: less than half the time of torch.equal, which every further budget waits for
+        return np.array_equal(_words(weight), _words(kept))
+    return torch.equal(weight, kept)
+
+
+def _in_words(tensor: Tensor) -> bool:
+    size = tensor.element_size()
+    return tensor.device.type == "cpu" and tensor.is_contiguous() and not (tensor.numel() * size % 8 or tensor.storage_offset() * size % 8)
+
+
+def _words(tensor: Tensor) -> NDArray[np.int64]:
+    words: NDArray[np.int64] = tensor.detach().reshape(-1).view(torch.int64).numpy()
+    return words
 
 
 _kept: WeakKeyDictionary[nn.Module, Spectra] = WeakKeyDictionary()
