@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import wandb
 
 from sweeps import doctor
 
@@ -106,6 +107,7 @@ def test_the_command_says_in_one_line_that_a_package_is_broken(tmp_path: Path) -
 def test_where_wandbs_runs_go(monkeypatch: pytest.MonkeyPatch, mode: str, ok: bool, words: str) -> None:
     monkeypatch.setenv("WANDB_MODE", mode)
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)  # online needs one
+    wandb.teardown()  # wandb reads its environment once, and an earlier test may have had it do so
     finding = doctor.wandb_mode()
     assert finding.ok is ok
     assert words in finding.sentence
