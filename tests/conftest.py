@@ -1,8 +1,12 @@
 """What holds for every test; set before torch, Ray or wandb is imported, and inherited by the commands that tests start."""
 
+import gc
 import os
 import secrets
 import sys
+import warnings
+
+import pytest
 
 pytest_plugins = ["pytester", "tests.plugins.no_skips", "tests.plugins.cluster", "tests.plugins.postgresql"]
 
@@ -20,7 +24,14 @@ os.environ |= {
 }
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_unconfigure() -> None:
-    """End wandb's service, which an in-process study leaves running: pytest's closing line is the last."""
+    """End wandb's service, which an in-process study leaves running: pytest's closing line is the last.
+
+    A service that a test killed was never waited for by wandb; Python's complaint about that is nobody's failure here.
+    """
     if "wandb" in sys.modules:
         sys.modules["wandb"].teardown()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
