@@ -9,19 +9,21 @@ will do) what a method can reach and what a configuration {layer: {rank, num_sub
 given in place of the network saves reading it again. `methods` describes the methods and their options.
 """
 
-from pruners.artifact import Decomposition
+from pruners.artifact import Artifact
 from pruners.batchnorm import recalibrate_batchnorm
 from pruners.compress import compress
 from pruners.cost import Cost, cost
 from pruners.errors import BadArtifact, InfeasibleBudget, PrunerError, UnknownLayer, UnknownMethod, UnknownOption
+from pruners.lowrank.decomposition import Decomposition
+from pruners.lowrank.planning import LayerChoice, Plan, budget_of, least_budget, plan
+from pruners.lowrank.shapes import LayerShape, NetworkShape, compressible
+from pruners.lowrank.spectra import Spectra
 from pruners.method import Method, Option
 from pruners.methods import methods
-from pruners.planning import LayerChoice, Plan, budget_of, least_budget, plan
-from pruners.shapes import LayerShape, NetworkShape, compressible
-from pruners.spectra import Spectra
 from pruners.storage import load
 
 __all__ = [
+    "Artifact",
     "BadArtifact",
     "Cost",
     "Decomposition",

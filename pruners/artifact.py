@@ -1,168 +1,72 @@
-"""The result of a compression: what was chosen, and the small network's weights."""
+"""What a compression gives, of either kind."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from copy import deepcopy
-from functools import cached_property
 from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
 
 from torch import Tensor, nn
 
-from pruners.decompose import replace_layers, weights_from_factors
-from pruners.errors import BadArtifact, PrunerError
-from pruners.layer_error import layer_errors
-from pruners.metrics import METRICS
-from pruners.planning import LayerChoice, Plan
-from pruners.residual import factors
-from pruners.shapes import LayerShape, compressible_modules
-from pruners.spectra import Spectra
-from pruners.state import restore_state, state_of
+from pruners.errors import PrunerError
 
 
-class Decomposition:
-    """Some layers of a network as two each; the others stay dense.
+class Artifact(ABC):
+    """How a network was made smaller: applied to the dense network, or to its factory's, it gives the small one.
 
-    ``plan`` tells the choice, ``shapes`` the dense shapes of the decomposed layers. ``tensors`` holds the weights by
-    their names in the small network; with ``complete`` all of its parameters and buffers, otherwise those of the
-    decomposed layers alone. ``layer_errors`` maps each decomposed layer to its error by each metric.
+    ``complete`` says that it holds all parameters and buffers of the small network, not only those that the method chose.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        shapes: Mapping[str, LayerShape],
-        tensors: Mapping[str, Tensor],
-        layer_errors: Mapping[str, Mapping[str, float]],
-        complete: bool,
-    ) -> None:
-        self.plan = plan
-        self.shapes = shapes
-        self.complete = complete
-        self._tensors = tensors
-        self._layer_errors = layer_errors
+    kind: ClassVar[Literal["decomposition", "mask"]]
+    complete: bool
 
     @property
+    @abstractmethod
     def method(self) -> str:
         """Name of the method that chose."""
-        return self.plan.method
 
     @property
-    def metric(self) -> str:
-        """The metric of `error` and of each layer's error."""
-        return self.plan.metric
-
-    @property
-    def layers(self) -> dict[str, LayerChoice]:
-        """Rank, num_subspaces, error and params of every decomposed layer."""
-        return self.plan.layers
-
-    @property
+    @abstractmethod
     def params(self) -> int:
-        """All compressible weights as they become."""
-        return self.plan.params
+        """The compressible weights that are left."""
 
     @property
-    def budget(self) -> int:
-        """The most that the compressible weights could cost, in ``plan.unit``."""
-        return self.plan.budget
-
-    @property
-    def error(self) -> float:
-        """The largest layer error."""
-        return self.plan.error
-
-    @property
-    def layer_errors(self) -> Mapping[str, Mapping[str, float]]:
-        """Each decomposed layer's error by each of the five metrics."""
-        return self._layer_errors
-
-    @property
-    def errors(self) -> dict[str, float]:
-        """The largest layer error by each of the five metrics."""
-        return {metric: max((errors[metric] for errors in self.layer_errors.values()), default=0.0) for metric in METRICS}
-
-    @property
-    def tensors(self) -> Mapping[str, Tensor]:
-        """Weights by their names in the small network."""
-        return self._tensors
-
-    @property
+    @abstractmethod
     def source(self) -> nn.Module | None:
         """The network that was compressed, while it lives; a loaded artifact has none."""
-        return None
 
+    @abstractmethod
     def apply(self, model: nn.Module) -> nn.Module:
         """A compressed copy of ``model``, which must have the compressed network's layers; it is not changed itself.
 
         A complete artifact gives the captured network whatever the model's own weights are.
         """
-        weights = {n: (*self._pair(n), c.num_subspaces) for n, c in self.layers.items()}
-        small = replace_layers(deepcopy(model), weights, self.shapes)
-        if self.complete:
-            restore_state(small, self.tensors)
-        return small
 
-    def capture(self, small: nn.Module) -> "Decomposition":
+    @abstractmethod
+    def capture(self, small: nn.Module) -> "Artifact":
         """This artifact with all parameters and buffers of ``small``, a (perhaps retrained) network that `apply` gave."""
-        state = state_of(small)
-        for name in self.layers:
-            for tensor_name in pair_names(name):
-                if tensor_name not in state:
-                    raise BadArtifact(f"This network does not come from the artifact: its layer {name!r} is not decomposed.")
-        return Decomposition(self.plan, self.shapes, state, self.layer_errors, complete=True)
+
+    @abstractmethod
+    def described(self) -> dict[str, Any]:
+        """All but the tensors, as JSON-able data."""
+
+    @abstractmethod
+    def files(self) -> Mapping[str, Mapping[str, Tensor]]:
+        """The tensors, by the name of the .safetensors file that holds them and by their own."""
+
+    @classmethod
+    @abstractmethod
+    def restored(cls, described: Mapping[str, Any], files: Mapping[str, Mapping[str, Tensor]]) -> Self:
+        """The artifact that `described` and `files` told of. Raises KeyError, TypeError or AttributeError for another's data."""
 
     def save(self, directory: str | Path) -> None:
-        """Writes spec.json and model.safetensors into ``directory``, which is created; each file appears whole or not at all."""
-        # storage knows how artifacts are made again, so it imports this module
+        """Writes spec.json and the .safetensors files into ``directory``, which is created; each file appears whole or not at all."""
+        # storage knows every kind of artifact, so it imports this module
         from pruners.storage import save
 
         save(self, Path(directory))
 
-    def _pair(self, name: str) -> tuple[Tensor, Tensor]:
-        first, second = pair_names(name)
-        try:
-            return self.tensors[first], self.tensors[second]
-        except KeyError as error:
-            raise BadArtifact(f"The artifact is damaged: it has no tensor {error}.") from None
 
-
-class LiveDecomposition(Decomposition):
-    """A decomposition whose weights and errors are computed from kept spectra when somebody asks."""
-
-    def __init__(self, plan: Plan, spectra: Spectra, model: nn.Module) -> None:
-        self._spectra = spectra
-        modules = compressible_modules(model)
-        self._linear = {name: isinstance(modules[name], nn.Linear) for name in plan.layers}
-        super().__init__(plan, {name: spectra.shape.layers[name] for name in plan.layers}, {}, {}, complete=False)
-
-    @cached_property
-    def layer_errors(self) -> Mapping[str, Mapping[str, float]]:
-        """Each decomposed layer's error by each of the five metrics."""
-        return {n: layer_errors(self._spectra.layers[n], c.rank, c.num_subspaces) for n, c in self.layers.items()}
-
-    @cached_property
-    def tensors(self) -> Mapping[str, Tensor]:
-        """Weights of the decomposed layers, in the layers' own dtype, on the CPU."""
-        tensors: dict[str, Tensor] = {}
-        for name, choice in self.layers.items():
-            layer = self._spectra.layers[name]
-            left, right = factors(layer, choice.rank, choice.num_subspaces)
-            pair = weights_from_factors(layer.shape, self._linear[name], left, right)
-            tensors |= {n: t.to(layer.weight.dtype) for n, t in zip(pair_names(name), pair, strict=True)}
-        return tensors
-
-    @property
-    def source(self) -> nn.Module | None:
-        """The network that was compressed, while it lives."""
-        return self._spectra.model()
-
-
-def pair_names(layer: str) -> tuple[str, str]:
-    """Names of a decomposed layer's two weights in the small network's state dict."""
-    prefix = f"{layer}." if layer else ""
-    return f"{prefix}0.weight", f"{prefix}1.weight"
-
-
-def network_of(artifact: Decomposition) -> nn.Module:
+def network_of(artifact: Artifact) -> nn.Module:
     """The small network of an artifact made in this process; PrunerError for one that was loaded."""
     if artifact.source is None:
         raise PrunerError("This artifact has no network beside it: give artifact.apply(model) instead.")

@@ -5,11 +5,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from pruners.artifact import LiveDecomposition
 from pruners.errors import PrunerError
+from pruners.lowrank.decomposition import LiveDecomposition
+from pruners.lowrank.planning import plan
+from pruners.lowrank.spectra import spectra_of
 from pruners.methods import method_named
-from pruners.planning import plan
-from pruners.spectra import spectra_of
 
 
 def compress(

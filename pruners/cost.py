@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from pruners.artifact import Decomposition, network_of
+from pruners.artifact import Artifact, network_of
 from pruners.positions import evaluating
 
 _WARMUP = 2
@@ -24,13 +24,13 @@ class Cost:
     latency_ms: float
 
 
-def cost(model: nn.Module | Decomposition, example: Tensor) -> Cost:
+def cost(model: nn.Module | Artifact, example: Tensor) -> Cost:
     """Cost of a network, or of the network an artifact makes, in eval mode for ``example``, a batch on the network's device.
 
     Multiply-adds are those of matrix products and convolutions, as torch's FlopCounterMode finds them (it counts two
     operations for each). PrunerError for an artifact loaded from disk, which has no network beside it.
     """
-    network = network_of(model) if isinstance(model, Decomposition) else model
+    network = network_of(model) if isinstance(model, Artifact) else model
     with evaluating(network):
         with FlopCounterMode(display=False) as counter:
             network(example)

@@ -1,15 +1,11 @@
-"""What a method of choosing ranks has to say and do."""
+"""What every method says of itself, whatever it makes of a network."""
 
-from abc import ABC, abstractmethod
+from abc import ABC
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
-from pruners.budget import Budget
-from pruners.candidates import Candidates, check_not_empty, dense_candidate
-from pruners.errors import PrunerError, UnknownOption, nearest
-from pruners.shapes import NetworkShape
-from pruners.spectra import Spectra
+from pruners.errors import UnknownOption, nearest
 
 
 @dataclass(frozen=True)
@@ -21,28 +17,17 @@ class Option:
     meaning: str
 
 
-EXCLUDE = Option("exclude", (), "names of layers that stay dense; their weights still count")
-
-
-@dataclass(frozen=True)
-class Task:
-    """What a method is given: kept spectra, the shapes with their costs, each layer's options and the budget."""
-
-    spectra: Spectra
-    shape: NetworkShape
-    candidates: Mapping[str, Candidates]
-    budget: Budget
-
-
 class Method(ABC):
-    """A way to choose rank and num_subspaces of every layer within a budget.
+    """A way to make a network smaller.
 
-    A new method is a final subclass in a file of its own and a line in `pruners.methods`.
+    ``kind`` is that of its artifact. A new method is a final subclass of `RankMethod` or `ScoreMethod` in a file of its own
+    and a line in `pruners.methods`.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     paper: ClassVar[str]
+    kind: ClassVar[Literal["decomposition", "mask"]]
     needs: ClassVar[tuple[str, ...]] = ()
     """What `compress` must be given besides the network: any of data, loss, example."""
     options: ClassVar[tuple[Option, ...]]
@@ -54,25 +39,3 @@ class Method(ABC):
             if name not in defaults:
                 raise UnknownOption(f"{self.name} has no option {name!r}{nearest(name, defaults)}")
         return defaults | dict(given)
-
-    def metric(self, options: Mapping[str, Any]) -> str:
-        """The metric that the layer errors of the result are told in."""
-        return str(options.get("metric", "max"))
-
-    @abstractmethod
-    def candidates(self, shape: NetworkShape, options: Mapping[str, Any]) -> dict[str, Candidates]:
-        """Every layer's options from shapes alone; checks the method's options."""
-
-    @abstractmethod
-    def choose(self, task: Task, options: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
-        """Rank and num_subspaces of every layer, (0, 0) for dense. The cheapest candidates together are within the budget."""
-
-
-def excluding(shape: NetworkShape, exclude: Any) -> tuple[dict[str, Candidates], list[str]]:
-    """The single option of each excluded layer, and the names of the others; checks ``exclude``."""
-    if isinstance(exclude, str):
-        raise PrunerError(f"exclude takes a list of layer names, not the text {exclude!r}.")
-    shape.check_names(exclude, "exclude")
-    free = [name for name in shape.layers if name not in exclude]
-    check_not_empty(shape, free)
-    return {name: dense_candidate(shape.layers[name]) for name in exclude}, free

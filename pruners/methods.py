@@ -1,10 +1,11 @@
 """The methods there are. A new one is a file of its own and a line here."""
 
-from pruners.alds import ALDS
-from pruners.errors import UnknownMethod, nearest
+from pruners.errors import PrunerError, UnknownMethod, nearest
+from pruners.lowrank.alds import ALDS
+from pruners.lowrank.rank_method import RankMethod
+from pruners.lowrank.svd import SVD
+from pruners.lowrank.svd_energy import SVDEnergy
 from pruners.method import Method
-from pruners.svd import SVD
-from pruners.svd_energy import SVDEnergy
 
 _METHODS: tuple[Method, ...] = (
     ALDS(),
@@ -24,3 +25,12 @@ def method_named(name: str) -> Method:
     if name not in known:
         raise UnknownMethod(f"There is no method {name!r}{nearest(str(name), known)}")
     return known[name]
+
+
+def rank_method_named(name: str) -> RankMethod:
+    """The method of this name, which must be one that chooses ranks. Raises PrunerError."""
+    rule = method_named(name)
+    if not isinstance(rule, RankMethod):
+        ranks = ", ".join(n for n, known in methods().items() if isinstance(known, RankMethod))
+        raise PrunerError(f"Method {name} removes single weights and chooses no ranks; those that do are {ranks}.")
+    return rule

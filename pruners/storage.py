@@ -1,9 +1,8 @@
-"""Artifacts on disk: spec.json says what was chosen, model.safetensors holds the weights. No pickle."""
+"""Artifacts on disk: spec.json says what was chosen, .safetensors files hold weights and masks. No pickle."""
 
 import hashlib
 import json
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,54 +10,57 @@ from safetensors import SafetensorError
 from safetensors.torch import load as parse_tensors
 from safetensors.torch import save as serialize_tensors
 
-from pruners.artifact import Decomposition
+from pruners.artifact import Artifact
 from pruners.errors import BadArtifact
-from pruners.planning import LayerChoice, Plan
-from pruners.shapes import LayerShape
+from pruners.lowrank.decomposition import Decomposition
+from pruners.sparse.mask import Mask
 
-_FORMAT = 1
+_FORMAT = 2
+_KINDS: dict[str, type[Artifact]] = {"decomposition": Decomposition, "mask": Mask}
 
 
-def save(artifact: Decomposition, directory: Path) -> None:
-    """Weights first; the spec, which holds their checksum, makes the artifact valid."""
+def save(artifact: Artifact, directory: Path) -> None:
+    """Tensors first; the spec, which holds their checksums, makes the artifact valid."""
     directory.mkdir(parents=True, exist_ok=True)
-    weights = serialize_tensors({name: tensor.contiguous() for name, tensor in artifact.tensors.items()})
+    contents = {
+        f"{name}.safetensors": serialize_tensors({n: tensor.contiguous() for n, tensor in tensors.items()})
+        for name, tensors in artifact.files().items()
+    }
     spec = {
         "format": _FORMAT,
-        "kind": "decomposition",
-        "complete": artifact.complete,
-        "plan": asdict(artifact.plan),
-        "errors": artifact.errors,
-        "layer_errors": artifact.layer_errors,
-        "shapes": {name: asdict(shape) for name, shape in artifact.shapes.items()},
-        "sha256": hashlib.sha256(weights).hexdigest(),
+        "kind": artifact.kind,
+        **artifact.described(),
+        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
     }
-    _replace(directory / "model.safetensors", weights)
+    for name, content in contents.items():
+        _replace(directory / name, content)
     _replace(directory / "spec.json", json.dumps(spec, indent=2).encode() + b"\n")
 
 
-def load(directory: str | Path) -> Decomposition:
+def load(directory: str | Path) -> Artifact:
     """The artifact that was saved there. BadArtifact where a file is missing, damaged, or not of this artifact."""
     directory = Path(directory)
-    spec_bytes, weights = _read(directory / "spec.json"), _read(directory / "model.safetensors")
+    spec_bytes = _read(directory / "spec.json")
     try:
         spec = json.loads(spec_bytes)
-        if spec["kind"] != "decomposition" or spec["format"] != _FORMAT:
+        kind, number = spec["kind"], spec["format"]
+        if kind not in _KINDS or number != _FORMAT:
             raise BadArtifact(
-                f"{directory / 'spec.json'} is a {spec['kind']} of format {spec['format']}, not a decomposition of format {_FORMAT}."
+                f"{directory / 'spec.json'} is a {kind} of format {number}; known are {' and '.join(_KINDS)} of format {_FORMAT}."
             )
-        if spec["sha256"] != hashlib.sha256(weights).hexdigest():
-            raise BadArtifact(f"{directory / 'model.safetensors'} is damaged, or not the file that spec.json was written with.")
-        return _artifact(spec, weights)
+        return _artifact(spec, directory)
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         raise BadArtifact(f"{directory / 'spec.json'} is damaged or no artifact's: {type(error).__name__}: {error}") from None
 
 
-def _artifact(spec: dict[str, Any], weights: bytes) -> Decomposition:
-    layers = {name: LayerChoice(**choice) for name, choice in spec["plan"]["layers"].items()}
-    shapes = {name: LayerShape(**(shape | {"kernel": tuple(shape["kernel"])})) for name, shape in spec["shapes"].items()}
-    plan = Plan(**(spec["plan"] | {"layers": layers}))
-    return Decomposition(plan, shapes, parse_tensors(weights), spec["layer_errors"], spec["complete"])
+def _artifact(spec: dict[str, Any], directory: Path) -> Artifact:
+    files = {}
+    for name, expected in spec["sha256"].items():
+        content = _read(directory / Path(name).name)
+        if hashlib.sha256(content).hexdigest() != expected:
+            raise BadArtifact(f"{directory / name} is damaged, or not the file that spec.json was written with.")
+        files[name.removesuffix(".safetensors")] = parse_tensors(content)
+    return _KINDS[spec["kind"]].restored(spec, files)
 
 
 def _read(path: Path) -> bytes:

@@ -21,7 +21,7 @@ class Network:
     """A module, what it was compressed by (None: it is dense) and the metrics of its last epoch (empty: none was trained)."""
 
     module: nn.Module
-    artifact: pruners.Decomposition | None = None
+    artifact: pruners.Artifact | None = None
     metrics: dict[str, float] = field(default_factory=dict)
 
 

@@ -38,7 +38,7 @@ class Replicate:
         compressed = self._to_closing_train()
         self.run.pause()
         artifact, cost = compressed.artifact, pruners.cost(compressed.module, self.setting.example())
-        assert artifact is not None
+        assert isinstance(artifact, pruners.Decomposition)
         shapes = pruners.compressible(dense.module)
         self.layers = {
             name: {

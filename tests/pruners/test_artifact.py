@@ -96,7 +96,7 @@ DAMAGES = {
         lambda d: (d / "model.safetensors").write_bytes((d / "model.safetensors").read_bytes()[:-9]),
         "model.safetensors is damaged",
     ),
-    "other kind": (lambda d: damage_spec(d, lambda s: s.update(kind="mask")), "is a mask of format 1"),
+    "other kind": (lambda d: damage_spec(d, lambda s: s.update(kind="clay")), "is a clay of format 2"),
     "later format": (lambda d: damage_spec(d, lambda s: s.update(format=99)), "of format 99"),
     "no plan": (lambda d: damage_spec(d, lambda s: s.pop("plan")), "spec.json is damaged"),
     "odd layer": (lambda d: damage_spec(d, lambda s: s["plan"]["layers"].update(x={"rank": 1})), "spec.json is damaged"),

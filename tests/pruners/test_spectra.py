@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from torch import nn
 
 import pruners
-from pruners.candidates import layer_candidates
-from pruners.curves import Curve
-from pruners.frontier import LayerSearch
-from pruners.layer_error import layer_errors
-from pruners.layer_spectra import LayerSpectra
-from pruners.metrics import METRICS
-from pruners.shapes import shape_of
+from pruners.lowrank.candidates import layer_candidates
+from pruners.lowrank.curves import Curve
+from pruners.lowrank.frontier import LayerSearch
+from pruners.lowrank.layer_error import layer_errors
+from pruners.lowrank.layer_spectra import LayerSpectra
+from pruners.lowrank.metrics import METRICS
+from pruners.lowrank.shapes import shape_of
 
 
 def spectra_of(layer):

@@ -5,14 +5,14 @@ from typing import Any, final
 
 import numpy as np
 
-from pruners.candidates import Candidates, layer_candidates
-from pruners.method import EXCLUDE, Method, Task, excluding
-from pruners.shapes import NetworkShape
-from pruners.share import ranks_at_largest_share
+from pruners.lowrank.candidates import Candidates, layer_candidates
+from pruners.lowrank.rank_method import EXCLUDE, RankMethod, Task, excluding
+from pruners.lowrank.shapes import NetworkShape
+from pruners.lowrank.share import ranks_at_largest_share
 
 
 @final
-class SVDEnergy(Method):
+class SVDEnergy(RankMethod):
     """The smallest rank, in one subspace, that holds a given share of a layer's squared singular values.
 
     The share is the largest that meets the budget; a layer that would save nothing at its rank stays dense.

@@ -3,22 +3,23 @@
 from collections.abc import Mapping
 from typing import Any, final
 
-from pruners.allocate import allocate
-from pruners.candidates import Candidates, Density, layer_candidates, pinned_candidate
 from pruners.errors import PrunerError, nearest
-from pruners.method import EXCLUDE, Method, Option, Task, excluding
-from pruners.metrics import METRICS
-from pruners.shapes import LayerShape, NetworkShape
+from pruners.lowrank.allocate import allocate
+from pruners.lowrank.candidates import Candidates, Density, layer_candidates, pinned_candidate
+from pruners.lowrank.metrics import METRICS
+from pruners.lowrank.rank_method import EXCLUDE, RankMethod, Task, excluding
+from pruners.lowrank.shapes import LayerShape, NetworkShape
+from pruners.method import Option
 
 
 @final
-class ALDS(Method):
+class ALDS(RankMethod):
     """Makes the largest layer error as small as the budget allows, over all ranks and numbers of subspaces.
 
     Liebenwein, Maalouf, Gal, Feldman, Rus: Compressing Neural Networks: Towards Determining the Optimal Layer-wise
     Decomposition, NeurIPS 2021, arXiv 2107.11442, problem (3). The paper alternates between ranks and subspaces from
     random starts; but for a given error every layer's cheapest option is independent of the others, so the optimum can be
-    had exactly: see `pruners.allocate`. What budget is left goes to the layer with the largest error next.
+    had exactly: see `pruners.lowrank.allocate`. What budget is left goes to the layer with the largest error next.
     """
 
     name = "alds"

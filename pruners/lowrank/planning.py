@@ -6,14 +6,14 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from pruners.budget import Budget, resolve_budget, unit_of
-from pruners.candidates import DENSE, check_not_empty, least_cost, pinned_candidate
 from pruners.errors import InfeasibleBudget, PrunerError
-from pruners.layer_error import layer_error
-from pruners.method import Task
-from pruners.methods import method_named
-from pruners.shapes import NetworkShape
-from pruners.spectra import Spectra, spectra_of
+from pruners.lowrank.budget import Budget, resolve_budget, unit_of
+from pruners.lowrank.candidates import DENSE, check_not_empty, least_cost, pinned_candidate
+from pruners.lowrank.layer_error import layer_error
+from pruners.lowrank.rank_method import Task
+from pruners.lowrank.shapes import NetworkShape
+from pruners.lowrank.spectra import Spectra, spectra_of
+from pruners.methods import rank_method_named
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def plan(
     **options: Any,
 ) -> Plan:
     """What `compress` would choose; see there. Given `Spectra`, it does not look at the network's weights again."""
-    rule = method_named(method)
+    rule = rank_method_named(method)
     chosen_options = rule.with_defaults(options)
     spectra = model if isinstance(model, Spectra) else spectra_of(model)
     shape = _shape(spectra, example if flops_ratio is not None else None)
@@ -78,7 +78,7 @@ def least_budget(
     """
     unit = unit_of(kind)
     shape = model if isinstance(model, NetworkShape) else NetworkShape(model, example if kind == "flops_ratio" else None)
-    rule = method_named(method)
+    rule = rank_method_named(method)
     least = least_cost(shape, rule.candidates(shape, rule.with_defaults(options)), unit)
     return Budget(kind, least, unit).as_asked(least, shape)  # type: ignore[arg-type]  # unit_of has checked the kind
 

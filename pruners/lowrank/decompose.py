@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from pruners.errors import BadArtifact, nearest
-from pruners.shapes import LayerShape, compressible_modules, shape_of
+from pruners.lowrank.shapes import LayerShape, compressible_modules, shape_of
 
 
 class BlockLinear(nn.Module):

@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pruners.frontier import LayerSearch
-from pruners.layer_spectra import LayerSpectra
-from pruners.shapes import NetworkShape, compressible_modules
+from pruners.lowrank.frontier import LayerSearch
+from pruners.lowrank.layer_spectra import LayerSpectra
+from pruners.lowrank.shapes import NetworkShape, compressible_modules
 
 
 class Spectra:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from torch import Tensor
 
-from pruners.shapes import LayerShape
+from pruners.lowrank.shapes import LayerShape
 
 
 def cut(matrix: Tensor, num_subspaces: int) -> Tensor:

@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import Literal
 
 from pruners.errors import PrunerError
-from pruners.shapes import NetworkShape
+from pruners.lowrank.shapes import NetworkShape
 
 BudgetKind = Literal["keep_ratio", "budget", "flops_ratio"]
 KINDS: tuple[BudgetKind, ...] = ("keep_ratio", "budget", "flops_ratio")

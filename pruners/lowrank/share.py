@@ -4,8 +4,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from pruners.candidates import DENSE
-from pruners.method import Task
+from pruners.lowrank.candidates import DENSE
+from pruners.lowrank.rank_method import Task
 
 Share = TypeVar("Share")
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pruners.candidates import Candidates, Integers
-from pruners.curves import Curve
-from pruners.layer_spectra import LayerSpectra
+from pruners.lowrank.candidates import Candidates, Integers
+from pruners.lowrank.curves import Curve
+from pruners.lowrank.layer_spectra import LayerSpectra
 
 
 @dataclass(frozen=True, eq=False)

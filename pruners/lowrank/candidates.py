@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pruners.budget import share_of
 from pruners.errors import PrunerError
-from pruners.shapes import LayerShape, NetworkShape
+from pruners.lowrank.budget import share_of
+from pruners.lowrank.shapes import LayerShape, NetworkShape
 
 Integers = NDArray[np.int64]
 

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any, final
 
-from pruners.candidates import Candidates, layer_candidates
-from pruners.method import EXCLUDE, Method, Task, excluding
-from pruners.shapes import NetworkShape
-from pruners.share import ranks_at_largest_share
+from pruners.lowrank.candidates import Candidates, layer_candidates
+from pruners.lowrank.rank_method import EXCLUDE, RankMethod, Task, excluding
+from pruners.lowrank.shapes import NetworkShape
+from pruners.lowrank.share import ranks_at_largest_share
 
 
 @final
-class SVD(Method):
+class SVD(RankMethod):
     """One rank share everywhere: rank = floor(share * full rank), at least 1, in one subspace.
 
     The share is the largest that meets the budget; a layer that would save nothing at its rank stays dense. The plain

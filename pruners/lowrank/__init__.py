@@ -1,0 +1,1 @@
+"""Methods that replace a layer by two thinner ones: which rank, how many subspaces, within a budget."""

@@ -1,0 +1,53 @@
+"""What a method that chooses ranks has to do."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from pruners.errors import PrunerError
+from pruners.lowrank.budget import Budget
+from pruners.lowrank.candidates import Candidates, check_not_empty, dense_candidate
+from pruners.lowrank.shapes import NetworkShape
+from pruners.lowrank.spectra import Spectra
+from pruners.method import Method, Option
+
+EXCLUDE = Option("exclude", (), "names of layers that stay dense; their weights still count")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a method is given: kept spectra, the shapes with their costs, each layer's options and the budget."""
+
+    spectra: Spectra
+    shape: NetworkShape
+    candidates: Mapping[str, Candidates]
+    budget: Budget
+
+
+class RankMethod(Method):
+    """A way to choose rank and num_subspaces of every layer within a budget; its artifact is a `Decomposition`."""
+
+    kind: ClassVar[Literal["decomposition", "mask"]] = "decomposition"
+
+    def metric(self, options: Mapping[str, Any]) -> str:
+        """The metric that the layer errors of the result are told in."""
+        return str(options.get("metric", "max"))
+
+    @abstractmethod
+    def candidates(self, shape: NetworkShape, options: Mapping[str, Any]) -> dict[str, Candidates]:
+        """Every layer's options from shapes alone; checks the method's options."""
+
+    @abstractmethod
+    def choose(self, task: Task, options: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+        """Rank and num_subspaces of every layer, (0, 0) for dense. The cheapest candidates together are within the budget."""
+
+
+def excluding(shape: NetworkShape, exclude: Any) -> tuple[dict[str, Candidates], list[str]]:
+    """The single option of each excluded layer, and the names of the others; checks ``exclude``."""
+    if isinstance(exclude, str):
+        raise PrunerError(f"exclude takes a list of layer names, not the text {exclude!r}.")
+    shape.check_names(exclude, "exclude")
+    free = [name for name in shape.layers if name not in exclude]
+    check_not_empty(shape, free)
+    return {name: dense_candidate(shape.layers[name]) for name in exclude}, free

@@ -1,0 +1,137 @@
+"""The artifact of a score method: which weights are kept."""
+
+import weakref
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal, Self
+
+import torch
+from torch import Tensor, nn
+
+from pruners.artifact import Artifact
+from pruners.errors import BadArtifact
+from pruners.sparse.prunable import PrunableLayer
+from pruners.state import restore_state, state_of
+
+
+@dataclass(frozen=True)
+class LayerDensity:
+    """One layer under a mask: how many of its weights are kept, of how many."""
+
+    params: int
+    dense_params: int
+
+    @property
+    def density(self) -> float:
+        """The share kept; 1 for a layer without weights."""
+        return self.params / self.dense_params if self.dense_params else 1.0
+
+
+class Mask(Artifact):
+    """Which weights of a network are kept.
+
+    ``masks`` maps parameter names to bool tensors on the CPU, True where the weight stays; ``prunable`` the layers' names to what they are.
+    ``options`` records every choice of the method, defaults written out, and the controls applied since. ``state`` holds all parameters
+    and buffers of a captured network.
+    """
+
+    kind: ClassVar[Literal["decomposition", "mask"]] = "mask"
+
+    def __init__(
+        self,
+        method: str,
+        options: Mapping[str, Any],
+        prunable: Mapping[str, PrunableLayer],
+        masks: Mapping[str, Tensor],
+        *,
+        state: Mapping[str, Tensor] | None = None,
+        source: nn.Module | None = None,
+    ) -> None:
+        self._method = method
+        self.options = dict(options)
+        self.prunable = dict(prunable)
+        self.masks = dict(masks)
+        self.complete = state is not None
+        self._state = state or {}
+        self._source = weakref.ref(source) if source is not None else None
+
+    @property
+    def method(self) -> str:
+        """Name of the method that chose."""
+        return self._method
+
+    @property
+    def params(self) -> int:
+        """The prunable weights that are kept."""
+        return sum(int(mask.sum()) for mask in self.masks.values())
+
+    @property
+    def density(self) -> float:
+        """The share of the prunable weights that is kept."""
+        total = sum(mask.numel() for mask in self.masks.values())
+        return self.params / total if total else 1.0
+
+    @property
+    def layers(self) -> dict[str, LayerDensity]:
+        """How much of every prunable layer is kept."""
+        return {n: LayerDensity(int(self.masks[p.parameter].sum()), p.params) for n, p in self.prunable.items()}
+
+    @property
+    def empty_layers(self) -> list[str]:
+        """Names of the layers that lost every weight."""
+        return [name for name, layer in self.layers.items() if layer.dense_params and not layer.params]
+
+    @property
+    def source(self) -> nn.Module | None:
+        """The network that was compressed, while it lives."""
+        return self._source() if self._source else None
+
+    def with_masks(self, masks: Mapping[str, Tensor], **recorded: Any) -> "Mask":
+        """The same artifact with other masks, and without a captured state; ``recorded`` is added to its options."""
+        return Mask(self.method, self.options | recorded, self.prunable, masks, source=self.source)
+
+    def apply(self, model: nn.Module) -> nn.Module:
+        """As `Artifact.apply`: a copy in which removed weights are zero."""
+        small = deepcopy(model)
+        if self.complete:
+            restore_state(small, self._state)
+        self.apply_(small)
+        return small
+
+    def apply_(self, model: nn.Module) -> None:
+        """Sets the removed weights of ``model`` to zero, in place; BadArtifact where its parameters are others."""
+        parameters = dict(model.named_parameters())
+        with torch.no_grad():
+            for name, mask in self.masks.items():
+                if name not in parameters or parameters[name].shape != mask.shape:
+                    raise BadArtifact(f"The mask does not fit: the network has no parameter {name!r} of shape {tuple(mask.shape)}.")
+                # not a product: a weight that is infinite or NaN would stay so
+                parameters[name].masked_fill_(~mask.to(parameters[name].device), 0)
+
+    def capture(self, small: nn.Module) -> "Mask":
+        """As `Artifact.capture`."""
+        return Mask(self.method, self.options, self.prunable, self.masks, state=state_of(small), source=self.source)
+
+    def described(self) -> dict[str, Any]:
+        """As `Artifact.described`."""
+        return {
+            "complete": self.complete,
+            "method": self.method,
+            "options": self.options,
+            "density": self.density,
+            "params": self.params,
+            "layers": {name: asdict(layer) for name, layer in self.layers.items()},
+            "prunable": {name: asdict(layer) for name, layer in self.prunable.items()},
+        }
+
+    def files(self) -> Mapping[str, Mapping[str, Tensor]]:
+        """As `Artifact.files`."""
+        return {"model": self._state, "masks": self.masks}
+
+    @classmethod
+    def restored(cls, described: Mapping[str, Any], files: Mapping[str, Mapping[str, Tensor]]) -> Self:
+        """As `Artifact.restored`."""
+        prunable = {name: PrunableLayer(**(layer | {"shape": tuple(layer["shape"])})) for name, layer in described["prunable"].items()}
+        state = files["model"] if described["complete"] else None
+        return cls(described["method"], described["options"], prunable, files["masks"], state=state)

@@ -1,0 +1,53 @@
+"""Which weights may be removed one by one."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+from torch.nn.modules.conv import _ConvNd
+
+from pruners.errors import PrunerError, UnknownLayer, nearest
+
+Kind = Literal["conv", "linear", "output"]
+
+
+@dataclass(frozen=True)
+class PrunableLayer:
+    """A layer with a prunable weight: the parameter's name, its shape and what kind of layer it is; the last Linear is the output."""
+
+    parameter: str
+    shape: tuple[int, ...]
+    kind: Kind
+
+    @property
+    def params(self) -> int:
+        """Weights of the dense layer, without its bias."""
+        size = 1
+        for side in self.shape:
+            size *= side
+        return size
+
+
+def prunable(model: nn.Module, exclude: Iterable[str] = ()) -> dict[str, PrunableLayer]:
+    """The convolutions and Linears of a network by layer name, in the order of ``named_modules``; biases and norms are never pruned.
+
+    A weight that several layers share counts once, under the first. Tensors on the meta device will do. Raises UnknownLayer for a
+    name in ``exclude`` that is no such layer.
+    """
+    if isinstance(exclude, str):
+        raise PrunerError(f"exclude takes a list of layer names, not the text {exclude!r}.")
+    modules = {n: m for n, m in model.named_modules() if isinstance(m, _ConvNd | nn.Linear) and "weight" in m._parameters}
+    for name in exclude:
+        if name not in modules:
+            raise UnknownLayer(f"exclude: the network has no prunable layer {name!r}{nearest(name, modules)}")
+    last = next((name for name in reversed(modules) if isinstance(modules[name], nn.Linear)), None)
+    layers: dict[str, PrunableLayer] = {}
+    seen: set[int] = set()
+    for name, module in modules.items():
+        if name in exclude or id(module.weight) in seen:
+            continue
+        seen.add(id(module.weight))
+        kind: Kind = "output" if name == last else "linear" if isinstance(module, nn.Linear) else "conv"
+        layers[name] = PrunableLayer(f"{name}.weight" if name else "weight", tuple(module.weight.shape), kind)
+    return layers

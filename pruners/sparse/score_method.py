@@ -1,0 +1,54 @@
+"""What a method that scores single weights has to do."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from pruners.method import Method, Option
+
+Scores = dict[str, Tensor]
+"""A score for each weight by parameter name, of the parameter's shape; the highest are kept."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a method scores with besides the network: batches (inputs, labels), a loss, an example input (1, ...) and a CPU generator.
+
+    Only what the method's ``needs`` name is sure to be there (``data`` is then not empty).
+    """
+
+    data: Sequence[tuple[Tensor, Tensor]]
+    loss: Callable[[Tensor, Tensor], Tensor] | None
+    example: Tensor | None
+    generator: torch.Generator
+
+
+class ScoreMethod(Method):
+    """A way to say how much each weight matters; its artifact is a `Mask`.
+
+    ``options`` holds the method's own; those of allocation and rounds, which every such method shares, come with `all_options`.
+    ``rounds`` and ``schedule`` are the defaults of the options of these names.
+    """
+
+    kind: ClassVar[Literal["decomposition", "mask"]] = "mask"
+    rounds: ClassVar[int] = 1
+    schedule: ClassVar[Literal["linear", "exponential"]] = "exponential"
+    options: ClassVar[tuple[Option, ...]] = ()
+
+    def prepared(self, network: nn.Module, options: Mapping[str, Any]) -> nn.Module:
+        """The network as the method scores it (another dtype, other values), made once from a copy that may be changed."""
+        return network
+
+    @abstractmethod
+    def scores(
+        self, network: nn.Module, weights: Mapping[str, nn.Parameter], alive: Mapping[str, Tensor], given: Given, options: Mapping[str, Any]
+    ) -> Scores:
+        """Scores of ``weights``, the prunable ones of ``network``, a `prepared` copy in which removed weights are zero.
+
+        ``alive`` holds a bool mask for each weight, False where it is removed already: such weights' scores are not looked at. The
+        network's parameters and buffers must be afterwards as they were; every prunable weight requires a gradient.
+        """
