@@ -1,0 +1,36 @@
+"""The gradient of the loss over all samples that a method was given."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from pruners.errors import PrunerError
+from pruners.sparse.batchnorm_mode import batchnorm_mode
+from pruners.sparse.score_method import Given
+
+
+def loss_gradients(network: nn.Module, weights: Mapping[str, nn.Parameter], given: Given, bn: str) -> dict[str, Tensor]:
+    """dL/dw for each of ``weights``, of its shape, where L is the mean loss over the samples of all batches.
+
+    ``given.loss`` is taken to be a mean over its batch, so batches count by their sizes; a weight that no sample reaches gets zeros.
+    BatchNorm runs as `batchnorm_mode` says, over one batch at a time.
+    """
+    assert given.loss is not None
+    samples = sum(len(inputs) for inputs, _ in given.data)
+    total: list[Tensor] | None = None
+    with batchnorm_mode(network, bn):
+        for inputs, labels in given.data:
+            value = differentiable(given.loss(network(inputs), labels))
+            part = torch.autograd.grad(value * (len(inputs) / samples), list(weights.values()), allow_unused=True, materialize_grads=True)
+            total = list(part) if total is None else torch._foreach_add(total, part)
+    assert total is not None
+    return dict(zip(weights, total, strict=True))
+
+
+def differentiable(loss: Tensor) -> Tensor:
+    """The loss; PrunerError unless it is one number that depends on the network's weights."""
+    if loss.numel() != 1 or not loss.requires_grad:
+        trouble = f"has shape {tuple(loss.shape)}" if loss.numel() != 1 else "does not depend on the network's weights"
+        raise PrunerError(f"loss must give one number that has a gradient; what it gave {trouble}.")
+    return loss
