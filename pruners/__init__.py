@@ -20,6 +20,7 @@ from pruners.lowrank.shapes import LayerShape, NetworkShape, compressible
 from pruners.lowrank.spectra import Spectra
 from pruners.method import Method, Option
 from pruners.methods import methods
+from pruners.sparse.early_bird import mask_distance, settled
 from pruners.storage import load
 
 __all__ = [
@@ -45,7 +46,9 @@ __all__ = [
     "cost",
     "least_budget",
     "load",
+    "mask_distance",
     "methods",
     "plan",
     "recalibrate_batchnorm",
+    "settled",
 ]
