@@ -1,5 +1,8 @@
+from typing import Any
+
 import pytest
 import torch
+from torch import nn
 
 import pruners
 import trainables
@@ -9,30 +12,83 @@ from trainables.config import TaskConfig
 USERS = "tests.trainables.users"
 
 
-@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32), (1, 28, 28)], ids=str)
-@pytest.mark.parametrize("name", networks.BUILT_IN)
-def test_every_built_in_fits_itself_to_the_data(name: str, shape: tuple[int, ...]) -> None:
-    network = networks.build(name, {}, shape, num_classes=7).eval()
+FITS = [(name, shape) for name in networks.BUILT_IN for shape in [(1, 8, 8), (3, 32, 32), (1, 28, 28)] if (name, shape[1]) != ("lenet5", 8)]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "shape"),
+    [
+        *((name, {}, shape) for name, shape in FITS),
+        ("resnet32", {"width": 4, "shortcut": "projection"}, (3, 17, 9)),
+        ("vgg19", {"last_pooling": "average"}, (3, 40, 24)),
+        ("vgg16", {"last_pooling": "average"}, (1, 8, 8)),
+        ("mlp", {"widths": [9, 5, 3], "dropout": 0.1}, (1, 40)),
+        ("mlp", {"widths": []}, (1, 40)),
+        ("lenet5", {}, (3, 16, 20)),
+    ],
+    ids=str,
+)
+def test_every_built_in_fits_itself_to_the_data(name: str, options: dict[str, Any], shape: tuple[int, ...]) -> None:
+    network = networks.build(name, options, shape, num_classes=7).eval()
     with torch.no_grad():
         outputs = network(torch.randn(2, *shape))
     assert outputs.shape == (2, 7)
     assert outputs.isfinite().all()
 
 
-def test_published_sizes() -> None:
-    def params(name: str, shape: tuple[int, ...], classes: int) -> int:
-        return sum(parameter.numel() for parameter in networks.build(name, {}, shape, classes).parameters())
+def params(name: str, shape: tuple[int, ...], classes: int, **options: Any) -> int:
+    return sum(parameter.numel() for parameter in networks.build(name, options, shape, classes).parameters())
 
+
+def test_published_sizes() -> None:
     assert params("lenet_300_100", (1, 28, 28), 10) == 266_610
+    assert params("lenet5", (1, 28, 28), 10) == 431_080
     assert params("conv4", (3, 32, 32), 10) == 2_425_930
     assert params("resnet20", (3, 32, 32), 10) == 269_722
     assert params("resnet56", (3, 32, 32), 10) == 853_018
     assert params("vgg16", (3, 32, 32), 10) == 14_728_266 - 4_224  # the usual size, less the biases that BatchNorm makes pointless
 
 
+@pytest.mark.parametrize(
+    ("name", "all_weights", "conv_weights"), [("conv2", 4.3e6, 38e3), ("conv4", 2.4e6, 260e3), ("conv6", 2.26e6, 1.1e6)]
+)
+def test_conv_2_4_6_have_the_weights_of_the_lottery_tickets_figure_2(name: str, all_weights: float, conv_weights: float) -> None:
+    network = networks.build(name, {}, (3, 32, 32), 10)
+    weights = {name: parameter.numel() for name, parameter in network.named_parameters() if name.endswith("weight")}
+    convolutions = sum(module.weight.numel() for module in network.modules() if isinstance(module, nn.Conv2d))
+    assert sum(weights.values()) == pytest.approx(all_weights, rel=0.02)
+    assert convolutions == pytest.approx(conv_weights, rel=0.05)
+
+
+def test_conv4_keeps_its_parameters_names() -> None:
+    names = networks.build("conv4", {}, (3, 32, 32), 10).state_dict()
+    assert [name for name in names if name.endswith("weight")] == [f"{index}.weight" for index in (0, 2, 5, 7, 11, 13, 15)]
+
+
+def test_grasps_networks_are_those_of_its_official_code() -> None:
+    resnet = networks.build("resnet32", {"width": 32, "shortcut": "projection"}, (3, 32, 32), 100)
+    kernels = [tuple(m.weight.shape) for m in resnet.modules() if isinstance(m, nn.Conv2d)]
+    assert [kernels.count((width, width, 3, 3)) for width in (32, 64, 128)] == [10, 9, 9]
+    assert {(32, 3, 3, 3), (64, 32, 3, 3), (128, 64, 3, 3), (64, 32, 1, 1), (128, 64, 1, 1)} < set(kernels)
+    assert len(kernels) == 33 and resnet.linear.weight.shape == (100, 128)
+    vgg = networks.build("vgg19", {"last_pooling": "average"}, (3, 32, 32), 10)
+    assert [tuple(m.weight.shape) for m in vgg.modules() if isinstance(m, nn.Linear)] == [(10, 512)]
+    assert sum(isinstance(m, nn.MaxPool2d) for m in vgg.modules()) == 4
+    assert vgg.features(torch.zeros(1, 3, 32, 32)).shape == (1, 512, 2, 2)
+    assert params("vgg19", (3, 32, 32), 10) == params("vgg19", (3, 32, 32), 10, last_pooling="average")
+
+
+def test_a_projection_stands_where_the_channels_change_and_nowhere_else() -> None:
+    blocks = networks.build("resnet20", {"shortcut": "projection"}, (3, 32, 32), 10)
+    projections = [name for name, module in blocks.named_modules() if isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1)]
+    assert projections == ["stage2.0.projection.0", "stage3.0.projection.0"]
+    plain = networks.build("resnet20", {}, (3, 32, 32), 10)
+    assert [name for name in blocks.state_dict() if "projection" not in name] == list(plain.state_dict())
+
+
 def test_options_reach_the_network() -> None:
     assert networks.build("resnet20", {"width": 4}, (1, 8, 8), 10).linear.in_features == 16
-    dropouts = [m for m in networks.build("lenet_300_100", {"dropout": 0.5}, (1, 8, 8), 10) if isinstance(m, torch.nn.Dropout)]
+    dropouts = [m for m in networks.build("lenet_300_100", {"dropout": 0.5}, (1, 8, 8), 10) if isinstance(m, nn.Dropout)]
     assert [dropout.p for dropout in dropouts] == [0.5, 0.5]
 
 
@@ -55,12 +111,22 @@ def test_a_users_network_gets_its_options_alone() -> None:
     assert network[0].out_channels == 5
 
 
+def test_images_that_pooling_would_leave_nothing_of_are_refused() -> None:
+    with pytest.raises(trainables.TaskError, match="conv6 needs images of at least 8x8, not 8x7"):
+        networks.build("conv6", {}, (1, 8, 7), 10)
+    assert networks.build("conv2", {}, (1, 2, 3), 10)(torch.zeros(1, 1, 2, 3)).shape == (1, 10)
+
+
 @pytest.mark.parametrize(
     ("network", "options", "message"),
     [
         ("resnt20", {}, "there is no network 'resnt20'; did you mean resnet20?"),
         ("resnet20", {"widht": 4}, "network resnet20 has no option 'widht'; did you mean width?"),
         ("conv4", {"width": 4}, "network conv4 has no option 'width'; it takes none."),
+        ("lenet5", {}, "lenet5 needs images of at least 16x16, not 8x8."),
+        ("resnet20", {"shortcut": "project"}, "a ResNet has no shortcut 'project'; did you mean projection?"),
+        ("vgg16", {"last_pooling": "mean"}, "a VGG has no last_pooling 'mean'; "),
+        ("mlp", {"widths": [0.5]}, "network mlp raised TypeError: "),
         ("torchvision:resnet19", {}, "torchvision has no classifier 'resnet19'; did you mean resnet18?"),
         ("torchvision:resnet18", {"lite": True}, "network torchvision:resnet18 raised TypeError: .*'lite'"),
         ("torchvision:resnet18", {}, r"network torchvision:resnet18 cannot take inputs of digits, shape \(1, 8, 8\): RuntimeError: "),

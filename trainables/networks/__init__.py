@@ -8,8 +8,12 @@ from trainables import factory
 from trainables.errors import TaskError, nearest
 
 BUILT_IN = {  # imported when asked for: torchvision alone takes seconds
+    "mlp": "trainables.networks.mlp:mlp",
     "lenet_300_100": "trainables.networks.lenet:lenet_300_100",
-    "conv4": "trainables.networks.conv4:conv4",
+    "lenet5": "trainables.networks.lenet:lenet5",
+    "conv2": "trainables.networks.conv:conv2",
+    "conv4": "trainables.networks.conv:conv4",
+    "conv6": "trainables.networks.conv:conv6",
     "resnet20": "trainables.networks.resnet:resnet20",
     "resnet32": "trainables.networks.resnet:resnet32",
     "resnet56": "trainables.networks.resnet:resnet56",

@@ -1,17 +1,33 @@
-"""LeNet-300-100 (LeCun et al., Proc. IEEE 1998), fully connected, as the pruning literature uses it."""
-
-import math
-from itertools import pairwise
+"""The two LeNets of the pruning literature (LeCun et al., Proc. IEEE 1998): fully connected, and convolutional as Caffe has it."""
 
 from torch import nn
+
+from trainables.errors import TaskError
+from trainables.networks.mlp import mlp
 
 
 def lenet_300_100(input_shape: tuple[int, ...], num_classes: int, *, dropout: float = 0.0) -> nn.Module:
     """Two hidden layers of 300 and 100 units on the flattened input; ``dropout`` after each."""
-    widths = (math.prod(input_shape), 300, 100)
-    hidden = [
-        layer
-        for inputs, outputs in pairwise(widths)
-        for layer in (nn.Linear(inputs, outputs), nn.ReLU(), *([nn.Dropout(dropout)] if dropout else []))
-    ]
-    return nn.Sequential(nn.Flatten(), *hidden, nn.Linear(widths[-1], num_classes))
+    return mlp(input_shape, num_classes, widths=(300, 100), dropout=dropout)
+
+
+def lenet5(input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
+    """Caffe's LeNet-5, as SNIP prunes it (Lee et al., ICLR 2019): 431,080 parameters on 28x28 images of one channel.
+
+    Two 5x5 convolutions without padding, 20 and 50 channels, each followed by 2x2 max pooling and by no activation; then Linear
+    layers of 500 with ReLU and of the classes. ``input_shape`` is (channels, height, width). Raises `TaskError` for a side below 16.
+    """
+    channels, height, width = input_shape
+    if min(height, width) < 16:
+        raise TaskError(f"lenet5 needs images of at least 16x16, not {height}x{width}.")
+    rows, columns = (((side - 4) // 2 - 4) // 2 for side in (height, width))
+    return nn.Sequential(
+        nn.Conv2d(channels, 20, 5),
+        nn.MaxPool2d(2),
+        nn.Conv2d(20, 50, 5),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(50 * rows * columns, 500),
+        nn.ReLU(),
+        nn.Linear(500, num_classes),
+    )

@@ -1,8 +1,15 @@
-"""VGG with BatchNorm for small images: the convolutions of Simonyan & Zisserman (ICLR 2015, table 1, D and E), one Linear after them."""
+"""VGG with BatchNorm for small images: the convolutions of Simonyan & Zisserman (ICLR 2015, table 1, D and E), one Linear after them.
+
+The fifth group is followed by 2x2 max pooling as in the paper, or, with ``last_pooling="average"``, by the global average alone, as in
+GraSP's and the lottery-ticket authors' code (alecwangcq/GraSP, facebookresearch/open_lth).
+"""
 
 import torch
 from torch import Tensor, nn
 
+from trainables.errors import TaskError, nearest
+
+LAST_POOLINGS = ("max", "average")
 _CHANNELS = (64, 128, 256, 512, 512)
 _DEPTHS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 
@@ -10,8 +17,10 @@ _DEPTHS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 class SmallVGG(nn.Module):
     """Five groups of 3x3 convolutions; 2x2 max pooling after a group as long as both sides are at least 2, then a global average."""
 
-    def __init__(self, depths: tuple[int, ...], input_shape: tuple[int, ...], num_classes: int):
+    def __init__(self, depths: tuple[int, ...], input_shape: tuple[int, ...], num_classes: int, last_pooling: str):
         super().__init__()
+        if last_pooling not in LAST_POOLINGS:
+            raise TaskError(f"a VGG has no last_pooling {last_pooling!r}; {nearest(last_pooling, LAST_POOLINGS)}")
         channels, *sides = input_shape
         layers: list[nn.Module] = []
         for depth, outputs in zip(depths, _CHANNELS, strict=True):
@@ -21,6 +30,8 @@ class SmallVGG(nn.Module):
             if min(sides) >= 2:
                 layers.append(nn.MaxPool2d(2))
                 sides = [side // 2 for side in sides]
+        if last_pooling == "average" and isinstance(layers[-1], nn.MaxPool2d):
+            layers.pop()
         self.features = nn.Sequential(*layers)
         self.linear = nn.Linear(channels, num_classes)
         for module in self.modules():
@@ -32,11 +43,11 @@ class SmallVGG(nn.Module):
         return self.linear(torch.mean(self.features(images), dim=(2, 3)))
 
 
-def vgg16(input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
+def vgg16(input_shape: tuple[int, ...], num_classes: int, *, last_pooling: str = "max") -> nn.Module:
     """VGG-16 with BatchNorm: 13 convolutions and one Linear, 14.7 million parameters."""
-    return SmallVGG(_DEPTHS[16], input_shape, num_classes)
+    return SmallVGG(_DEPTHS[16], input_shape, num_classes, last_pooling)
 
 
-def vgg19(input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
+def vgg19(input_shape: tuple[int, ...], num_classes: int, *, last_pooling: str = "max") -> nn.Module:
     """VGG-19 with BatchNorm: 16 convolutions and one Linear, 20.0 million parameters."""
-    return SmallVGG(_DEPTHS[19], input_shape, num_classes)
+    return SmallVGG(_DEPTHS[19], input_shape, num_classes, last_pooling)

@@ -1,0 +1,21 @@
+"""Fully connected networks of any depth."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import nn
+
+
+def mlp(input_shape: tuple[int, ...], num_classes: int, *, widths: Sequence[int] = (100, 100), dropout: float = 0.0) -> nn.Module:
+    """Hidden layers of ``widths`` units on the flattened input, each with ReLU and ``dropout``, then the classes.
+
+    The default is the size that MNIST-1D's authors train (Greydanus & Kobak, ICML 2024).
+    """
+    sizes = (math.prod(input_shape), *widths)
+    hidden = [
+        layer
+        for inputs, outputs in pairwise(sizes)
+        for layer in (nn.Linear(inputs, outputs), nn.ReLU(), *([nn.Dropout(dropout)] if dropout else []))
+    ]
+    return nn.Sequential(nn.Flatten(), *hidden, nn.Linear(sizes[-1], num_classes))
