@@ -18,13 +18,13 @@ def loss_gradients(network: nn.Module, weights: Mapping[str, nn.Parameter], give
     """
     assert given.loss is not None
     samples = sum(len(inputs) for inputs, _ in given.data)
-    total: list[Tensor] | None = None
+    parameters = list(weights.values())
+    total = [torch.zeros_like(parameter) for parameter in parameters]
     with batchnorm_mode(network, bn):
         for inputs, labels in given.data:
             value = differentiable(given.loss(network(inputs), labels))
-            part = torch.autograd.grad(value * (len(inputs) / samples), list(weights.values()), allow_unused=True, materialize_grads=True)
-            total = list(part) if total is None else torch._foreach_add(total, part)
-    assert total is not None
+            part = torch.autograd.grad(value * (len(inputs) / samples), parameters, allow_unused=True, materialize_grads=True)
+            torch._foreach_add_(total, part)
     return dict(zip(weights, total, strict=True))
 
 
