@@ -1,19 +1,21 @@
-"""Makes trained networks smaller: decompositions of their layers within a budget.
+"""Makes networks smaller: decompositions of their layers, or masks over their weights, within a budget.
 
     artifact = pruners.compress(model, "alds", keep_ratio=0.25)   # or budget=<parameters>, or flops_ratio= with example=
+    artifact = pruners.compress(model, "snip", keep_ratio=0.05, data=batches, loss=cross_entropy)
     small = artifact.apply(model)                                 # plain modules; the given model is untouched
     artifact.save(path); pruners.load(path).apply(factory())
 
-`plan` chooses without making anything; `least_budget` and `budget_of` tell from shapes alone (tensors on the meta device
-will do) what a method can reach and what a configuration {layer: {rank, num_subspaces}} costs; a `NetworkShape`
+`compress` gives a `Decomposition` or a `Mask`, by the method's kind; `scores` tells what a mask would be chosen by. For
+decompositions `plan` chooses without making anything; `least_budget` and `budget_of` tell from shapes alone (tensors on the
+meta device will do) what a method can reach and what a configuration {layer: {rank, num_subspaces}} costs; a `NetworkShape`
 given in place of the network saves reading it again. `methods` describes the methods and their options.
 """
 
 from pruners.artifact import Artifact
 from pruners.batchnorm import recalibrate_batchnorm
-from pruners.compress import compress
+from pruners.compress import compress, scores
 from pruners.cost import Cost, cost
-from pruners.errors import BadArtifact, InfeasibleBudget, PrunerError, UnknownLayer, UnknownMethod, UnknownOption
+from pruners.errors import BadArtifact, InfeasibleBudget, PrunerError, PrunerWarning, UnknownLayer, UnknownMethod, UnknownOption
 from pruners.lowrank.decomposition import Decomposition
 from pruners.lowrank.planning import LayerChoice, Plan, budget_of, least_budget, plan
 from pruners.lowrank.shapes import LayerShape, NetworkShape, compressible
@@ -21,21 +23,29 @@ from pruners.lowrank.spectra import Spectra
 from pruners.method import Method, Option
 from pruners.methods import methods
 from pruners.sparse.early_bird import mask_distance, settled
+from pruners.sparse.mask import LayerDensity, Mask
+from pruners.sparse.prunable import PrunableLayer, prunable
+from pruners.sparse.settings import SHARED as SHARED_OPTIONS
 from pruners.storage import load
 
 __all__ = [
+    "SHARED_OPTIONS",
     "Artifact",
     "BadArtifact",
     "Cost",
     "Decomposition",
     "InfeasibleBudget",
     "LayerChoice",
+    "LayerDensity",
     "LayerShape",
+    "Mask",
     "Method",
     "NetworkShape",
     "Option",
     "Plan",
+    "PrunableLayer",
     "PrunerError",
+    "PrunerWarning",
     "Spectra",
     "UnknownLayer",
     "UnknownMethod",
@@ -49,6 +59,8 @@ __all__ = [
     "mask_distance",
     "methods",
     "plan",
+    "prunable",
     "recalibrate_batchnorm",
+    "scores",
     "settled",
 ]

@@ -1,15 +1,20 @@
 """The way in: a network and a budget give an artifact."""
 
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from torch import Tensor, nn
 
-from pruners.errors import PrunerError
+from pruners.errors import PrunerError, PrunerWarning
 from pruners.lowrank.decomposition import LiveDecomposition
 from pruners.lowrank.planning import plan
 from pruners.lowrank.spectra import spectra_of
-from pruners.methods import method_named
+from pruners.method import Method
+from pruners.methods import method_named, score_method_named
+from pruners.sparse.mask import Mask
+from pruners.sparse.prune import prune, score
+from pruners.sparse.score_method import ScoreMethod, Scores
 
 
 def compress(
@@ -23,22 +28,65 @@ def compress(
     data: Iterable[Any] | None = None,
     loss: Callable[..., Tensor] | None = None,
     seed: int = 0,
+    mask: Mask | None = None,
     **options: Any,
-) -> LiveDecomposition:
-    """Chooses how to decompose the network's Conv2d and Linear layers within exactly one of three budgets.
+) -> LiveDecomposition | Mask:
+    """Chooses within exactly one of three budgets how to decompose the network's layers, or which of its weights to keep.
 
-    ``keep_ratio`` is the share of all compressible weights kept (floor(keep_ratio * N)), ``budget`` their number,
-    ``flops_ratio`` the share of the compressible layers' multiply-adds, which needs ``example``, a batch of input. ``data``
-    (batches) and ``loss`` are for methods whose ``needs`` name them; ``seed`` for those that draw. ``options`` are the
-    method's own, see `methods`. The network is not changed; ``artifact.apply(model)`` gives the small one.
+    A method of kind decomposition replaces Conv2d and Linear layers; ``keep_ratio`` is the share of all compressible weights kept (at
+    most floor(keep_ratio * N)), ``budget`` their number, ``flops_ratio`` the share of the compressible layers' multiply-adds, which
+    needs ``example``, a batch of input. A method of kind mask keeps single weights of convolutions and Linears, see `prunable`: exactly
+    ceil(keep_ratio * N) of them, or ``budget``, those with the highest scores and the earlier of equal ones; it takes no ``flops_ratio``.
+    It may go on from a ``mask`` of the same network: what that removed stays removed, and N still counts it.
+
+    ``data`` (batches of inputs and labels on the network's device), ``loss`` and ``example`` are for methods whose ``needs`` name them;
+    ``seed`` for those that draw. ``options`` are the method's own and its kind's, see `methods`. The network is not changed;
+    ``artifact.apply(model)`` gives the small one. Layers that lose every weight are named in a PrunerWarning.
 
     Raises PrunerError: UnknownMethod, UnknownOption, UnknownLayer, InfeasibleBudget (with ``least``), or one that names a
-    layer with weights that are not finite or not there.
+    layer with weights or scores that are not finite or not there; BadArtifact for a mask of another network.
     """
+    rule = method_named(method)
+    _check_needs(rule, data, loss, example)
+    if not isinstance(rule, ScoreMethod):
+        if mask is not None:
+            raise PrunerError(f"Method {method} decomposes layers and cannot go on from a mask.")
+        spectra = spectra_of(model)
+        chosen = plan(spectra, method, keep_ratio=keep_ratio, budget=budget, flops_ratio=flops_ratio, example=example, **options)
+        return LiveDecomposition(chosen, spectra, model)
+    if flops_ratio is not None:
+        raise PrunerError(f"Method {method} keeps a number of weights, not of multiply-adds: give keep_ratio or budget, not flops_ratio.")
+    result = prune(
+        model, rule, keep_ratio=keep_ratio, budget=budget, data=data, loss=loss, example=example, seed=seed, mask=mask, options=options
+    )
+    if empty := result.empty_layers:
+        warnings.warn(f"Method {method} left no weights in {', '.join(map(repr, empty))}; min_layer_keep=1 forbids it.", PrunerWarning, 2)
+    return result
+
+
+def scores(
+    model: nn.Module,
+    method: str,
+    *,
+    data: Iterable[Any] | None = None,
+    loss: Callable[..., Tensor] | None = None,
+    example: Tensor | None = None,
+    seed: int = 0,
+    mask: Mask | None = None,
+    **options: Any,
+) -> Scores:
+    """One scoring of the prunable weights, {parameter name: tensor of its shape}; the highest are worth keeping.
+
+    Arguments are those of `compress`; of the options that methods of this kind share it takes ``exclude`` alone. With ``mask`` the
+    weights that it removed are zero meanwhile, and their own scores say nothing. Raises PrunerError as `compress` does.
+    """
+    rule = score_method_named(method)
+    _check_needs(rule, data, loss, example)
+    return score(model, rule, data=data, loss=loss, example=example, seed=seed, mask=mask, options=options)
+
+
+def _check_needs(method: Method, data: object, loss: object, example: object) -> None:
     given = {"data": data, "loss": loss, "example": example}
-    for need in method_named(method).needs:
+    for need in method.needs:
         if given[need] is None:
-            raise PrunerError(f"Method {method} needs {need}=.")
-    spectra = spectra_of(model)
-    chosen = plan(spectra, method, keep_ratio=keep_ratio, budget=budget, flops_ratio=flops_ratio, example=example, **options)
-    return LiveDecomposition(chosen, spectra, model)
+            raise PrunerError(f"Method {method.name} needs {need}=.")

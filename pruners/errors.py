@@ -17,7 +17,7 @@ class UnknownOption(PrunerError):
 
 
 class UnknownLayer(PrunerError):
-    """The network has no compressible layer of this name."""
+    """The network has no compressible or prunable layer of this name."""
 
 
 class BadArtifact(PrunerError):
@@ -25,7 +25,7 @@ class BadArtifact(PrunerError):
 
 
 class InfeasibleBudget(PrunerError):
-    """No choice of ranks meets the budget; ``least`` is the smallest one that can be met, in the unit that was asked for."""
+    """Nothing the method may choose meets the budget; ``least`` is the smallest one that can be met, in the unit that was asked for."""
 
     def __init__(self, message: str, least: float) -> None:
         super().__init__(message)
@@ -34,6 +34,10 @@ class InfeasibleBudget(PrunerError):
     def __reduce__(self) -> tuple[type["InfeasibleBudget"], tuple[str, float]]:
         # the default passes only the message, and the error could not travel between Ray's processes
         return type(self), (str(self), self.least)
+
+
+class PrunerWarning(UserWarning):
+    """What was asked for was done, and is probably not what was wanted."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

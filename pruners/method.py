@@ -32,9 +32,14 @@ class Method(ABC):
     """What `compress` must be given besides the network: any of data, loss, example."""
     options: ClassVar[tuple[Option, ...]]
 
+    @property
+    def all_options(self) -> tuple[Option, ...]:
+        """Every option that the method takes, those included that its whole kind shares."""
+        return self.options
+
     def with_defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The given options beside the defaults of all others; UnknownOption for a name that the method does not have."""
-        defaults = {option.name: option.default for option in self.options}
+        defaults = {option.name: option.default for option in self.all_options}
         for name in given:
             if name not in defaults:
                 raise UnknownOption(f"{self.name} has no option {name!r}{nearest(name, defaults)}")

@@ -6,16 +6,21 @@ from pruners.lowrank.rank_method import RankMethod
 from pruners.lowrank.svd import SVD
 from pruners.lowrank.svd_energy import SVDEnergy
 from pruners.method import Method
+from pruners.sparse.magnitude import Magnitude
+from pruners.sparse.random import Random
+from pruners.sparse.score_method import ScoreMethod
 
 _METHODS: tuple[Method, ...] = (
     ALDS(),
     SVD(),
     SVDEnergy(),
+    Magnitude(),
+    Random(),
 )
 
 
 def methods() -> dict[str, Method]:
-    """Every method by name, with title, paper, needs and options."""
+    """Every method by name, with title, kind of artifact, paper, needs and options."""
     return {method.name: method for method in _METHODS}
 
 
@@ -33,4 +38,13 @@ def rank_method_named(name: str) -> RankMethod:
     if not isinstance(rule, RankMethod):
         ranks = ", ".join(n for n, known in methods().items() if isinstance(known, RankMethod))
         raise PrunerError(f"Method {name} removes single weights and chooses no ranks; those that do are {ranks}.")
+    return rule
+
+
+def score_method_named(name: str) -> ScoreMethod:
+    """The method of this name, which must be one that scores single weights. Raises PrunerError."""
+    rule = method_named(name)
+    if not isinstance(rule, ScoreMethod):
+        scoring = ", ".join(n for n, known in methods().items() if isinstance(known, ScoreMethod))
+        raise PrunerError(f"Method {name} chooses ranks and scores no single weights; those that do are {scoring}.")
     return rule

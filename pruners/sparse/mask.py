@@ -101,7 +101,8 @@ class Mask(Artifact):
 
     def apply_(self, model: nn.Module) -> None:
         """Sets the removed weights of ``model`` to zero, in place; BadArtifact where its parameters are others."""
-        parameters = dict(model.named_parameters())
+        # a weight shared with an embedding, say, has more than one name
+        parameters = dict(model.named_parameters(remove_duplicate=False))
         with torch.no_grad():
             for name, mask in self.masks.items():
                 if name not in parameters or parameters[name].shape != mask.shape:

@@ -32,20 +32,20 @@ class PrunableLayer:
 def prunable(model: nn.Module, exclude: Iterable[str] = ()) -> dict[str, PrunableLayer]:
     """The convolutions and Linears of a network by layer name, in the order of ``named_modules``; biases and norms are never pruned.
 
-    A weight that several layers share counts once, under the first. Tensors on the meta device will do. Raises UnknownLayer for a
-    name in ``exclude`` that is no such layer.
+    A weight that several layers share counts once, under the first, and not at all where one of them is in ``exclude``. Tensors on
+    the meta device will do. Raises UnknownLayer for a name in ``exclude`` that is no such layer.
     """
-    if isinstance(exclude, str):
-        raise PrunerError(f"exclude takes a list of layer names, not the text {exclude!r}.")
+    if isinstance(exclude, str) or not isinstance(exclude, Iterable):
+        raise PrunerError(f"exclude takes a list of layer names, not {exclude!r}.")
     modules = {n: m for n, m in model.named_modules() if isinstance(m, _ConvNd | nn.Linear) and "weight" in m._parameters}
     for name in exclude:
         if name not in modules:
             raise UnknownLayer(f"exclude: the network has no prunable layer {name!r}{nearest(name, modules)}")
     last = next((name for name in reversed(modules) if isinstance(modules[name], nn.Linear)), None)
     layers: dict[str, PrunableLayer] = {}
-    seen: set[int] = set()
+    seen = {id(modules[name].weight) for name in exclude}
     for name, module in modules.items():
-        if name in exclude or id(module.weight) in seen:
+        if id(module.weight) in seen:
             continue
         seen.add(id(module.weight))
         kind: Kind = "output" if name == last else "linear" if isinstance(module, nn.Linear) else "conv"

@@ -2,13 +2,14 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from pruners.method import Method, Option
+from pruners.sparse.settings import SHARED
 
 Scores = dict[str, Tensor]
 """A score for each weight by parameter name, of the parameter's shape; the highest are kept."""
@@ -38,6 +39,12 @@ class ScoreMethod(Method):
     rounds: ClassVar[int] = 1
     schedule: ClassVar[Literal["linear", "exponential"]] = "exponential"
     options: ClassVar[tuple[Option, ...]] = ()
+
+    @property
+    def all_options(self) -> tuple[Option, ...]:
+        """The method's own options and the shared ones, these with the method's own defaults."""
+        own = {"rounds": self.rounds, "schedule": self.schedule}
+        return *self.options, *(replace(option, default=own.get(option.name, option.default)) for option in SHARED)
 
     def prepared(self, network: nn.Module, options: Mapping[str, Any]) -> nn.Module:
         """The network as the method scores it (another dtype, other values), made once from a copy that may be changed."""

@@ -1,0 +1,60 @@
+"""How many weights a share is, and how a number of them is divided; exact, in fractions of the decimals that a user writes."""
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+from pruners.errors import PrunerError
+
+
+def share_of(value: Any, what: str) -> Fraction:
+    """The share that the user wrote, .1 as one tenth and not as the float beside it. PrunerError unless in (0, 1]."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+        raise PrunerError(f"{what} must lie above 0 and at most at 1, not {value!r}.")
+    return Fraction(str(float(value)))
+
+
+def kept(share: Fraction, weights: int) -> int:
+    """ceil(share * weights): .1 of 30 is 3."""
+    return math.ceil(share * weights)
+
+
+def divided(total: int, parts: Sequence[int], least: Sequence[int], most: Sequence[int]) -> list[int]:
+    """``total`` divided in proportion to ``parts``, each within its bounds, by largest remainders; earlier ones win ties.
+
+    What a bound cuts off or adds is shared by the others in proportion, so the ideal is clip(scale * part, least, most) for the one
+    scale with the right total. ``sum(least) <= total <= sum(most)`` must hold, and every part that may get something be above 0.
+    """
+
+    def at(scale: Fraction) -> list[Fraction]:
+        return [min(max(scale * part, Fraction(low)), Fraction(high)) for part, low, high in zip(parts, least, most, strict=True)]
+
+    # between two of these scales the sum is linear
+    bounds = sorted({Fraction(0)} | {Fraction(b, p) for p, *both in zip(parts, least, most, strict=True) for b in both if p})
+    i = bisect_right(bounds, Fraction(total), key=lambda scale: sum(at(scale), Fraction(0))) - 1
+    ideal = at(bounds[i])
+    if sum(ideal) < total:
+        step = Fraction(total - sum(ideal), sum(at(bounds[i + 1])) - sum(ideal))
+        ideal = at(bounds[i] + step * (bounds[i + 1] - bounds[i]))
+    counts = [math.floor(count) for count in ideal]
+    by_remainder = sorted(range(len(parts)), key=lambda n: counts[n] - ideal[n])
+    for n in by_remainder[: total - sum(counts)]:
+        counts[n] += 1
+    return counts
+
+
+def after_rounds(start: int, end: int, rounds: int, schedule: str) -> list[int]:
+    """How many of ``start`` weights are left after each round, never more than before; the last number is ``end``.
+
+    linear: start - (start - end) i/n after round i of n; exponential: start (end/start)^(i/n); both rounded up.
+    """
+    counts = []
+    for done in range(1, rounds):
+        if schedule == "linear":
+            counts.append(end + math.ceil(Fraction((start - end) * (rounds - done), rounds)))
+        else:
+            ideal = start * (end / start) ** (done / rounds) if start else 0.0
+            counts.append(min(max(math.ceil(ideal), end), counts[-1] if counts else start))
+    return [*counts, end]

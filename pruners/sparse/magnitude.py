@@ -1,0 +1,26 @@
+"""Magnitude pruning."""
+
+from collections.abc import Mapping
+from typing import Any, final
+
+from torch import Tensor, nn
+
+from pruners.sparse.score_method import Given, ScoreMethod, Scores
+
+
+@final
+class Magnitude(ScoreMethod):
+    """score(w) = |w|.
+
+    Han, Pool, Tran, Dally: Learning both Weights and Connections for Efficient Neural Networks, NeurIPS 2015, arXiv 1506.02626.
+    """
+
+    name = "magnitude"
+    title = "Magnitude: the largest weights stay"
+    paper = "Han et al., NeurIPS 2015, arXiv 1506.02626"
+
+    def scores(
+        self, network: nn.Module, weights: Mapping[str, nn.Parameter], alive: Mapping[str, Tensor], given: Given, options: Mapping[str, Any]
+    ) -> Scores:
+        """|w|, in the network's own dtype."""
+        return {name: weight.detach().abs() for name, weight in weights.items()}

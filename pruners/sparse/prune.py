@@ -1,0 +1,111 @@
+"""From a network to a mask: allocate, then score and remove, round after round."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pruners.errors import BadArtifact, PrunerError, UnknownOption
+from pruners.seeding import seeded
+from pruners.sparse.allocation import Pool, pools
+from pruners.sparse.counts import after_rounds
+from pruners.sparse.mask import Mask
+from pruners.sparse.prunable import PrunableLayer, prunable
+from pruners.sparse.recorded import recorded
+from pruners.sparse.score_method import ScoreMethod, Scores
+from pruners.sparse.scoring import Scorer, given_for
+from pruners.sparse.settings import SHARED, settings_of
+from pruners.sparse.threshold import highest_of_layers
+
+Masks = dict[str, Tensor]
+
+
+def prune(
+    model: nn.Module,
+    method: ScoreMethod,
+    *,
+    keep_ratio: float | None,
+    budget: int | None,
+    data: Iterable[Any] | None,
+    loss: Callable[..., Tensor] | None,
+    example: Tensor | None,
+    seed: int,
+    mask: Mask | None,
+    options: Mapping[str, Any],
+) -> Mask:
+    """The mask that a method chooses, see `pruners.compress`."""
+    chosen = recorded(method.with_defaults(options))
+    layers, alive = _start(model, chosen["exclude"], mask)
+    settings = settings_of(chosen, layers)
+    left = {name: int(alive[layer.parameter].sum()) for name, layer in layers.items()}
+    goals = pools(layers, left, settings, keep_ratio, budget)
+    courses = [after_rounds(sum(left[n] for n in goal.layers), goal.keep, settings.rounds, settings.schedule) for goal in goals]
+    scorer = Scorer(method, model, layers, alive, given_for(method, data, loss, example, seed), chosen)
+    with seeded(seed, model):
+        for counts in zip(*courses, strict=True):
+            if sum(counts) == sum(int(m.sum()) for m in alive.values()):
+                continue
+            scores = scorer.scores(alive)
+            now = [Pool(goal.layers, count) for goal, count in zip(goals, counts, strict=True)]
+            alive = _kept(_inverted(scores) if settings.invert else scores, layers, alive, now, settings.min_layer_keep)
+    chosen |= recorded({"seed": seed, "keep_ratio": keep_ratio} if budget is None else {"seed": seed, "budget": budget})
+    if mask is not None:
+        chosen["mask"] = {"method": mask.method, "options": mask.options}
+    return Mask(method.name, chosen, layers, alive, source=model)
+
+
+def score(
+    model: nn.Module,
+    method: ScoreMethod,
+    *,
+    data: Iterable[Any] | None,
+    loss: Callable[..., Tensor] | None,
+    example: Tensor | None,
+    seed: int,
+    mask: Mask | None,
+    options: Mapping[str, Any],
+) -> Scores:
+    """The scores that a method gives once, see `pruners.scores`."""
+    chosen = recorded(method.with_defaults(options))
+    for name in options:
+        if name != "exclude" and name in {option.name for option in SHARED}:
+            raise UnknownOption(f"Scores are looked at once and nothing is removed: they take no {name}.")
+    layers, alive = _start(model, chosen["exclude"], mask)
+    with seeded(seed, model):
+        return Scorer(method, model, layers, alive, given_for(method, data, loss, example, seed), chosen).scores(alive)
+
+
+def _start(model: nn.Module, exclude: Iterable[str], mask: Mask | None) -> tuple[dict[str, PrunableLayer], Masks]:
+    """The layers and which of their weights are still there."""
+    layers = prunable(model, exclude)
+    if not layers:
+        raise PrunerError("The network has no convolution and no Linear whose weights could be removed.")
+    if mask is None:
+        return layers, {layer.parameter: torch.ones(layer.shape, dtype=torch.bool) for layer in layers.values()}
+    for name in [*layers, *mask.prunable]:
+        if layers.get(name) != mask.prunable.get(name):
+            raise BadArtifact(f"The mask to go on from is of another network or with another exclude: layer {name!r} differs.")
+    return layers, dict(mask.masks)
+
+
+def _inverted(scores: Scores) -> Scores:
+    return {name: -score for name, score in scores.items()}
+
+
+def _kept(scores: Scores, layers: Mapping[str, PrunableLayer], alive: Masks, goals: list[Pool], least: int) -> Masks:
+    """The masks, on the CPU, after each pool kept its highest scores of those alive."""
+    masks = dict(alive)
+    for goal in goals:
+        names = [layers[name].parameter for name in goal.layers]
+        device = scores[names[0]].device
+        before = {name: alive[name].flatten().to(device) for name in names}
+        candidates = [_at_least_single(scores[name].to(device)).flatten()[before[name]] for name in names]
+        for name, keep in zip(names, highest_of_layers(candidates, goal.keep, least), strict=True):
+            masks[name] = before[name].masked_scatter(before[name], keep).view(alive[name].shape).cpu()
+    return masks
+
+
+def _at_least_single(scores: Tensor) -> Tensor:
+    """Half precision has no kthvalue everywhere, and single precision holds its values."""
+    return scores if scores.dtype == torch.float64 else scores.float()

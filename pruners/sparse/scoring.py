@@ -1,0 +1,75 @@
+"""Scores of a network's weights, from a copy in which removed ones are zero."""
+
+from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pruners.errors import PrunerError
+from pruners.sparse.prunable import PrunableLayer
+from pruners.sparse.score_method import Given, ScoreMethod, Scores
+
+
+def given_for(
+    method: ScoreMethod, data: Iterable[Any] | None, loss: Callable[..., Tensor] | None, example: Tensor | None, seed: int
+) -> Given:
+    """What the method scores with. PrunerError where the data it needs are no batches (inputs, labels)."""
+    batches = tuple(data) if data is not None and "data" in method.needs else ()
+    if "data" in method.needs and not batches:
+        raise PrunerError(f"Method {method.name} needs at least one batch of data, and there was none.")
+    for batch in batches:
+        if not isinstance(batch, tuple | list) or len(batch) != 2:
+            raise PrunerError(f"data takes batches (inputs, labels), not {type(batch).__name__}s of another form.")
+    return Given(batches, loss, example, torch.Generator().manual_seed(seed))
+
+
+class Scorer:
+    """A method at work on a copy of a network, again and again as weights are removed."""
+
+    def __init__(
+        self,
+        method: ScoreMethod,
+        model: nn.Module,
+        layers: Mapping[str, PrunableLayer],
+        alive: Mapping[str, Tensor],
+        given: Given,
+        options: Mapping[str, Any],
+    ) -> None:
+        self._method, self._given, self._options = method, given, options
+        self._layers = layers
+        copy = deepcopy(model)
+        # before the method looks: one that changes the weights would tell of what it made of them
+        _remove(_weights(copy, layers), alive)
+        _check_finite(_weights(copy, layers), layers, "weights")
+        self._network = method.prepared(copy, options)
+        for weight in _weights(self._network, layers).values():
+            weight.requires_grad_()
+
+    def scores(self, alive: Mapping[str, Tensor]) -> Scores:
+        """Scores (of removed weights: any) by parameter name. PrunerError, with the layer's name, where an alive weight's is not finite."""
+        weights = _weights(self._network, self._layers)
+        alive = {name: mask.to(weights[name].device) for name, mask in alive.items()}
+        _remove(weights, alive)
+        with torch.enable_grad():
+            scores = self._method.scores(self._network, weights, alive, self._given, self._options)
+        scores = {name: score.detach() for name, score in scores.items()}
+        _check_finite({name: score[alive[name]] for name, score in scores.items()}, self._layers, f"{self._method.name} scores")
+        return scores
+
+
+def _weights(network: nn.Module, layers: Mapping[str, PrunableLayer]) -> dict[str, nn.Parameter]:
+    return {layer.parameter: network.get_parameter(layer.parameter) for layer in layers.values()}
+
+
+def _remove(weights: Mapping[str, nn.Parameter], alive: Mapping[str, Tensor]) -> None:
+    with torch.no_grad():
+        for name, weight in weights.items():
+            weight.masked_fill_(~alive[name].to(weight.device), 0)
+
+
+def _check_finite(tensors: Mapping[str, Tensor], layers: Mapping[str, PrunableLayer], what: str) -> None:
+    for name, layer in layers.items():
+        if not tensors[layer.parameter].isfinite().all():
+            raise PrunerError(f"Layer {name!r} has {what} that are not finite.")

@@ -1,0 +1,79 @@
+"""The options that all score methods share: which layers keep how much, in how many rounds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from pruners.errors import PrunerError, UnknownLayer, nearest
+from pruners.method import Option
+from pruners.sparse.counts import share_of
+from pruners.sparse.prunable import PrunableLayer
+
+ALLOCATIONS = ("global", "layerwise", "erk")
+SCHEDULES = ("linear", "exponential")
+_KINDS = ("conv", "linear", "output")
+
+SHARED = (
+    Option(
+        "allocation", "global", "which layers keep how much: global (the best weights wherever they are), layerwise (the same share), erk"
+    ),
+    Option("rounds", 1, "times that weights are scored and the worst removed, until the budget is met"),
+    Option("schedule", "exponential", "how the density falls over the rounds: linear or exponential"),
+    Option("min_layer_keep", 0, "least number of weights kept in every layer that has so many"),
+    Option(
+        "layer_keep_ratio",
+        {},
+        "layer, or conv, linear or output (the last Linear) -> share of its weights kept; the budget is for the rest",
+    ),
+    Option("exclude", (), "names of layers that stay dense; their weights do not count"),
+    Option("invert", False, "remove the highest scores in place of the lowest, as a sanity check"),
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The shared options, checked; ``shares`` is the share kept of each layer that has one of its own."""
+
+    allocation: str
+    rounds: int
+    schedule: str
+    min_layer_keep: int
+    shares: Mapping[str, Fraction]
+    invert: bool
+
+
+def settings_of(options: Mapping[str, Any], layers: Mapping[str, PrunableLayer]) -> Settings:
+    """What the options say of these layers. Raises PrunerError, UnknownLayer for a name in ``layer_keep_ratio`` that is none."""
+    for name, known in (("allocation", ALLOCATIONS), ("schedule", SCHEDULES)):
+        if options[name] not in known:
+            raise PrunerError(f"{name} {options[name]!r} is unknown{nearest(str(options[name]), known)}")
+    for name, least in (("rounds", 1), ("min_layer_keep", 0)):
+        value = options[name]
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise PrunerError(f"{name} must be a whole number of at least {least}, not {value!r}.")
+    if not isinstance(options["invert"], bool):
+        raise PrunerError(f"invert must be true or false, not {options['invert']!r}.")
+    return Settings(
+        options["allocation"],
+        options["rounds"],
+        options["schedule"],
+        options["min_layer_keep"],
+        _shares(options["layer_keep_ratio"], layers),
+        options["invert"],
+    )
+
+
+def _shares(asked: Any, layers: Mapping[str, PrunableLayer]) -> dict[str, Fraction]:
+    """A layer's own name goes before its kind."""
+    if not isinstance(asked, Mapping):
+        raise PrunerError(f"layer_keep_ratio maps layers, or kinds of layer, to shares; {asked!r} does not.")
+    kinds = {layer.kind for layer in layers.values()}
+    for name in asked:
+        if name in _KINDS and name not in kinds and name not in layers:
+            raise UnknownLayer(f"layer_keep_ratio: the network has no {name} layer; its kinds are {', '.join(sorted(kinds))}.")
+        if name not in kinds and name not in layers:
+            raise UnknownLayer(f"layer_keep_ratio: the network has no prunable layer {name!r}{nearest(name, [*layers, *_KINDS])}")
+    shares = {name: share_of(value, f"layer_keep_ratio of {name!r}") for name, value in asked.items()}
+    own = {name: shares.get(name, shares.get(layer.kind)) for name, layer in layers.items()}
+    return {name: share for name, share in own.items() if share is not None}
