@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 
 @contextmanager
-def evaluating(model: nn.Module, gradients: bool = False) -> Iterator[None]:
-    """The network in eval mode, without gradients unless asked for; every module's own mode returns afterwards."""
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """The network in eval mode without gradients; every module's own mode returns afterwards."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
-        with torch.set_grad_enabled(gradients):
+        with torch.no_grad():
             yield
     finally:
         for module, mode in modes.items():

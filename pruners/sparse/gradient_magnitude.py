@@ -1,12 +1,13 @@
 """Gradient magnitude: weights that the loss is most sensitive to are kept, whatever their size."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, final
 
 from torch import Tensor, nn
 
-from pruners.positions import evaluating
-from pruners.sparse.gradients import mean_gradients
+from pruners.sparse.batchnorm_mode import BATCHNORM
+from pruners.sparse.gradients import loss_gradients
 from pruners.sparse.score_method import Given, ScoreMethod, Scores
 
 
@@ -15,19 +16,18 @@ class GradientMagnitude(ScoreMethod):
     """The absolute value of dL/dw, the gradient of the mean loss over all samples, of the weight's shape.
 
     Blalock, Gonzalez Ortiz, Frankle, Guttag: What is the State of Neural Network Pruning?, MLSys 2020, arXiv 2003.03033, section 7.2,
-    whose baseline multiplies by the weight (which is SNIP's score); this is the gradient alone. Networks are scored in eval mode.
+    whose baseline multiplies by the weight (which is SNIP's score); this is the gradient alone.
     """
 
     name = "gradient_magnitude"
     title = "Gradient magnitude: |dL/dw| without the weight"
     paper = "baseline; compare Blalock et al., MLSys 2020, arXiv 2003.03033"
     needs = ("data", "loss")
+    options = (replace(BATCHNORM, default="eval"),)
 
     def scores(
         self, network: nn.Module, weights: Mapping[str, nn.Parameter], alive: Mapping[str, Tensor], given: Given, options: Mapping[str, Any]
     ) -> Scores:
         """As `ScoreMethod.scores`."""
-        assert given.loss is not None
-        with evaluating(network, gradients=True):
-            gradients = mean_gradients(network, weights, given.data, given.loss)
+        gradients = loss_gradients(network, weights, given, options["bn"])
         return {name: gradient.abs() for name, gradient in gradients.items()}

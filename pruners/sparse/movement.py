@@ -1,12 +1,13 @@
 """Movement: weights that a step of training would take further from zero are kept."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, final
 
 from torch import Tensor, nn
 
-from pruners.positions import evaluating
-from pruners.sparse.gradients import mean_gradients
+from pruners.sparse.batchnorm_mode import BATCHNORM
+from pruners.sparse.gradients import loss_gradients
 from pruners.sparse.score_method import Given, ScoreMethod, Scores
 
 
@@ -17,19 +18,18 @@ class Movement(ScoreMethod):
     Sanh, Wolf, Rush: Movement Pruning: Adaptive Sparsity by Fine-Tuning, NeurIPS 2020, arXiv 2005.07683, section 4: the score of a
     weight is the sum of -w * dL/dw over the steps of training. This is its first term: nothing is trained, and dL/dw (of the
     weight's shape) is the gradient of the mean loss over all samples at the weights as they are. Positive where a gradient step
-    takes the weight away from zero, negative where it takes it there. Networks are scored in eval mode.
+    takes the weight away from zero, negative where it takes it there.
     """
 
     name = "movement"
     title = "Movement: weights that a gradient step takes away from zero"
     paper = "Sanh et al., NeurIPS 2020, arXiv 2005.07683"
     needs = ("data", "loss")
+    options = (replace(BATCHNORM, default="eval"),)
 
     def scores(
         self, network: nn.Module, weights: Mapping[str, nn.Parameter], alive: Mapping[str, Tensor], given: Given, options: Mapping[str, Any]
     ) -> Scores:
         """As `ScoreMethod.scores`."""
-        assert given.loss is not None
-        with evaluating(network, gradients=True):
-            gradients = mean_gradients(network, weights, given.data, given.loss)
+        gradients = loss_gradients(network, weights, given, options["bn"])
         return {name: -weight.detach() * gradients[name] for name, weight in weights.items()}

@@ -6,7 +6,6 @@ from torch import nn
 from torch.nn.functional import cross_entropy, mse_loss
 
 from pruners.sparse.gradient_magnitude import GradientMagnitude
-from pruners.sparse.gradients import mean_gradients
 from pruners.sparse.movement import Movement
 from pruners.sparse.prunable import prunable
 from pruners.sparse.score_method import Given
@@ -76,7 +75,7 @@ def test_the_network_stays_as_it_was(method, uneven):
     assert all(parameter.grad is None for parameter in network.parameters())
 
 
-def test_an_unused_layer_has_no_gradient_and_a_reused_one_the_sum_of_both():
+def test_an_unused_layer_scores_zero_and_a_reused_one_by_the_sum_of_both():
     class Twice(nn.Module):
         def __init__(self):
             super().__init__()
@@ -88,9 +87,9 @@ def test_an_unused_layer_has_no_gradient_and_a_reused_one_the_sum_of_both():
     network = Twice().double()
     inputs = torch.randn(6, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     labels = torch.zeros(6, 3, dtype=torch.float64)
-    gradients = mean_gradients(network, prunable_weights(network), [(inputs, labels)], mse_loss)
+    scores = scored(GradientMagnitude(), network, [(inputs, labels)], mse_loss)
     weight = network.used.weight.detach()
     outer = 2 * (inputs @ weight.T @ weight.T) / inputs.numel()
     expected = outer.T @ (inputs @ weight.T) + (outer @ weight).T @ inputs
-    torch.testing.assert_close(gradients["used.weight"], expected, rtol=1e-9, atol=1e-15)
-    assert not gradients["unused.weight"].any()
+    torch.testing.assert_close(scores["used.weight"], expected.abs(), rtol=1e-9, atol=1e-15)
+    assert not scores["unused.weight"].any()
