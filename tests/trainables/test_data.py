@@ -1,7 +1,11 @@
+import random
+import sys
 from pathlib import Path
 
+import numpy
 import pytest
 import torch
+from sklearn.neighbors import KNeighborsClassifier
 from torchvision.transforms.functional import to_pil_image
 
 import trainables
@@ -9,7 +13,7 @@ from trainables import data
 from trainables.config import TaskConfig
 from trainables.data import fashion_mnist, image_folder
 from trainables.data.augment import augment
-from trainables.data.data import stratified
+from trainables.data.data import balanced, stratified
 from trainables.data.splits import StreamedSplit, TensorSplit
 
 CPU = torch.device("cpu")
@@ -49,6 +53,54 @@ def test_fashion_mnist_from_debians_package() -> None:
     assert clothes.input_shape == (1, 28, 28)
     assert clothes.validation.labels.bincount().tolist() == [500] * 10
     assert clothes.train.inputs.std().item() == pytest.approx(1, abs=1e-3)
+    assert clothes.digest.startswith("ea3ac77f")
+
+
+@pytest.mark.skipif(not fashion_mnist.DEBIAN.exists(), reason="needs Debian's package dataset-fashion-mnist")
+def test_fashion_mnist_may_be_trained_on_fewer_images() -> None:
+    whole, few = load("fashion_mnist"), load("fashion_mnist", train_images=600)
+    assert few.train.labels.bincount().tolist() == [60] * 10
+    assert torch.equal(few.validation.labels, whole.validation.labels) and torch.equal(few.test.labels, whole.test.labels)
+    assert few.digest != whole.digest
+    with pytest.raises(trainables.TaskError, match="train_images must be a multiple of 10 from 10 to 55000, not 605"):
+        load("fashion_mnist", train_images=605)
+
+
+def test_a_balanced_part_grows_without_losing_anything() -> None:
+    labels = torch.arange(3).repeat_interleave(torch.tensor([9, 5, 7]))
+    smaller, larger = balanced(labels, 6), balanced(labels, 12)
+    assert labels[smaller].bincount().tolist() == [2, 2, 2] and labels[larger].bincount().tolist() == [4, 4, 4]
+    assert set(smaller.tolist()) < set(larger.tolist())
+    for count in (0, 4, 18, -3):
+        with pytest.raises(trainables.TaskError, match=f"a multiple of 3 from 3 to 15, not {count}"):
+            balanced(labels, count)
+
+
+def test_mnist1d_is_generated_the_same_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data, "_loaded", {})
+    before = global_generators()
+    signals = load("mnist1d")
+    assert [len(split) for split in (signals.train, signals.validation, signals.test)] == [3601, 399, 1000]
+    assert (signals.num_classes, signals.input_shape) == (10, (1, 40))
+    assert signals.digest.startswith("773ce168")
+    assert global_generators() == before
+
+
+def global_generators() -> tuple[object, list[int]]:
+    return random.getstate(), numpy.random.get_state()[1].tolist()  # noqa: NPY002
+
+
+def test_mnist1ds_signals_are_learnt() -> None:
+    signals = load("mnist1d")
+    classifier = KNeighborsClassifier(n_neighbors=1).fit(signals.train.inputs[:, 0].numpy(), signals.train.labels.numpy())
+    assert 0.3 < classifier.score(signals.test.inputs[:, 0].numpy(), signals.test.labels.numpy()) < 0.7
+
+
+def test_the_package_that_mnist1d_needs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mnist1d.data", None)
+    monkeypatch.setattr(data, "_loaded", {})
+    with pytest.raises(trainables.TaskError, match=r'needs the package mnist1d: `pip install "tombola\[mnist1d\]"`'):
+        load("mnist1d")
 
 
 @pytest.fixture
@@ -153,7 +205,8 @@ def test_data_that_cannot_be_is_explained(name: str, options: dict, message: str
 def test_every_built_in_resolves() -> None:
     assert {name: data.resolved_options(name, {"root": "r"} if name == "image_folder" else {}) for name in data.BUILT_IN} == {
         "digits": {},
-        "fashion_mnist": {"root": None},
+        "mnist1d": {},
+        "fashion_mnist": {"root": None, "train_images": None},
         "cifar10": {"root": "data", "download": False},
         "cifar100": {"root": "data", "download": False},
         "image_folder": {"root": "r", "size": 224, "workers": 0},

@@ -12,6 +12,7 @@ from trainables.errors import TaskError, nearest
 
 BUILT_IN = {  # imported when asked for: torchvision and scikit-learn take seconds
     "digits": "trainables.data.digits:digits",
+    "mnist1d": "trainables.data.mnist1d:mnist1d",
     "fashion_mnist": "trainables.data.fashion_mnist:fashion_mnist",
     "cifar10": "trainables.data.cifar:cifar10",
     "cifar100": "trainables.data.cifar:cifar100",

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from trainables.data.splits import Split, StreamedSplit, TensorSplit
+from trainables.errors import TaskError
 from trainables.seeds import generator
 
 _SPLIT_SEED = 20210711  # one split for everyone: trials, replicates and studies are compared on the same images
@@ -82,3 +83,20 @@ def stratified(labels: Tensor, *shares: float) -> list[Tensor]:
         for part, piece in zip(parts, members.split([*sizes, len(members) - sum(sizes)]), strict=True):
             part.append(piece)
     return [torch.cat(part).sort().values for part in parts]
+
+
+def balanced(labels: Tensor, count: int) -> Tensor:
+    """Sorted indices of ``count`` examples, equally many of each class; a smaller count's are among a larger one's.
+
+    ``labels``: int64, shape (N,). Raises `TaskError` when ``count`` is no multiple of the classes or a class has too few.
+    """
+    classes, sizes = labels.unique(return_counts=True)
+    each, rest = divmod(count, len(classes))
+    most = int(sizes.min())
+    if rest or not 1 <= each <= most:
+        raise TaskError(f"train_images must be a multiple of {len(classes)} from {len(classes)} to {most * len(classes)}, not {count}.")
+    parts = []
+    for label in classes.tolist():
+        members = (labels == label).nonzero().flatten()
+        parts.append(members[torch.randperm(len(members), generator=generator(_SPLIT_SEED, "balanced", label))[:each]])
+    return torch.cat(parts).sort().values

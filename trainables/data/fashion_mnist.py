@@ -7,21 +7,24 @@ import numpy
 import torch
 from torch import Tensor
 
-from trainables.data.data import Data, from_pixels, stratified
+from trainables.data.data import Data, balanced, from_pixels, stratified
 from trainables.errors import TaskError
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 
 
-def fashion_mnist(*, root: str | None = None) -> Data:
-    """55,000 images to train, 5,000 to validate, the 10,000 to test; inputs (1, 28, 28).
+def fashion_mnist(*, root: str | None = None, train_images: int | None = None) -> Data:
+    """55,000 images to train, 5,000 to validate, the 10,000 to test (Frankle & Carbin's split of MNIST); inputs (1, 28, 28).
 
     ``root`` is a folder with the four original ``*-ubyte.gz`` files; without it, where Debian's package puts them.
+    ``train_images`` leaves so many of the images to train, equally many of each class; validation and test stay whole.
     """
     folder = Path(root).expanduser() if root else DEBIAN
     images, labels = _idx(folder / "train-images-idx3-ubyte.gz"), _idx(folder / "train-labels-idx1-ubyte.gz").long()
     test_images, test_labels = _idx(folder / "t10k-images-idx3-ubyte.gz"), _idx(folder / "t10k-labels-idx1-ubyte.gz").long()
     validation, train = stratified(labels, 1 / 12)
+    if train_images is not None:
+        train = train[balanced(labels[train], train_images)]
     known = [(images[part, None], labels[part]) for part in (train, validation)]
     return from_pixels([*known, (test_images[:, None], test_labels)], num_classes=10)
 
