@@ -5,10 +5,11 @@
     small = artifact.apply(model)                                 # plain modules; the given model is untouched
     artifact.save(path); pruners.load(path).apply(factory())
 
-`compress` gives a `Decomposition` or a `Mask`, by the method's kind; `scores` tells what a mask would be chosen by. For
-decompositions `plan` chooses without making anything; `least_budget` and `budget_of` tell from shapes alone (tensors on the
-meta device will do) what a method can reach and what a configuration {layer: {rank, num_subspaces}} costs; a `NetworkShape`
-given in place of the network saves reading it again. `methods` describes the methods and their options.
+`compress` gives a `Decomposition` or a `Mask`, by the method's kind; `scores` tells what a mask would be chosen by; `shuffle`,
+`random_mask` and `reinitialize` are the controls that a good mask must beat. For decompositions
+`plan` chooses without making anything; `least_budget` and `budget_of` tell from shapes alone (tensors on the meta device
+will do) what a method can reach and what a configuration {layer: {rank, num_subspaces}} costs; a `NetworkShape` given in
+place of the network saves reading it again. `methods` describes the methods and their options.
 """
 
 from pruners.artifact import Artifact
@@ -22,6 +23,7 @@ from pruners.lowrank.shapes import LayerShape, NetworkShape, compressible
 from pruners.lowrank.spectra import Spectra
 from pruners.method import Method, Option
 from pruners.methods import methods
+from pruners.sparse.controls import random_mask, reinitialize, shuffle
 from pruners.sparse.early_bird import mask_distance, settled
 from pruners.sparse.mask import LayerDensity, Mask
 from pruners.sparse.prunable import PrunableLayer, prunable
@@ -60,7 +62,10 @@ __all__ = [
     "methods",
     "plan",
     "prunable",
+    "random_mask",
     "recalibrate_batchnorm",
+    "reinitialize",
     "scores",
     "settled",
+    "shuffle",
 ]

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvTransposeNd
 
 
 @contextmanager
@@ -24,15 +25,17 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 def output_positions(model: nn.Module, layers: Mapping[str, nn.Module], example: Tensor) -> dict[str, int]:
     """Output positions of each layer for the given batch: a layer's multiply-adds are its weights times these.
 
-    A layer that runs several times counts each time, one that does not run counts 0. The network is not changed.
+    A transposed convolution uses its weights once for each input position instead. A layer that runs several times counts
+    each time, one that does not run counts 0. The network is not changed.
     """
     positions = dict.fromkeys(layers, 0)
 
     def counter(name: str, module: nn.Module) -> Any:
-        def count(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        def count(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
             weight = module.weight
             assert isinstance(weight, Tensor)
-            positions[name] += output.numel() // max(1, len(weight))
+            side = inputs[0] if isinstance(module, _ConvTransposeNd) else output
+            positions[name] += side.numel() // max(1, len(weight))
 
         return module.register_forward_hook(count)
 

@@ -101,14 +101,19 @@ class Mask(Artifact):
 
     def apply_(self, model: nn.Module) -> None:
         """Sets the removed weights of ``model`` to zero, in place; BadArtifact where its parameters are others."""
+        with torch.no_grad():
+            for name, weight in self.weights_of(model).items():
+                # not a product: a weight that is infinite or NaN would stay so
+                weight.masked_fill_(~self.masks[name].to(weight.device), 0)
+
+    def weights_of(self, model: nn.Module) -> dict[str, nn.Parameter]:
+        """The parameters of ``model`` that have a mask; BadArtifact where one is missing or of another shape."""
         # a weight shared with an embedding, say, has more than one name
         parameters = dict(model.named_parameters(remove_duplicate=False))
-        with torch.no_grad():
-            for name, mask in self.masks.items():
-                if name not in parameters or parameters[name].shape != mask.shape:
-                    raise BadArtifact(f"The mask does not fit: the network has no parameter {name!r} of shape {tuple(mask.shape)}.")
-                # not a product: a weight that is infinite or NaN would stay so
-                parameters[name].masked_fill_(~mask.to(parameters[name].device), 0)
+        for name, mask in self.masks.items():
+            if name not in parameters or parameters[name].shape != mask.shape:
+                raise BadArtifact(f"The mask does not fit: the network has no parameter {name!r} of shape {tuple(mask.shape)}.")
+        return {name: parameters[name] for name in self.masks}
 
     def capture(self, small: nn.Module) -> "Mask":
         """As `Artifact.capture`."""

@@ -79,3 +79,43 @@ def test_networks_without_batchnorm_are_not_run():
         yield
 
     pruners.recalibrate_batchnorm(nn.Linear(2, 2), never())
+
+
+def masked(model, **kept):
+    """The mask of a network that keeps the first ``kept`` weights of each layer named, and all of the others."""
+    artifact = pruners.compress(model, "magnitude", keep_ratio=1.0)
+    masks = {n: torch.arange(m.numel()).view(m.shape) < kept.get(n.removesuffix(".weight"), m.numel()) for n, m in artifact.masks.items()}
+    return artifact.with_masks(masks)
+
+
+def test_masked_cost_by_hand(network, batch):
+    artifact = masked(network, **{"0": 100, "3": 7, "7": 1000})
+    cost = pruners.cost(artifact, batch)
+    assert cost.multiply_adds == 2 * (64 * 100 + 16 * 7 + 1000 + 300)
+    assert cost.params == (100 + 12) + 24 + 7 + 24 + (1000 + 30) + (300 + 10)
+    beside = pruners.cost(artifact.apply(network), batch, mask=artifact)
+    assert (beside.params, beside.multiply_adds) == (cost.params, cost.multiply_adds)
+    assert pruners.cost(masked(network), batch).multiply_adds == pruners.cost(network, batch).multiply_adds
+
+
+@pytest.mark.parametrize("make", [nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d])
+def test_all_weights_of_a_convolution_are_all_its_multiply_adds(make):
+    layer = make(6, 9, 3, stride=2, groups=3)
+    example = torch.ones(2, 6, *[7] * (layer.weight.dim() - 2))
+    each = pruners.cost(layer, example).multiply_adds // layer.weight.numel()
+    half = layer.weight.numel() // 2
+    artifact = pruners.compress(layer, "random", budget=half)
+    assert pruners.cost(artifact, example).multiply_adds == each * half > 0
+
+
+def test_a_weight_that_layers_share_is_multiplied_in_each():
+    layer, embedding = nn.Linear(8, 8, bias=False), nn.Embedding(8, 8)
+    embedding.weight = layer.weight
+    model = nn.Sequential(embedding, layer, nn.ReLU(), layer)
+    cost = pruners.cost(pruners.compress(model, "magnitude", budget=10), torch.tensor([3, 4, 5]))
+    assert (cost.params, cost.multiply_adds) == (10, 3 * 2 * 10)
+
+
+def test_a_mask_of_another_network_is_refused(network, batch):
+    with pytest.raises(pruners.BadArtifact, match=r"'0\.weight'"):
+        pruners.cost(nn.Sequential(nn.Flatten(), nn.Linear(256, 4)), batch, mask=masked(network))
