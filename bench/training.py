@@ -18,8 +18,9 @@ from torchvision.transforms.functional import to_pil_image
 import trainables
 from trainables import loss, optimizer
 from trainables.config import TaskConfig, TrainingConfig
+from trainables.course import Course
 from trainables.device import reproducible
-from trainables.training import steps_per_epoch, train_epoch
+from trainables.training import steps_per_epoch, train
 
 CPU = torch.device("cpu")
 BATCH = 60
@@ -45,11 +46,13 @@ class Pictures(torch.utils.data.Dataset):
 def ours(training: TrainingConfig) -> float:
     network, split = trainables.build_network(TASK), trainables.load_data(TASK).train
     optimiser, criterion = optimizer.make(network, training), loss.resolve("cross_entropy")
-    train_epoch(network, optimiser, split, criterion, training, 0, 0, training.epochs, CPU)
+    steps = steps_per_epoch(len(split), BATCH)
+    course = Course(training, 0, steps, training.epochs * steps)
+    train(network, optimiser, split, criterion, course, 0, steps, CPU)
     started = time.perf_counter()
     for epoch in range(training.epochs):
-        train_epoch(network, optimiser, split, criterion, training, 0, epoch, training.epochs, CPU)
-    return training.epochs * steps_per_epoch(len(split), BATCH) / (time.perf_counter() - started)
+        train(network, optimiser, split, criterion, course, epoch * steps, (epoch + 1) * steps, CPU)
+    return training.epochs * steps / (time.perf_counter() - started)
 
 
 def plain(training: TrainingConfig, pictures: Pictures) -> float:
@@ -76,9 +79,9 @@ def main() -> None:
     parser.add_argument("--optimizer", choices=["sgd", "adam"], default="sgd")
     given = parser.parse_args()
     training = TrainingConfig(given.epochs, BATCH, given.optimizer, lr=0.1 if given.optimizer == "sgd" else 1.2e-3)
-    train = trainables.load_data(TASK).train
+    pictures = trainables.load_data(TASK).train
     with reproducible(threads=1):
-        slow, fast = plain(training, Pictures(train.inputs, train.labels)), ours(training)
+        slow, fast = plain(training, Pictures(pictures.inputs, pictures.labels)), ours(training)
     print(json.dumps({"optimizer": given.optimizer, "plain_steps_per_s": slow, "ours_steps_per_s": fast, "ratio": fast / slow}, indent=1))
 
 

@@ -1,27 +1,72 @@
 """The stages that change a network without training it."""
 
 import copy
+import dataclasses
 import math
 from typing import Any
 
 import pruners
-from trainables import loss, seeds
+from trainables import loss, scoring, seeds
+from trainables.errors import TaskError
 from trainables.network import Network
 from trainables.setting import Setting
-from trainables.stages import Compress, RecalibrateBN
+from trainables.stages import Compress, RecalibrateBN, Reinitialize
+from trainables.task import build_network
 
 _CALIBRATION_BATCH = 128
-_SCORING_IMAGES = 512  # what a method that scores weights on data is given
+_CONTROLS = {"shuffle": pruners.shuffle, "random": pruners.random_mask}
 
 
 def compress(network: Network, stage: Compress, setting: Setting, seed: int) -> Network:
-    """The compressed copy of ``network``. Raises `pruners.PrunerError` for an unknown method or a budget that cannot be met."""
+    """The compressed copy of ``network``, pruned further where it is masked already.
+
+    Raises `pruners.PrunerError` for an unknown method or a budget that cannot be met.
+    """
     arguments: dict[str, Any] = dict(stage.options)
     arguments |= {"budget" if name == "parameters" else name: value for name, value in stage.budget.items()}
     arguments |= {name: value for name in ("tolerance", "layers") if (value := getattr(stage, name))}
     arguments |= _needed(stage, setting, seed)
+    if isinstance(network.artifact, pruners.Mask):
+        arguments["mask"] = network.artifact
     artifact = pruners.compress(network.module, stage.method, seed=seed, **arguments)
+    if stage.control:
+        mask = mask_of(Network(network.module, artifact), f"control {stage.control}")
+        artifact = _CONTROLS[stage.control](mask, seeds.derive(seed, "control"))
     return Network(artifact.apply(network.module), artifact)
+
+
+def with_weights_of(network: Network, other: Network) -> Network:
+    """The weights of ``other``, a dense network, under the mask of ``network``."""
+    mask = mask_of(network, "rewinding")
+    bare = mask.with_masks(mask.masks)
+    return Network(bare.apply(other.module), bare)
+
+
+def reinitialized(network: Network, stage: Reinitialize, setting: Setting, seed: int) -> Network:
+    """The mask of ``network`` on weights that its factory draws anew."""
+    fresh = build_network(dataclasses.replace(setting.task, checkpoint=None), seeds.derive(seed, "reinitialise", stage.draw))
+    return with_weights_of(network, Network(fresh.to(setting.device)))
+
+
+def adopted(source: Network, setting: Setting, seed: int) -> Network:
+    """The setting's own network with every parameter, buffer and mask of ``source`` that fits it."""
+    mask, module = mask_of(source, "a transfer"), build_network(setting.task, seed).to(setting.device)
+    own = module.state_dict()
+    moved = {n: t for n, t in source.module.state_dict().items() if n in own and own[n].shape == t.shape}
+    module.load_state_dict(own | moved)
+    fitting = {name: layer for name, layer in mask.prunable.items() if layer.parameter in moved}
+    masks = {layer.parameter: mask.masks[layer.parameter] for layer in fitting.values()}
+    artifact = pruners.Mask(mask.method, mask.options, fitting, masks)
+    return Network(artifact.apply(module), artifact)
+
+
+def mask_of(network: Network, what: str) -> pruners.Mask:
+    """The mask of a pruned network; `TaskError` for one that is none, saying ``what`` needs it."""
+    artifact = network.artifact
+    if not isinstance(artifact, pruners.Mask):
+        method = artifact.method if artifact else "none"
+        raise TaskError(f"{what} belongs to methods that remove single weights; method {method} does not.")
+    return artifact
 
 
 def recalibrate(network: Network, stage: RecalibrateBN, setting: Setting, seed: int) -> Network:
@@ -39,7 +84,7 @@ def _needed(stage: Compress, setting: Setting, seed: int) -> dict[str, Any]:
     if "example" in needs or "flops_ratio" in stage.budget:
         needed["example"] = setting.example()
     if "data" in needs:
-        needed["data"] = _training_batches(setting, seed, _SCORING_IMAGES)
+        needed["data"] = [scoring.sample(setting.data, stage.scoring_per_class, seed, setting.device)]
     if "loss" in needs:
         needed["loss"] = loss.resolve(setting.task.loss)
     return needed

@@ -2,8 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, model_validator
 from pydantic.dataclasses import dataclass
+
+from trainables import position
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -11,6 +13,8 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+ProperShare = Annotated[float, Field(gt=0, lt=1)]
+Position = Annotated[str, AfterValidator(position.check)]
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -53,7 +57,7 @@ class ScheduleConfig:
 
 @dataclass(frozen=True, config=_STRICT)
 class TrainingConfig:
-    """How the dense network is trained; retraining follows the tail of the same schedule."""
+    """How a network is trained; retraining follows the tail of the same schedule."""
 
     epochs: Annotated[int, Field(ge=0)] = 10
     batch_size: Count = 128
@@ -100,7 +104,9 @@ class CompressionConfig:
     """Which method compresses, with its options, and what follows.
 
     ``recalibrate_bn`` is the number of training images that BatchNorm statistics are estimated on again (0: leave them).
-    ``tolerance`` bends the allocator per layer (1: the method's own answer); ``layers`` sets layers outright.
+    ``tolerance`` bends the allocator per layer (1: the method's own answer); ``layers`` sets layers outright. ``control`` puts a
+    network without the method's merit in its place: ``shuffle`` and ``random`` keep the layers' densities only, ``reinit`` the mask only.
+    ``scoring_per_class`` training images of each class are what a method scores on that needs data.
     """
 
     method: str
@@ -109,6 +115,45 @@ class CompressionConfig:
     retrain_epochs: Annotated[int, Field(ge=0)] = 0
     tolerance: dict[str, Positive] = Field(default_factory=dict)
     layers: dict[str, LayerShape] = Field(default_factory=dict)
+    control: Literal["none", "shuffle", "random", "reinit"] = "none"
+    scoring_per_class: Count = 10
+
+
+@dataclass(frozen=True, config=_STRICT)
+class TransferConfig:
+    """Where a ticket is taken to: another task, another training, or both; what is left out stays the ticket's own."""
+
+    task: TaskConfig | None = None
+    training: TrainingConfig | None = None
+
+    @model_validator(mode="after")
+    def _goes_somewhere(self) -> "TransferConfig":
+        if self.task is None and self.training is None:
+            raise ValueError("transfer needs a task, a training or both")
+        return self
+
+
+@dataclass(frozen=True, config=_STRICT)
+class LotteryConfig:
+    """Iterative pruning with rewinding (Frankle & Carbin 2019; Frankle et al. 2020; Renda et al. 2020).
+
+    Each of ``levels`` removes ``rate`` of the weights that are left, ``layer_rate`` of those of the layers or kinds of layer (conv, linear,
+    output) that it names. Then ``rewind``: the weights go back to what they were at ``rewind_to`` and are trained on from there;
+    ``learning_rate``: the weights stay and the schedule alone goes back; ``fine_tune``: they are trained as long at the last learning rate.
+    ``one_shot`` prunes the dense network anew for each level. ``controls`` are trained beside each level's ticket: its mask on new weights
+    (``reinit``), a random mask of the same layer densities on its weights (``random``). ``transfer`` trains each ticket elsewhere too
+    (Morcos et al. 2019); ``stability`` trains each in a second order of the images and measures the error between the two.
+    """
+
+    levels: Count
+    rate: ProperShare = 0.2
+    layer_rate: dict[str, ProperShare] = Field(default_factory=dict)
+    rewind_to: Position = "0it"
+    mode: Literal["rewind", "learning_rate", "fine_tune"] = "rewind"
+    shots: Literal["iterative", "one_shot"] = "iterative"
+    controls: tuple[Literal["reinit", "random"], ...] = ()
+    transfer: TransferConfig | None = None
+    stability: bool = False
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -116,14 +161,16 @@ class TrialConfig:
     """Everything a worker needs for one trial.
 
     ``trainable`` names its recipe, ``key`` the trial on disk; ``directory`` (its results) and ``store`` (trajectories) lie on the
-    storage path that every node sees. ``seeds`` holds one seed per replicate. ``checkpoint_every`` counts epochs.
+    storage path that every node sees. ``seeds`` holds one seed per replicate. ``checkpoint_every`` counts epochs. The dense network is kept
+    at ``keep_at``, so that this and other trials can rewind to it. Without ``dense_reference`` a recipe that starts from scratch
+    trains no dense network to be compared with.
     """
 
     key: str
     task: TaskConfig
     training: TrainingConfig
     compression: CompressionConfig
-    budget: BudgetConfig
+    budget: BudgetConfig | None
     directory: str
     store: str
     trainable: str = "compress"
@@ -131,6 +178,9 @@ class TrialConfig:
     device: str = "auto"
     threads: Count = 1
     checkpoint_every: Count = 1
+    lottery: LotteryConfig | None = None
+    keep_at: tuple[Position, ...] = ()
+    dense_reference: bool = True
 
 
 trial_config: TypeAdapter[TrialConfig] = TypeAdapter(TrialConfig)

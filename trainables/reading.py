@@ -34,7 +34,7 @@ def network_folder(config: TrialConfig, seed: int) -> Path:
 
 def _network(config: TrialConfig, setting: Setting, seed: int, which: str) -> network.Network:
     if which == "dense":
-        return Run(setting, dense(config.task, config.training.epochs), seed).finish()
+        return Run(setting, dense(config, setting.steps_per_epoch), seed).finish()
     folder = network_folder(config, seed)
     if result.read(config) is None or not (folder / "spec.json").exists():
         raise TaskError(f"trial {config.key} has no finished network in {folder}.")

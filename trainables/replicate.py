@@ -1,68 +1,43 @@
 """One seed of a trial: its dense network, its compressed one, and the metrics of both."""
 
-from weakref import WeakKeyDictionary
-
-from torch import nn
-
-import pruners
+from trainables import outcome, reference
 from trainables.network import Network
 from trainables.run import Run
 from trainables.setting import Setting
 from trainables.stages import Recipe, Train
-
-_dense: WeakKeyDictionary[nn.Module, dict[str, float]] = WeakKeyDictionary()  # measured once per process, however many trials ask
 
 
 class Replicate:
     """A recipe's run for one seed, stopped after every epoch of the recipe's closing `Train`, where it has one.
 
     Nobody waits for a replicate that is not inside one of its methods: a stopped trial may be kept without ever being told.
-    ``done`` counts those epochs; ``dense`` holds val/accuracy, val/loss, params, multiply_adds and latency_ms of the uncompressed network,
-    ``layers`` what became of each compressed layer, ``compressed`` the metrics that retraining does not change.
+    ``done`` counts those epochs; ``dense`` holds val/accuracy, val/loss, params, multiply_adds and latency_ms of the uncompressed network
+    (without a recipe for it the last three), ``layers`` what became of each compressed layer, ``compressed`` the metrics that retraining
+    does not change.
     """
 
-    def __init__(self, setting: Setting, dense: Recipe, recipe: Recipe, seed: int):
+    def __init__(self, setting: Setting, dense: Recipe | None, recipe: Recipe, seed: int):
         self.setting, self.seed, self.done = setting, seed, 0
         self.run = Run(setting, recipe, seed)
-        self._dense_recipe = dense
+        self._dense_run, self._is_compared = Run(setting, dense or (), seed), dense is not None
         self._history: list[dict[str, float]] = []
         self._not_retrained: dict[str, float] = {}
         self.dense: dict[str, float] = {}
-        self.layers: dict[str, dict[str, float]] = {}
+        self.layers: outcome.Layers = {}
         self.compressed: dict[str, float] = {}
 
     def start(self) -> None:
         """Everything before the closing `Train`, or what the store has beyond it."""
-        dense = Run(self.setting, self._dense_recipe, self.seed).finish()
-        self.dense = self._measured(dense)
+        dense = self._dense_run.finish()
+        self.dense = reference.measured(dense, self.setting) if self._is_compared else reference.costs(dense, self.setting)
         compressed = self._to_closing_train()
         self.run.pause()
-        artifact, cost = compressed.artifact, pruners.cost(compressed.module, self.setting.example())
-        assert isinstance(artifact, pruners.Decomposition)
-        shapes = pruners.compressible(dense.module)
-        self.layers = {
-            name: {
-                "rank": layer.rank,
-                "num_subspaces": layer.num_subspaces,
-                "error": layer.error,
-                "params": layer.params,
-                "dense_params": shapes[name].params,
-            }
-            for name, layer in artifact.layers.items()
-        }
-        self.compressed = {
-            "dense/val/accuracy": self.dense["val/accuracy"],
-            "compress/params": cost.params,
-            "compress/params_kept": cost.params / self.dense["params"],
-            "compress/multiply_adds": cost.multiply_adds,
-            "compress/flops_kept": cost.multiply_adds / self.dense["multiply_adds"],
-            "compress/latency_ms": cost.latency_ms,
-            "compress/error": artifact.error,
-            **{f"compress/layer/{name}/{key}": layer[key] for name, layer in self.layers.items() for key in ("rank", "num_subspaces")},
-        }
+        self.layers = outcome.layers(compressed)
+        known = {"dense/val/accuracy": self.dense["val/accuracy"]} if "val/accuracy" in self.dense else {}
+        self.compressed = known | outcome.metrics(compressed, self.dense, self.setting.example())
 
     def reach(self, epoch: int) -> None:
-        """Retrain until ``epoch`` epochs of it are done."""
+        """Train until ``epoch`` epochs of the closing `Train` are done."""
         while self.done < epoch:
             self._advance()
         self.run.pause()
@@ -71,19 +46,32 @@ class Replicate:
         """The recipe's result."""
         return self.run.finish()
 
+    def trained(self) -> int:
+        """How many steps the trial trained for this replicate, those of its dense network included."""
+        ledgers = {run.trajectory(count).key: run.trajectory(count) for run in (self._dense_run, self.run) for count, _ in run.trains()}
+        return sum(trajectory.trained_by(self.setting.trainer) for trajectory in ledgers.values())
+
     def close(self) -> None:
         """Let others go on with what this replicate was training."""
         self.run.close()
 
+    @property
+    def epochs(self) -> int:
+        """How many epochs the recipe's closing `Train` has; 0 where there is none."""
+        closing = self.run.recipe[-1]
+        return self.run.epochs_of(closing) if isinstance(closing, Train) else 0
+
     def steps(self, epoch: int) -> int:
-        """Optimiser steps of the recipe until retraining epoch ``epoch``."""
+        """Optimiser steps of the recipe until epoch ``epoch`` of its closing `Train`."""
         trains = [stage for stage in self.run.recipe if isinstance(stage, Train)]
-        earlier = trains[:-1] if self._retrains else trains
-        return (sum(stage.stop - stage.start for stage in earlier) + epoch) * self.setting.steps_per_epoch
+        if not epoch:
+            return sum(stage.stop - stage.start for stage in trains)
+        return sum(stage.stop - stage.start for stage in trains[:-1]) + int(self._history[epoch - 1]["step"]) - trains[-1].start
 
     def at(self, epoch: int) -> dict[str, float]:
-        """Training and validation metrics after retraining epoch ``epoch``; 0 stands for the result of a recipe without retraining."""
-        return self._history[epoch - 1] if epoch else self._not_retrained
+        """Training and validation metrics after epoch ``epoch``; 0 stands for the result of a recipe that does not end with training."""
+        found = self._history[epoch - 1] if epoch else self._not_retrained
+        return {name: value for name, value in found.items() if name != "step"}
 
     @property
     def _retrains(self) -> bool:
@@ -105,11 +93,3 @@ class Replicate:
             return None
         self.done, self._history = epoch.done, epoch.history
         return epoch.network
-
-    def _measured(self, dense: Network) -> dict[str, float]:
-        if dense.module not in _dense:
-            metrics = dense.metrics or self.setting.evaluate(dense.module, self.setting.data.validation, "val")
-            cost = pruners.cost(dense.module, self.setting.example())
-            figures = {name: metrics[name] for name in ("val/accuracy", "val/loss")}
-            _dense[dense.module] = {**figures, "params": cost.params, "multiply_adds": cost.multiply_adds, "latency_ms": cost.latency_ms}
-        return _dense[dense.module]

@@ -10,7 +10,6 @@ from typing import Any
 
 from trainables.config import TrialConfig
 from trainables.files import write_json
-from trainables.replicate import Replicate
 
 _SPREAD = ("val/accuracy", "val/loss", "train/loss", "test/accuracy", "test/loss")
 _VERSIONS = ("torch", "torchvision", "ray", "safetensors")
@@ -44,18 +43,14 @@ def final_metrics(result: Mapping[str, Any]) -> dict[str, Any]:
     return {**result["metrics"], **({"failed": result["failed"]} if result["failed"] else {}), "final": True}
 
 
-def write(config: TrialConfig, metrics: Mapping[str, Any], replicates: Sequence[Replicate], history: Sequence[Mapping[str, Any]]) -> None:
-    """Record a trial that came to its end. ``layers`` are those of its lowest seed."""
-    epochs = config.compression.retrain_epochs
-    _write(
-        config,
-        metrics=metrics,
-        replicates=[{"seed": replicate.seed, "metrics": {**replicate.at(epochs), **replicate.compressed}} for replicate in replicates],
-        layers=replicates[0].layers,
-        dense=averaged([replicate.dense for replicate in replicates]),
-        history=history,
-        failed=None,
-    )
+def in_epochs(steps: int, steps_per_epoch: int) -> float:
+    """Optimiser steps as epochs: a whole number where they are whole."""
+    return steps // steps_per_epoch if steps % steps_per_epoch == 0 else steps / steps_per_epoch
+
+
+def write(config: TrialConfig, **content: Any) -> None:
+    """Record a trial that came to its end: metrics, replicates, layers (of its lowest seed), dense, history, and a lottery's levels."""
+    _write(config, **content, failed=None)
 
 
 def write_failed(config: TrialConfig, reason: str) -> None:

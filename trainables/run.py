@@ -4,7 +4,7 @@ import copy
 import io
 import math
 from collections import OrderedDict
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -13,15 +13,17 @@ from typing import Any
 
 import torch
 
-from trainables import compressing, loss, network
+import pruners
+from trainables import compressing, identity, loss, network
+from trainables.course import Course
 from trainables.errors import TrainingError
 from trainables.network import Network
 from trainables.optimizer import make
 from trainables.setting import Setting
-from trainables.stages import Compress, Recipe, Stage, Train, identity
+from trainables.stages import Adopt, Compress, Recipe, Reinitialize, Rewind, Settle, Stage, Train
 from trainables.store import Snapshot, Trajectory, address
 from trainables.task import build_network
-from trainables.training import train_epoch
+from trainables.training import train
 
 _OPTIMIZER = "optimizer.pt"
 _KEEP = 16
@@ -39,18 +41,25 @@ class Epoch:
 
 
 class Run:
-    """One seed's way through a recipe. `advance` until it returns None; then ``network`` is the result."""
+    """One seed's way through a recipe. `advance` until it returns None; then ``network`` is the result.
+
+    ``history`` holds the metrics of every epoch so far of a training that ends the recipe.
+    """
 
     def __init__(self, setting: Setting, recipe: Recipe, seed: int):
         self.setting, self.recipe, self.seed = setting, recipe, seed
         self.network: Network | None = None
+        self.history: list[dict[str, float]] = []
         self._trained_now: list[Trajectory] = []
         self._epochs = self._after(len(recipe))
 
     def advance(self) -> Epoch | None:
         """Train one epoch, or find those in the store that were trained already; None when the recipe is done."""
         try:
-            return None if self.network else next(self._epochs)
+            epoch = None if self.network else next(self._epochs)
+            if epoch and epoch.stages == len(self.recipe):
+                self.history = epoch.history
+            return epoch
         except StopIteration as end:
             self.network = end.value
             return None
@@ -71,10 +80,13 @@ class Run:
         """Stop here and let others go on with what this run was training."""
         self._epochs.close()
 
-    def trained(self) -> int:
-        """How many epochs the setting's trainer trained for this recipe, over all its attempts."""
-        trains = [count for count, stage in enumerate(self.recipe, 1) if isinstance(stage, Train)]
-        return sum(self._trajectory(count).trained_by(self.setting.trainer) for count in trains)
+    def trains(self) -> list[tuple[int, Train]]:
+        """The recipe's trainings and how many stages the recipe has up to each."""
+        return [(count, stage) for count, stage in enumerate(self.recipe, 1) if isinstance(stage, Train)]
+
+    def epochs_of(self, stage: Train) -> int:
+        """Into how many epochs, the first and last perhaps cut short, a training falls."""
+        return len(self._epoch_ends(stage))
 
     def _after(self, count: int) -> Generator[Epoch, None, Network]:
         """The network after the first ``count`` stages."""
@@ -96,37 +108,99 @@ class Run:
     def _stage(self, count: int, stage: Stage) -> Generator[Epoch, None, Network]:
         if isinstance(stage, Train):
             return (yield from self._train(count, stage))
+        if isinstance(stage, Settle):
+            return (yield from self._settle(stage))
+        if isinstance(stage, Adopt):
+            source = Run(self.setting.elsewhere(stage.task, stage.training), stage.recipe, self.seed)
+            return compressing.adopted((yield from source._after(len(stage.recipe))), self.setting, self.seed)
         before = yield from self._after(count - 1)
         if isinstance(stage, Compress):
             return compressing.compress(before, stage, self.setting, self.seed)
+        if isinstance(stage, Rewind):
+            return compressing.with_weights_of(before, (yield from self._dense_at(stage.to)))
+        if isinstance(stage, Reinitialize):
+            return compressing.reinitialized(before, stage, self.setting, self.seed)
         return compressing.recalibrate(before, stage, self.setting, self.seed)
 
+    def _settle(self, stage: Settle) -> Generator[Epoch, None, Network]:
+        masks: list[pruners.Mask] = []
+        watched = self.recipe[0]
+        assert isinstance(watched, Train)
+        for step in self._epoch_ends(watched):
+            dense = yield from self._dense_at(step)
+            pruned = compressing.compress(dense, stage.compress, self.setting, self.seed)
+            masks.append(compressing.mask_of(pruned, "settling"))
+            if pruners.settled(masks, stage.window, stage.tolerance):
+                return replace(pruned, artifact=masks[-1].with_masks(masks[-1].masks, settled_at=step))
+        raise TrainingError(
+            f"the mask did not settle in {len(masks)} epochs: it never stayed within {stage.tolerance} of the {stage.window} before it."
+        )
+
     def _train(self, count: int, stage: Train) -> Generator[Epoch, None, Network]:
-        trajectory, epochs = self._trajectory(count), stage.stop - stage.start
+        trajectory, epochs = self.trajectory(count), len(self._epoch_ends(stage))
         if finished := trajectory.at(epochs):
             result = self._load(finished)
             yield Epoch(count, epochs, finished.history, result)
             return result
         with self._training(trajectory):
-            if snapshot := trajectory.latest(epochs):
-                current, optimizer, history = self._resume(snapshot, epochs)
-            else:
-                current, history = copy.deepcopy((yield from self._after(count - 1))), []
-                optimizer = make(current.module, self.setting.training)
+            current, optimizer, history = yield from self._begin(trajectory, count, stage, epochs)
             yield Epoch(count, len(history), history, current)
             while len(history) < epochs:
                 if trajectory.hold() and (snapshot := trajectory.latest(epochs)) and snapshot.epoch > len(history):
                     current, optimizer, history = self._resume(snapshot, epochs)
                     yield Epoch(count, len(history), history, current)
                     continue
-                trajectory.record(stage.start + len(history), self.setting.trainer)
-                history = [*history, self._epoch(current, optimizer, stage, len(history))]
+                history = [*history, self._epoch(trajectory, current, optimizer, count, stage, len(history))]
                 current, done = replace(current, metrics=history[-1]), len(history)
                 if done == epochs or done % self.setting.checkpoint_every == 0:
                     goes_on = None if done == epochs and stage.stop == stage.horizon else optimizer
                     trajectory.write(done, history, partial(_save, current, goes_on))
                 yield Epoch(count, done, history, current)
         return current
+
+    def _dense_at(self, step: int) -> Generator[Epoch, None, Network]:
+        """The dense network ``step`` steps into the recipe's first training; trained again up to there when nobody kept it."""
+        stage = self.recipe[0]
+        if not step or not isinstance(stage, Train):
+            return (yield from self._after(0))
+        trajectory = self.trajectory(1)
+        if (kept := trajectory.kept(step)) is None:
+            with self._training(trajectory):
+                if (kept := trajectory.kept(step)) is None:  # somebody else may have kept it while this run waited
+                    yield from self._train_up_to(step, trajectory, stage)
+                    kept = trajectory.kept(step)
+        assert kept is not None
+        return network.load(kept.folder, self.setting.task, self.setting.device, {})
+
+    def _train_up_to(self, step: int, trajectory: Trajectory, stage: Train) -> Generator[Epoch, None, None]:
+        """Train the dense network until ``step`` is behind it; it is kept there, and its trajectory goes as far as it went."""
+        before = [end for end in self._epoch_ends(stage) if end <= step]
+        current, optimizer, history = yield from self._begin(trajectory, 1, stage, len(before) - 1 if step in before else len(before))
+        further = trajectory.latest(len(self._epoch_ends(stage)))
+        while (self._epoch_ends(stage)[len(history) - 1] if history else 0) < step:
+            if trajectory.hold() and trajectory.kept(step):
+                return
+            history = [*history, self._epoch(trajectory, current, optimizer, 1, stage, len(history), also_keep=step)]
+            current, done = replace(current, metrics=history[-1]), len(history)
+            if further is None or further.epoch < done:
+                trajectory.write(done, history, partial(_save, current, optimizer))
+            yield Epoch(1, done, history, current)
+
+    def _begin(
+        self, trajectory: Trajectory, count: int, stage: Train, epochs: int
+    ) -> Generator[Epoch, None, tuple[Network, torch.optim.Optimizer, list[dict[str, float]]]]:
+        """The last snapshot within the first ``epochs`` epochs, or the network before stage ``count`` with a fresh optimiser."""
+        if snapshot := trajectory.latest(epochs):
+            return self._resume(snapshot, len(self._epoch_ends(stage)))
+        before = yield from self._after(count - 1)
+        current = replace(before, module=copy.deepcopy(before.module))
+        return current, make(current.module, self.setting.training), []
+
+    def _epoch_ends(self, stage: Train) -> list[int]:
+        """The steps at which the epochs of a training end, the last of which may be cut short by its own end."""
+        per_epoch = self.setting.steps_per_epoch
+        first = stage.start // per_epoch * per_epoch + per_epoch
+        return [*range(first, stage.stop, per_epoch), stage.stop] if stage.stop > stage.start else []
 
     @contextmanager
     def _training(self, trajectory: Trajectory) -> Iterator[None]:
@@ -146,32 +220,50 @@ class Run:
             optimizer.load_state_dict(torch.load(snapshot.folder / _OPTIMIZER, map_location="cpu", weights_only=True))
         return current, optimizer, snapshot.history
 
-    def _epoch(self, current: Network, optimizer: torch.optim.Optimizer, stage: Train, done: int) -> dict[str, float]:
-        """Train one more epoch in place; its training loss and validation metrics."""
-        setting, epoch = self.setting, stage.start + done
+    def _epoch(
+        self,
+        trajectory: Trajectory,
+        current: Network,
+        optimizer: torch.optim.Optimizer,
+        count: int,
+        stage: Train,
+        done: int,
+        also_keep: int = 0,
+    ) -> dict[str, float]:
+        """Train one more epoch in place; ``step`` at its end, its training loss and validation metrics."""
+        setting, ends = self.setting, self._epoch_ends(stage)
+        first, last = ends[done - 1] if done else stage.start, ends[done]
+        trajectory.record(first // setting.steps_per_epoch, last - first, setting.trainer)
+        course = Course(setting.training, self.seed, setting.steps_per_epoch, stage.horizon, stage.order, stage.last_rate)
         criterion = loss.resolve(setting.task.loss, setting.training.label_smoothing)
-        train_loss = train_epoch(
-            current.module, optimizer, setting.data.train, criterion, setting.training, self.seed, epoch, stage.horizon, setting.device
-        )
-        metrics = {"train/loss": train_loss, **setting.evaluate(current.module, setting.data.validation, "val")}
+        keep = self._keeping(trajectory, current, (setting.keep | {also_keep}) if count == 1 else set())
+        masks = current.artifact.masks if isinstance(current.artifact, pruners.Mask) else None
+        trained = train(current.module, optimizer, setting.data.train, criterion, course, first, last, setting.device, masks, keep)
+        metrics = {"step": last, **trained, **setting.evaluate(current.module, setting.data.validation, "val")}
         if not math.isfinite(metrics["val/loss"]):
+            epoch = first // setting.steps_per_epoch
             raise TrainingError(f"the validation loss became {metrics['val/loss']} after epoch {epoch}; a smaller learning rate may help.")
         return metrics
+
+    def _keeping(self, trajectory: Trajectory, current: Network, steps: Set[int]) -> dict[int, Callable[[], None]]:
+        """What keeps the network at each of ``steps``."""
+        return {step: partial(trajectory.keep, step, partial(network.save, current)) for step in steps}
 
     def _load(self, snapshot: Snapshot) -> Network:
         return network.load(snapshot.folder, self.setting.task, self.setting.device, snapshot.history[-1])
 
-    def _trajectory(self, count: int) -> Trajectory:
+    def trajectory(self, count: int) -> Trajectory:
         """Where the training that is stage number ``count`` is kept; how far it goes is no part of its address."""
-        stage, before = identity(self.recipe[count - 1]), self._identity(count - 1)
+        stage = identity.of_stage(self.recipe[count - 1])
         del stage["stop"]
+        before = self._identity(count - 1)
         return Trajectory(self.setting.store, {"before": before, "seed": self.seed, "training": asdict(self.setting.training), **stage})
 
     def _identity(self, count: int) -> dict[str, Any]:
         """All that determines the network after the first ``count`` stages; a checkpoint is the same for every seed."""
         seed = None if self.setting.task.checkpoint and not count else self.seed
-        stages = [identity(stage) for stage in self.recipe[:count]]
-        training = asdict(self.setting.training) if any(isinstance(stage, Train) for stage in self.recipe[:count]) else None
+        stages = [identity.of_stage(stage) for stage in self.recipe[:count]]
+        training = asdict(self.setting.training) if any(isinstance(stage, Train | Settle) for stage in self.recipe[:count]) else None
         return {"task": self.setting.identity, "seed": seed, "stages": stages, "training": training}
 
 

@@ -22,9 +22,9 @@ def generator(seed: int, purpose: str, position: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(derive(seed, purpose, position))
 
 
-def permutation(length: int, seed: int, epoch: int) -> Tensor:
-    """The order in which an epoch visits ``length`` examples: int64, shape (length,)."""
-    return torch.randperm(length, generator=generator(seed, "order", epoch))
+def permutation(length: int, seed: int, epoch: int, order: int = 0) -> Tensor:
+    """The order in which an epoch visits ``length`` examples: int64, shape (length,); ``order`` numbers other ones for the same seed."""
+    return torch.randperm(length, generator=generator(seed, f"order/{order}" if order else "order", epoch))
 
 
 @contextmanager

@@ -1,27 +1,54 @@
 """The stages that recipes are made of: frozen, so that a list of them says exactly what a network went through."""
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from trainables.config import TaskConfig, TrainingConfig
 
 
 @dataclass(frozen=True)
 class Train:
-    """Train with a fresh optimiser from epoch ``start`` to ``stop`` of a schedule ``horizon`` epochs long."""
+    """Train with a fresh optimiser from step ``start`` to ``stop`` of a schedule ``horizon`` steps long.
+
+    ``order`` numbers the order of the images; with ``last_rate`` the learning rate stays at the schedule's last (fine-tuning).
+    """
 
     start: int
     stop: int
     horizon: int
+    order: int = 0
+    last_rate: bool = False
 
 
 @dataclass(frozen=True)
 class Compress:
-    """Replace the network by what ``method`` makes of it under the budget; the fields are `pruners.compress`'s arguments."""
+    """Make the network smaller by what ``method`` chooses under the budget; the fields are `pruners.compress`'s arguments.
+
+    A network that is masked already is pruned further. ``control`` replaces the mask by one that knows nothing but its layers' densities.
+    ``scoring_per_class`` training images of each class are what a method scores on that needs data.
+    """
 
     method: str
     budget: dict[str, Any]
     options: dict[str, Any] = field(default_factory=dict)
     tolerance: dict[str, float] = field(default_factory=dict)
     layers: dict[str, dict[str, int]] = field(default_factory=dict)
+    scoring_per_class: int = 10
+    control: Literal["shuffle", "random"] | None = None
+
+
+@dataclass(frozen=True)
+class Rewind:
+    """The kept weights return to what they were ``to`` steps into the recipe's first training; the mask stays."""
+
+    to: int
+
+
+@dataclass(frozen=True)
+class Reinitialize:
+    """The kept weights are drawn anew, the ``draw``-th time for this seed; the mask stays."""
+
+    draw: int = 0
 
 
 @dataclass(frozen=True)
@@ -31,11 +58,30 @@ class RecalibrateBN:
     images: int
 
 
-Stage = Train | Compress | RecalibrateBN
+@dataclass(frozen=True)
+class Settle:
+    """Go through the recipe's first training until the mask that ``compress`` would draw has settled, and draw it there (You et al. 2020).
+
+    Settled: its normalised Hamming distance to each of the masks of the ``window`` epochs before is below ``tolerance``.
+    """
+
+    compress: Compress
+    window: int
+    tolerance: float
+
+
+@dataclass(frozen=True)
+class Adopt:
+    """The masked network that ``recipe`` gives on another task or with another training, on the present task's network.
+
+    Layers that differ in shape, an output layer for other classes say, are the present network's own and stay dense.
+    """
+
+    task: TaskConfig
+    training: TrainingConfig
+    recipe: "Recipe"
+
+
+Stage = Train | Compress | RecalibrateBN | Rewind | Reinitialize | Settle | Adopt
 Recipe = tuple[Stage, ...]
 """What a trial does."""
-
-
-def identity(stage: Stage) -> dict[str, Any]:
-    """A stage as plain data, for the address of what comes after it."""
-    return {"stage": type(stage).__name__, **asdict(stage)}

@@ -7,6 +7,7 @@ directory that every node sees:
                                     lease-<n>.json     who works on it
                                     ledger.jsonl       one line per epoch really trained, and by whom
                                     epoch-<n>/         a snapshot: its files, and snapshot.json with their checksums
+                                    step-<n>/          the same of the network alone, kept for those who rewind to it
 """
 
 import hashlib
@@ -25,7 +26,7 @@ from trainables.errors import LeaseLost, StoreWarning
 from trainables.files import digest, disk_full_explained, sync, write_json
 from trainables.lease import lease
 
-FORMAT = 1  # raised when the code trains differently from the same configuration
+FORMAT = 2  # raised when the code trains differently from the same configuration
 
 
 def address(identity: Mapping[str, Any]) -> str:
@@ -36,7 +37,7 @@ def address(identity: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A whole and verified snapshot: its folder, the epoch it was taken after and the metrics of every epoch until then."""
+    """A whole and verified snapshot: its folder, the epochs of this training done by then and the metrics of each."""
 
     folder: Path
     epoch: int
@@ -86,10 +87,7 @@ class Trajectory:
 
     def at(self, epoch: int) -> Snapshot | None:
         """The snapshot after ``epoch`` epochs, or None when there is no sound one; changes nothing."""
-        try:
-            return _verified(self.folder / f"epoch-{epoch:05}")
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
+        return _sound(self.folder / f"epoch-{epoch:05}")
 
     def latest(self, up_to: int) -> Snapshot | None:
         """The last sound snapshot at or before epoch ``up_to``; damaged ones are reported by a `StoreWarning` and removed."""
@@ -108,15 +106,35 @@ class Trajectory:
 
         Raises `StoreError` when the disk is full, and `LeaseLost` when another process has taken over.
         """
+        final = self.folder / f"epoch-{epoch:05}"
+        self._write(final, epoch, history, fill)
+        for earlier in self.folder.glob("epoch-*"):
+            if earlier.name < final.name:
+                shutil.rmtree(earlier, ignore_errors=True)
+
+    def keep(self, step: int, fill: Callable[[Path], None]) -> None:
+        """Save a snapshot of the network after ``step`` steps that no later one drops; raises as `write` does."""
+        self._write(self._kept(step), step, [], fill)
+
+    def kept(self, step: int) -> Snapshot | None:
+        """What `keep` saved after ``step`` steps, or None when there is nothing sound; changes nothing."""
+        return _sound(self._kept(step))
+
+    def _kept(self, step: int) -> Path:
+        return self.folder / f"step-{step:07}"
+
+    def _write(self, final: Path, position: int, history: list[dict[str, float]], fill: Callable[[Path], None]) -> None:
         self._check_lease()
-        temporary, final = self.folder / f".tmp-{uuid.uuid4().hex}", self.folder / f"epoch-{epoch:05}"
+        temporary = self.folder / f".tmp-{uuid.uuid4().hex}"
         with disk_full_explained(self.folder):
             try:
                 temporary.mkdir()
                 fill(temporary)
-                content = {"epoch": epoch, "history": history, "files": {p.name: digest(p) for p in sorted(temporary.iterdir())}}
+                content = {"epoch": position, "history": history, "files": {p.name: digest(p) for p in sorted(temporary.iterdir())}}
                 write_json(temporary / "snapshot.json", {**content, "digest": address(content)})
                 sync(*temporary.iterdir(), temporary)
+                if final.exists() and not _sound(final):
+                    shutil.rmtree(final)
                 if not final.exists():
                     temporary.rename(final)
                 sync(self.folder)
@@ -125,24 +143,29 @@ class Trajectory:
                 raise
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
-        for earlier in self.folder.glob("epoch-*"):
-            if earlier.name < final.name:
-                shutil.rmtree(earlier, ignore_errors=True)
 
     def _check_lease(self) -> None:
         if not self._is_ours():
             raise LeaseLost(f"another process took over {self.folder} while this one stood still; try the trial again.")
 
-    def record(self, epoch: int, trainer: str) -> None:
-        """Note in the ledger that ``trainer`` trained an epoch."""
+    def record(self, epoch: int, steps: int, trainer: str) -> None:
+        """Note in the ledger that ``trainer`` trains ``steps`` steps of an epoch."""
         with disk_full_explained(self.folder), (self.folder / "ledger.jsonl").open("a") as ledger:
-            ledger.write(json.dumps({"epoch": epoch, "trainer": trainer, "pid": os.getpid()}) + "\n")
+            ledger.write(json.dumps({"epoch": epoch, "steps": steps, "trainer": trainer, "pid": os.getpid()}) + "\n")
 
     def trained_by(self, trainer: str) -> int:
-        """How many epochs ``trainer`` trained here, those that a crash lost included."""
+        """How many steps ``trainer`` trained here, those of epochs that a crash lost included."""
         ledger = self.folder / "ledger.jsonl"
         lines = ledger.read_text().splitlines() if ledger.exists() else []
-        return sum(f'"trainer": {json.dumps(trainer)},' in line for line in lines)
+        mine = f'"trainer": {json.dumps(trainer)},'
+        return sum(json.loads(line)["steps"] for line in lines if mine in line)
+
+
+def _sound(folder: Path) -> Snapshot | None:
+    try:
+        return _verified(folder)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _verified(folder: Path) -> Snapshot:

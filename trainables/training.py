@@ -1,19 +1,20 @@
-"""One epoch of training, the same bits wherever it is run again from the same state."""
+"""Training, the same bits wherever it is run again from the same state."""
 
 import math
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from trainables import seeds
-from trainables.config import TrainingConfig
+from trainables.course import Course
 from trainables.data.augment import augment
 from trainables.data.splits import Split
 from trainables.errors import TrainingError
 from trainables.loss import Loss
-from trainables.schedule import factor
 
 _CHECK_EVERY = 256  # steps between looks at the loss: each look makes a GPU wait
+_NORM_EVERY = 32  # steps between measurements of the gradient's norm
 
 
 def steps_per_epoch(examples: int, batch_size: int) -> int:
@@ -22,51 +23,67 @@ def steps_per_epoch(examples: int, batch_size: int) -> int:
     return full + (rest > 1 or (rest == 1 and full == 0))
 
 
-def train_epoch(
+def train(
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
     split: Split,
     loss: Loss,
-    training: TrainingConfig,
-    seed: int,
-    epoch: int,
-    horizon: int,
+    course: Course,
+    first: int,
+    last: int,
     device: torch.device,
-) -> float:
-    """Train ``network`` in place on epoch ``epoch`` (from 0) of ``horizon`` and return the mean training loss.
+    masks: Mapping[str, Tensor] | None = None,
+    reached: Mapping[int, Callable[[], None]] | None = None,
+) -> dict[str, float]:
+    """Train ``network`` in place from step ``first`` to ``last``, both in one epoch; ``train/loss`` and ``train/grad_norm``.
 
-    Order, augmentation and dropout follow from ``seed`` and the step alone. The schedule is read at the middle of each step, so
-    that neither the first nor the last has learning rate 0. Raises `TrainingError` naming the step where the loss stopped being finite.
+    The loss is the mean over the steps, the norm the mean L2 norm of the gradient at every 32nd of them. Weights that ``masks``
+    (parameter name to bool tensor) leaves out must be zero and stay so, and so do their momenta: their gradient is set to zero.
+    ``reached`` holds what is to be done after certain numbers of steps. Raises `TrainingError` naming the step where the loss stopped
+    being finite.
     """
-    steps = steps_per_epoch(len(split), training.batch_size)
-    order = seeds.permutation(len(split), seed, epoch)[: steps * training.batch_size]
-    first = epoch * steps
-    losses = torch.zeros(steps, device=device)
+    losses, norms = torch.zeros(last - first, device=device), []
+    masked = _masked(network, masks or {})
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     network.train()
     with seeds.own_random_numbers(device):
-        seeds.seed_everything(seed, "batches", epoch, device)  # for what a streamed data set draws before the first step
-        for i, (inputs, labels) in enumerate(split.batches(order, training.batch_size, device)):
-            if training.augment:
-                inputs = augment(inputs, training.augment, seeds.generator(seed, "augment", first + i))
-            rate = training.lr * factor(training.schedule, epoch + (i + 0.5) / steps, horizon)
+        seeds.seed_everything(course.seed, "batches", first // course.steps_per_epoch, device)  # for what a streamed data set draws at once
+        for i, (inputs, labels) in enumerate(course.batches(split, first, last, device)):
+            step = first + i
+            if course.training.augment:
+                inputs = augment(inputs, course.training.augment, seeds.generator(course.seed, "augment", step))
             for group in optimizer.param_groups:
-                group["lr"] = rate
-            seeds.seed_everything(seed, "step", first + i, device)
+                group["lr"] = course.rate(step)
+            seeds.seed_everything(course.seed, "step", step, device)
             value = loss(network(inputs), labels)
             optimizer.zero_grad()
             value.backward()
+            for parameter, mask in masked:
+                if parameter.grad is not None:
+                    parameter.grad.mul_(mask)
+            if i % _NORM_EVERY == 0:
+                norms.append(nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]))
             optimizer.step()
             losses[i] = value.detach()
             if (i + 1) % _CHECK_EVERY == 0:
-                _check(losses[: i + 1], first, epoch)
-    _check(losses, first, epoch)
-    return losses.double().mean().item()
+                _check(losses[: i + 1], first, course)
+            if reached and step + 1 in reached:
+                reached[step + 1]()
+    _check(losses, first, course)
+    return {"train/loss": losses.double().mean().item(), "train/grad_norm": torch.stack(norms).double().mean().item()}
 
 
-def _check(losses: Tensor, first: int, epoch: int) -> None:
+def _masked(network: nn.Module, masks: Mapping[str, Tensor]) -> list[tuple[nn.Parameter, Tensor]]:
+    """Each masked parameter beside its mask in its own dtype: a product with floats is cheaper than a choice by booleans."""
+    parameters = dict(network.named_parameters())
+    return [(parameters[name], mask.to(parameters[name])) for name, mask in masks.items()]
+
+
+def _check(losses: Tensor, first: int, course: Course) -> None:
     """Raise `TrainingError` at the first loss that is not finite."""
     if not math.isfinite(losses.sum().item()):
         bad = int((~losses.isfinite()).nonzero()[0]) if not losses.isfinite().all() else len(losses) - 1
+        epoch = (first + bad) // course.steps_per_epoch
         raise TrainingError(
             f"the loss became {losses[bad].item()} at step {first + bad} (epoch {epoch}); a smaller learning rate may help."
         )

@@ -124,5 +124,24 @@ def test_a_full_disk_is_recognised_in_safetensors_words_too(trajectory: Trajecto
 def test_the_ledger_counts_by_trainer(trajectory: Trajectory) -> None:
     with trajectory.held():
         for epoch, trainer in enumerate(["runs/a", "runs/a", "runs/ab"]):
-            trajectory.record(epoch, trainer)
-    assert [trajectory.trained_by(trainer) for trainer in ("runs/a", "runs/ab", "runs/b")] == [2, 1, 0]
+            trajectory.record(epoch, 10 + epoch, trainer)
+    assert [trajectory.trained_by(trainer) for trainer in ("runs/a", "runs/ab", "runs/b")] == [21, 12, 0]
+
+
+def test_what_is_kept_outlives_later_snapshots(trajectory: Trajectory) -> None:
+    def fill(folder: Path) -> None:
+        (folder / "model").write_text("early weights")
+
+    assert trajectory.kept(7) is None
+    with trajectory.held():
+        trajectory.keep(7, fill)
+    write(trajectory, 1)
+    write(trajectory, 2)
+    kept = trajectory.kept(7)
+    assert kept and (kept.folder / "model").read_text() == "early weights"
+    assert trajectory.latest(9) == trajectory.at(2)
+    (kept.folder / "model").write_text("other weights")
+    assert trajectory.kept(7) is None
+    with trajectory.held():
+        trajectory.keep(7, fill)  # what is damaged is written anew
+    assert trajectory.kept(7)

@@ -7,8 +7,10 @@ from torch import nn
 import trainables
 from trainables import loss, optimizer
 from trainables.config import ScheduleConfig, TaskConfig, TrainingConfig
+from trainables.course import Course
 from trainables.evaluation import evaluate
-from trainables.training import steps_per_epoch, train_epoch
+from trainables.training import steps_per_epoch
+from trainables.training import train as train_steps
 
 CPU = torch.device("cpu")
 USERS = "tests.trainables.users"
@@ -18,8 +20,11 @@ CROSS_ENTROPY = loss.resolve("cross_entropy")
 
 def train(network: nn.Module, optimiser: torch.optim.Optimizer, training: TrainingConfig, epochs: range, task: TaskConfig = TASK) -> float:
     split = trainables.load_data(task).train
-    losses = [train_epoch(network, optimiser, split, CROSS_ENTROPY, training, 7, e, training.epochs, CPU) for e in epochs]
-    return losses[-1]
+    steps = steps_per_epoch(len(split), training.batch_size)
+    course = Course(training, 7, steps, training.epochs * steps)
+    for epoch in epochs:
+        metrics = train_steps(network, optimiser, split, CROSS_ENTROPY, course, epoch * steps, (epoch + 1) * steps, CPU)
+    return metrics["train/loss"]
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])

@@ -1,9 +1,10 @@
 """How the uncompressed network comes about, the beginning of every recipe that prunes a trained one."""
 
-from trainables.config import TaskConfig
+from trainables.config import TrialConfig
 from trainables.stages import Recipe, Train
 
 
-def dense(task: TaskConfig, epochs: int) -> Recipe:
+def dense(config: TrialConfig, steps_per_epoch: int) -> Recipe:
     """How the uncompressed network comes about: trained from its initialisation, or not at all when it is the user's checkpoint."""
-    return () if task.checkpoint or not epochs else (Train(0, epochs, epochs),)
+    steps = config.training.epochs * steps_per_epoch
+    return () if config.task.checkpoint or not steps else (Train(0, steps, steps),)

@@ -1,0 +1,152 @@
+"""A lottery: level after level, each level's ticket beside its controls, every seed of all of them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from trainables import network, outcome, reference, result, stability
+from trainables.config import TrialConfig
+from trainables.files import disk_full_explained
+from trainables.network import Network
+from trainables.reading import network_folder
+from trainables.recipes.lottery import SECOND_ORDER, TICKET, TRANSFER
+from trainables.run import Run
+from trainables.setting import Setting
+from trainables.stages import Train
+from trainables.store import Trajectory
+from trainables.tracks import tracks
+from trainables.verdict import verdict
+from trainables.work import Metrics, Work
+
+Figures = dict[str, Any]
+
+
+class Levels(Work):
+    """One level a step, the dense network (level 0) first."""
+
+    def __init__(self, config: TrialConfig):
+        self.config, self.setting = config, Setting.of(config)
+        self.levels = tracks(config, self.setting)
+        self._running: Run | None = None
+        self._done: list[Figures] = []
+        self._ledgers: dict[str, tuple[Trajectory, int]] = {}
+        self._dense: Figures = {}
+
+    def advance(self) -> Metrics:
+        """As `Work.advance`: prune to the next level and train every track of it for every seed."""
+        level = len(self._done)
+        replicates, tickets = [], []
+        for seed in sorted(self.config.seeds):
+            figures, ticket = self._level(level, seed)
+            replicates.append({"seed": seed, "tracks": figures})
+            tickets.append(ticket)
+        if not level:
+            self._dense = result.averaged([reference.measured(ticket, self.setting) for ticket in tickets])
+        compressed = [outcome.metrics(ticket, self._dense, self.setting.example()) for ticket in tickets]
+        self._done.append(self._described(level, replicates, compressed, outcome.layers(tickets[0])))
+        metrics = {**self._metrics(level, compressed), "final": level == len(self.levels) - 1}
+        if metrics["final"]:
+            self._end(metrics, tickets, compressed)
+        return metrics
+
+    def close(self) -> None:
+        """As `Work.close`."""
+        if self._running:
+            self._running.close()
+
+    def _level(self, level: int, seed: int) -> tuple[dict[str, Figures], Network]:
+        """The figures of every track for one seed, and the ticket's network."""
+        figures, networks = {}, {}
+        for name, (setting, recipe) in self.levels[level].items():
+            run = self._running = Run(setting, recipe, seed)
+            networks[name] = run.finish()
+            figures[name] = _figures(run, networks[name])
+            for count, _ in run.trains():
+                trajectory = run.trajectory(count)
+                self._ledgers[trajectory.key] = trajectory, setting.steps_per_epoch
+        if SECOND_ORDER in networks:
+            pair = networks[TICKET].module, networks[SECOND_ORDER].module
+            figures[SECOND_ORDER]["stability"] = stability.between(*pair, self.setting, self.setting.data.validation)
+        return figures, networks[TICKET]
+
+    def _described(self, level: int, replicates: list[Figures], compressed: list[Figures], layers: outcome.Layers) -> Figures:
+        """A level as result.json keeps it."""
+        names = replicates[0]["tracks"]
+        means = {name: result.averaged([_numbers(one["tracks"][name]) for one in replicates]) for name in names}
+        described = {
+            "level": level,
+            "density": compressed[0].get("compress/density", 1.0),
+            "params_kept": compressed[0]["compress/params_kept"],
+            "layers": layers,
+            "tracks": means,
+            "verdict": {name: self._verdict(name, replicates) for name in names if level},
+            "history": [result.averaged(epochs) for epochs in zip(*(one["tracks"][TICKET]["history"] for one in replicates), strict=True)],
+            "replicates": [{"seed": one["seed"], "tracks": {n: _numbers(t) for n, t in one["tracks"].items()}} for one in replicates],
+        }
+        if SECOND_ORDER in names:
+            described["stability"] = [one["tracks"][SECOND_ORDER]["stability"] for one in replicates]
+        return described
+
+    def _verdict(self, track: str, replicates: list[Figures]) -> Figures:
+        """A track against the dense networks of the same seeds, for a transferred ticket those of its target."""
+        other = TRANSFER if track == TRANSFER else TICKET
+        return verdict(
+            [one["tracks"][track]["val/accuracy"] for one in replicates],
+            [one["tracks"][other]["val/accuracy"] for one in self._done[0]["replicates"]],
+        )
+
+    def _metrics(self, level: int, compressed: list[Figures]) -> Metrics:
+        tracks = self._done[level]["tracks"]
+        ticket = tracks[TICKET]
+        others = {f"{n}/val/accuracy": track["val/accuracy"] for n, track in tracks.items() if n != TICKET}
+        return {
+            **{name: value for name, value in ticket.items() if name != "step"},
+            **others,
+            **result.averaged(compressed),
+            "dense/val/accuracy": self._done[0]["tracks"][TICKET]["val/accuracy"],
+            "level": level,
+            "epoch": level,
+            "step": self._steps(level),
+            "epochs_trained": self._epochs_trained(),
+        }
+
+    def _steps(self, level: int) -> int:
+        """Optimiser steps of the tickets from the dense network to this level."""
+        closing = [recipe[-1] for _, recipe in (level_tracks[TICKET] for level_tracks in self.levels[: level + 1]) if recipe]
+        return sum(stage.stop - stage.start for stage in closing if isinstance(stage, Train))
+
+    def _epochs_trained(self) -> float:
+        return sum(result.in_epochs(t.trained_by(self.setting.trainer), per_epoch) for t, per_epoch in self._ledgers.values())
+
+    def _end(self, metrics: Metrics, tickets: list[Network], compressed: list[Figures]) -> None:
+        with disk_full_explained(Path(self.config.directory)):
+            for seed, ticket in zip(sorted(self.config.seeds), tickets, strict=True):
+                network.export(ticket, network_folder(self.config, seed))
+            last = self._done[-1]
+            replicates = [
+                {"seed": one["seed"], "metrics": {**one["tracks"][TICKET], **figures}}
+                for one, figures in zip(last["replicates"], compressed, strict=True)
+            ]
+            result.write(
+                self.config,
+                metrics=metrics,
+                replicates=replicates,
+                layers=last["layers"],
+                dense=self._dense,
+                history=last["history"],
+                levels=self._done,
+            )
+
+
+def _figures(run: Run, trained: Network) -> Figures:
+    """Metrics at the end and at the early-stopping iteration, where the validation loss was least (Frankle & Carbin 2019, section 2)."""
+    history = run.history
+    if not history:  # the user's own trained network
+        return {**run.setting.evaluate(trained.module, run.setting.data.validation, "val"), "history": []}
+    early = min(history, key=lambda epoch: epoch["val/loss"])
+    early_stop = {f"early_stop/{name}": early[name] for name in ("step", "val/accuracy", "val/loss")}
+    return {**history[-1], **early_stop, "history": history}
+
+
+def _numbers(track: Mapping[str, Any]) -> Figures:
+    return {name: value for name, value in track.items() if isinstance(value, int | float)}

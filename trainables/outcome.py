@@ -1,0 +1,53 @@
+"""What a compression made of a network, in figures."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+import pruners
+from trainables.network import Network
+
+Layers = dict[str, dict[str, float]]
+
+
+def layers(network: Network) -> Layers:
+    """What became of each layer: rank, num_subspaces and error where it was decomposed, density under a mask; params and dense_params."""
+    artifact = network.artifact
+    if isinstance(artifact, pruners.Mask):
+        return {n: {"density": x.density, "params": x.params, "dense_params": x.dense_params} for n, x in artifact.layers.items()}
+    if not isinstance(artifact, pruners.Decomposition):
+        return {}
+    return {
+        name: {
+            "rank": layer.rank,
+            "num_subspaces": layer.num_subspaces,
+            "error": layer.error,
+            "params": layer.params,
+            "dense_params": artifact.shapes[name].params,
+        }
+        for name, layer in artifact.layers.items()
+    }
+
+
+def metrics(network: Network, dense: Mapping[str, float], example: Tensor) -> dict[str, Any]:
+    """The metrics of a compressed network that training does not change; ``dense`` holds params and multiply_adds of the dense one."""
+    artifact = network.artifact
+    mask = artifact if isinstance(artifact, pruners.Mask) else None
+    cost = pruners.cost(network.module, example, mask=mask)
+    figures: dict[str, Any] = {
+        "compress/params": cost.params,
+        "compress/params_kept": cost.params / dense["params"],
+        "compress/multiply_adds": cost.multiply_adds,
+        "compress/flops_kept": cost.multiply_adds / dense["multiply_adds"],
+        "compress/latency_ms": cost.latency_ms,
+    }
+    if mask:
+        figures["compress/density"] = mask.density
+        if "settled_at" in mask.options:
+            figures["compress/settled_at"] = mask.options["settled_at"]
+    if isinstance(artifact, pruners.Decomposition):
+        figures["compress/error"] = artifact.error
+    for name, layer in layers(network).items():
+        figures |= {f"compress/layer/{name}/{key}": layer[key] for key in ("rank", "num_subspaces", "density") if key in layer}
+    return figures

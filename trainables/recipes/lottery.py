@@ -1,0 +1,82 @@
+"""Lottery tickets: prune, rewind, train, level after level."""
+
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+from trainables import position
+from trainables.config import LotteryConfig, TrialConfig
+from trainables.errors import TaskError
+from trainables.recipes.dense import dense
+from trainables.stages import Adopt, Compress, Recipe, Reinitialize, Rewind, Train
+
+TICKET, SECOND_ORDER, TRANSFER = "ticket", "second_order", "transfer"
+
+
+def levels(config: TrialConfig, steps_per_epoch: int) -> list[dict[str, Recipe]]:
+    """The recipes of every level by track, the dense network (level 0) first.
+
+    ``ticket`` is iterative magnitude pruning with rewinding (Frankle & Carbin 2019, section 1), or what the section's ``mode`` makes of it.
+    Its controls ``reinit`` and ``random`` train over the whole schedule and from the rewind point. A recipe goes through all levels before
+    its own, whose trainings the store has. Raises `TaskError` for a rewind point beyond the training.
+    """
+    lottery = section(config)
+    whole, rewind_to = config.training.epochs * steps_per_epoch, position.steps(lottery.rewind_to, steps_per_epoch)
+    if rewind_to >= whole:
+        raise TaskError(f"lottery.rewind_to {lottery.rewind_to} lies beyond the training's {whole} steps.")
+    start = dense(config, steps_per_epoch)
+    found: list[dict[str, Recipe]] = [_with_second_order(lottery, {TICKET: start})]
+    before = start
+    for level in range(1, lottery.levels + 1):
+        compress = _compress(config, level)
+        ticket = (*before, compress, *_retraining(lottery, rewind_to, whole))
+        tracks: dict[str, Recipe] = {TICKET: ticket}
+        if "reinit" in lottery.controls:
+            tracks["reinit"] = (*before, compress, Reinitialize(level), Train(0, whole, whole))
+        if "random" in lottery.controls:
+            tracks["random"] = (*before, replace(compress, control="random"), Rewind(rewind_to), Train(rewind_to, whole, whole))
+        tracks = _with_second_order(lottery, tracks)
+        found.append(tracks)
+        before = ticket if lottery.shots == "iterative" else start
+    return found
+
+
+def transferred(config: TrialConfig, level: dict[str, Recipe], target: TrialConfig, target_steps_per_epoch: int) -> Recipe:
+    """A level's ticket, its weights as at the beginning of its own training, trained on another task or with another training."""
+    steps = target.training.epochs * target_steps_per_epoch
+    return (Adopt(config.task, config.training, level[TICKET][:-1]), Train(0, steps, steps))
+
+
+def section(config: TrialConfig) -> LotteryConfig:
+    """The lottery section; `TaskError` without one."""
+    if config.lottery is None:
+        raise TaskError("trainable lottery needs a lottery section, with its levels at least.")
+    return config.lottery
+
+
+def _compress(config: TrialConfig, level: int) -> Compress:
+    lottery, compression = section(config), config.compression
+    options: dict[str, Any] = dict(compression.options)
+    if lottery.layer_rate:
+        options["layer_keep_ratio"] = {name: _kept(rate, level) for name, rate in lottery.layer_rate.items()}
+    budget = {"keep_ratio": _kept(lottery.rate, level)}
+    return Compress(compression.method, budget, options, scoring_per_class=compression.scoring_per_class)
+
+
+def _kept(rate: float, level: int) -> float:
+    """The share kept after so many levels, of the decimal number that the user wrote."""
+    return float((1 - Fraction(str(rate))) ** level)
+
+
+def _retraining(lottery: LotteryConfig, rewind_to: int, whole: int) -> Recipe:
+    if lottery.mode == "rewind":
+        return (Rewind(rewind_to), Train(rewind_to, whole, whole))
+    return (Train(rewind_to, whole, whole, last_rate=lottery.mode == "fine_tune"),)
+
+
+def _with_second_order(lottery: LotteryConfig, tracks: dict[str, Recipe]) -> dict[str, Recipe]:
+    if lottery.stability and tracks[TICKET]:
+        *earlier, last = tracks[TICKET]
+        assert isinstance(last, Train)
+        tracks[SECOND_ORDER] = (*earlier, replace(last, order=1))
+    return tracks

@@ -1,0 +1,25 @@
+"""The dense network that a compressed one is measured against."""
+
+from weakref import WeakKeyDictionary
+
+from torch import nn
+
+import pruners
+from trainables.network import Network
+from trainables.setting import Setting
+
+_measured: WeakKeyDictionary[nn.Module, dict[str, float]] = WeakKeyDictionary()  # once per process, however many trials ask
+
+
+def measured(dense: Network, setting: Setting) -> dict[str, float]:
+    """val/accuracy, val/loss, params, multiply_adds and latency_ms of a dense network."""
+    if dense.module not in _measured:
+        metrics = dense.metrics or setting.evaluate(dense.module, setting.data.validation, "val")
+        _measured[dense.module] = {name: metrics[name] for name in ("val/accuracy", "val/loss")} | costs(dense, setting)
+    return _measured[dense.module]
+
+
+def costs(dense: Network, setting: Setting) -> dict[str, float]:
+    """params, multiply_adds and latency_ms of a dense network, trained or not."""
+    cost = pruners.cost(dense.module, setting.example())
+    return {"params": cost.params, "multiply_adds": cost.multiply_adds, "latency_ms": cost.latency_ms}

@@ -1,0 +1,83 @@
+"""A trial with one recipe: every replicate in lock-step, and what came of it."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from trainables import network, result
+from trainables.config import TrialConfig
+from trainables.errors import TrainingError
+from trainables.files import disk_full_explained
+from trainables.reading import network_folder
+from trainables.recipes import RECIPES
+from trainables.recipes.dense import dense
+from trainables.replicate import Replicate
+from trainables.setting import Setting
+from trainables.work import Metrics, Work
+
+
+class Retraining(Work):
+    """The trial's recipe, an epoch of its closing training a step."""
+
+    def __init__(self, config: TrialConfig):
+        self.config, self._epoch = config, 0
+        setting = Setting.of(config)
+        stages = RECIPES[config.trainable](config, setting.steps_per_epoch)
+        uncompressed = dense(config, setting.steps_per_epoch) if config.dense_reference else None
+        self._replicates = [Replicate(setting, uncompressed, stages, seed) for seed in sorted(config.seeds)]
+        self._steps_per_epoch, self._started = setting.steps_per_epoch, False
+
+    def advance(self) -> Metrics:
+        """As `Work.advance`; the first step also does all that comes before the closing training."""
+        if not self._started:
+            for replicate in self._replicates:
+                replicate.start()
+            self._started, self._epoch = True, min(replicate.done for replicate in self._replicates)
+        epochs = self._replicates[0].epochs
+        self._epoch = min(self._epoch + 1, epochs)
+        for replicate in self._replicates:
+            replicate.reach(self._epoch)
+        if self._epoch < epochs:
+            return {**self._metrics(self._epoch), "final": False}
+        return self._end(epochs)
+
+    def close(self) -> None:
+        """As `Work.close`."""
+        for replicate in self._replicates:
+            replicate.close()
+
+    def _metrics(self, epoch: int) -> Metrics:
+        trained = sum(replicate.trained() for replicate in self._replicates)
+        whole = [{**replicate.at(epoch), **replicate.compressed} for replicate in self._replicates]
+        return {**result.averaged(whole), **self._position(epoch), "epochs_trained": result.in_epochs(trained, self._steps_per_epoch)}
+
+    def _position(self, epoch: int) -> Metrics:
+        return {"step": self._replicates[0].steps(epoch), "epoch": epoch}
+
+    def _end(self, epochs: int) -> Metrics:
+        ended: list[dict[str, Any]] = [{"seed": r.seed, "metrics": {**r.at(epochs), **r.compressed}} for r in self._replicates]
+        for one in ended:
+            _check_finite(one["metrics"], one["seed"])
+        with disk_full_explained(Path(self.config.directory)):
+            for replicate in self._replicates:
+                network.export(replicate.finish(), network_folder(self.config, replicate.seed))
+            metrics = {**self._metrics(epochs), "final": True}
+            history = [
+                {**self._position(epoch), **result.averaged([replicate.at(epoch) for replicate in self._replicates])}
+                for epoch in range(1, epochs + 1)
+            ]
+            result.write(
+                self.config,
+                metrics=metrics,
+                replicates=ended,
+                layers=self._replicates[0].layers,
+                dense=result.averaged([replicate.dense for replicate in self._replicates]),
+                history=history,
+            )
+        return metrics
+
+
+def _check_finite(metrics: dict[str, Any], seed: int) -> None:
+    for name, value in metrics.items():
+        if not math.isfinite(value):
+            raise TrainingError(f"{name} is {value} at the end of the trial (seed {seed}); no result can be made of it.")

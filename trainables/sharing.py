@@ -1,0 +1,51 @@
+"""How much training trials need, when none of it is done twice."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from trainables.config import TrialConfig
+from trainables.recipes import RECIPES
+from trainables.recipes.dense import dense
+from trainables.run import Run
+from trainables.setting import Setting
+from trainables.tracks import tracks
+
+
+@dataclass(frozen=True)
+class Need:
+    """Epochs that trials need: ``shared`` when no training is done twice, ``alone`` when each trial shares nothing with the others."""
+
+    shared: float
+    alone: float
+
+
+def epochs_needed(configs: Iterable[TrialConfig]) -> Need:
+    """What ``configs`` need from an empty store; an Early-Bird's watched training counts whole. Raises `TaskError`."""
+    together: dict[str, float] = {}
+    alone = 0.0
+    for config in configs:
+        own: dict[str, float] = {}
+        for run in _runs(config):
+            for address, epochs in trainings(run).items():
+                own[address] = max(epochs, own.get(address, 0))
+        alone += sum(own.values())
+        together |= {address: max(epochs, together.get(address, 0)) for address, epochs in own.items()}
+    return Need(sum(together.values()), alone)
+
+
+def trainings(run: Run) -> dict[str, float]:
+    """The epochs of every training of a run's recipe, by its address in the store."""
+    per_epoch = run.setting.steps_per_epoch
+    return {run.trajectory(count).key: (stage.stop - stage.start) / per_epoch for count, stage in run.trains()}
+
+
+def _runs(config: TrialConfig) -> list[Run]:
+    """Everything that a trial trains, its dense networks included."""
+    setting = Setting.of(config)
+    if config.trainable == "lottery":
+        pairs = [pair for level in tracks(config, setting) for pair in level.values()]
+    else:
+        pairs = [(setting, RECIPES[config.trainable](config, setting.steps_per_epoch))]
+        if config.dense_reference:
+            pairs.append((setting, dense(config, setting.steps_per_epoch)))
+    return [Run(where, recipe, seed) for where, recipe in pairs for seed in config.seeds]

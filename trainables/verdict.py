@@ -1,0 +1,29 @@
+"""Whether a network is as good as another, told from several seeds and never from one."""
+
+import math
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from scipy.special import stdtr, stdtrit
+
+CONFIDENCE = 0.95
+
+
+def verdict(values: Sequence[float], reference: Sequence[float]) -> dict[str, Any]:
+    """``values`` against ``reference``, accuracies of the same seeds in the same order, by Student's paired t-test (two-sided).
+
+    ``verdict`` is better or worse where the 95 % confidence interval (``low``, ``high``) of the mean ``difference`` leaves out 0, else
+    matching: not told apart by so many ``seeds``, which says the less the wider the interval is. One seed tells nothing (``one seed``).
+    ``p`` is the test's. Differences without any spread have an interval without width.
+    """
+    differences = [value - other for value, other in zip(values, reference, strict=True)]
+    mean, seeds = statistics.fmean(differences), len(differences)
+    if seeds < 2:
+        return {"verdict": "one seed", "difference": mean, "seeds": seeds}
+    error = statistics.stdev(differences) / math.sqrt(seeds)
+    reach = float(stdtrit(seeds - 1, (1 + CONFIDENCE) / 2)) * error
+    low, high = mean - reach, mean + reach
+    p = float(2 * stdtr(seeds - 1, -abs(mean) / error)) if error else float(mean == 0)
+    word = "better" if low > 0 else "worse" if high < 0 else "matching"
+    return {"verdict": word, "difference": mean, "low": low, "high": high, "p": p, "seeds": seeds}
