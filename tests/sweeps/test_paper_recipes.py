@@ -86,6 +86,7 @@ def test_rewinding_goes_down_to_the_papers_sparsities(name: str, left: float, re
 
 @pytest.mark.parametrize(("name", "conv"), [("conv2", 0.1), ("conv4", 0.1), ("conv6", 0.15)])
 def test_conv_2_4_6_are_pruned_at_the_papers_rates(name: str, conv: float) -> None:
-    lottery = recipe(f"lottery_{name}_cifar10")["lottery"]
+    content = recipe(f"lottery_{name}_cifar10")
+    lottery = content["lottery"]
     assert (lottery["rate"], lottery["layer_rate"]) == (0.2, {"conv": conv, "output": 0.1})
-    assert lottery["rewind_to"] == "0it"
+    assert lottery["rewind_to"] == "0it" and content["task"]["network_options"] == {"initialization": "glorot"}

@@ -60,6 +60,15 @@ def test_conv_2_4_6_have_the_weights_of_the_lottery_tickets_figure_2(name: str, 
     assert convolutions == pytest.approx(conv_weights, rel=0.05)
 
 
+@pytest.mark.parametrize("name", ["lenet_300_100", "conv2"])
+def test_glorots_weights_have_his_variance_and_no_biases(name: str) -> None:
+    layers = [m for m in networks.build(name, {"initialization": "glorot"}, (3, 32, 32), 10) if isinstance(m, nn.Conv2d | nn.Linear)]
+    for layer in layers:
+        fan_out, fan_in = (layer.weight.shape[d] * layer.weight[0, 0].numel() for d in (0, 1))
+        assert layer.weight.std().item() == pytest.approx((2 / (fan_in + fan_out)) ** 0.5, rel=0.15)
+        assert layer.bias is not None and not layer.bias.any()
+
+
 def test_conv4_keeps_its_parameters_names() -> None:
     names = networks.build("conv4", {}, (3, 32, 32), 10).state_dict()
     assert [name for name in names if name.endswith("weight")] == [f"{index}.weight" for index in (0, 2, 5, 7, 11, 13, 15)]
@@ -122,7 +131,8 @@ def test_images_that_pooling_would_leave_nothing_of_are_refused() -> None:
     [
         ("resnt20", {}, "there is no network 'resnt20'; did you mean resnet20?"),
         ("resnet20", {"widht": 4}, "network resnet20 has no option 'widht'; did you mean width?"),
-        ("conv4", {"width": 4}, "network conv4 has no option 'width'; it takes none."),
+        ("lenet5", {"width": 4}, "network lenet5 has no option 'width'; it takes none."),
+        ("conv4", {"initialization": "glorott"}, "there is no initialization 'glorott'; did you mean glorot?"),
         ("lenet5", {}, "lenet5 needs images of at least 16x16, not 8x8."),
         ("resnet20", {"shortcut": "project"}, "a ResNet has no shortcut 'project'; did you mean projection?"),
         ("vgg16", {"last_pooling": "mean"}, "a VGG has no last_pooling 'mean'; "),

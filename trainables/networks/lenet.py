@@ -6,9 +6,12 @@ from trainables.errors import TaskError
 from trainables.networks.mlp import mlp
 
 
-def lenet_300_100(input_shape: tuple[int, ...], num_classes: int, *, dropout: float = 0.0) -> nn.Module:
-    """Two hidden layers of 300 and 100 units on the flattened input; ``dropout`` after each."""
-    return mlp(input_shape, num_classes, widths=(300, 100), dropout=dropout)
+def lenet_300_100(input_shape: tuple[int, ...], num_classes: int, *, dropout: float = 0.0, initialization: str = "torch") -> nn.Module:
+    """Two hidden layers of 300 and 100 units on the flattened input; ``dropout`` after each.
+
+    The lottery-ticket paper's ``initialization`` is ``glorot``. Raises `TaskError` for an unknown one.
+    """
+    return mlp(input_shape, num_classes, widths=(300, 100), dropout=dropout, initialization=initialization)
 
 
 def lenet5(input_shape: tuple[int, ...], num_classes: int) -> nn.Module:

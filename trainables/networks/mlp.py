@@ -6,11 +6,21 @@ from itertools import pairwise
 
 from torch import nn
 
+from trainables.networks.initialization import initialized
 
-def mlp(input_shape: tuple[int, ...], num_classes: int, *, widths: Sequence[int] = (100, 100), dropout: float = 0.0) -> nn.Module:
+
+def mlp(
+    input_shape: tuple[int, ...],
+    num_classes: int,
+    *,
+    widths: Sequence[int] = (100, 100),
+    dropout: float = 0.0,
+    initialization: str = "torch",
+) -> nn.Module:
     """Hidden layers of ``widths`` units on the flattened input, each with ReLU and ``dropout``, then the classes.
 
-    The default is the size that MNIST-1D's authors train (Greydanus & Kobak, ICML 2024).
+    The default is the size that MNIST-1D's authors train (Greydanus & Kobak, ICML 2024). Raises `TaskError` for an
+    unknown ``initialization``.
     """
     sizes = (math.prod(input_shape), *widths)
     hidden = [
@@ -18,4 +28,4 @@ def mlp(input_shape: tuple[int, ...], num_classes: int, *, widths: Sequence[int]
         for inputs, outputs in pairwise(sizes)
         for layer in (nn.Linear(inputs, outputs), nn.ReLU(), *([nn.Dropout(dropout)] if dropout else []))
     ]
-    return nn.Sequential(nn.Flatten(), *hidden, nn.Linear(sizes[-1], num_classes))
+    return initialized(nn.Sequential(nn.Flatten(), *hidden, nn.Linear(sizes[-1], num_classes)), initialization)
