@@ -68,7 +68,7 @@ class TensorSplit(Split):
             self._on[device] = self.inputs.to(device), self.labels.to(device)
         inputs, labels = self._on[device]
         for indices in order.to(device).split(batch_size):
-            yield inputs[indices], labels[indices]
+            yield inputs.index_select(0, indices), labels.index_select(0, indices)
 
 
 class StreamedSplit(Split):
