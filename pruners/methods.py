@@ -6,9 +6,13 @@ from pruners.lowrank.rank_method import RankMethod
 from pruners.lowrank.svd import SVD
 from pruners.lowrank.svd_energy import SVDEnergy
 from pruners.method import Method
+from pruners.sparse.grasp import GraSP
+from pruners.sparse.iterative_snip import IterativeSNIP
 from pruners.sparse.magnitude import Magnitude
 from pruners.sparse.random import Random
 from pruners.sparse.score_method import ScoreMethod
+from pruners.sparse.snip import SNIP
+from pruners.sparse.synflow import SynFlow
 
 _METHODS: tuple[Method, ...] = (
     ALDS(),
@@ -16,6 +20,10 @@ _METHODS: tuple[Method, ...] = (
     SVDEnergy(),
     Magnitude(),
     Random(),
+    SNIP(),
+    IterativeSNIP(),
+    GraSP(),
+    SynFlow(),
 )
 
 

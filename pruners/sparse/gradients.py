@@ -24,7 +24,8 @@ def loss_gradients(network: nn.Module, weights: Mapping[str, nn.Parameter], give
         for inputs, labels in given.data:
             value = differentiable(given.loss(network(inputs), labels))
             part = torch.autograd.grad(value * (len(inputs) / samples), parameters, allow_unused=True, materialize_grads=True)
-            torch._foreach_add_(total, part)
+            for whole, gradient in zip(total, part, strict=True):
+                whole += gradient
     return dict(zip(weights, total, strict=True))
 
 

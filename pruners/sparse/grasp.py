@@ -1,0 +1,126 @@
+"""GraSP: weights whose removal would cost the gradient's norm most."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+
+from pruners.errors import PrunerError, nearest
+from pruners.method import Option
+from pruners.sparse.batchnorm_mode import batchnorm_mode
+from pruners.sparse.gradients import differentiable
+from pruners.sparse.hessian_gradient import hessian_gradient
+from pruners.sparse.score_method import Given, ScoreMethod, Scores
+from pruners.sparse.twice_differentiable import TwiceDifferentiable
+
+_PRESETS: dict[str, dict[str, Any]] = {
+    "official": {"halves": True, "bn": "train", "reinit_linear": True},
+    "one-batch": {"halves": False, "bn": "eval", "reinit_linear": False},
+    "abs": {"halves": True, "bn": "train", "reinit_linear": True},
+}
+
+
+@final
+class GraSP(ScoreMethod):
+    """w * (H g), of the weight's shape: g and H are the gradient and the Hessian in all prunable weights of the loss of logits / T.
+
+    Wang, Zhang, Grosse: Picking Winning Tickets Before Training by Preserving Gradient Flow, ICLR 2020, arXiv 2002.07376, equation (8) and
+    algorithm 2. The paper scores -w * (H g) and removes the highest; here the highest are kept, hence the sign. Its normalisation
+    changes no mask and is left out. Papers and code disagree on the rest, which ``preset`` settles:
+
+    - official, the authors' code: all samples joined in the given order and cut into two halves, g and then H g summed over them (with
+      samples in class order each half holds half of the classes), BatchNorm in train mode, Linear weights drawn anew (Xavier
+      normal) while scoring and only then.
+    - one-batch, as in SynFlow's code (Tanaka et al., NeurIPS 2020): the samples joined as one batch, BatchNorm in eval mode, the
+      weights as they are.
+    - abs: |w * (H g)| and otherwise official, a variant of Frankle et al., ICLR 2021, arXiv 2009.08576.
+
+    ``bn`` and ``reinit_linear`` go before the preset's own.
+    """
+
+    name = "grasp"
+    title = "GraSP: preserves the gradient's norm, w * (H g)"
+    paper = "Wang et al., ICLR 2020, arXiv 2002.07376"
+    needs = ("data", "loss")
+    options = (
+        Option(
+            "preset",
+            "official",
+            "official (two halves, BatchNorm in train mode), one-batch (BatchNorm in eval mode) or abs (official, absolute)",
+        ),
+        Option("bn", None, "BatchNorm normalises by the batch's statistics (train) or by its running ones (eval); None: the preset's"),
+        Option("reinit_linear", None, "draw Linear weights anew while scoring; None: the preset's, which is true but for one-batch"),
+        Option("temperature", 200.0, "T: logits are divided by it"),
+        Option(
+            "keep_graphs", "auto", "keep what differentiating twice needs (faster) or build it again (less memory); auto: as memory allows"
+        ),
+    )
+
+    def with_defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """As `Method.with_defaults`, with the preset's own settings written out; PrunerError for an unknown preset."""
+        chosen = super().with_defaults(given)
+        if chosen["preset"] not in _PRESETS:
+            raise PrunerError(f"preset {chosen['preset']!r} is unknown{nearest(str(chosen['preset']), _PRESETS)}")
+        preset = _PRESETS[chosen["preset"]]
+        return chosen | {name: preset[name] for name in ("bn", "reinit_linear") if chosen[name] is None}
+
+    def scores(
+        self, network: nn.Module, weights: Mapping[str, nn.Parameter], alive: Mapping[str, Tensor], given: Given, options: Mapping[str, Any]
+    ) -> Scores:
+        """As `ScoreMethod.scores`."""
+        _check(options)
+        assert given.loss is not None
+        temperature, loss = options["temperature"], given.loss
+
+        def value(inputs: Tensor, labels: Tensor) -> Tensor:
+            return differentiable(loss(network(inputs) / temperature, labels))
+
+        chunks = _chunks(given, _PRESETS[options["preset"]]["halves"])
+        drawn = _linear_drawn_anew(network, weights, alive, given.generator) if options["reinit_linear"] else nullcontext()
+        with drawn, batchnorm_mode(network, options["bn"]), TwiceDifferentiable():
+            losses: list[Callable[[], Tensor]] = [partial(value, inputs, labels) for inputs, labels in chunks]
+            products = hessian_gradient(losses, list(weights.values()), options["keep_graphs"])
+            scores = {name: product.mul_(weight.detach()) for (name, weight), product in zip(weights.items(), products, strict=True)}
+        return {name: score.abs_() for name, score in scores.items()} if options["preset"] == "abs" else scores
+
+
+def _check(options: Mapping[str, Any]) -> None:
+    temperature = options["temperature"]
+    if isinstance(temperature, bool) or not isinstance(temperature, int | float) or not 0 < temperature < float("inf"):
+        raise PrunerError(f"temperature must be a positive number, not {temperature!r}.")
+    if not isinstance(options["reinit_linear"], bool):
+        raise PrunerError(f"reinit_linear must be true or false, not {options['reinit_linear']!r}.")
+
+
+def _chunks(given: Given, halves: bool) -> Sequence[tuple[Tensor, Tensor]]:
+    inputs, labels = (torch.cat(parts) for parts in zip(*given.data, strict=True))
+    if not halves:
+        return [(inputs, labels)]
+    middle = len(inputs) // 2
+    if not middle:
+        raise PrunerError("GraSP cuts the samples into two halves and needs at least 2; the preset one-batch does not.")
+    return [(inputs[:middle], labels[:middle]), (inputs[middle:], labels[middle:])]
+
+
+@contextmanager
+def _linear_drawn_anew(
+    network: nn.Module, weights: Mapping[str, nn.Parameter], alive: Mapping[str, Tensor], generator: torch.Generator
+) -> Iterator[None]:
+    """Xavier-normal weights in every Linear, zero where removed; the network's own return afterwards."""
+    masks: dict[Tensor, Tensor] = {weights[name]: mask for name, mask in alive.items()}
+    linear = {module.weight: module.weight.detach().clone() for module in network.modules() if isinstance(module, nn.Linear)}
+    try:
+        with torch.no_grad():
+            for weight in linear:
+                # drawn on the CPU, so that every device gets the same
+                weight.copy_(nn.init.xavier_normal_(torch.empty(weight.shape, dtype=weight.dtype), generator=generator))
+                if weight in masks:
+                    weight.masked_fill_(~masks[weight], 0)
+        yield
+    finally:
+        with torch.no_grad():
+            for weight, own in linear.items():
+                weight.copy_(own)

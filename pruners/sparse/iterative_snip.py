@@ -1,0 +1,34 @@
+"""Iterative SNIP: SNIP's scores again and again on what is left."""
+
+from collections.abc import Mapping
+from typing import Any, final
+
+from torch import Tensor, nn
+
+from pruners.sparse.batchnorm_mode import BATCHNORM
+from pruners.sparse.score_method import Given, ScoreMethod, Scores
+from pruners.sparse.snip import connection_sensitivity
+
+
+@final
+class IterativeSNIP(ScoreMethod):
+    """|w dL/dw| of the masked network, taken anew in each of 100 rounds; one round is SNIP.
+
+    de Jorge, Sanyal, Behl, Torr, Rogez, Dokania: Progressive Skeletonization: Trimming more fat from a network at
+    initialization, ICLR 2021, arXiv 2006.09081 (Iter-SNIP: removed weights stay removed, unlike FORCE's); Verdenius, Stol, Forré:
+    Pruning via Iterative Ranking of Sensitivity Statistics, 2020, arXiv 2006.00896. The density falls exponentially, the former's
+    default. Every round scores the same samples; papers that draw new ones differ there.
+    """
+
+    name = "iterative_snip"
+    title = "Iterative SNIP: connection sensitivity, taken anew as weights go"
+    paper = "de Jorge et al., ICLR 2021, arXiv 2006.09081"
+    needs = ("data", "loss")
+    options = (BATCHNORM,)
+    rounds = 100
+
+    def scores(
+        self, network: nn.Module, weights: Mapping[str, nn.Parameter], alive: Mapping[str, Tensor], given: Given, options: Mapping[str, Any]
+    ) -> Scores:
+        """As `ScoreMethod.scores`."""
+        return connection_sensitivity(network, weights, given, options["bn"])

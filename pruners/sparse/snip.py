@@ -1,0 +1,39 @@
+"""SNIP: weights whose removal the loss would feel most."""
+
+from collections.abc import Mapping
+from typing import Any, final
+
+from torch import Tensor, nn
+
+from pruners.sparse.batchnorm_mode import BATCHNORM
+from pruners.sparse.gradients import loss_gradients
+from pruners.sparse.score_method import Given, ScoreMethod, Scores
+
+
+@final
+class SNIP(ScoreMethod):
+    """|w dL/dw|: how fast the loss changes as a weight fades, the derivative in c at c = 1 of L(c w), of the weight's shape.
+
+    Lee, Ajanthan, Torr: SNIP: Single-shot Network Pruning based on Connection Sensitivity, ICLR 2019, arXiv 1810.02340, equations
+    (5) and (6). The paper divides by the sum of all scores, which changes no mask. L is the mean loss over all samples, so several batches
+    stand for one, BatchNorm apart: the paper's code scores in train mode (``bn``, the default here), where each batch has statistics
+    of its own; later comparisons use eval mode.
+    """
+
+    name = "snip"
+    title = "SNIP: connection sensitivity |w dL/dw|"
+    paper = "Lee et al., ICLR 2019, arXiv 1810.02340"
+    needs = ("data", "loss")
+    options = (BATCHNORM,)
+
+    def scores(
+        self, network: nn.Module, weights: Mapping[str, nn.Parameter], alive: Mapping[str, Tensor], given: Given, options: Mapping[str, Any]
+    ) -> Scores:
+        """As `ScoreMethod.scores`."""
+        return connection_sensitivity(network, weights, given, options["bn"])
+
+
+def connection_sensitivity(network: nn.Module, weights: Mapping[str, nn.Parameter], given: Given, bn: str) -> Scores:
+    """|w dL/dw| in each weight's shape and dtype."""
+    gradients = loss_gradients(network, weights, given, bn)
+    return {name: gradients[name].mul_(weight.detach()).abs_() for name, weight in weights.items()}
