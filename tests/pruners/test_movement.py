@@ -7,18 +7,7 @@ from torch.nn.functional import cross_entropy, mse_loss
 
 from pruners.sparse.gradient_magnitude import GradientMagnitude
 from pruners.sparse.movement import Movement
-from pruners.sparse.prunable import prunable
-from pruners.sparse.score_method import Given
-
-
-def prunable_weights(network):
-    return {layer.parameter: network.get_parameter(layer.parameter) for layer in prunable(network).values()}
-
-
-def scored(method, network, data, loss):
-    weights = prunable_weights(network)
-    alive = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in weights.items()}
-    return method.scores(network, weights, alive, Given(data, loss, None, torch.Generator().manual_seed(0)), method.with_defaults({}))
+from tests.pruners.direct_scores import prunable_weights, scored
 
 
 @pytest.fixture

@@ -1,0 +1,73 @@
+"""The diagonal of the empirical Fisher matrix, from exact gradients of every sample's loss."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from pruners.sparse.batchnorm_mode import batchnorm_mode
+from pruners.sparse.gradients import differentiable
+from pruners.sparse.layer_uses import Use, layer_uses
+from pruners.sparse.score_method import Given
+
+
+def fisher_diagonal(network: nn.Module, weights: Mapping[str, nn.Parameter], given: Given) -> dict[str, Tensor]:
+    """The mean over all samples of the squared gradient of each sample's loss, labels as given, of each weight's shape.
+
+    BatchNorm is in eval mode, else a sample would have no gradient of its own. One pass over a batch gives what goes in and comes back at
+    each layer, hence every sample's gradient; a batch whose first sample has another gradient when it is alone (a weight used
+    outside its layer, samples that see each other, a loss that weighs them) is gone through sample by sample.
+    """
+    total = {name: torch.zeros_like(weight) for name, weight in weights.items()}
+    samples = sum(len(inputs) for inputs, _ in given.data)
+    with batchnorm_mode(network, "eval"):
+        for inputs, labels in given.data:
+            for name, squares in _squares(network, weights, inputs, labels, given).items():
+                total[name].add_(squares, alpha=1 / samples)
+    return total
+
+
+def _squares(network: nn.Module, weights: Mapping[str, nn.Parameter], inputs: Tensor, labels: Tensor, given: Given) -> Mapping[str, Tensor]:
+    """The sum over a batch's samples of their squared gradients."""
+
+    def objective(outputs: Tensor) -> Tensor:
+        assert given.loss is not None
+        return given.loss(outputs, labels)
+
+    def alone(sample: int) -> Sequence[Tensor]:
+        assert given.loss is not None
+        one = slice(sample, sample + 1)
+        loss = differentiable(given.loss(network(inputs[one]), labels[one]))
+        return torch.autograd.grad(loss, list(weights.values()), allow_unused=True, materialize_grads=True)
+
+    uses = layer_uses(network, weights, inputs, objective)
+    first = alone(0)
+    if all(_agrees(uses[name], gradient, len(inputs)) for name, gradient in zip(weights, first, strict=True)):
+        return {name: _layer_squares(uses[name], weight) for name, weight in weights.items()}
+    squares = [gradient.square() for gradient in first]
+    for sample in range(1, len(inputs)):
+        for square, gradient in zip(squares, alone(sample), strict=True):
+            square.addcmul_(gradient, gradient)
+    return dict(zip(weights, squares, strict=True))
+
+
+def _agrees(uses: Sequence[Use], gradient: Tensor, samples: int) -> bool:
+    """Whether the layer's uses give its first sample the gradient that it has when it is alone."""
+    if any(len(use.inputs) != samples or len(use.gradients) != samples for use in uses):
+        return False
+    found = sum((use.sample_gradients(0, 1).reshape(gradient.shape) for use in uses), torch.zeros_like(gradient))
+    return bool((found - gradient).norm() <= torch.finfo(gradient.dtype).eps ** 0.5 * gradient.norm())
+
+
+def _layer_squares(uses: Sequence[Use], weight: Tensor) -> Tensor:
+    """The sum over samples of the squared gradients in one layer's weight."""
+    if len(uses) == 1 and uses[0].positions == 1:
+        # one outer product a sample: its square is that of the squares
+        rows, columns = (factor.squeeze(-1).square() for factor in uses[0].factors(0, uses[0].samples))
+        return (rows @ columns.mT).reshape(weight.shape)
+    total = torch.zeros_like(weight)
+    chunks = min((use.chunks(weight.numel()) for use in uses), key=lambda chunks: chunks[0][1], default=[])
+    for start, stop in chunks:
+        gradients = torch.stack([use.sample_gradients(start, stop) for use in uses]).sum(0)
+        total += gradients.square_().sum(0).reshape(weight.shape)
+    return total

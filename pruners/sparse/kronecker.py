@@ -1,0 +1,67 @@
+"""Kronecker factors of the Fisher matrix of each layer's weight."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from pruners.errors import PrunerError
+from pruners.sparse.layer_uses import Use
+
+
+@dataclass
+class Factors:
+    """Sums over samples s and positions t, for each group of a layer: rows r r^T (groups, o, o), columns c c^T (groups, d, d).
+
+    With the weight reshaped to (groups, o, d), K-FAC takes a group's Fisher matrix to be (rows / uses) ⊗ (columns / samples), where
+    ``uses`` counts all pairs (s, t): Grosse, Martens: A Kronecker-factored approximate Fisher matrix for convolution layers, ICML
+    2016, arXiv 1602.01407, section 3.1, theorem 1 (for a Linear, Martens, Grosse, ICML 2015, arXiv 1503.05671, section 3.1).
+    A layer that runs several times counts as one with more positions; each group has its own factors, biases have none.
+    """
+
+    rows: Tensor
+    columns: Tensor
+    uses: int = 0
+
+    @classmethod
+    def empty(cls, weight: Tensor, layer: nn.Module) -> Self:
+        """Factors of a layer that was not used yet."""
+        groups = getattr(layer, "groups", 1)
+        rows, columns = len(weight) // groups, weight[0].numel()
+        return cls(weight.new_zeros(groups, rows, rows), weight.new_zeros(groups, columns, columns))
+
+    def add(self, use: Use) -> None:
+        """Counts the samples of one call of the layer."""
+        self.uses += use.samples * use.positions
+        for start, stop in use.chunks():
+            rows, columns = (factor.flatten(2) for factor in use.factors(start, stop))
+            self.rows.baddbmm_(rows, rows.mT)
+            self.columns.baddbmm_(columns, columns.mT)
+
+    def inverse_diagonal(self, samples: int, damping: float) -> Tensor:
+        """Diagonal of the inverse of the Fisher matrix over ``samples``, (groups, o, d) in float64; infinite without any curvature.
+
+        ``sqrt(damping)`` times its mean eigenvalue is added to each factor's diagonal: Martens and Grosse's factored Tikhonov damping
+        (2015, section 6.3) with ``damping`` relative to the mean eigenvalue of the product. PrunerError for factors that are not
+        finite, or singular.
+        """
+        diagonals = []
+        for factor, count in ((self.rows, self.uses), (self.columns, samples)):
+            mean = factor.double() / count
+            level = mean.diagonal(dim1=-2, dim2=-1).mean()
+            mean.diagonal(dim1=-2, dim2=-1).add_(damping**0.5 * level)
+            diagonals.append(_inverse_diagonal(mean) if level else mean.new_full(mean.shape[:-1], torch.inf))
+        rows, columns = diagonals
+        return rows[:, :, None] * columns[:, None, :]
+
+
+def _inverse_diagonal(matrices: Tensor) -> Tensor:
+    """Diagonals (groups, n) of the inverses of symmetric matrices (groups, n, n)."""
+    if not matrices.isfinite().all():
+        raise PrunerError("The Kronecker factors are not finite.")
+    lower, failed = torch.linalg.cholesky_ex(matrices)
+    if failed.any():
+        raise PrunerError("The Kronecker factors have no inverse; give them more damping.")
+    identity = torch.eye(matrices.shape[-1], dtype=matrices.dtype, device=matrices.device).expand_as(matrices)
+    return torch.linalg.solve_triangular(lower, identity, upper=False).square().sum(-2)
