@@ -98,6 +98,8 @@ def _trial(paths: StudyPaths, root: int, outcome: str, row: optuna.trial.FrozenT
         layers=result["layers"] if result else {},
         replicates=result["replicates"] if result else (),
         intermediate=row.intermediate_values,
+        history=result["history"] if result else (),
+        levels=result.get("levels", ()) if result else (),
         reason=row.user_attrs.get(REASON),
         seconds=row.user_attrs.get(DETAILS, {}).get("seconds"),
     )
@@ -112,6 +114,8 @@ def _baseline(paths: StudyPaths, key: str) -> TrialRecord:
         metrics=result["metrics"],
         layers=result["layers"],
         replicates=result["replicates"],
+        history=result.get("history", ()),
+        levels=result.get("levels", ()),
         reason=result.get("failed"),
         params={"compression.method": key.removeprefix(BASELINE)},
     )

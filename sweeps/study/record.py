@@ -26,8 +26,10 @@ class TrialRecord:
     """One trial, however many rows its retries left in Optuna.
 
     ``key`` is the trial number, or ``baseline-<method>`` for a baseline; ``values`` follow the study's objectives.
-    ``layers`` maps a layer's name to rank, num_subspaces, error, params and dense_params. ``intermediate`` maps retraining epochs to
-    the first objective. ``seconds`` is the wall time of its last attempt.
+    ``layers`` maps a layer's name to rank, num_subspaces and error, or density under a mask, with params and dense_params. ``intermediate``
+    maps epochs of the closing training (a lottery's levels) to the first objective, ``history`` holds all metrics of each such epoch.
+    ``levels`` is what a lottery found at each level, the dense network first, as result.json has it. ``seconds`` is the wall time of its
+    last attempt.
     """
 
     key: str
@@ -38,6 +40,8 @@ class TrialRecord:
     layers: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     replicates: Sequence[Mapping[str, Any]] = ()
     intermediate: Mapping[int, float] = field(default_factory=dict)
+    history: Sequence[Mapping[str, float]] = ()
+    levels: Sequence[Mapping[str, Any]] = ()
     reason: str | None = None
     seconds: float | None = None
 
@@ -46,7 +50,8 @@ class TrialRecord:
 class StudyRecord:
     """A study as it stands.
 
-    ``dense`` holds the dense network's metrics (``val/accuracy``, ``params``, ``multiply_adds``, ...), empty until it was trained.
+    ``dense`` holds the dense network's metrics (``val/accuracy``, ``params``, ``multiply_adds``, ...), empty until a trial
+    that measured it has ended; a study that trains no dense network knows its ``params`` and ``multiply_adds`` only.
     ``own`` is the method's own answer (the tolerance form's first trial, or the method's baseline).
     ``test`` maps ``dense``, ``own`` and ``best`` to ``{"key", "test/accuracy", "test/accuracy_std", "read_at"}``, each read once.
     ``sweep`` is the resolved sweep file as plain data; ``provenance`` the content of study.json.

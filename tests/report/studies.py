@@ -96,8 +96,8 @@ def study_record(
                 record.layers if complete else {},
                 record.replicates,
                 curve if len(objectives) == 1 else {},
-                reason,
-                record.seconds,
+                reason=reason,
+                seconds=record.seconds,
             )
         )
     baselines = (network("baseline-svd", 0.941, 0.25, 101, replicates), network("baseline-svd_energy", 0.962, 0.25, 102, replicates))
