@@ -6,9 +6,13 @@ from pruners.lowrank.rank_method import RankMethod
 from pruners.lowrank.svd import SVD
 from pruners.lowrank.svd_energy import SVDEnergy
 from pruners.method import Method
+from pruners.sparse.gradient_magnitude import GradientMagnitude
 from pruners.sparse.grasp import GraSP
 from pruners.sparse.iterative_snip import IterativeSNIP
 from pruners.sparse.magnitude import Magnitude
+from pruners.sparse.mlprune import MLPrune
+from pruners.sparse.movement import Movement
+from pruners.sparse.obd import OBD
 from pruners.sparse.random import Random
 from pruners.sparse.score_method import ScoreMethod
 from pruners.sparse.snip import SNIP
@@ -24,6 +28,10 @@ _METHODS: tuple[Method, ...] = (
     IterativeSNIP(),
     GraSP(),
     SynFlow(),
+    OBD(),
+    MLPrune(),
+    Movement(),
+    GradientMagnitude(),
 )
 
 

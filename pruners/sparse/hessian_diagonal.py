@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from pruners.sparse.batchnorm_mode import batchnorm_mode
 from pruners.sparse.gradients import differentiable
 from pruners.sparse.score_method import Given
+from pruners.sparse.twice_differentiable import TwiceDifferentiable
 
 
 def hessian_diagonal(network: nn.Module, weights: Mapping[str, nn.Parameter], given: Given, probes: int) -> dict[str, Tensor]:
@@ -24,7 +25,8 @@ def hessian_diagonal(network: nn.Module, weights: Mapping[str, nn.Parameter], gi
     with batchnorm_mode(network, "eval"):
         for inputs, labels in given.data:
             assert given.loss is not None
-            loss = differentiable(given.loss(network(inputs), labels))
+            with TwiceDifferentiable():
+                loss = differentiable(given.loss(network(inputs), labels))
             signs = (_signs(leaves, given.generator) for _ in range(probes))
             for name, products in zip(weights, probed(loss, leaves, signs), strict=True):
                 total[name].add_(products, alpha=len(inputs) / (samples * probes))
