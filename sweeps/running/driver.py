@@ -75,7 +75,7 @@ def _open_ledger(paths: StudyPaths, prepared: Prepared) -> Ledger:
 
 def _run_trials(prepared: Prepared, conductor: Conductor, paths: StudyPaths, address: str | None, without_ray: bool) -> None:
     file = prepared.sweep.file
-    scheduler = schedulers.build(file.early_terminate, file.objectives[0], prepared.retrain_epochs, prepared.is_reference)
+    scheduler = schedulers.build(file.early_terminate, file.objectives[0], prepared.reports.most, prepared.is_reference)
     if without_ray:
         in_process.run(conductor, scheduler)
     else:

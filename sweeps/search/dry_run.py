@@ -1,23 +1,30 @@
 """What a sweep would run, told without running it."""
 
+import pruners
+from sweeps.search.epochs import in_words, planned
+from sweeps.search.feasibility import seen
 from sweeps.search.prepare import Prepared
 
 
 def dry_run_text(prepared: Prepared) -> str:
-    """A few lines: what is searched, how many trials, and how many epochs they train with the dense network shared."""
+    """A few lines: what is searched, how many trials, and how many epochs they train when nothing is trained twice."""
     file = prepared.sweep.file
-    first = prepared.sections(prepared.first_trial or {}) if not prepared.sweep.space.distributions else None
     lines = [
         f"{file.name}: {prepared.target} trials, sampler {file.method}, {len(prepared.space)} parameters",
-        f"network: {len(prepared.shapes)} compressible layers",
+        _network(prepared),
         "objectives: " + ", ".join(f"{m.goal} {m.name}" for m in file.objectives),
     ]
     if prepared.baselines:
         lines.append(f"baselines: {', '.join(prepared.baselines)}")
-    if first:
-        runs = (prepared.target + len(prepared.baselines)) * file.replicates
-        dense = 0 if first.task.checkpoint else first.training.epochs
-        retrained = runs * prepared.retrain_epochs
-        shared, alone = dense * file.replicates + retrained, dense * runs + retrained
-        lines.append(f"epochs: {shared} with the dense network shared, {alone} if each trial trained its own")
+    plan = planned(prepared)
+    shared, alone = in_words(plan.need.shared), in_words(plan.need.alone)
+    lines.append(f"epochs: {'' if plan.exact else 'about '}{shared} with nothing trained twice, {alone} if each trial stood alone")
     return "\n".join(lines)
+
+
+def _network(prepared: Prepared) -> str:
+    sections = prepared.sweep.sections(prepared.sweep.first_draw)
+    if pruners.methods()[sections.compression.method].kind == "decomposition":
+        return f"network: {len(prepared.shapes)} compressible layers"
+    layers = pruners.prunable(seen(sections.task)[0])
+    return f"network: {sum(layer.params for layer in layers.values()):,} prunable weights in {len(layers)} layers"

@@ -1,29 +1,33 @@
 """Holds a sweep against its network: the layers there are, what a configuration will cost, and whether the budget can be met at all."""
 
 import dataclasses
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from optuna.distributions import BaseDistribution
-from torch import Tensor, nn
 
 import pruners
 import trainables
-from pruners import LayerShape, PrunerError
+from pruners import LayerShape
 from pruners.errors import nearest
-from sweeps.errors import INFEASIBLE, SweepError
-from sweeps.search import per_layer, samplers, soundness
+from sweeps.errors import SweepError
+from sweeps.search import feasibility, per_layer, samplers, soundness
 from sweeps.search import space as spaces
-from sweeps.spec.sweep import Sweep, TrialSections
+from sweeps.search.feasibility import miss, seen
+from sweeps.search.reports import Reports, reports
+from sweeps.spec import agreement
+from sweeps.spec.sections import TrialSections
+from sweeps.spec.sweep import Sweep
 from sweeps.study.paths import StudyPaths
 from sweeps.study.record import BASELINE
-from trainables import loss
-from trainables.config import BudgetConfig, TaskConfig, TrialConfig
 from trainables.config import LayerShape as LayerPin
+from trainables.config import TrialConfig
+
+_HOW_MUCH = ("budget", "lottery")
+"""Sections that say how much is kept."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +65,10 @@ class Prepared:
             points *= len(samplers.grid_values(name, distribution))
         return min(cap, points)
 
-    @property
-    def retrain_epochs(self) -> int:
-        """The most retraining epochs that a trial may have."""
-        space = self.space.get("compression.retrain_epochs")
-        fixed = self.sweep.file.compression.get("retrain_epochs", self.sweep.space.constants.get("compression.retrain_epochs", 0))
-        return int(max(spaces.extremes(space))) if space else int(fixed)
+    @cached_property
+    def reports(self) -> Reports:
+        """What a trial reports and how often."""
+        return reports(self.sweep)
 
     @property
     def first_trial(self) -> dict[str, Any] | None:
@@ -98,8 +100,8 @@ class Prepared:
 
     def violation(self, params: Mapping[str, Any]) -> float | None:
         """By which share of the budget a draw misses it, from shapes alone; None where the allocator always meets it."""
-        searched = any(name.split(".")[0] in ("task", "budget") or name.endswith(per_layer.RANK) for name in params)
-        return miss(self.sections(params)) if searched else None
+        searched = any(name.split(".")[0] in ("task", *_HOW_MUCH) or name.endswith(per_layer.RANK) for name in params)
+        return miss(self.sweep.file.trainable, self.sections(params)).over if searched else None
 
     def _config(self, key: str, sections: TrialSections, paths: StudyPaths) -> TrialConfig:
         file = self.sweep.file
@@ -115,7 +117,25 @@ class Prepared:
             seeds=tuple(range(file.seed, file.seed + file.replicates)),
             device="auto" if file.resources.gpus else "cpu",
             threads=file.resources.cpus,
+            lottery=sections.lottery,
+            keep_at=self._keep_at(sections),
+            dense_reference=self._has_one_dense_network,
         )
+
+    def _keep_at(self, sections: TrialSections) -> tuple[str, ...]:
+        """Where any trial of the sweep may rewind to, so that whichever trains the dense network keeps it there for all."""
+        if sections.lottery:
+            searched = self.space.get("lottery.rewind_to")
+            return tuple(spaces.extremes(searched)) if searched else (sections.lottery.rewind_to,)
+        if self.sweep.file.trainable == "early_bird":
+            return tuple(f"{epoch}ep" for epoch in range(1, sections.training.epochs + 1))
+        return ()
+
+    @property
+    def _has_one_dense_network(self) -> bool:
+        """False where every trial would train a dense network of its own that its recipe has no use for."""
+        searched = any(name.startswith(("task.", "training.")) for name in self.space)
+        return not (searched and self.sweep.file.trainable == "prune_at_init")
 
 
 def _pins(params: Mapping[str, Any], shapes: Mapping[str, LayerShape]) -> dict[str, LayerPin]:
@@ -128,10 +148,9 @@ def prepare(sweep: Sweep) -> Prepared:
     Raises `SweepError`: exit code 2 for a wrong network, data, method, option or layer name, 3 for a budget that nothing can meet.
     """
     where = sweep.source.where
-    first = {name: spaces.extremes(d)[0] for name, d in sweep.space.distributions.items()}
-    sections = sweep.sections(first)
+    sections = sweep.sections(sweep.first_draw)
     try:
-        network, _ = _seen(sections.task)
+        network, _ = seen(sections.task)
     except trainables.TaskError as error:
         raise SweepError(f"{where(['task'])}: {error}") from error
     shapes = pruners.compressible(network)
@@ -144,8 +163,9 @@ def prepare(sweep: Sweep) -> Prepared:
         except ValueError as error:
             raise SweepError(f"{where(['per_layer', 'layers'])}: per_layer.layers: {error}") from error
     prepared = Prepared(sweep, space, shapes, _baselines(sweep))
-    soundness.check(sweep.file, where, space, prepared.retrain_epochs)
-    _check(prepared, first)
+    soundness.check(sweep.file, where, space, prepared.reports)
+    drawn = [sweep.sections(draw) for draw in sweep.draws_for_all()]
+    feasibility.check(sweep, drawn + [_baseline_sections(sweep, method) for method in prepared.baselines])
     return prepared
 
 
@@ -156,11 +176,13 @@ def _baselines(sweep: Sweep) -> tuple[str, ...]:
     if sweep.file.per_layer and not sweep.file.per_layer.tolerance and own not in chosen:
         chosen.insert(0, str(own))
     for index, name in enumerate(sweep.file.baselines):
+        place = sweep.source.where(["baselines", index])
         if name not in pruners.methods():
-            place = sweep.source.where(["baselines", index])
             raise SweepError(f'{place}: baselines: "{name}" is no method{nearest(name, pruners.methods())}')
+        # A baseline has no parameters, those of layers included: per_layer asks nothing of it.
+        agreement.check(sweep.file.model_copy(update={"per_layer": None}), _baseline_sections(sweep, name), partial(_at, place))
     if chosen:
-        searched = [name for name in sweep.space.distributions if name.split(".")[0] in ("task", "budget")]
+        searched = [name for name in sweep.space.distributions if name.split(".")[0] in ("task", *_HOW_MUCH)]
         if searched:
             raise SweepError(
                 f"{sweep.source.where(['baselines'])}: a baseline needs one network and one budget, "
@@ -169,68 +191,14 @@ def _baselines(sweep: Sweep) -> tuple[str, ...]:
     return tuple(chosen)
 
 
-def _check(prepared: Prepared, first: Mapping[str, Any]) -> None:
-    """The method, its options and the budget, held against the network; with a searched budget its most generous end must do."""
-    sweep, draws = prepared.sweep, [dict(first)]
-    for name, distribution in sweep.space.distributions.items():
-        draws += [{**first, name: value} for value in spaces.extremes(distribution)[1:]]
-    least: SweepError | None = None
-    met = False
-    for sections in [sweep.sections(draw) for draw in draws] + [_baseline_sections(sweep, m) for m in prepared.baselines]:
-        try:
-            loss.resolve(sections.task.loss, sections.training.label_smoothing)
-            over = miss(sections)
-        except trainables.TaskError as error:
-            raise SweepError(f"{sweep.source.where(['task'])}: {error}") from error
-        except PrunerError as error:
-            raise SweepError(f"{sweep.source.where(['compression'])}: compression: {error}") from error
-        met = met or over <= 0
-        least = least or (_out_of_reach(sweep, sections, over) if over > 0 else None)
-    if least and not met:
-        raise least
-
-
-def _out_of_reach(sweep: Sweep, sections: TrialSections, over: float) -> SweepError:
-    kind, asked = _asked(sections.budget)
-    least = asked * (1 + over)
-    shown = f"{least:.0f}" if kind == "parameters" else f"{least:.4g}"
-    return SweepError(
-        f"{sweep.source.where(['budget'])}: no choice of layers meets budget.{kind} {asked:g}; the least possible is {shown}.", INFEASIBLE
-    )
-
-
-def miss(sections: TrialSections) -> float:
-    """By which share of its budget a configuration is over it at the least; 0 or below where it can be met."""
-    network, example = _seen(sections.task)
-    compression = sections.compression
-    options = dict(compression.options)
-    if compression.tolerance:
-        options["tolerance"] = compression.tolerance
-    if compression.layers:
-        options["layers"] = {name: dataclasses.asdict(shape) for name, shape in compression.layers.items()}
-    kind, asked = _asked(sections.budget)
-    keyword = "budget" if kind == "parameters" else kind
-    return pruners.least_budget(network, keyword, method=compression.method, example=example, **options) / asked - 1
-
-
-def _asked(budget: BudgetConfig) -> tuple[str, float]:
-    return next((kind, value) for kind, value in dataclasses.asdict(budget).items() if value is not None)
+def _at(place: str, _: Sequence[str | int]) -> str:
+    """One place for all that is wrong."""
+    return place
 
 
 def _baseline_sections(sweep: Sweep, method: str) -> TrialSections:
-    sections = sweep.sections({name: spaces.extremes(d)[0] for name, d in sweep.space.distributions.items()})
+    sections = sweep.sections(sweep.first_draw)
     if method == sections.compression.method:
         return sections
     compression = dataclasses.replace(sections.compression, method=method, options={}, tolerance={}, layers={})
     return dataclasses.replace(sections, compression=compression)
-
-
-def _seen(task: TaskConfig) -> tuple[nn.Module, Tensor]:
-    """The task's network and one input, built once for each task."""
-    return _build(json.dumps(dataclasses.asdict(task), sort_keys=True))
-
-
-@lru_cache(maxsize=8)
-def _build(task: str) -> tuple[nn.Module, Tensor]:
-    config = TaskConfig(**json.loads(task))
-    return trainables.build_network(config), trainables.example_input(config)

@@ -10,8 +10,8 @@ from sweeps.spec.keys import EarlyTerminate, Metric
 _NEVER = 10**9
 
 
-def build(early: EarlyTerminate | None, objective: Metric, retrain_epochs: int, spared: Callable[[str], bool]) -> TrialScheduler:
-    """The scheduler, counting retraining epochs. ``max_iter`` is the retraining's length unless the file says otherwise.
+def build(early: EarlyTerminate | None, objective: Metric, reports: int, spared: Callable[[str], bool]) -> TrialScheduler:
+    """The scheduler, counting reports. ``max_iter`` is ``reports``, the most of a trial, unless the file says otherwise.
 
     Trials whose key is ``spared`` are never stopped and never compared with.
     """
@@ -21,7 +21,7 @@ def build(early: EarlyTerminate | None, objective: Metric, retrain_epochs: int, 
     if early.type == "median":
         # The rule would pause a trial that has too few others to be compared with; it shall go on instead.
         return _Median(spared, **about, grace_period=early.min_iter, min_samples_required=early.eta, hard_stop=True, min_time_slice=_NEVER)
-    return _Asha(spared, **about, max_t=early.max_iter or retrain_epochs, grace_period=early.min_iter, reduction_factor=early.eta)
+    return _Asha(spared, **about, max_t=early.max_iter or reports, grace_period=early.min_iter, reduction_factor=early.eta)
 
 
 class _Sparing:

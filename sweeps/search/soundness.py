@@ -7,21 +7,22 @@ from optuna.distributions import BaseDistribution
 
 from sweeps.errors import SweepError
 from sweeps.search import samplers
+from sweeps.search.reports import Reports
 from sweeps.spec.keys import EarlyTerminate, SweepFile
 
 Where = Callable[[Sequence[str | int]], str]
 
 
-def check(file: SweepFile, where: Where, space: Mapping[str, BaseDistribution], retrain_epochs: int) -> None:
-    """Raises `SweepError`, its place from ``where``; ``retrain_epochs`` is the most that a trial may have."""
+def check(file: SweepFile, where: Where, space: Mapping[str, BaseDistribution], reports: Reports) -> None:
+    """Raises `SweepError`, its place from ``where``."""
     try:
         _draw(file, space)
     except (TypeError, ValueError) as error:
         place = where(["sampler_options" if file.sampler_options else "method"])
         raise SweepError(f"{place}: {str(error).rstrip('.')}.") from error
-    if retrain_epochs < 1 and any(metric.name == "train/loss" for metric in file.objectives):
-        raise SweepError(f"{where(['metric'])}: train/loss is that of retraining, and compression.retrain_epochs is 0.")
-    if file.early_terminate and (sentence := _stops_wrongly(file.early_terminate, retrain_epochs)):
+    if reports.most < 1 and any(metric.name == "train/loss" for metric in file.objectives):
+        raise SweepError(f"{where(['metric'])}: train/loss is that of the {reports.unit}, and {reports.key} is 0.")
+    if file.early_terminate and (sentence := _stops_wrongly(file.early_terminate, reports)):
         raise SweepError(f"{where(['early_terminate'])}: {sentence}")
 
 
@@ -36,11 +37,12 @@ def _draw(file: SweepFile, space: Mapping[str, BaseDistribution]) -> None:
         optuna.logging.set_verbosity(before)
 
 
-def _stops_wrongly(early: EarlyTerminate, retrain_epochs: int) -> str | None:
-    if retrain_epochs < 2:
-        return f"early_terminate stops trials between retraining epochs, and compression.retrain_epochs is {retrain_epochs}."
-    if early.min_iter >= retrain_epochs:
-        return f"nothing is stopped before epoch {early.min_iter} (min_iter), and compression.retrain_epochs is {retrain_epochs}."
-    if early.max_iter is not None and early.max_iter < retrain_epochs:
-        return f"every trial would be stopped at epoch {early.max_iter} (max_iter), and compression.retrain_epochs is {retrain_epochs}."
+def _stops_wrongly(early: EarlyTerminate, reports: Reports) -> str | None:
+    given = f"and {reports.key} is {reports.most}."
+    if reports.most < 2:
+        return f"early_terminate stops trials between {reports.unit}, {given}"
+    if early.min_iter >= reports.most:
+        return f"nothing is stopped within the first {early.min_iter} {reports.unit} (min_iter), {given}"
+    if early.max_iter is not None and early.max_iter < reports.most:
+        return f"every trial would be stopped after {early.max_iter} {reports.unit} (max_iter), {given}"
     return None

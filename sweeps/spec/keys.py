@@ -1,5 +1,6 @@
 """The sweep file's keys: those of a W&B sweep, and what compressing a network needs beside them."""
 
+import math
 import re
 from typing import Annotated, Any, Literal, Self
 
@@ -7,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from sweeps.search.samplers import SAMPLERS
 from sweeps.spec.names import one_of
-from trainables.recipes import RECIPES
+from trainables.recipes import TRAINABLES
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -17,6 +18,7 @@ METRICS = {
     "train/loss": "minimize",
     "compress/params": "minimize",
     "compress/params_kept": "minimize",
+    "compress/density": "minimize",
     "compress/multiply_adds": "minimize",
     "compress/flops_kept": "minimize",
     "compress/latency_ms": "minimize",
@@ -150,8 +152,8 @@ class PerLayer(Keys):
 class EarlyTerminate(Keys):
     """Stops trials early: ``hyperband`` (Ray's asynchronous successive halving; ``asha`` is the same) or ``median``.
 
-    ``min_iter`` and ``max_iter`` count retraining epochs; ``eta`` is the reduction factor, for the median rule the least number of
-    trials that it compares with (which has no ``max_iter``).
+    ``min_iter`` and ``max_iter`` count what a trial reports: epochs of its closing training, a lottery's levels. ``eta`` is the
+    reduction factor, for the median rule the least number of trials that it compares with (which has no ``max_iter``).
     """
 
     type: Annotated[str, one_of(("asha", "hyperband", "median"), "way to stop early")]
@@ -175,6 +177,25 @@ class Storage(Keys):
     store: str | None = None
 
 
+class Retention(Keys):
+    """What stays on disk when the study is complete.
+
+    ``networks``: those of every trial, or of the best (with several objectives, of the front). ``trajectories``: the store is kept,
+    or what the study trained is removed from it once the study is complete, or whatever was not written to for so many days.
+    """
+
+    networks: Literal["all", "best"] = "all"
+    trajectories: Literal["forever", "study"] | float = "forever"
+
+    @field_validator("trajectories", mode="before")
+    @classmethod
+    def _a_time(cls, value: Any) -> Any:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value not in ("forever", "study") and not (is_number and 0 < value < math.inf):
+            raise ValueError(f"forever, study, or a number of days above 0, not {value!r}")
+        return value
+
+
 class SweepFile(Keys):
     """A sweep file's top level. ``method`` names the sampler, as at W&B; ``compression.method`` what shrinks the network."""
 
@@ -182,7 +203,7 @@ class SweepFile(Keys):
     description: str | None = None
     project: str = "tombola"
     entity: str | None = None
-    trainable: Annotated[str, one_of(RECIPES, "trainable")] = "compress"
+    trainable: Annotated[str, one_of(TRAINABLES, "trainable")] = "compress"
     method: Annotated[str, one_of(SAMPLERS, "sampler")] = "tpe"
     sampler_options: dict[str, Any] = {}
     metric: Metric | None = None
@@ -195,11 +216,13 @@ class SweepFile(Keys):
     training: dict[str, Any] = {}
     compression: dict[str, Any]
     budget: dict[str, Any] = {}
+    lottery: dict[str, Any] = {}
     baselines: list[str] = []
     replicates: Count = 1
     seed: Annotated[int, Field(ge=0)] = 0
     resources: Resources = Resources()
     storage: Storage = Storage()
+    retention: Retention = Retention()
 
     @model_validator(mode="after")
     def _objectives(self) -> Self:

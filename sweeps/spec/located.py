@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-_PATHS = (("task", "checkpoint"), ("task", "data_options", "root"), ("storage", "store"))
+_TASKS = (("task",), ("lottery", "transfer", "task"))
+_PATHS = (*((*task, *last) for task in _TASKS for last in (("checkpoint",), ("data_options", "root"))), ("storage", "store"))
 _SQLITE = "sqlite:///"
 
 

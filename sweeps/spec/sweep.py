@@ -1,35 +1,24 @@
 """A sweep as an object: the checked file, and how one draw of its parameters becomes a trial's configuration."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import ConfigDict, Field, TypeAdapter
-from pydantic.dataclasses import dataclass as checked_dataclass
+from pydantic import TypeAdapter
 
 from pruners.errors import nearest
 from sweeps.errors import SweepError
 from sweeps.search import space as spaces
 from sweeps.search.space import Space
-from sweeps.spec import located, yaml_file
+from sweeps.spec import agreement, located, yaml_file
 from sweeps.spec.keys import SweepFile
+from sweeps.spec.sections import SECTIONS, TrialSections
 from sweeps.spec.validation import checked
 from sweeps.spec.yaml_file import Source
-from trainables.config import BudgetConfig, CompressionConfig, TaskConfig, TrainingConfig
 
-_SECTIONS = ("task", "training", "compression", "budget")
-
-
-@checked_dataclass(frozen=True, config=ConfigDict(extra="forbid"))
-class TrialSections:
-    """The sections of a sweep file that a trial is made of."""
-
-    task: TaskConfig
-    compression: CompressionConfig
-    budget: BudgetConfig
-    training: TrainingConfig = Field(default_factory=TrainingConfig)
+_METHOD = "compression.method"
 
 
 @dataclass(frozen=True)
@@ -64,42 +53,58 @@ class Sweep:
         sweep._check_parameters()
         return sweep
 
+    @property
+    def first_draw(self) -> dict[str, Any]:
+        """Parameters where any will do: each one's first choice or lower end."""
+        return {name: spaces.extremes(distribution)[0] for name, distribution in self.space.distributions.items()}
+
+    def draws_for_all(self) -> Iterator[dict[str, Any]]:
+        """Draws that stand for all others: every choice and both ends of every range, one parameter at a time, for every method."""
+        others = {name: distribution for name, distribution in self.space.distributions.items() if name != _METHOD}
+        methods = self.space.distributions.get(_METHOD)
+        for method in spaces.extremes(methods) if methods else [None]:
+            first = self.first_draw | ({_METHOD: method} if methods else {})
+            yield first
+            for name, distribution in others.items():
+                yield from ({**first, name: value} for value in spaces.extremes(distribution)[1:])
+
     def resolved(self) -> dict[str, Any]:
         """The file with every default written out: a default that changes later changes no study that was begun before."""
-        first = {name: spaces.extremes(d)[0] for name, d in self.space.distributions.items()}
+        first = self.first_draw
         sections = TypeAdapter(TrialSections).dump_python(self.sections(first), mode="json")
+        for key in agreement.UNUSED[self.file.trainable]:
+            del sections["compression"][key]
         for name in (*first, *self.space.constants):
             _drop(sections, name)
-        file = self.file.model_dump(mode="json", exclude={*_SECTIONS, "parameters"})
+        file = self.file.model_dump(mode="json", exclude={*SECTIONS, "parameters"})
         parameters = self.file.model_dump(mode="json", include={"parameters"}, exclude_unset=True)
         return _without_none(file | sections) | parameters
 
     def sections(self, params: Mapping[str, Any]) -> TrialSections:
         """The trial's sections with ``params`` (dotted names to values) put in."""
-        sections: TrialSections = checked(TrialSections, self._filled(params), self._where)
+        given = agreement.without_absent(self.file.trainable, self._filled(params), self.where)
+        sections: TrialSections = checked(TrialSections, given, self.where)
+        agreement.check(self.file, sections, self.where)
         return sections
 
     def _filled(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        tree = {name: copy.deepcopy(getattr(self.file, name)) for name in _SECTIONS}
+        tree = {name: copy.deepcopy(getattr(self.file, name)) for name in SECTIONS}
         for name, value in {**self.space.constants, **params}.items():
             _put(tree, name.split("."), value)
         return tree
 
     def _check_parameters(self) -> None:
-        first = {name: spaces.extremes(d)[0] for name, d in self.space.distributions.items()}
-        for name in (*self.space.constants, *first):
-            if name.split(".")[0] not in _SECTIONS or "." not in name:
+        for name in (*self.space.constants, *self.space.distributions):
+            if name.split(".")[0] not in SECTIONS or "." not in name:
                 raise SweepError(
-                    f'{self._where(name.split("."))}: parameters: "{name}" is no setting of a trial; '
-                    f"names begin with {', '.join(_SECTIONS[:-1])} or {_SECTIONS[-1]}, as in training.lr."
+                    f'{self.where(name.split("."))}: parameters: "{name}" is no setting of a trial; '
+                    f"names begin with {', '.join(SECTIONS[:-1])} or {SECTIONS[-1]}, as in training.lr."
                 )
-        self.sections(first)
-        for name, distribution in self.space.distributions.items():
-            for value in spaces.extremes(distribution)[1:]:
-                self.sections({**first, name: value})
+        for draw in self.draws_for_all():
+            self.sections(draw)
 
-    def _where(self, path: Sequence[str | int]) -> str:
-        """A section's key may have been set by a parameter; then the parameter's line is the one to show."""
+    def where(self, path: Sequence[str | int]) -> str:
+        """``file:line`` of a key; where a parameter sets it, that of the parameter."""
         dotted = ".".join(map(str, path))
         for name, where in _parameter_paths(self.file, self.source).items():
             if dotted == name or dotted.startswith(name + "."):

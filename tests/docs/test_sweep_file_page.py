@@ -15,6 +15,7 @@ from sweeps.spec import keys
 from sweeps.spec.sweep import Sweep
 from tests.docs.pages import PAGES, PROJECT, blocks, section, tables
 from trainables import config, data, factory, networks
+from trainables.recipes import TRAINABLES
 
 PAGE = "docs/sweep-file.md"
 SECTIONS: dict[str, Any] = {
@@ -24,11 +25,13 @@ SECTIONS: dict[str, Any] = {
     "schedule": config.ScheduleConfig,
     "compression": config.CompressionConfig,
     "budget": config.BudgetConfig,
+    "lottery": config.LotteryConfig,
     "Parameters": keys.Parameter,
     "per_layer": keys.PerLayer,
     "early_terminate": keys.EarlyTerminate,
     "resources": keys.Resources,
     "storage": keys.Storage,
+    "retention": keys.Retention,
 }
 
 
@@ -69,6 +72,7 @@ def first_columns(heading: str, title: str) -> list[str]:
 
 def test_every_name_has_its_row() -> None:
     assert first_columns("Objectives", "metric") == list(keys.METRICS)
+    assert first_columns("Trainables", "trainable") == list(TRAINABLES)
     assert first_columns("Samplers", "method") == list(SAMPLERS)
     assert first_columns("Parameters", "distribution") == list(keys.DISTRIBUTIONS)
     assert first_columns("task", "network") == list(networks.BUILT_IN)
@@ -83,9 +87,9 @@ def test_every_option_of_a_network_and_a_data_set_is_named(title: str, built_in:
         assert options.replace("`", "") == ", ".join(p.name for p in known if p.kind is p.KEYWORD_ONLY)
 
 
-@pytest.mark.parametrize("kind", [config.TrainingConfig, config.ScheduleConfig])
-def test_every_choice_is_named(kind: Any) -> None:
-    text = section(PAGE, "training") + section(PAGE, "schedule")
+@pytest.mark.parametrize("heading", ["training", "schedule", "compression", "lottery"])
+def test_every_choice_is_named(heading: str) -> None:
+    kind, text = SECTIONS[heading], section(PAGE, heading)
     for hint in get_type_hints(kind).values():
         for part in (hint, *get_args(hint)):
             if get_origin(part) is Literal:
@@ -98,6 +102,8 @@ def test_an_example_is_a_sound_sweep_file_or_a_part_of_one(text: str) -> None:
     whole = {} if "run_cap" in part else yaml.safe_load((PROJECT / "sweeps/configs/alds_digits.yaml").read_text(encoding="utf-8"))
     if "metrics" in part:
         del whole["metric"]
+    if "lottery" in part:
+        whole = {key: whole[key] for key in ("name", "task", "metric", "run_cap")}
     if not part.get("budget", True):
         del whole["baselines"]  # a baseline needs one budget, and this part searches it
     assert prepare(Sweep.from_data(whole | part)).target > 0

@@ -23,11 +23,12 @@ USERS = "tests.sweeps.users"
 
 @dataclass(frozen=True)
 class BadSweep:
-    """``edits`` are texts of `SWEEP` and what stands there instead; ``said`` is a pattern for the whole message."""
+    """``edits`` are texts of ``base`` and what stands there instead; ``said`` is a pattern for the whole message."""
 
     edits: tuple[tuple[str, str], ...]
     said: str
     exit_code: int = 2
+    base: str = SWEEP
 
 
 def _network(name: str, said: str) -> BadSweep:
@@ -105,7 +106,7 @@ KEYS = {
     "lr": BadSweep(
         (("training.lr", "lr"),),
         r's\.yaml:11: parameters: "lr" is no setting of a trial; '
-        r"names begin with task, training, compression or budget, as in training\.lr\.",
+        r"names begin with task, training, compression, budget or lottery, as in training\.lr\.",
     ),
     "schedule.warmups": _after(
         "epochs: 1", "  schedule: {warmups: 1}", r"s\.yaml:7: unknown key \"training\.schedule\.warmups\"; did you mean 'warmup'\?"
@@ -142,7 +143,7 @@ NETWORKS = {
     "unknown option": _after(
         "network: lenet_300_100",
         "  network_options: {widht: 3}",
-        r"s\.yaml:2: network lenet_300_100 has no option 'widht'; known are dropout\.",
+        r"s\.yaml:2: network lenet_300_100 has no option 'widht'; known are dropout.*\.",
     ),
     "no such checkpoint": _after(
         "network: lenet_300_100", "  checkpoint: nosuch.safetensors", r"s\.yaml:2: there is no checkpoint .*/nosuch\.safetensors\."
@@ -185,7 +186,7 @@ COMPRESSION = {
         r"s\.yaml:7: compression: exclude: the network has no compressible layer 'fc9'; known are 1, 3, 5\.",
     ),
     "unknown baseline": _last("baselines: [svdd]", r's\.yaml:15: baselines: "svdd" is no method; did you mean \'svd\'\?'),
-    "unknown trainable": _last("trainable: lotery", r"s\.yaml:15: trainable: 'lotery' is no trainable; known are compress\."),
+    "unknown trainable": _last("trainable: lotery", r"s\.yaml:15: trainable: 'lotery' is no trainable; did you mean 'lottery'\?"),
     "out of reach": _budget(
         "{keep_ratio: 0.0001}",
         r"s\.yaml:9: no choice of layers meets budget\.keep_ratio 0\.0001; the least possible is 0\.01741\.",
@@ -247,15 +248,15 @@ SEARCH = {
     ),
     "training loss without training": BadSweep(
         (("{name: val/accuracy, goal: maximize}", "{name: train/loss, goal: minimize}"),),
-        r"s\.yaml:13: train/loss is that of retraining, and compression\.retrain_epochs is 0\.",
+        r"s\.yaml:13: train/loss is that of the retraining epochs, and compression\.retrain_epochs is 0\.",
     ),
     "stopping after the end": BadSweep(
         (("method: alds", "method: alds\n  retrain_epochs: 3"), ("run_cap: 2", "run_cap: 2\nearly_terminate: {type: asha, min_iter: 3}")),
-        r"s\.yaml:16: nothing is stopped before epoch 3 \(min_iter\), and compression\.retrain_epochs is 3\.",
+        r"s\.yaml:16: nothing is stopped within the first 3 retraining epochs \(min_iter\), and compression\.retrain_epochs is 3\.",
     ),
     "stopping every trial": BadSweep(
         (("method: alds", "method: alds\n  retrain_epochs: 3"), ("run_cap: 2", "run_cap: 2\nearly_terminate: {type: asha, max_iter: 2}")),
-        r"s\.yaml:16: every trial would be stopped at epoch 2 \(max_iter\), and compression\.retrain_epochs is 3\.",
+        r"s\.yaml:16: every trial would be stopped after 2 retraining epochs \(max_iter\), and compression\.retrain_epochs is 3\.",
     ),
     "a grid over a range": BadSweep(
         (("method: random", "method: grid"),),

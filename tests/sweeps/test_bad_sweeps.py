@@ -6,21 +6,23 @@ from pathlib import Path
 
 import pytest
 
+from tests.sweeps.bad_sparse_sweeps import AT_INIT, BAD_SPARSE_SWEEPS, LOTTERY
 from tests.sweeps.bad_sweeps import BAD_SWEEPS, SWEEP, BadSweep
 from tests.sweeps.commands import Answer, assert_short, contents
 
 Tombola = Callable[..., Answer]
 
 
-def test_the_sweep_that_the_others_are_made_of_is_right(tombola: Tombola) -> None:
-    Path("s.yaml").write_text(SWEEP)
+@pytest.mark.parametrize("text", [SWEEP, LOTTERY, AT_INIT])
+def test_the_sweeps_that_the_others_are_made_of_are_right(tombola: Tombola, text: str) -> None:
+    Path("s.yaml").write_text(text)
     answer = tombola("validate", "s.yaml")
     assert (answer.exit_code, answer.stderr) == (0, "") and answer.stdout.startswith("s.yaml is sound.\n")
 
 
-@pytest.mark.parametrize("bad", BAD_SWEEPS.values(), ids=BAD_SWEEPS)
+@pytest.mark.parametrize("bad", [*BAD_SWEEPS.values(), *BAD_SPARSE_SWEEPS.values()], ids=[*BAD_SWEEPS, *BAD_SPARSE_SWEEPS])
 def test_a_wrong_sweep_is_refused_with_its_sentence(tombola: Tombola, bad: BadSweep) -> None:
-    text = SWEEP
+    text = bad.base
     for old, new in bad.edits:
         assert text.count(old) == 1, old
         text = text.replace(old, new)

@@ -92,5 +92,5 @@ def test_a_dry_run_trains_nothing_and_counts_epochs(tombola: Tombola) -> None:
         "network: 3 compressible layers",
         "objectives: maximize val/accuracy",
         "baselines: svd",
-        f"epochs: {2 * (5 + 3 * 3)} with the dense network shared, {2 * 3 * (5 + 3)} if each trial trained its own",
+        f"epochs: {2 * (5 + 3 * 3)} with nothing trained twice, {2 * 3 * (5 + 3)} if each trial stood alone",
     ]

@@ -1,0 +1,24 @@
+"""Whether a mask can be had, from shapes alone."""
+
+from typing import Any
+
+from torch import nn
+
+from pruners.errors import PrunerError
+from pruners.methods import score_method_named
+from pruners.sparse.allocation import pools
+from pruners.sparse.prunable import prunable
+from pruners.sparse.recorded import recorded
+from pruners.sparse.settings import settings_of
+
+
+def check_mask(model: nn.Module, method: str, *, keep_ratio: float | None = None, budget: int | None = None, **options: Any) -> None:
+    """Raises what `pruners.compress` would raise for this budget and these options before it scores anything.
+
+    Nothing is scored, and tensors on the meta device will do. InfeasibleBudget where ``min_layer_keep`` needs more.
+    """
+    chosen = recorded(score_method_named(method).with_defaults(options))
+    layers = prunable(model, chosen["exclude"])
+    if not layers:
+        raise PrunerError("The network has no convolution and no Linear whose weights could be removed.")
+    pools(layers, {name: layer.params for name, layer in layers.items()}, settings_of(chosen, layers), keep_ratio, budget)

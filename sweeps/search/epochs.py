@@ -1,0 +1,89 @@
+"""How many epochs a sweep trains when nothing is trained twice, and how many if each trial stood alone."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from sweeps.search import samplers
+from sweeps.search.prepare import Prepared
+from sweeps.study.paths import StudyPaths
+from sweeps.study.record import BASELINE, StudyRecord
+from trainables.sharing import Need, epochs_needed
+
+_BLIND = ("random", "qmc", "grid")
+"""Samplers that draw the same whatever comes of it."""
+_TRIES = 10  # draws for each trial wanted, until the search for feasible ones is given up
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the trials need; not ``exact`` where a sampler learns from results that nobody has yet and others stand in for its draws."""
+
+    need: Need
+    exact: bool
+
+
+def planned(prepared: Prepared) -> Plan:
+    """The need of the sweep's trials and baselines, from an empty store."""
+    paths = StudyPaths(Path(prepared.sweep.file.name))
+    configs = [prepared.baseline_config(method, paths) for method in prepared.baselines]
+    configs += [prepared.trial_config(str(number), params, paths) for number, params in enumerate(_draws(prepared))]
+    return Plan(epochs_needed(configs), prepared.sweep.file.method in _BLIND or not prepared.space)
+
+
+def alone(prepared: Prepared, record: StudyRecord) -> float | None:
+    """What the trials and baselines of a study would have trained without each other; None where some were stopped before their end."""
+    trials = [t for t in (*record.trials, *record.baselines) if t.outcome != "infeasible"]
+    if any(t.outcome != "complete" for t in trials):
+        return None
+    paths = StudyPaths(record.directory)
+    return epochs_needed(
+        prepared.baseline_config(t.key.removeprefix(BASELINE), paths)
+        if t.key.startswith(BASELINE)
+        else prepared.trial_config(t.key, t.params, paths)
+        for t in trials
+    ).alone
+
+
+def trained(record: StudyRecord) -> float:
+    """The epochs that a study's trials and baselines really trained, those that a crash lost included."""
+    return sum(t.metrics.get("epochs_trained", 0) for t in (*record.trials, *record.baselines))
+
+
+def in_words(epochs: float) -> str:
+    """An epoch count for people: a whole number without a point."""
+    return f"{epochs:,.1f}".removesuffix(".0")
+
+
+def _draws(prepared: Prepared) -> Sequence[Mapping[str, Any]]:
+    """As many feasible draws as the study wants trials; fewer where they are not to be had."""
+    if prepared.on_a_grid:
+        values = [samplers.grid_values(name, distribution) for name, distribution in prepared.space.items()]
+        points = [dict(zip(prepared.space, point, strict=True)) for point in itertools.product(*values)]
+        if len(points) == prepared.target:
+            return [point for point in points if _is_feasible(prepared, point)]
+    found = (draw for draw in _asked(prepared, _TRIES * prepared.target) if _is_feasible(prepared, draw))
+    return list(itertools.islice(found, prepared.target))
+
+
+def _asked(prepared: Prepared, count: int) -> Iterator[Mapping[str, Any]]:
+    """What the sampler asks first; where it learns from results, random draws from the same space."""
+    file = prepared.sweep.file
+    method, options = (file.method, file.sampler_options) if file.method in _BLIND else ("random", {})
+    study = optuna.create_study(directions=["maximize"])
+    if prepared.first_trial:
+        study.enqueue_trial(prepared.first_trial)
+    for number in range(count):
+        study.sampler = samplers.build(method, options, prepared.space, file.seed, number)
+        trial = study.ask(dict(prepared.space))
+        yield trial.params
+        study.tell(trial, state=optuna.trial.TrialState.FAIL)
+
+
+def _is_feasible(prepared: Prepared, params: Mapping[str, Any]) -> bool:
+    over = prepared.violation(params)
+    return over is None or over <= 0

@@ -1,0 +1,155 @@
+"""Whether a trial's network can become as small as its settings say, from shapes alone."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any
+
+from torch import Tensor, nn
+
+import pruners
+import trainables
+from pruners import InfeasibleBudget, PrunerError
+from pruners.errors import nearest
+from pruners.sparse.feasible import check_mask
+from sweeps.errors import INFEASIBLE, SweepError
+from sweeps.spec.sections import TrialSections
+from sweeps.spec.sweep import Sweep
+from trainables import loss
+from trainables.config import TaskConfig, TrialConfig
+from trainables.recipes import RECIPES
+from trainables.recipes.lottery import TICKET, levels
+from trainables.stages import Compress, Recipe, Settle
+from trainables.training import steps_per_epoch
+
+_KINDS = ("conv", "linear", "output")
+
+
+@dataclass(frozen=True)
+class Miss:
+    """How far the smallest network that a trial makes is from its budget: ``over`` is a share of ``asked``, 0 or below where it is met."""
+
+    kind: str
+    asked: float
+    over: float
+
+
+def check(sweep: Sweep, trials: Iterable[TrialSections]) -> None:
+    """Method, options and budget of trials that stand for all others, held against the network; one that can be met is enough.
+
+    Raises `SweepError`: exit code 2 for what is wrong, 3 for a budget that none of them can meet.
+    """
+    least: SweepError | None = None
+    met = False
+    for sections in trials:
+        _check_tasks(sweep, sections)
+        _check_names(sweep, sections)
+        try:
+            missed = miss(sweep.file.trainable, sections)
+        except trainables.TaskError as error:
+            place = ["lottery", "rewind_to"] if sections.lottery else ["trainable"]
+            raise SweepError(f"{sweep.where(place)}: {error}") from error
+        except PrunerError as error:
+            raise SweepError(f"{sweep.where(['compression'])}: compression: {error}") from error
+        met = met or missed.over <= 0
+        least = least or (_out_of_reach(sweep, missed) if missed.over > 0 else None)
+    if least and not met:
+        raise least
+
+
+def miss(trainable: str, sections: TrialSections) -> Miss:
+    """Raises `trainables.TaskError` for settings from which no recipe can be made, `PrunerError` for a wrong method, option or layer."""
+    network, example = seen(sections.task)
+    stage = _smallest(_recipe(trainable, sections))
+    kind, asked = next(iter(stage.budget.items()))
+    return Miss(kind, asked, _over(stage, "budget" if kind == "parameters" else kind, asked, network, example))
+
+
+def seen(task: TaskConfig) -> tuple[nn.Module, Tensor]:
+    """The task's network and one input, built once for each task."""
+    return _build(json.dumps(asdict(task), sort_keys=True))
+
+
+@lru_cache(maxsize=8)
+def _build(task: str) -> tuple[nn.Module, Tensor]:
+    config = TaskConfig(**json.loads(task))
+    return trainables.build_network(config), trainables.example_input(config)
+
+
+def _recipe(trainable: str, sections: TrialSections) -> Recipe:
+    """The trial's recipe, of a lottery that of the last level's ticket."""
+    config = TrialConfig(
+        key="", directory="", store="", trainable=trainable, **{name: getattr(sections, name) for name in sections.__dataclass_fields__}
+    )
+    per_epoch = steps_per_epoch(len(trainables.load_data(sections.task).train), sections.training.batch_size)
+    return levels(config, per_epoch)[-1][TICKET] if trainable == "lottery" else RECIPES[trainable](config, per_epoch)
+
+
+def _smallest(recipe: Recipe) -> Compress:
+    """The last compression of a recipe, which leaves the least."""
+    found = [stage.compress if isinstance(stage, Settle) else stage for stage in recipe if isinstance(stage, Compress | Settle)]
+    return found[-1]
+
+
+def _over(stage: Compress, keyword: str, asked: float, network: nn.Module, example: Tensor) -> float:
+    options: dict[str, Any] = {**stage.options, **{name: value for name in ("tolerance", "layers") if (value := getattr(stage, name))}}
+    if not _removes_single_weights(stage.method):
+        return pruners.least_budget(network, keyword, method=stage.method, example=example, **options) / asked - 1
+    try:
+        check_mask(network, stage.method, **options | {keyword: asked})
+    except InfeasibleBudget as error:
+        return error.least / asked - 1
+    return 0.0
+
+
+def _removes_single_weights(method: str) -> bool:
+    known = pruners.methods()
+    return method in known and known[method].kind == "mask"
+
+
+def _check_tasks(sweep: Sweep, sections: TrialSections) -> None:
+    """The loss, and where a lottery takes its tickets."""
+    try:
+        loss.resolve(sections.task.loss, sections.training.label_smoothing)
+    except trainables.TaskError as error:
+        raise SweepError(f"{sweep.where(['task'])}: {error}") from error
+    target = sections.lottery.transfer if sections.lottery else None
+    if target:
+        task, training = target.task or sections.task, target.training or sections.training
+        try:
+            seen(task)
+            loss.resolve(task.loss, training.label_smoothing)
+        except trainables.TaskError as error:
+            raise SweepError(f"{sweep.where(['lottery', 'transfer'])}: lottery.transfer: {error}") from error
+
+
+def _check_names(sweep: Sweep, sections: TrialSections) -> None:
+    """What a method would say in words that are not the sweep file's."""
+    lottery, budget, layers = sections.lottery, sections.budget, pruners.prunable(seen(sections.task)[0])
+    if budget and budget.parameters and _removes_single_weights(sections.compression.method):
+        weights = sum(layer.params for layer in layers.values())
+        if budget.parameters > weights:
+            place = sweep.where(["budget", "parameters"])
+            raise SweepError(f"{place}: budget.parameters {budget.parameters} is more than the network's {weights} prunable weights.")
+    if not lottery:
+        return
+    if sections.task.checkpoint and int(lottery.rewind_to[:-2]):
+        place = sweep.where(["lottery", "rewind_to"])
+        raise SweepError(f"{place}: lottery.rewind_to {lottery.rewind_to}: a checkpoint is trained already and can be rewound to 0it only.")
+    for name in lottery.layer_rate:
+        place = sweep.where(["lottery", "layer_rate", name])
+        if name not in layers and name not in {layer.kind for layer in layers.values()}:
+            raise SweepError(f"{place}: lottery.layer_rate: the network has no prunable layer {name!r}{nearest(name, [*layers, *_KINDS])}")
+        if "layer_keep_ratio" in sections.compression.options:
+            raise SweepError(f"{place}: lottery.layer_rate and the option layer_keep_ratio both say what single layers keep; give one.")
+
+
+def _out_of_reach(sweep: Sweep, missed: Miss) -> SweepError:
+    least = missed.asked * (1 + missed.over)
+    shown = f"{least:.0f}" if missed.kind == "parameters" else f"{least:.4g}"
+    if sweep.file.trainable == "lottery":
+        place, asked = sweep.where(["lottery"]), f"the last level's {missed.kind} {missed.asked:.4g}"
+    else:
+        place, asked = sweep.where(["budget"]), f"budget.{missed.kind} {missed.asked:g}"
+    return SweepError(f"{place}: no choice of layers meets {asked}; the least possible is {shown}.", INFEASIBLE)

@@ -1,0 +1,76 @@
+"""Whether a trial's sections fit its trainable, its method and each other."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pruners
+from sweeps.errors import SweepError
+from sweeps.spec.keys import SweepFile
+from sweeps.spec.sections import TrialSections
+
+Where = Callable[[Sequence[str | int]], str]
+
+_TRAINS_ANEW = {
+    "retrain_epochs": "after pruning it trains for training.epochs",
+    "recalibrate_bn": "training after pruning estimates BatchNorm's statistics anyway",
+}
+UNUSED: dict[str, dict[str, str]] = {
+    "compress": {},
+    "prune_at_init": _TRAINS_ANEW,
+    "early_bird": _TRAINS_ANEW,
+    "lottery": _TRAINS_ANEW | {"control": "the controls of its tickets stand in lottery.controls"},
+}
+"""Keys of ``compression`` that a trainable does not use, and why."""
+
+_BY_KIND = {"compress/density": "mask", "compress/error": "decomposition"}
+_DOES = {"mask": "removes single weights", "decomposition": "decomposes layers"}
+
+
+def without_absent(trainable: str, tree: Mapping[str, Any], where: Where) -> dict[str, Any]:
+    """The sections that the trainable has. Raises `SweepError` for a key that belongs to another one."""
+    for key, why in UNUSED[trainable].items():
+        if key in tree["compression"]:
+            raise SweepError(f"{where(['compression', key])}: trainable {trainable} does not use compression.{key}: {why}.")
+    absent = "budget" if trainable == "lottery" else "lottery"
+    for key in tree[absent]:
+        why = "its levels say how much is kept" if absent == "budget" else "the section is that of trainable lottery"
+        raise SweepError(f"{where([absent, key])}: trainable {trainable} takes no {absent}: {why}.")
+    return {name: section for name, section in tree.items() if name != absent}
+
+
+def check(file: SweepFile, sections: TrialSections, where: Where) -> None:
+    """Raises `SweepError` where a section needs a method of the other kind; an unknown method is left to those who know the network."""
+    method = sections.compression.method
+    if method not in pruners.methods():
+        return
+    kind = pruners.methods()[method].kind
+    for path, needed, sentence in _needs(file, sections):
+        if kind != needed:
+            raise SweepError(f"{where(path)}: {sentence}, and {method} {_DOES[kind]}; {_those(needed)}.")
+
+
+def _needs(file: SweepFile, sections: TrialSections) -> list[tuple[list[str | int], str, str]]:
+    """What asks for a method of one kind: where it stands, the kind, and the sentence's beginning."""
+    compression, single, layers = sections.compression, _DOES["mask"], _DOES["decomposition"]
+    needs: list[tuple[list[str | int], str, str]] = []
+    if file.trainable in ("lottery", "early_bird"):
+        needs.append((["compression", "method"], "mask", f"trainable {file.trainable} needs a method that {single}"))
+    if compression.control != "none":
+        needs.append((["compression", "control"], "mask", f"control {compression.control} needs a method that {single}"))
+    if file.per_layer:
+        needs.append((["per_layer"], "decomposition", f"per_layer needs a method that {layers}"))
+    for key in ("tolerance", "layers"):
+        if getattr(compression, key):
+            needs.append((["compression", key], "decomposition", f"compression.{key} needs a method that {layers}"))
+    if sections.budget and sections.budget.flops_ratio is not None:
+        needs.append((["budget", "flops_ratio"], "decomposition", f"budget.flops_ratio needs a method that {layers}"))
+    for index, metric in enumerate(file.objectives):
+        if metric.name in _BY_KIND:
+            path: list[str | int] = ["metric"] if file.metric else ["metrics", index]
+            kind = _BY_KIND[metric.name]
+            needs.append((path, kind, f"{metric.name} needs a method that {_DOES[kind]}"))
+    return needs
+
+
+def _those(kind: str) -> str:
+    return "those that do are " + ", ".join(name for name, method in pruners.methods().items() if method.kind == kind)

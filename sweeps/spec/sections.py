@@ -1,0 +1,19 @@
+"""The sections of a sweep file that a trial is made of."""
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from trainables.config import BudgetConfig, CompressionConfig, LotteryConfig, TaskConfig, TrainingConfig
+
+SECTIONS = ("task", "training", "compression", "budget", "lottery")
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class TrialSections:
+    """One trial's settings: a lottery has its own section and no budget, every other trainable a budget and no such section."""
+
+    task: TaskConfig
+    compression: CompressionConfig
+    budget: BudgetConfig | None = None
+    training: TrainingConfig = Field(default_factory=TrainingConfig)
+    lottery: LotteryConfig | None = None
