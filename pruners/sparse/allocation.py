@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pruners.errors import InfeasibleBudget, PrunerError
-from pruners.sparse.counts import divided, kept, share_of
+from pruners.sparse.counts import as_share, divided, kept, share_of
 from pruners.sparse.prunable import PrunableLayer
 from pruners.sparse.settings import Settings
 
@@ -64,10 +64,10 @@ def _count(weights: int, taken: int, keep_ratio: float | None, budget: int | Non
 def _check_least(count: int, least: int, weights: int, taken: int, keep_ratio: float | None) -> None:
     if count >= least:
         return
-    possible = least / weights if keep_ratio is not None else least + taken
+    possible = as_share(least, weights) if keep_ratio is not None else least + taken
     asked = f"min_layer_keep needs {least} weights" if least else "layer_keep_ratio alone keeps more"
     name = "keep_ratio" if keep_ratio is not None else "budget"
-    raise InfeasibleBudget(f"The budget leaves {count} weights and {asked}; the least possible {name} is {possible:.6g}.", possible)
+    raise InfeasibleBudget(f"The budget leaves {count} weights and {asked}; the least possible {name} is {possible}.", possible)
 
 
 def _check_alive(count: int, alive: int, asked: str) -> None:

@@ -21,6 +21,14 @@ def kept(share: Fraction, weights: int) -> int:
     return math.ceil(share * weights)
 
 
+def as_share(count: int, weights: int) -> float:
+    """The float nearest to count / weights of which `kept` makes ``count`` again."""
+    share = count / weights
+    while kept(Fraction(str(share)), weights) > count:
+        share = math.nextafter(share, 0.0)
+    return share
+
+
 def divided(total: int, parts: Sequence[int], least: Sequence[int], most: Sequence[int]) -> list[int]:
     """``total`` divided in proportion to ``parts``, each within its bounds, by largest remainders; earlier ones win ties.
 
@@ -50,11 +58,16 @@ def after_rounds(start: int, end: int, rounds: int, schedule: str) -> list[int]:
 
     linear: start - (start - end) i/n after round i of n; exponential: start (end/start)^(i/n); both rounded up.
     """
-    counts = []
-    for done in range(1, rounds):
-        if schedule == "linear":
-            counts.append(end + math.ceil(Fraction((start - end) * (rounds - done), rounds)))
-        else:
-            ideal = start * (end / start) ** (done / rounds) if start else 0.0
-            counts.append(min(max(math.ceil(ideal), end), counts[-1] if counts else start))
-    return [*counts, end]
+    if schedule == "linear":
+        return [end + math.ceil(Fraction((start - end) * (rounds - done), rounds)) for done in range(1, rounds + 1)]
+    return [_root_above(start ** (rounds - done) * end**done, rounds) for done in range(1, rounds + 1)]
+
+
+def _root_above(power: int, degree: int) -> int:
+    """The least whole number whose power of this degree is at least ``power``."""
+    root = round(math.exp(math.log(power) / degree)) if power else 0
+    while root**degree < power:
+        root += 1
+    while root and (root - 1) ** degree >= power:
+        root -= 1
+    return root

@@ -51,7 +51,8 @@ class Mask(Artifact):
         self._method = method
         self.options = dict(options)
         self.prunable = dict(prunable)
-        self.masks = dict(masks)
+        # in the network's order, whatever that of a file: what is drawn layer by layer depends on it
+        self.masks = {layer.parameter: masks[layer.parameter] for layer in prunable.values()}
         self.complete = state is not None
         self._state = state or {}
         self._source = weakref.ref(source) if source is not None else None
@@ -139,5 +140,9 @@ class Mask(Artifact):
     def restored(cls, described: Mapping[str, Any], files: Mapping[str, Mapping[str, Tensor]]) -> Self:
         """As `Artifact.restored`."""
         prunable = {name: PrunableLayer(**(layer | {"shape": tuple(layer["shape"])})) for name, layer in described["prunable"].items()}
+        masks = files["masks"]
+        expected = {layer.parameter: (layer.shape, torch.bool) for layer in prunable.values()}
+        if expected != {name: (tuple(mask.shape), mask.dtype) for name, mask in masks.items()}:
+            raise TypeError("the masks are not those of its layers")
         state = files["model"] if described["complete"] else None
-        return cls(described["method"], described["options"], prunable, files["masks"], state=state)
+        return cls(described["method"], {**described["options"]}, prunable, masks, state=state)
