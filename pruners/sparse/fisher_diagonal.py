@@ -10,6 +10,8 @@ from pruners.sparse.gradients import differentiable
 from pruners.sparse.layer_uses import Use, layer_uses
 from pruners.sparse.score_method import Given
 
+_SAMPLES = 64  # that go through the network together
+
 
 def fisher_diagonal(network: nn.Module, weights: Mapping[str, nn.Parameter], given: Given) -> dict[str, Tensor]:
     """The mean over all samples of the squared gradient of each sample's loss, labels as given, of each weight's shape.
@@ -21,9 +23,11 @@ def fisher_diagonal(network: nn.Module, weights: Mapping[str, nn.Parameter], giv
     total = {name: torch.zeros_like(weight) for name, weight in weights.items()}
     samples = sum(len(inputs) for inputs, _ in given.data)
     with batchnorm_mode(network, "eval"):
-        for inputs, labels in given.data:
-            for name, squares in _squares(network, weights, inputs, labels, given).items():
-                total[name].add_(squares, alpha=1 / samples)
+        for batch in given.data:
+            # no sample knows of the others, so that parts of a batch do, whose activations take less memory
+            for inputs, labels in zip(*(tensor.split(_SAMPLES) for tensor in batch), strict=True):
+                for name, squares in _squares(network, weights, inputs, labels, given).items():
+                    total[name].add_(squares, alpha=1 / samples)
     return total
 
 
