@@ -38,6 +38,14 @@ def run_trial(config: dict, environment: dict[str, str], answer: Path) -> None:
     answer.write_text(json.dumps(metrics))
 
 
+def run_trials(configs: list[dict]) -> None:
+    """Run trials to their ends, one after the other."""
+    import trainables
+
+    for config in configs:
+        trainables.run_trial(trainables.trial_config.validate_python(config))
+
+
 def hold(folder: Path, log: Path, seconds: float) -> None:
     """Hold a lease for a while; ``log`` gets a line when it is got and one when it is given back."""
     from trainables.lease import lease

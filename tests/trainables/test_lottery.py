@@ -3,6 +3,7 @@
 import copy
 import itertools
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,17 @@ from torch import nn
 
 import pruners
 import trainables
-from tests.trainables.configs import TASK, comparable, same_bits, trial, weights
+from tests.trainables import processes
+from tests.trainables.configs import TASK, USERS, comparable, same_bits, trial, weights
 from trainables import optimizer, seeds
-from trainables.config import CompressionConfig, LotteryConfig, TaskConfig, TrainingConfig, TransferConfig, TrialConfig
+from trainables.config import CompressionConfig, LotteryConfig, TaskConfig, TrainingConfig, TransferConfig, TrialConfig, trial_config
 from trainables.course import Course
 from trainables.evaluation import evaluate
 from trainables.loss import resolve
+from trainables.run import Run
+from trainables.setting import Setting
 from trainables.sharing import epochs_needed
+from trainables.tracks import tracks
 from trainables.training import train as train_steps
 
 PERCEPTRON = TaskConfig("lenet_300_100", "digits")
@@ -206,6 +211,54 @@ def test_a_transferred_ticket_takes_its_mask_and_early_weights(tmp_path: Path) -
     assert levels[2]["verdict"]["transfer"]["difference"] == pytest.approx(
         levels[2]["tracks"]["transfer"]["val/accuracy"] - levels[0]["tracks"]["transfer"]["val/accuracy"]
     )
+
+
+def test_a_ticket_moves_to_another_data_set(tmp_path: Path) -> None:
+    """Blobs have 8 inputs and 3 classes: what differs in shape is the target's own and dense, the layer between keeps its mask."""
+    source = TaskConfig(f"{USERS}:pixels_network", "digits")
+    target = TaskConfig(f"{USERS}:blob_network_like_pixels", f"{USERS}:blobs")
+    config = lottery(tmp_path, levels=1, task=source, rate=0.5, transfer=TransferConfig(task=target))
+    setting = Setting.of(config)
+    elsewhere, recipe = tracks(config, setting)[1]["transfer"]
+    moved = Run(elsewhere, recipe[:1], 0).finish()
+    ticket = Run(setting, tracks(config, setting)[1]["ticket"][1][:-1], 0).finish()
+    assert isinstance(moved.artifact, pruners.Mask) and list(moved.artifact.layers) == ["3"]
+    assert torch.equal(moved.module.get_parameter("3.weight"), ticket.module.get_parameter("3.weight"))
+    assert moved.artifact.layers["3"].density == pytest.approx(0.5, abs=0.01)
+    assert torch.equal(moved.module.get_parameter("1.weight"), trainables.build_network(target, 0).get_parameter("1.weight"))
+    trainables.run_trial(config)
+    assert result(config)["levels"][1]["tracks"]["transfer"]["val/accuracy"] > 0.5
+
+
+def test_a_grid_killed_in_the_middle_ends_with_the_same_bits(tmp_path: Path) -> None:
+    whole, broken = (grid(tmp_path / name)[:4] for name in ("whole", "broken"))
+    for config in whole:
+        trainables.run_trial(config)
+    plain = [trial_config.dump_python(config, mode="json") for config in broken]
+    for _ in range(3):  # two workers at once, both killed as soon as they have trained a little more
+        before = snapshots(tmp_path / "broken")
+        workers = [processes.start(processes.run_trials, plain[first::2]) for first in (0, 1)]
+        deadline = time.monotonic() + 60
+        while snapshots(tmp_path / "broken") < before + 12 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        for worker in workers:
+            worker.kill()
+            worker.join()
+    for config in broken:
+        trainables.run_trial(config)
+    per_epoch = steps_per_epoch(batch_size=256)
+    assert ledger_steps(tmp_path / "whole") <= ledger_steps(tmp_path / "broken") <= ledger_steps(tmp_path / "whole") + 3 * 2 * per_epoch
+    for one, other in zip(whole, broken, strict=True):
+        assert comparable_levels(one) == comparable_levels(other)
+        assert all(same_bits(weights(one, seed), weights(other, seed)) for seed in (0, 1))
+
+
+def snapshots(root: Path) -> int:
+    return len(list(root.rglob("epoch-*")))
+
+
+def comparable_levels(config: TrialConfig) -> list[dict]:
+    return [{name: level[name] for name in ("density", "layers", "verdict", "replicates", "history")} for level in result(config)["levels"]]
 
 
 def test_stability_is_the_error_between_two_orders(tmp_path: Path) -> None:

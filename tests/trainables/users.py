@@ -53,6 +53,14 @@ def blob_network(classes: int = 3) -> nn.Module:
     return nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, classes))
 
 
+def pixels_network() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 10))
+
+
+def blob_network_like_pixels() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 3))
+
+
 def drawn() -> dict[str, tuple[Tensor, Tensor]]:
     return {name: (torch.randn(20, 8), torch.randint(3, (20,))) for name in ("train", "validation", "test")}
 

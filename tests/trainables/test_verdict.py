@@ -1,0 +1,46 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import ttest_rel
+
+from trainables.verdict import verdict
+
+SHARES = st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 5000)), min_size=2, max_size=12).map(
+    lambda pairs: [(a / 5000, b / 5000) for a, b in pairs]
+)
+
+
+@given(SHARES)
+def test_it_is_the_paired_t_test_of_scipy(pairs: list[tuple[float, float]]) -> None:
+    values, reference = zip(*pairs, strict=True)
+    found = verdict(values, reference)
+    differences = [a - b for a, b in pairs]
+    assert found["difference"] == pytest.approx(math.fsum(differences) / len(pairs), abs=1e-12)
+    assert found["low"] <= found["difference"] <= found["high"]
+    if max(differences) - min(differences) < 1e-9:  # scipy's answer is nan there
+        return
+    expected = ttest_rel(values, reference)
+    interval = expected.confidence_interval(0.95)
+    assert (found["low"], found["high"]) == pytest.approx((interval.low, interval.high), rel=1e-6, abs=1e-12)
+    assert found["p"] == pytest.approx(expected.pvalue, rel=1e-6, abs=1e-12)
+    assert (found["verdict"] == "matching") == (interval.low <= 0 <= interval.high)
+
+
+def test_one_seed_tells_nothing() -> None:
+    assert verdict([0.9], [0.8]) == {"verdict": "one seed", "difference": pytest.approx(0.1), "seeds": 1}
+
+
+def test_better_matching_and_worse() -> None:
+    dense = [0.80, 0.81, 0.79]
+    assert verdict([0.90, 0.91, 0.895], dense)["verdict"] == "better"
+    assert verdict([0.70, 0.71, 0.695], dense)["verdict"] == "worse"
+    assert verdict([0.81, 0.80, 0.79], dense)["verdict"] == "matching"
+
+
+def test_differences_without_spread() -> None:
+    same = verdict([0.5, 0.75], [0.5, 0.75])
+    assert (same["verdict"], same["p"], same["low"], same["high"]) == ("matching", 1.0, 0.0, 0.0)
+    better = verdict([0.75, 1.0], [0.5, 0.75])
+    assert (better["verdict"], better["p"]) == ("better", 0.0)
