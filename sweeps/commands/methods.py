@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Iterable
 
 import click
 
@@ -11,22 +12,34 @@ import pruners
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def methods(as_json: bool) -> None:
-    """The methods that compress: paper, what they need, options."""
+    """The methods that compress: what they make, paper, what they need, options."""
     known = pruners.methods()
     if as_json:
         click.echo(json.dumps({name: _described(method) for name, method in known.items()}, indent=1))
         return
     for name, method in known.items():
-        click.echo(f"{name}: {method.title}\n  {method.paper}\n  needs: {', '.join(method.needs) or 'the weights alone'}")
-        for option in method.options:
-            click.echo(f"  {option.name} = {option.default}: {option.meaning}")
+        click.echo(
+            f"{name}: {method.title}\n  {method.paper}\n  makes a {method.kind}; needs: {', '.join(method.needs) or 'the weights alone'}"
+        )
+        # those of its kind are told once, below, unless the method's default is another
+        _show(option for option in method.all_options if option not in pruners.SHARED_OPTIONS)
         click.echo()
+    click.echo("Every method that makes a mask also takes")
+    _show(pruners.SHARED_OPTIONS)
+
+
+def _show(options: Iterable[pruners.Option]) -> None:
+    for option in options:
+        click.echo(f"  {option.name} = {option.default}: {option.meaning}")
 
 
 def _described(method: pruners.Method) -> dict[str, object]:
+    shared = {option.name for option in method.all_options} - {option.name for option in method.options}
     return {
         "title": method.title,
+        "kind": method.kind,
         "paper": method.paper,
         "needs": list(method.needs),
         "options": [dataclasses.asdict(option) for option in method.options],
+        "shared_options": [dataclasses.asdict(option) for option in method.all_options if option.name in shared],
     }

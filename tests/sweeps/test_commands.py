@@ -67,8 +67,25 @@ def test_an_exported_network_loads_with_torch_alone_and_is_as_good_as_recorded(
 def test_methods_for_programs(tombola: Tombola) -> None:
     told = json.loads(tombola("methods", "--json").stdout)
     assert set(told) == set(pruners.methods()) >= {"alds", "svd", "svd_energy"}
-    assert all(set(method) == {"title", "paper", "needs", "options"} for method in told.values())
+    assert all(set(method) == {"title", "kind", "paper", "needs", "options", "shared_options"} for method in told.values())
     assert {"metric", "candidate_subspaces"} <= {option["name"] for option in told["alds"]["options"]}
+    assert (told["alds"]["kind"], told["alds"]["shared_options"]) == ("decomposition", [])
+    rounds = {name: option["default"] for name, m in told.items() for option in m["shared_options"] if option["name"] == "rounds"}
+    assert rounds.keys() == {name for name, method in told.items() if method["kind"] == "mask"}
+    assert (rounds["magnitude"], rounds["synflow"]) == (1, 100)
+
+
+def test_options_that_a_kind_shares_are_told_once(tombola: Tombola) -> None:
+    lines = tombola("methods").stdout.splitlines()
+    assert len([line for line in lines if line.startswith("  allocation = global")]) == 1
+    own = lines[lines.index("synflow: " + pruners.methods()["synflow"].title) :]
+    assert own[: own.index("")][-1].startswith("  rounds = 100: ")
+    for name, method in pruners.methods().items():
+        at = lines.index(f"{name}: {method.title}")
+        assert lines[at + 1 : at + 3] == [
+            f"  {method.paper}",
+            f"  makes a {method.kind}; needs: {', '.join(method.needs) or 'the weights alone'}",
+        ]
 
 
 def test_a_plan_for_programs(tombola: Tombola) -> None:
