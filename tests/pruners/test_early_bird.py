@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 import pruners
 from pruners.sparse.mask import Mask
+from pruners.sparse.prunable import PrunableLayer
 
 SHAPES = {"first.weight": (2, 3), "second.weight": (1, 3)}
 
@@ -17,7 +18,8 @@ def mask_of(bits, shapes=SHAPES):
         size = shape[0] * shape[1]
         masks[name] = torch.tensor(bits[start : start + size], dtype=torch.bool).reshape(shape)
         start += size
-    return Mask("magnitude", {}, {}, masks)
+    layers = {name.removesuffix(".weight"): PrunableLayer(name, shape, "linear") for name, shape in shapes.items()}
+    return Mask("magnitude", {}, layers, masks)
 
 
 bits = st.lists(st.booleans(), min_size=9, max_size=9)
