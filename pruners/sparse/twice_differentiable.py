@@ -1,8 +1,4 @@
-"""Convolutions whose gradient can itself be differentiated without a detour.
-
-Torch's own second derivative in the weight convolves whole images with whole images as kernels, which takes two to four times as long
-as the weight's ordinary gradient; but that is what it is, of other arguments.
-"""
+"""Networks whose gradient is to be differentiated: the same values, and second derivatives that cost less."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -11,19 +7,28 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-_backward = torch.ops.aten.convolution_backward.default
+from pruners.sparse.batchnorm_gradients import BatchNorm
+from pruners.sparse.convolution_gradients import Convolution
+
 _DIMENSIONS: dict[Callable[..., Tensor], int] = {torch.conv1d: 1, torch.conv2d: 2, torch.conv3d: 3}
 
 
 class TwiceDifferentiable(TorchFunctionMode):
-    """Inside ``with TwiceDifferentiable():`` convolutions have the same values and first derivatives, and cheaper second ones."""
+    """Inside ``with TwiceDifferentiable():`` convolutions, and BatchNorm by the batch's statistics, have cheaper second derivatives.
+
+    Values and derivatives agree with torch's own up to rounding, but for BatchNorm's scale and shift, which count as constants.
+    """
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Iterable[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        """One call of a torch function; all but the convolutions run as ever."""
+        """One call of a torch function; all others run as ever."""
         kwargs = kwargs or {}
-        return _convolution(func, *args, **kwargs) if func in _DIMENSIONS else func(*args, **kwargs)
+        if func in _DIMENSIONS:
+            return _convolution(func, *args, **kwargs)
+        if func is torch.batch_norm:
+            return _batch_norm(*args, **kwargs)
+        return func(*args, **kwargs)
 
 
 def _convolution(
@@ -35,62 +40,27 @@ def _convolution(
     padding: str | int | Sequence[int] = 0,
     dilation: int | Sequence[int] = 1,
     groups: int = 1,
-) -> Tensor:
+) -> Any:
     dimensions = _DIMENSIONS[func]
     if isinstance(padding, str) or input.dim() != dimensions + 2:  # "same", or an input without a batch
         return func(input, weight, bias, stride, padding, dilation, groups)
     sides = [[side] * dimensions if isinstance(side, int) else list(side) for side in (stride, padding, dilation)]
-    result = _Convolution.apply(input, weight, bias, (*sides, False, [0] * dimensions, groups))
-    assert isinstance(result, Tensor)
-    return result
+    return Convolution.apply(input, weight, bias, (*sides, False, [0] * dimensions, groups))
 
 
-class _Convolution(torch.autograd.Function):
-    """y = x * w + b, with `_Gradients` as its gradient."""
-
-    @staticmethod
-    def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor | None, settings: tuple[Any, ...]) -> Tensor:
-        ctx.save_for_backward(inputs, weight)
-        ctx.settings, ctx.bias_shape = settings, None if bias is None else list(bias.shape)
-        return torch.convolution(inputs, weight, bias, *settings)
-
-    @staticmethod
-    def backward(ctx: Any, *outer: Tensor) -> Any:
-        inputs, weight = ctx.saved_tensors
-        return *_Gradients.apply(outer[0], inputs, weight, ctx.bias_shape, ctx.settings, ctx.needs_input_grad[:3]), None
-
-
-class _Gradients(torch.autograd.Function):
-    """(dL/dx, dL/dw, dL/db) from dL/dy, x and w: each is linear in dL/dy and in x or w, so its own gradients are convolutions again."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        outer: Tensor,
-        inputs: Tensor,
-        weight: Tensor,
-        bias_shape: list[int] | None,
-        settings: tuple[Any, ...],
-        mask: Sequence[bool],
-    ) -> Any:
-        ctx.save_for_backward(outer, inputs, weight)
-        ctx.settings = settings
-        ctx.set_materialize_grads(False)
-        return _backward(outer, inputs, weight, bias_shape, *settings, mask)
-
-    @staticmethod
-    def backward(ctx: Any, *directions: Tensor | None) -> Any:
-        of_inputs, of_weight, of_bias = directions
-        outer, inputs, weight = ctx.saved_tensors
-        settings, needed = ctx.settings, ctx.needs_input_grad
-        to_outer = to_inputs = to_weight = None
-        if needed[0]:
-            terms = [] if of_inputs is None else [torch.convolution(of_inputs, weight, None, *settings)]
-            terms += [] if of_weight is None else [torch.convolution(inputs, of_weight, None, *settings)]
-            terms += [] if of_bias is None else [of_bias.view(-1, *[1] * (outer.dim() - 2)).expand_as(outer)]
-            to_outer = sum(terms[1:], terms[0]) if terms else None
-        if needed[1] and of_weight is not None:
-            to_inputs = _backward(outer, inputs, of_weight, None, *settings, [True, False, False])[0]
-        if needed[2] and of_inputs is not None:
-            to_weight = _backward(outer, of_inputs, weight, None, *settings, [False, True, False])[1]
-        return to_outer, to_inputs, to_weight, None, None, None
+def _batch_norm(
+    input: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+    cudnn_enabled: bool,
+) -> Any:
+    own = [tensor for tensor in (weight, bias) if tensor is not None]
+    constant = all(tensor.is_leaf and tensor.dtype == input.dtype for tensor in own)
+    if running_mean is None and training and constant:
+        return BatchNorm.apply(input, *(tensor if tensor is None else tensor.detach() for tensor in (weight, bias)), eps)
+    return torch.batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps, cudnn_enabled)
