@@ -45,6 +45,16 @@ def test_controls_are_recorded(mask, tmp_path):
     assert pruners.load(tmp_path).options == other.options
 
 
+@CONTROLS
+def test_a_loaded_mask_has_the_same_control(control, mask, tmp_path):
+    """What is drawn layer by layer follows the network's order, which a file of tensors does not keep."""
+    mask.save(tmp_path)
+    loaded = pruners.load(tmp_path)
+    assert list(loaded.masks) == list(mask.masks) == [layer.parameter for layer in pruners.prunable(OddNetwork()).values()]
+    live, later = control(mask, seed=1), control(loaded, seed=1)
+    assert all(torch.equal(live.masks[name], later.masks[name]) for name in mask.masks)
+
+
 def test_a_captured_network_does_not_outlive_its_mask(mask):
     captured = mask.capture(mask.apply(OddNetwork()))
     other = pruners.shuffle(captured, seed=1)
