@@ -1,7 +1,9 @@
 """The sweep files of the papers' own experiments say what the papers, or their authors' code, say."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,13 @@ import yaml
 from pydantic import TypeAdapter
 
 import trainables
+from sweeps import Sweep
+from sweeps.search.prepare import prepare
+from sweeps.study.paths import StudyPaths
+from tests.sweeps.commands import Answer
 from trainables.config import TaskConfig, TrainingConfig
 from trainables.schedule import factor
+from trainables.trial import run_trial
 
 PAPERS = Path(trainables.__file__).parents[1] / "sweeps/configs/papers"
 
@@ -41,6 +48,9 @@ RECIPES = {
     "lottery_conv4_cifar10": Paper(2_425_930, "adam", 60, (3e-4, 3e-4, 3e-4), 0, 25_000 * 60 / 45_000),
     "lottery_conv6_cifar10": Paper(2_262_602, "adam", 60, (3e-4, 3e-4, 3e-4), 0, 30_000 * 60 / 45_000),
 }
+
+
+Tombola = Callable[..., Answer]
 
 
 def recipe(name: str) -> dict[str, Any]:
@@ -90,3 +100,45 @@ def test_conv_2_4_6_are_pruned_at_the_papers_rates(name: str, conv: float) -> No
     lottery = content["lottery"]
     assert (lottery["rate"], lottery["layer_rate"]) == (0.2, {"conv": conv, "output": 0.1})
     assert lottery["rewind_to"] == "0it" and content["task"]["network_options"] == {"initialization": "glorot"}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_dry_run_counts_the_papers_epochs(tombola: Tombola, name: str) -> None:
+    answer = tombola("run", str(PAPERS / f"{name}.yaml"), "--dry-run", "--set", on_the_stand_in(name))
+    assert (answer.exit_code, answer.stderr) == (0, "")
+    [shared] = re.findall(r"epochs: ([\d,.]+) with nothing trained twice", answer.stdout)
+    assert float(shared.replace(",", "")) == pytest.approx(epochs_needed(recipe(name)), rel=1e-5)
+
+
+def epochs_needed(content: dict[str, Any]) -> float:
+    """Epochs of a recipe with nothing trained twice, counted by hand."""
+    epochs, seeds = content["training"]["epochs"], content["replicates"]
+    if content["trainable"] == "prune_at_init":
+        return float(seeds * epochs * (1 + content["run_cap"]))  # the dense network, and every trial
+    levels = content["lottery"]["levels"]
+    if "parameters" not in content:
+        return float(seeds * epochs * (1 + 2 * levels))  # the dense network; a ticket and its re-initialisation
+    steps_per_epoch = 352
+    rewound = [int(text.removesuffix("it")) / steps_per_epoch for text in content["parameters"]["lottery.rewind_to"]["values"]]
+    late = sum(3 * (epochs - start) for start in rewound)  # a ticket in two orders of the images, and a random mask
+    fresh = epochs * (1 + len(rewound) * (levels - 1))  # re-initialised; the first level's mask is the same for all rewind points
+    return float(seeds * (2 * epochs + levels * late + fresh))
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_few_steps_on_the_stand_in(tmp_path: Path, name: str) -> None:
+    shorter = ["training.epochs=1", "task.data_options={train: 10, other: 5}", "replicates=1", "resources.gpus=0"]
+    if name.startswith("lottery"):
+        shorter += ["lottery.levels=1", "lottery.stability=false", "lottery.controls=[]"]
+    if name in ("lottery_resnet20_cifar10", "lottery_vgg16_cifar10"):
+        shorter.append("parameters.lottery.rewind_to.values=[0it]")
+    prepared = prepare(Sweep.from_file(PAPERS / f"{name}.yaml", [on_the_stand_in(name), *shorter]))
+    first = {key: values["values"][0] for key, values in recipe(name).get("parameters", {}).items()}
+    told = run_trial(replace(prepared.trial_config("0", first, StudyPaths(tmp_path)), dense_reference=False))
+    assert "failed" not in told, told
+    assert told["compress/density"] == pytest.approx(first.get("budget.keep_ratio", told["compress/density"]), abs=1e-4)
+    assert math.isfinite(told["train/loss"]) and told["step"] >= 1
+
+
+def on_the_stand_in(name: str) -> str:
+    return f"task.data=tests.sweeps.stand_in:{recipe(name)['task']['data']}"
