@@ -16,6 +16,7 @@ from pathlib import Path
 HEARTBEAT = 2.0  # seconds between signs of life
 PATIENCE = 30.0  # seconds without one, by the waiter's own clock, after which a holder elsewhere counts as dead
 _POLL = 0.2
+_DEAD = 3600.0  # seconds since the last sign of life, by clocks that may disagree, after which nobody waits for a lease
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,18 @@ def lease(folder: Path, heartbeat: float = HEARTBEAT, patience: float = PATIENCE
         beating.join()
         with suppress(OSError):  # a full disk: waiters see that the heartbeat stops
             _write(path, replace(me, released=True))
+
+
+def is_held(folder: Path) -> bool:
+    """Whether somebody may be working in ``folder``; a holder on another machine counts until an hour after its last sign of life."""
+    numbers = _numbers(folder)
+    if not numbers:
+        return False
+    path = _path(folder, max(numbers))
+    try:
+        return not _is_free(_read(path)) and time.time() - path.stat().st_mtime < _DEAD
+    except FileNotFoundError:  # passed on to the next in this moment
+        return True
 
 
 def _acquire(folder: Path, patience: float) -> int:

@@ -13,6 +13,7 @@ from rich.console import Console
 import sweeps
 from sweeps.errors import INTERRUPTED, TOO_MANY_FAILED, SweepError
 from sweeps.search.dry_run import dry_run_text
+from sweeps.search.epochs import alone, in_words, trained
 from sweeps.search.prepare import prepare
 from sweeps.spec.sweep import Sweep
 from sweeps.study.load import read_provenance
@@ -81,7 +82,7 @@ def _run(sweep: Sweep, out: Path, options: dict[str, Any]) -> int:
         how = f"Go on with: {_resume_command(out, options)}" if begun else "Nothing had begun: give the same command again."
         print(f"tombola: interrupted; nothing is lost. {how}", file=sys.stderr)
         return INTERRUPTED
-    _tell_end(console, record, out, options)
+    _tell_end(console, sweep, record, out, options)
     return TOO_MANY_FAILED if 2 * record.count("failed") > record.target else 0
 
 
@@ -96,12 +97,13 @@ def _program(name: str) -> str:
     return name if shutil.which(name) or not beside.exists() else str(beside)
 
 
-def _tell_end(console: Console, record: StudyRecord, out: Path, options: dict[str, Any]) -> None:
+def _tell_end(console: Console, sweep: Sweep, record: StudyRecord, out: Path, options: dict[str, Any]) -> None:
     paths = StudyPaths(out)
     if record.best:
         console.print(closing_table(record))
         console.print("Test was read once for each of its figures, after the search; nothing was selected by it.\n", soft_wrap=True)
     console.print(_counts(record))
+    console.print(_epochs(sweep, record), soft_wrap=True)
     offline = any(paths.wandb.glob("**/offline-run-*"))
     lines = {
         "report": paths.report,
@@ -119,3 +121,9 @@ def _counts(record: StudyRecord) -> str:
     words = [f"{record.count('complete')} of {record.target} trials complete"]
     words += [f"{record.count(o)} {o.replace('_', ' ')}" for o in ("stopped_early", "failed", "infeasible") if record.count(o)]
     return ", ".join(words) + "."
+
+
+def _epochs(sweep: Sweep, record: StudyRecord) -> str:
+    told = f"{in_words(trained(record))} epochs trained"
+    apart = alone(prepare(sweep), record)
+    return f"{told}; {in_words(apart)} if each trial had stood alone." if apart is not None else f"{told}."

@@ -37,11 +37,12 @@ def unread(prepared: Prepared, paths: StudyPaths, record: StudyRecord) -> list[t
     if not record.best:
         return []
     readings = read_tests(paths)
+    owed: list[tuple[str, TrialConfig, Literal["dense", "trial"]]] = []
+    best = _config(prepared, paths, record.best)
+    if best.dense_reference:
+        owed.append((dense_reading(record.best), best, "dense"))
     trials = {t.key: t for t in (record.best, record.own) if t}
-    owed: list[tuple[str, TrialConfig, Literal["dense", "trial"]]] = [
-        (dense_reading(record.best), _config(prepared, paths, record.best), "dense"),
-        *((key, _config(prepared, paths, trial), "trial") for key, trial in trials.items()),
-    ]
+    owed += [(key, _config(prepared, paths, trial), "trial") for key, trial in trials.items()]
     return [reading for reading in owed if reading[0] not in readings]
 
 

@@ -34,7 +34,7 @@ class Observer(Protocol):
         """A trial begins, or goes on after a restart."""
 
     def reported(self, key: str, metrics: Mapping[str, Any]) -> None:
-        """A trial finished a retraining epoch."""
+        """A trial finished an epoch of its closing training, or a level."""
 
     def ended(self, key: str, outcome: str, metrics: Mapping[str, Any], reason: str | None) -> None:
         """A trial is over: complete, stopped_early or failed."""
@@ -74,7 +74,7 @@ class Conductor:
         return not self._started and not self._baselines and self._ended(counts) >= self._target
 
     def report(self, key: str, metrics: Mapping[str, Any]) -> None:
-        """A trial's metrics after a retraining epoch that was not its last."""
+        """A trial's metrics after an epoch, or a level, that was not its last."""
         self._note(key, metrics)
         for observer in self._observers:
             observer.reported(key, metrics)

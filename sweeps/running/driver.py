@@ -2,13 +2,11 @@
 
 import contextlib
 import logging
-import warnings
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
-import optuna
 from rich.console import Console
 
 import trainables
@@ -19,7 +17,7 @@ from sweeps.running.progress import Progress
 from sweeps.search import samplers, schedulers
 from sweeps.search.prepare import Prepared, prepare
 from sweeps.spec.sweep import Sweep
-from sweeps.study import directory, storage
+from sweeps.study import directory, retention, storage
 from sweeps.study.ledger import Ledger
 from sweeps.study.load import load_record
 from sweeps.study.lock import only_driver
@@ -43,9 +41,10 @@ def drive(
     paths.root.mkdir(parents=True, exist_ok=True)
     with only_driver(paths.lock), _quiet():
         provenance = directory.begin(paths, prepared)
+        file, store = sweep.file, prepared.store(paths)
+        retention.expire(file.retention, store)
         ledger = _open_ledger(paths, prepared)
-        record = load_record(paths.root, sweep.file.storage.study)
-        file = sweep.file
+        record = load_record(paths.root, file.storage.study)
         tracker = Tracker(paths, project=file.project, entity=file.entity, study_name=file.name, study_id=provenance["id"])
         progress = _progress(console, prepared, record)
         conductor = Conductor(prepared, ledger, paths, prepared.target, [TrackerObserver(tracker), progress])
@@ -53,8 +52,10 @@ def drive(
         with contextlib.closing(tracker), _workers(sweep, address, without_ray or idle), progress:
             if not conductor.done:
                 _run_trials(prepared, conductor, paths, address, without_ray)
-            call = None if without_ray else sweep.file.resources
-            return close(prepared, paths, sweep.file.storage.study, partial(_read_test, call))
+            record = close(prepared, paths, file.storage.study, partial(_read_test, None if without_ray else file.resources))
+            retention.expire(file.retention, store)
+            retention.keep_what_is_wanted(file.retention, store, paths, record)
+            return record
 
 
 def _open_ledger(paths: StudyPaths, prepared: Prepared) -> Ledger:
@@ -105,13 +106,7 @@ def _read_test(resources: on_ray.Resources | None, config: trainables.TrialConfi
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Optuna's and Ray's own words would break into the display; what matters of them is said in ours."""
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    """Optuna's and Ray's own words would break into the display."""
     logging.getLogger("ray").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        try:
-            yield
-        finally:
-            optuna.logging.set_verbosity(before)
+    with samplers.quiet():
+        yield

@@ -42,7 +42,7 @@ class Progress:
         self._running[assignment.key] = {}
 
     def reported(self, key: str, metrics: Mapping[str, Any]) -> None:
-        """A trial reports an epoch."""
+        """A trial reports an epoch, or a level."""
         self._running[key] = metrics
 
     def ended(self, key: str, outcome: str, metrics: Mapping[str, Any], reason: str | None) -> None:
@@ -70,9 +70,9 @@ class Progress:
             f"[bold]{self._name}[/bold]", f"{self._done}/{self._target} trials", f"best {self._objective.name} {best}", self._left()
         )
         for key, metrics in self._running.items():
-            epoch = f"epoch {metrics['epoch']}" if "epoch" in metrics else "working"
+            reached = next((f"{unit} {metrics[unit]}" for unit in ("level", "epoch") if unit in metrics), "working")
             value = metrics.get(self._objective.name)
-            table.add_row("", f"trial {key}", epoch, "" if value is None else f"{value:.4f}")
+            table.add_row("", f"trial {key}", reached, "" if value is None else f"{value:.4f}")
         return table
 
     def _left(self) -> str:

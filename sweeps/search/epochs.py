@@ -31,7 +31,9 @@ def planned(prepared: Prepared) -> Plan:
     """The need of the sweep's trials and baselines, from an empty store."""
     paths = StudyPaths(Path(prepared.sweep.file.name))
     configs = [prepared.baseline_config(method, paths) for method in prepared.baselines]
-    configs += [prepared.trial_config(str(number), params, paths) for number, params in enumerate(_draws(prepared))]
+    with samplers.quiet():
+        draws = _draws(prepared)
+    configs += [prepared.trial_config(str(number), params, paths) for number, params in enumerate(draws)]
     return Plan(epochs_needed(configs), prepared.sweep.file.method in _BLIND or not prepared.space)
 
 
@@ -74,14 +76,14 @@ def _asked(prepared: Prepared, count: int) -> Iterator[Mapping[str, Any]]:
     """What the sampler asks first; where it learns from results, random draws from the same space."""
     file = prepared.sweep.file
     method, options = (file.method, file.sampler_options) if file.method in _BLIND else ("random", {})
-    study = optuna.create_study(directions=["maximize"])
+    study = optuna.create_study()
     if prepared.first_trial:
         study.enqueue_trial(prepared.first_trial)
     for number in range(count):
         study.sampler = samplers.build(method, options, prepared.space, file.seed, number)
         trial = study.ask(dict(prepared.space))
         yield trial.params
-        study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        study.tell(trial, 0.0)
 
 
 def _is_feasible(prepared: Prepared, params: Mapping[str, Any]) -> bool:

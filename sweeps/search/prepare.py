@@ -103,6 +103,10 @@ class Prepared:
         searched = any(name.split(".")[0] in ("task", *_HOW_MUCH) or name.endswith(per_layer.RANK) for name in params)
         return miss(self.sweep.file.trainable, self.sections(params)).over if searched else None
 
+    def store(self, paths: StudyPaths) -> Path:
+        """The store of trajectories: the one that the sweep names, or the study's own."""
+        return Path(self.sweep.file.storage.store or paths.store).resolve()
+
     def _config(self, key: str, sections: TrialSections, paths: StudyPaths) -> TrialConfig:
         file = self.sweep.file
         return TrialConfig(
@@ -112,7 +116,7 @@ class Prepared:
             compression=sections.compression,
             budget=sections.budget,
             directory=str(paths.trial(key).resolve()),
-            store=str(Path(file.storage.store).resolve() if file.storage.store else paths.store.resolve()),
+            store=str(self.store(paths)),
             trainable=file.trainable,
             seeds=tuple(range(file.seed, file.seed + file.replicates)),
             device="auto" if file.resources.gpus else "cpu",

@@ -1,7 +1,9 @@
 """Optuna's samplers by name."""
 
 import inspect
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
@@ -56,6 +58,19 @@ def build(method: str, options: Mapping[str, Any], space: Mapping[str, BaseDistr
         options.setdefault("warn_independent_sampling", False)
     own_seed = seed if method in _ONE_SEED else (seed * 1_000_003 + number) % 2**32
     return SAMPLERS[method](seed=own_seed, **options)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps Optuna's own words out of the display; what matters of them is said in ours."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        try:
+            yield
+        finally:
+            optuna.logging.set_verbosity(before)
 
 
 def grid_values(name: str, distribution: BaseDistribution) -> list[Any]:

@@ -28,13 +28,9 @@ def check(file: SweepFile, where: Where, space: Mapping[str, BaseDistribution], 
 
 def _draw(file: SweepFile, space: Mapping[str, BaseDistribution]) -> None:
     """Draws once for nothing: Optuna looks at some options only then."""
-    sampler = samplers.build(file.method, file.sampler_options, space, file.seed, 0)
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
+    with samplers.quiet():
+        sampler = samplers.build(file.method, file.sampler_options, space, file.seed, 0)
         optuna.create_study(sampler=sampler, directions=[metric.goal for metric in file.objectives]).ask(dict(space))
-    finally:
-        optuna.logging.set_verbosity(before)
 
 
 def _stops_wrongly(early: EarlyTerminate, reports: Reports) -> str | None:

@@ -19,8 +19,8 @@ from sweeps.study.load import read_provenance
 from sweeps.study.paths import StudyPaths
 from sweeps.study.record import BASELINE
 
-_MAY_CHANGE = ("run_cap", "resources", "description", "project", "entity", "storage", "baselines")
-"""Keys that may differ when a study is continued: they change how much is run and where, not what a trial is."""
+_MAY_CHANGE = ("run_cap", "resources", "description", "project", "entity", "storage", "baselines", "retention")
+"""Keys that may differ when a study is continued: they change how much is run and kept, and where, not what a trial is."""
 
 
 def begin(paths: StudyPaths, prepared: Prepared) -> dict[str, Any]:
@@ -75,7 +75,8 @@ def _own(prepared: Prepared) -> str | None:
 
 
 def _same_sweep(paths: StudyPaths, sweep: Sweep) -> None:
-    held = yaml_file.read(paths.sweep).data
+    # Resolved once more: a key that came with a newer version of ours has its default in both.
+    held = yaml_file.parse(_dumped(Sweep.from_file(paths.sweep)), str(paths.sweep)).data
     now = yaml_file.parse(_dumped(sweep), sweep.source.name).data
     for key in differences(held, now):
         if key.split(".")[0] not in _MAY_CHANGE:

@@ -22,7 +22,8 @@ def export(record: StudyRecord, trial: TrialRecord, target: Path) -> None:
         raise SweepError(f"Trial {trial.key} left no network ({paths.result(trial.key)} is missing or damaged).", FAILED)
     source = paths.network(trial.key, _best_seed(trial))
     if not source.is_dir():
-        raise SweepError(f"Trial {trial.key} left no network ({source} is missing).", FAILED)
+        why = "retention.networks is best" if record.sweep.get("retention", {}).get("networks") == "best" else f"{source} is missing"
+        raise SweepError(f"Trial {trial.key} left no network ({why}).", FAILED)
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copytree(source, target)
 

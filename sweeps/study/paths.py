@@ -73,6 +73,10 @@ class StudyPaths:
         """What the worker wrote at the end of a trial, before the study heard of it."""
         return self.trial(key) / "result.json"
 
+    def networks(self, key: int | str) -> Path:
+        """The smaller networks of a trial's replicates."""
+        return self.trial(key) / "network"
+
     def network(self, key: int | str, seed: int) -> Path:
         """A trial's smaller network, as the artifact that makes it from the user's own factory."""
-        return self.trial(key) / "network" / f"seed-{seed}"
+        return self.networks(key) / f"seed-{seed}"

@@ -1,0 +1,36 @@
+"""Which networks and trajectories stay, as the sweep's ``retention`` says."""
+
+import shutil
+import time
+from pathlib import Path
+
+from sweeps.spec.keys import Retention
+from sweeps.study.paths import StudyPaths
+from sweeps.study.record import StudyRecord
+from trainables.retention import last_written, remove, trainers
+
+_DAY = 86400.0
+
+
+def expire(retention: Retention, store: Path) -> None:
+    """Removes trajectories that are too old, where the sweep gives them a number of days."""
+    if isinstance(retention.trajectories, float):
+        oldest = time.time() - retention.trajectories * _DAY
+        remove(store, lambda folder: last_written(folder) < oldest)
+
+
+def keep_what_is_wanted(retention: Retention, store: Path, paths: StudyPaths, record: StudyRecord) -> None:
+    """Removes what a complete study does not keep; its results stay, and a trajectory that is asked for again is trained again."""
+    if retention.networks == "best":
+        kept = {trial.key for trial in record.front}
+        for folder in paths.trials.glob("*"):
+            if folder.name not in kept:
+                shutil.rmtree(paths.networks(folder.name), ignore_errors=True)
+    if retention.trajectories == "study":
+        remove(store, lambda folder: store == paths.store.resolve() or _is_of(paths, folder))
+
+
+def _is_of(paths: StudyPaths, folder: Path) -> bool:
+    """Whether the trials of this study alone trained a trajectory."""
+    names = trainers(folder)
+    return bool(names) and all(Path(name).is_relative_to(paths.trials.resolve()) for name in names)

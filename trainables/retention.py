@@ -1,0 +1,39 @@
+"""What leaves the store again: a cache, of which anything may go that nobody is working on."""
+
+import json
+import re
+import shutil
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from trainables.lease import is_held
+
+_TRASH = ".removed-"
+
+
+def remove(store: Path, unwanted: Callable[[Path], bool]) -> list[Path]:
+    """Removes the trajectories whose folder is ``unwanted``, but for those that somebody holds; the folders removed.
+
+    A trajectory leaves whole or not at all. Who takes its lease in that very moment finds that it is lost, and trains elsewhere anew.
+    """
+    removed = []
+    for folder in sorted(store.glob("[0-9a-f][0-9a-f]/*")):
+        if re.fullmatch("[0-9a-f]{64}", folder.name) and unwanted(folder) and not is_held(folder):
+            folder.rename(store / f"{_TRASH}{uuid.uuid4().hex}")
+            removed.append(folder)
+    for trash in store.glob(f"{_TRASH}*"):  # also what was cut off when it was last removed
+        shutil.rmtree(trash, ignore_errors=True)
+    return removed
+
+
+def trainers(folder: Path) -> set[str]:
+    """Who trained a part of the trajectory in ``folder``, as its ledger names them."""
+    ledger = folder / "ledger.jsonl"
+    lines = ledger.read_text().splitlines() if ledger.exists() else []
+    return {json.loads(line)["trainer"] for line in lines}
+
+
+def last_written(folder: Path) -> float:
+    """When something was last written below ``folder``, in seconds since the epoch."""
+    return max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
