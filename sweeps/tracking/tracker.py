@@ -4,13 +4,14 @@ import contextlib
 import logging
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import wandb
 
 from sweeps.study.paths import StudyPaths
+from sweeps.tracking.by_density import DENSITY, by_density
 from sweeps.tracking.mode import Mode, choose_mode, quiet
 
 _log = logging.getLogger(__name__)
@@ -26,6 +27,7 @@ class _Open:
     run: wandb.Run
     config: Mapping[str, Any]
     last_step: float
+    curves: set[str] = field(default_factory=set)
 
 
 class Tracker:
@@ -59,6 +61,7 @@ class Tracker:
         """Add one point to the trial's history at ``metrics["step"]``; a step that is not beyond the last one was logged before.
 
         Only ``step``, ``epoch`` and names with a slash are ours. The choice of each layer and whatever is no number go to the summary.
+        A lottery's level also gives ``density/<track>``, whose axis is the density.
         Metrics without a step, as a trial has that failed before its first, are no point.
         """
         if key in self._open and metrics.get("step", -1) > self._open[key].last_step:
@@ -127,9 +130,13 @@ class Tracker:
     def _log(self, key: str, metrics: Mapping[str, Any]) -> None:
         open_run = self._open[key]
         history, summary = _split(metrics)
-        open_run.run.log(history)
-        # Layers do not change while a trial retrains: said with the first point, they need not be said again.
-        is_first = open_run.last_step < 0
+        levels = by_density(metrics)
+        for name in levels.keys() - {DENSITY} - open_run.curves:
+            open_run.run.define_metric(name, step_metric=DENSITY)
+            open_run.curves.add(name)
+        open_run.run.log(history | levels)
+        # Layers change from level to level only: said with the first point of a training, they need not be said again.
+        is_first = open_run.last_step < 0 or bool(levels)
         open_run.run.summary.update({n: v for n, v in summary.items() if is_first or not n.startswith(_LAYER)})
         open_run.last_step = metrics["step"]
 

@@ -53,6 +53,35 @@ def test_a_run_has_its_history_over_our_own_step(server: WandbServer, paths: Stu
     assert capfd.readouterr() == ("", ""), "wandb stays off the terminal"
 
 
+def level(number: int, density: float, **tracks: float) -> dict[str, Any]:
+    """What a lottery reports after a level; the dense network has no mask and so no density."""
+    others = {f"{track}/val/accuracy": accuracy for track, accuracy in tracks.items() if track != "ticket"}
+    masked = {"compress/density": density, "compress/layer/fc/density": density / 2} if number else {}
+    own = {"level": number, "epoch": number, "step": 100 * number + 100, "val/accuracy": tracks["ticket"], "early_stop/val/accuracy": 0.5}
+    return {**own, **others, **masked, "dense/val/accuracy": 0.9, "final": False}
+
+
+def test_a_lotterys_levels_are_curves_over_the_density(server: WandbServer, paths: StudyPaths) -> None:
+    levels = [
+        level(0, 1.0, ticket=0.9),
+        level(1, 0.8, ticket=0.92, reinit=0.88, random=0.86),
+        level(2, 0.64, ticket=0.91, reinit=0.85, random=0.8),
+    ]
+    for driver in range(2):  # the second goes on after the first died, from the lottery's beginning
+        study = tracker(paths)
+        study.start("3", CONFIG)
+        for metrics in levels[: 2 + driver]:
+            study.log("3", metrics)
+        study.close() if not driver else study.finish("3", levels[-1])
+    run = server.runs["s1-3"]
+    curves = ("density/ticket", "density/reinit", "density/random")
+    assert run.points("compress/density", *curves) == [(1, 0.9, None, None), (0.8, 0.92, 0.88, 0.86), (0.64, 0.91, 0.85, 0.8)]
+    assert run.points("step", "val/accuracy") == [(100, 0.9), (200, 0.92), (300, 0.91)]
+    assert {name for name in run.history[-1] if name.startswith("density/")} == set(curves)
+    assert {name: run.axes[name] for name in curves} == dict.fromkeys(curves, "compress/density") and run.axes["*"] == "step"
+    assert run.summary["compress/layer/fc/density"] == 0.32
+
+
 def test_a_second_driver_goes_on_with_the_same_run(server: WandbServer, paths: StudyPaths) -> None:
     first = tracker(paths)
     first.start("3", CONFIG)

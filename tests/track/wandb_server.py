@@ -36,6 +36,13 @@ class Run:
         entries = json.loads(self.attributes.get("config") or "{}")
         return {name: entry["value"] for name, entry in entries.items() if name != "_wandb"}
 
+    @property
+    def axes(self) -> Json:
+        """The x-axis of each metric that was defined with one, by the numbers of wandb's protobuf (1 a name, 2 a pattern, 5 the axis)."""
+        entries = json.loads(self.attributes.get("config") or "{}")
+        defined = entries["_wandb"]["value"]["m"]
+        return {one.get("1", one.get("2")): defined[one["5"] - 1]["1"] for one in defined if "5" in one}
+
     def points(self, *names: str) -> list[tuple[Any, ...]]:
         """The history's values of these names, one tuple a point."""
         return [tuple(point.get(name) for name in names) for point in self.history]
