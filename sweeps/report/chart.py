@@ -9,17 +9,28 @@ import plotly.graph_objects as go
 
 INK, MUTED, RULE = "#1d2530", "#566170", "#e4e8ed"
 TRIAL, BEST, OWN, DENSE, BASELINE, FAILED = "#5b8fc7", "#c2500f", "#0b7a6f", "#1d2530", "#7a5ea8", "#b3261e"
+SERIES = ("#c2500f", "#2f6db3", "#0b7a6f", "#7a5ea8", "#a8820b", "#b3264e", "#4b7f2a", "#566170", "#1f9bb5", "#8a5a3c")
+"""Colours of lines that are told apart by nothing else."""
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
 @dataclass(frozen=True)
+class Table:
+    """A table of the report; a row begins with its head, a cell is a text and what stands small below it."""
+
+    heads: tuple[str, ...]
+    rows: tuple[tuple[tuple[str, str], ...], ...]
+
+
+@dataclass(frozen=True)
 class Chart:
-    """One section of the report; without a figure the caption says why there is none."""
+    """One section of the report; with neither figure nor table the caption says why."""
 
     anchor: str
     title: str
     caption: str
     figure: go.Figure | None = None
+    table: Table | None = None
 
 
 def figure(x_title: str, y_title: str, height: int = 380) -> go.Figure:
@@ -68,6 +79,18 @@ def whole_steps(chart: go.Figure, first: int, last: int) -> None:
 def _whole_step(least: float) -> int:
     """The smallest of 1, 2, 5, 10, 20, 50, ... that is not below ``least``."""
     return next(s for power in range(12) for s in (10**power, 2 * 10**power, 5 * 10**power) if s >= least)
+
+
+def faint(color: str, opacity: float = 0.14) -> str:
+    """A ``#rrggbb`` colour as a band's filling."""
+    red, green, blue = (int(color[place : place + 2], 16) for place in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{opacity})"
+
+
+def ramp(amount: int) -> list[str]:
+    """So many colours from dark to light, for lines in an order."""
+    dark, light = np.array([23, 60, 97]), np.array([226, 141, 66])
+    return [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in np.rint(np.linspace(dark, light, amount)).astype(int)]
 
 
 def level(chart: go.Figure, value: float, label: str, color: str, *, below: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""How trials improved while they were retrained, and where the scheduler stopped them."""
+"""How trials improved while they were trained, and where the scheduler stopped them."""
 
 from collections.abc import Sequence
 
@@ -18,12 +18,13 @@ _COLORS: dict[Outcome, str] = {
 
 
 def curves_chart(record: StudyRecord) -> Chart | None:
-    """The first objective over retraining epochs; None when no trial reported more than its end."""
+    """The first objective over the epochs of the closing training; None when no trial reported more than its end."""
     objective = record.objectives[0].name
     drawn = [t for t in record.trials if t.intermediate and t.outcome in _COLORS]
     if not any(len(t.intermediate) > 1 for t in drawn):
         return None
-    figure = chart.figure("Retraining epochs", titled(objective))
+    retraining = record.sweep.get("trainable", "compress") == "compress"
+    figure = chart.figure("Retraining epochs" if retraining else "Epochs", titled(objective))
     best = record.best
     for outcome, color in _COLORS.items():
         _add_lines(figure, [t for t in drawn if t.outcome == outcome and t is not best], OUTCOMES[outcome], color, objective)
@@ -35,7 +36,7 @@ def curves_chart(record: StudyRecord) -> Chart | None:
     epochs = [epoch for t in drawn for epoch in t.intermediate]
     chart.whole_steps(figure, min(epochs), max(epochs))
     caption = "One line a trial, as long as it was trained." + chart.outside(heights, bounds)
-    return Chart("curves", f"{name_of(objective)} while retraining", caption, figure)
+    return Chart("curves", f"{name_of(objective)} while {'retraining' if retraining else 'training'}", caption, figure)
 
 
 def _add_lines(figure: go.Figure, trials: Sequence[TrialRecord], label: str, color: str, objective: str, width: float = 1) -> None:

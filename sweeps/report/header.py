@@ -18,6 +18,12 @@ def facts(record: StudyRecord) -> list[tuple[str, str]]:
         ("Compression", _named(sweep.get("compression"))),
         ("Network and data", " on ".join(str(task[part]) for part in ("network", "data") if task.get(part))),
         ("Budget", _budget(sweep.get("budget"))),
+        ("Lottery", _lottery(sweep.get("lottery"))),
+        ("Replicates", str(sweep["replicates"]) if (sweep.get("replicates") or 1) > 1 else ""),
+        (
+            "Searched",
+            ", ".join(dict.fromkeys(name for trial in record.trials for name in trial.params if not name.startswith("tolerance/"))),
+        ),
         ("Sampler", _named(sweep.get("method"))),
         ("Objectives", ", ".join(f"{o.goal} {name_of(o.name)[0].lower()}{name_of(o.name)[1:]}" for o in record.objectives)),
         ("Early stopping", _named(sweep.get("early_terminate"))),
@@ -64,6 +70,13 @@ def _budget(budget: Any) -> str:
     if (amount := budget.get("parameters")) is not None:
         said.append(count(amount, "compressible weight"))
     return ", ".join(said) or plain(budget)
+
+
+def _lottery(lottery: Any) -> str:
+    """The section's settings that say what was done, as ``levels 15, rate 0.2, rewind_to 0it``."""
+    if not isinstance(lottery, Mapping):
+        return ""
+    return plain({name: value for name, value in lottery.items() if value not in (None, False, [], {})})
 
 
 def _moment(written: Any) -> str:

@@ -6,20 +6,25 @@ import plotly.graph_objects as go
 
 from sweeps.report import chart
 from sweeps.report.chart import Chart
-from sweeps.report.words import compact, count, method_of
+from sweeps.report.words import compact, count, has_masks, method_of, percent
 from sweeps.study.record import StudyRecord, TrialRecord
 
-_TITLE = "Rank and subspaces per layer"
+_RANKS, _DENSITIES = "Rank and subspaces per layer", "Density per layer"
 
 
 def layers_chart(record: StudyRecord) -> Chart:
-    """The density of each layer (parameters after over before); labels read rank x subspaces."""
+    """The density of each layer (parameters after over before); labels read rank x subspaces, or the density where a mask is.
+
+    The layers are those of the first replicate.
+    """
+    masked = has_masks(record)
+    title = _DENSITIES if masked else _RANKS
     own, best = (t if t is not None and t.layers else None for t in (record.own, record.best))
     groups = [(own, "method's own answer", chart.OWN)] if own else []
     if best is not None and (own is None or best.key != own.key):
         groups.append((best, f"best found ({method_of(best)})", chart.BEST))
     if not groups:
-        return Chart("layers", _TITLE, "Nothing to draw yet: no finished network has compressed layers.")
+        return Chart("layers", title, "Nothing to draw yet: no finished network has compressed layers.")
     names = list(dict.fromkeys(name for trial, _, _ in groups for name in trial.layers))
     rows = {name: place for place, name in enumerate(names)}
     figure = chart.figure("Density, %", "", height=110 + (14 + 14 * len(groups)) * len(names))
@@ -29,11 +34,12 @@ def layers_chart(record: StudyRecord) -> Chart:
     figure.update_yaxes(range=[len(names) - 0.4, -0.6])
     figure.update_xaxes(rangemode="tozero")
     figure.update_layout(barmode="group", bargap=0.3, bargroupgap=0.12, margin={"r": 56})
-    caption = "Density is the share of the layer's parameters kept; layers not listed stayed dense. "
-    caption += "Labels read rank × subspaces; the layer's error is under the pointer."  # noqa: RUF001
+    caption = "Density is the share of the layer's parameters kept; layers not listed stayed dense."
+    if not masked:
+        caption += " Labels read rank × subspaces; the layer's error is under the pointer."  # noqa: RUF001
     if len(groups) == 1 and own is not None and best is not None:
         caption += " The best found is the method's own answer."
-    return Chart("layers", _TITLE, caption, figure)
+    return Chart("layers", title, caption, figure)
 
 
 def _add_bars(figure: go.Figure, trial: TrialRecord, label: str, color: str, rows: dict[str, int]) -> None:
@@ -45,7 +51,7 @@ def _add_bars(figure: go.Figure, trial: TrialRecord, label: str, color: str, row
         orientation="h",
         name=chart.text(label),
         marker={"color": color},
-        text=[f"{compact(layer['rank'])} × {compact(layer['num_subspaces'])}" if layer else "dense" for layer in layers],  # noqa: RUF001
+        text=[_label(layer) for layer in layers],
         textposition="outside",
         textfont={"size": 11, "color": chart.MUTED},
         cliponaxis=False,
@@ -54,13 +60,19 @@ def _add_bars(figure: go.Figure, trial: TrialRecord, label: str, color: str, row
     )
 
 
+def _label(layer: Mapping[str, float] | None) -> str:
+    if not layer:
+        return "dense"
+    if "rank" not in layer:
+        return percent(layer["params"] / layer["dense_params"])
+    return f"{compact(layer['rank'])} × {compact(layer['num_subspaces'])}"  # noqa: RUF001
+
+
 def _hover(layer: Mapping[str, float] | None) -> str:
     if not layer:
         return "left dense"
-    lines = [
-        f"rank {compact(layer['rank'])}, {count(int(layer['num_subspaces']), 'subspace')}",
-        f"{compact(layer['params'])} of {compact(layer['dense_params'])} parameters",
-    ]
+    lines = [f"rank {compact(layer['rank'])}, {count(int(layer['num_subspaces']), 'subspace')}"] if "rank" in layer else []
+    lines.append(f"{compact(layer['params'])} of {compact(layer['dense_params'])} {'parameters' if lines else 'weights'}")
     if "error" in layer:
         lines.append(f"error {compact(layer['error'])}")
     return "<br>".join(lines)

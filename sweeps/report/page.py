@@ -7,14 +7,20 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
 from sweeps.report import header, summary
+from sweeps.report.by_method import method_charts
 from sweeps.report.chart import Chart
 from sweeps.report.curves import curves_chart
 from sweeps.report.front import front_charts
+from sweeps.report.headline import headline
 from sweeps.report.history import history_chart
 from sweeps.report.importance import importance_chart, importances
 from sweeps.report.layers import layers_chart
+from sweeps.report.method_layers import level_gradients_chart, method_layers_charts
+from sweeps.report.stability import stability_charts
+from sweeps.report.tickets import accuracy_chart, all_tickets_chart, early_stop_chart
 from sweeps.report.trials import trial_table
-from sweeps.study.record import StudyRecord
+from sweeps.report.verdicts import verdicts_chart
+from sweeps.study.record import StudyRecord, TrialRecord
 
 _HERE = Path(__file__).parent
 
@@ -40,7 +46,7 @@ def _render(record: StudyRecord) -> str:
         record=record,
         facts=header.facts(record),
         tally=header.tally(record),
-        headline=summary.headline(record),
+        headline=headline(record),
         heads=summary.heads(record),
         rows=summary.rows(record),
         notes=summary.notes(record),
@@ -54,11 +60,30 @@ def _render(record: StudyRecord) -> str:
 
 
 def _charts(record: StudyRecord, shares: dict[str, float], reason: str) -> list[Chart]:
+    if record.best is not None and record.best.levels:
+        return _lottery_charts(record, record.best, shares, reason)
+    by_method, where = method_charts(record), method_layers_charts(record)
     curves = curves_chart(record)
     return [
-        *front_charts(record),
-        history_chart(record),
+        *by_method,
+        *where,
+        *(front_charts(record) if len(record.objectives) > 1 or not by_method else []),
+        *([] if by_method and record.sweep.get("method") == "grid" else [history_chart(record)]),
         *([curves] if curves else []),
         importance_chart(shares, reason),
+        *([] if where else [layers_chart(record)]),
+    ]
+
+
+def _lottery_charts(record: StudyRecord, best: TrialRecord, shares: dict[str, float], reason: str) -> list[Chart]:
+    """What compares trials is left out where there is one: a lottery's levels are its study."""
+    complete = [trial for trial in record.complete if trial.levels]
+    optional = [early_stop_chart(record, best), *stability_charts(best), level_gradients_chart(best)]
+    return [
+        accuracy_chart(record, best),
+        *([all_tickets_chart(record, complete)] if len(complete) > 1 else []),
+        verdicts_chart(best),
+        *(chart for chart in optional if chart is not None),
         layers_chart(record),
+        *([*front_charts(record), history_chart(record), importance_chart(shares, reason)] if len(record.trials) > 1 else []),
     ]

@@ -1,10 +1,24 @@
 """The first thing a reader wants: what was found, beside what it is measured against."""
 
-from collections import Counter
 from dataclasses import dataclass
 
 from sweeps.report import chart
-from sweeps.report.words import NONE, OUTCOMES, compact, count, lower_name, method_of, number, quality_of, titled, value_of, with_unit
+from sweeps.report.words import (
+    NONE,
+    OUTCOMES,
+    compact,
+    count,
+    has_masks,
+    mean_and_spread,
+    method_of,
+    number,
+    percent,
+    quality_of,
+    titled,
+    value_of,
+)
+from sweeps.study import levels
+from sweeps.study.levels import TICKET, Level
 from sweeps.study.record import StudyRecord, TrialRecord
 
 
@@ -20,11 +34,12 @@ class Row:
 
 def heads(record: StudyRecord) -> list[str]:
     """The columns' names, in the order of `Row.cells`."""
-    return [titled(quality_of(record)), "Test accuracy, %", "CR-P, %", "CR-F, %", "Parameters", "Latency, ms"]
+    last = "Weights kept, %" if has_masks(record) else "Latency, ms"
+    return [titled(quality_of(record)), "Test accuracy, %", "CR-P, %", "CR-F, %", "Parameters", last]
 
 
 def rows(record: StudyRecord) -> list[Row]:
-    """Dense, the baselines, the method's own answer, the best found; those that exist."""
+    """Dense, the baselines, the method's own answer, a lottery's tickets, the best found; those that exist."""
     found = [_dense_row(record)] if record.dense else []
     own, best = record.own, record.best
     for baseline in record.baselines:
@@ -32,7 +47,10 @@ def rows(record: StudyRecord) -> list[Row]:
             found.append(_trial_row(record, baseline, chart.BASELINE))
     if own is not None:
         found.append(_trial_row(record, own, chart.OWN, "own", "Method's own answer"))
-    if best is not None:
+    if best is not None and best.levels:
+        found += _ticket_rows(record, best)
+        found.append(_trial_row(record, best, chart.BEST, "best", "Sparsest ticket, the last level"))
+    elif best is not None:
         found.append(_trial_row(record, best, chart.BEST, "best", "Best found"))
     return found
 
@@ -40,27 +58,30 @@ def rows(record: StudyRecord) -> list[Row]:
 def _dense_row(record: StudyRecord) -> Row:
     quality, dense = quality_of(record), record.dense
     cells = (
-        _mean_and_spread(quality, dense.get(quality), dense.get(f"{quality}_std")),
+        mean_and_spread(quality, dense.get(quality), dense.get(f"{quality}_std")),
         _test(record, "dense", "dense"),
         "0.0",
         "0.0",
         _whole(dense.get("params")),
-        number("latency_ms", dense.get("latency_ms")),
+        percent(1) if has_masks(record) else number("latency_ms", dense.get("latency_ms")),
     )
-    return Row("Dense", "uncompressed", chart.DENSE, cells)
+    trained = quality in dense or "val/accuracy" in dense
+    return Row("Dense", "uncompressed" if trained else "uncompressed; this study trained none", chart.DENSE, cells)
 
 
 def _trial_row(record: StudyRecord, trial: TrialRecord, color: str, role: str = "", label: str = "") -> Row:
     """Without a role and a label of its own the trial is a baseline, and its method's name is the label."""
     quality = quality_of(record)
     spread = trial.metrics.get(f"{quality}_std") if len(trial.replicates) > 1 else None
+    density = value_of(record, trial, "compress/density")
+    latency = number("latency_ms", value_of(record, trial, "compress/latency_ms"))
     cells = (
-        _mean_and_spread(quality, value_of(record, trial, quality), spread),
+        mean_and_spread(quality, value_of(record, trial, quality), spread),
         _test(record, role, trial.key),
         _removed(value_of(record, trial, "compress/params_kept")),
         _removed(value_of(record, trial, "compress/flops_kept")),
         _whole(value_of(record, trial, "compress/params")),
-        number("latency_ms", value_of(record, trial, "compress/latency_ms")),
+        (NONE if density is None else percent(density)) if has_masks(record) else latency,
     )
     details = [method_of(trial) if label else "baseline"]
     if len(trial.replicates) > 1:
@@ -70,16 +91,31 @@ def _trial_row(record: StudyRecord, trial: TrialRecord, color: str, role: str = 
     return Row(label or method_of(trial), ", ".join(details), color, cells)
 
 
-def _mean_and_spread(metric: str, mean: float | None, spread: float | None) -> str:
-    text = number(metric, mean)
-    return text if not spread or mean is None else f"{text} ± {number(metric, spread)}"
+def _ticket_rows(record: StudyRecord, trial: TrialRecord) -> list[Row]:
+    """The tickets that the study is about. Test is not read for them, and multiply-adds are counted for the last level's alone."""
+    named = [("Best ticket", levels.best(trial.levels)), ("Sparsest not found worse than dense", levels.sparsest_not_worse(trial.levels))]
+    return [_ticket_row(record, trial, label, level) for label, level in named if level is not None]
+
+
+def _ticket_row(record: StudyRecord, trial: TrialRecord, label: str, level: Level) -> Row:
+    ticket, quality = level["tracks"][TICKET], quality_of(record)
+    params, told = record.dense.get("params"), level["verdict"][TICKET]
+    cells = (
+        mean_and_spread(quality, ticket.get(quality), ticket.get(f"{quality}_std")),
+        NONE,
+        _removed(level["params_kept"]),
+        NONE,
+        _whole(None if params is None else level["params_kept"] * params),
+        percent(level["density"]),
+    )
+    return Row(label, f"{method_of(trial)}, level {level['level']}, {told['verdict']}", chart.TRIAL, cells)
 
 
 def _test(record: StudyRecord, role: str, key: str) -> str:
     reading = record.test.get(role, {})
     if reading.get("key") != key:
         return NONE
-    return _mean_and_spread("test/accuracy", reading.get("test/accuracy"), reading.get("test/accuracy_std"))
+    return mean_and_spread("test/accuracy", reading.get("test/accuracy"), reading.get("test/accuracy_std"))
 
 
 def _removed(kept: float | None) -> str:
@@ -93,6 +129,10 @@ def _whole(value: float | None) -> str:
 def notes(record: StudyRecord) -> list[str]:
     """What a reader must know to read the table."""
     said = ["CR-P and CR-F: share of the network's parameters and multiply-adds removed."]
+    if has_masks(record):
+        said.append("A mask sets weights to zero and leaves the layers' shapes as they are: by itself it saves no time.")
+    if record.best is not None and record.best.levels:
+        said.append("Not found worse: the last level before the first whose tickets are worse; the verdicts below say how sure that is.")
     if record.test:
         said.append("Selection used the validation split; the test split was read once for each network, at the end.")
     else:
@@ -100,38 +140,4 @@ def notes(record: StudyRecord) -> list[str]:
     tested = record.test.get("best")
     if tested is not None and record.best is not None and tested.get("key") != record.best.key:
         said.append(f"The test split was read when trial {tested.get('key')} was the best; a better trial was found later.")
-    return said
-
-
-def headline(record: StudyRecord) -> str:
-    """One or two sentences that say how the study stands."""
-    best, own, quality = record.best, record.own, quality_of(record)
-    value = value_of(record, best, quality) if best else None
-    if best is None or value is None:
-        return _nothing_found(record)
-    kept = value_of(record, best, "compress/params_kept")
-    size = f" with {with_unit('compress/params_kept', kept)} of the parameters" if kept is not None else ""
-    said = f"The best network found, {method_of(best)}, reaches {with_unit(quality, value)} {lower_name(quality)}{size}."
-    against = []
-    if own is not None and own.key == best.key:
-        said += " It is the method's own answer."
-    elif own is not None and (reached := value_of(record, own, quality)) is not None:
-        against.append(f"the method's own answer reaches {with_unit(quality, reached)}")
-    if (dense := record.dense.get(quality)) is not None:
-        against.append(f"the dense network{'' if against else ' reaches'} {with_unit(quality, dense)}")
-    return " ".join([said, *([_sentence(", ".join(against))] if against else [])])
-
-
-def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}."
-
-
-def _nothing_found(record: StudyRecord) -> str:
-    reasons = Counter(t.reason for t in record.trials if t.outcome == "failed" and t.reason)
-    if not record.trials:
-        return "No trial has started yet."
-    said = "No trial is complete yet." if record.count("running") or record.count("waiting") else "No trial was completed."
-    if reasons:
-        reason, times = reasons.most_common(1)[0]
-        said += f" The most frequent failure ({count(times, 'trial')}): {reason}"
     return said

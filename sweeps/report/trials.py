@@ -7,7 +7,7 @@ from sweeps.report.words import NONE, OUTCOMES, compact, number, plain, titled, 
 from sweeps.study.record import StudyRecord, TrialRecord
 
 _PARAMS_SHOWN = 6
-_METRICS = ("compress/params_kept", "compress/flops_kept", "compress/error")
+_METRICS = ("compress/density", "compress/params_kept", "compress/flops_kept", "compress/error")
 
 
 @dataclass(frozen=True)

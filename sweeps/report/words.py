@@ -10,11 +10,13 @@ _NAMES = {
     "val/accuracy": "Validation accuracy",
     "val/loss": "Validation loss",
     "train/loss": "Training loss",
+    "train/grad_norm": "Gradient norm",
     "compress/params": "Parameters",
     "compress/params_kept": "Parameters kept",
     "compress/multiply_adds": "Multiply-adds",
     "compress/flops_kept": "Multiply-adds kept",
     "compress/latency_ms": "Latency",
+    "compress/density": "Weights kept",
     "compress/error": "Largest layer error",
 }
 OUTCOMES: dict[Outcome, str] = {
@@ -52,7 +54,7 @@ def titled(metric: str) -> str:
 
 def is_share(metric: str) -> bool:
     """Whether the metric lies between 0 and 1 and is shown in per cent."""
-    return metric.removesuffix("_std").endswith(("accuracy", "_kept"))
+    return metric.removesuffix("_std").endswith(("accuracy", "_kept", "density"))
 
 
 def scaled(metric: str, value: float) -> float:
@@ -67,6 +69,17 @@ def number(metric: str, value: float | None) -> str:
     if is_share(metric):
         return f"{100 * value:.2f}"
     return compact(value)
+
+
+def percent(share: float) -> str:
+    """A share in per cent without its unit, as short as the papers write a density: 100, 51.2, 8.6, 0.5."""
+    return f"{100 * share:.1f}".removesuffix(".0") if share >= 0.01 else f"{100 * share:.2g}"
+
+
+def mean_and_spread(metric: str, mean: float | None, spread: float | None) -> str:
+    """The mean, and one standard deviation where there is any."""
+    text = number(metric, mean)
+    return text if not spread or mean is None else f"{text} ± {number(metric, spread)}"
 
 
 def compact(value: float) -> str:
@@ -108,9 +121,27 @@ def value_of(record: StudyRecord, trial: TrialRecord, metric: str) -> float | No
     return float(value) if value is not None and math.isfinite(value) else None
 
 
+def has_masks(record: StudyRecord) -> bool:
+    """Whether the study's networks are sparse ones: weights set to zero, not layers replaced by smaller ones."""
+    return any("compress/density" in trial.metrics for trial in (*record.trials, *record.baselines))
+
+
 def quality_of(record: StudyRecord) -> str:
     """The metric that says how good a network is: the first objective that is not a cost."""
     return next((o.name for o in record.objectives if not o.name.startswith("compress/")), "val/accuracy")
+
+
+def setting_of(record: StudyRecord, trial: TrialRecord, name: str) -> Any:
+    """What a setting such as ``compression.method`` was in a trial: searched, fixed among the parameters, or in its section; or None."""
+    if name in trial.params:
+        return trial.params[name]
+    fixed = (record.sweep.get("parameters") or {}).get(name)
+    if isinstance(fixed, Mapping) and "value" in fixed:
+        return fixed["value"]
+    section: Any = record.sweep
+    for part in name.split("."):
+        section = section.get(part) if isinstance(section, Mapping) else None
+    return section
 
 
 def method_of(trial: TrialRecord) -> str:

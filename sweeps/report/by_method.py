@@ -1,0 +1,98 @@
+"""The figures of the papers on pruning at initialisation: accuracy against density by method, beside the controls."""
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from sweeps.report import chart, density
+from sweeps.report.chart import Chart, Table
+from sweeps.report.families import CONTROL_NAMES, CONTROLS, Family, colors, families
+from sweeps.report.words import NONE, lower_name, mean_and_spread, name_of, percent, quality_of, scaled, titled, value_of, with_unit
+from sweeps.study.record import StudyRecord
+
+
+def method_charts(record: StudyRecord) -> list[Chart]:
+    """Quality over density by method, the same beside the controls, and both as a table; nothing where all keep equally many weights."""
+    found = families(record)
+    if len({t.metrics["compress/density"] for family in found for t in family.trials}) < 2:
+        return []
+    plain = [family for family in found if family.control == "none"]
+    charts = [_methods(record, plain)] if plain else []
+    if len(plain) < len(found):
+        charts.append(_controls(record, found))
+    if any(len(family.trials) > 1 for family in found) and record.sweep.get("method") == "grid":
+        charts.append(_table(record, found))
+    return charts
+
+
+def _methods(record: StudyRecord, found: Sequence[Family]) -> Chart:
+    quality = quality_of(record)
+    drawn = density.figure(titled(quality), height=440)
+    by_method, means = colors(found), []
+    on_a_grid = record.sweep.get("method") == "grid"
+    for place, family in enumerate(found):
+        color = chart.SERIES[place % len(chart.SERIES)] if family.rest else by_method[family.method]
+        points = family.points(record)
+        means += [p.mean for p in points]
+        density.line(drawn, points, family.label, color, unit=" %", mode="lines+markers" if on_a_grid else "markers")
+    outliers = _frame(record, drawn, found, means)
+    how = density.SPREAD if on_a_grid else "Each point is a trial; trials differ in more than what the axis shows."
+    return Chart("methods", f"{name_of(quality)} against weights kept, by method", how + outliers, drawn)
+
+
+def _controls(record: StudyRecord, found: Sequence[Family]) -> Chart:
+    """Colours are methods, dashes controls: the legend names each once."""
+    quality = quality_of(record)
+    drawn = density.figure(titled(quality), height=480)
+    by_method, means = colors(found), []
+    for family in found:
+        points = family.points(record)
+        means += [p.mean for p in points]
+        density.line(
+            drawn, points, family.label, by_method[family.method], unit=" %", dash=CONTROLS[family.control], band=False, group=family.method
+        )
+    for method, color in by_method.items():
+        _legend_entry(drawn, method, color, "solid")
+    for control in (name for name in CONTROLS if name != "none" and any(f.control == name for f in found)):
+        _legend_entry(drawn, CONTROL_NAMES[control], chart.MUTED, CONTROLS[control])
+    outliers = _frame(record, drawn, found, means)
+    caption = (
+        "Means over the replicates. A method whose line lies no higher than its controls' chose how many weights each layer keeps, "
+        "not which ones (Frankle et al., ICLR 2021)."
+    )
+    return Chart("controls", "The same beside the controls", caption + outliers, drawn)
+
+
+def _legend_entry(drawn: go.Figure, name: str, color: str, dash: str) -> None:
+    drawn.add_scatter(
+        x=[None], y=[None], mode="lines", name=chart.text(name), legendgroup=name, line={"color": color, "width": 2, "dash": dash}
+    )
+
+
+def _frame(record: StudyRecord, drawn: go.Figure, found: Sequence[Family], means: Sequence[float]) -> str:
+    """Axes and the dense line; the sentence on what lies outside."""
+    quality = quality_of(record)
+    dense = record.dense.get(quality)
+    bounds = chart.opening_range(means, must_show=[scaled(quality, dense)] if dense is not None else [])
+    drawn.update_yaxes(range=bounds)
+    density.axis(drawn, [t.metrics["compress/density"] for family in found for t in family.trials])
+    if dense is not None:
+        chart.level(drawn, scaled(quality, dense), f"dense {with_unit(quality, dense)}", chart.DENSE)
+    return chart.outside(means, bounds)
+
+
+def _table(record: StudyRecord, found: Sequence[Family]) -> Chart:
+    quality = quality_of(record)
+    kept = sorted({percent(t.metrics["compress/density"]) for family in found for t in family.trials}, key=float, reverse=True)
+    rows = []
+    for family in found:
+        cells = dict.fromkeys(kept, NONE)
+        for trial in family.trials:
+            value = value_of(record, trial, quality)
+            cells[percent(trial.metrics["compress/density"])] = mean_and_spread(quality, value, trial.metrics.get(f"{quality}_std"))
+        detail = ", ".join(part for part in ("" if family.control == "none" else CONTROL_NAMES[family.control], family.rest) if part)
+        rows.append(((family.method, detail), *((text, "") for text in cells.values())))
+    caption = f"The {lower_name(quality)} in per cent"
+    caption += " ± one standard deviation over the replicates." if any(len(t.replicates) > 1 for t in record.complete) else "."
+    heads = ("Method", *(f"{text} % kept" for text in kept))
+    return Chart("method-table", f"{name_of(quality)} by method and weights kept", caption, table=Table(heads, tuple(rows)))

@@ -1,0 +1,78 @@
+"""A sparse study's trials by method and control, each family over the densities it was run at."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sweeps.report import chart
+from sweeps.report.density import Point
+from sweeps.report.words import plain, quality_of, scaled, setting_of, value_of
+from sweeps.study.record import StudyRecord, TrialRecord
+
+METHOD, CONTROL, INVERT = "compression.method", "compression.control", "compression.options.invert"
+_HOW_MUCH = ("budget.keep_ratio", "budget.parameters")
+CONTROLS = {"none": "solid", "shuffle": "dash", "random": "dashdot", "reinit": "dot", "inverted": "longdash"}
+"""The line of each control."""
+CONTROL_NAMES = {
+    "none": "as the method says",
+    "shuffle": "shuffled in each layer",
+    "random": "random mask, same layer densities",
+    "reinit": "weights drawn anew",
+    "inverted": "highest scores removed",
+}
+
+
+@dataclass(frozen=True)
+class Family:
+    """Trials that differ in how many weights they keep and in nothing else; ``rest`` says what else was set on a grid."""
+
+    method: str
+    control: str
+    rest: str
+    trials: tuple[TrialRecord, ...]
+
+    @property
+    def label(self) -> str:
+        """Its name in a legend."""
+        control = "" if self.control == "none" else CONTROL_NAMES[self.control]
+        return ", ".join(part for part in (self.method, control, self.rest) if part)
+
+    def points(self, record: StudyRecord) -> list[Point]:
+        """The quality over density, one value a replicate."""
+        quality = quality_of(record)
+        return [Point(t.metrics["compress/density"], _values(t, quality)) for t in self.trials]
+
+    def nearest(self, density: float) -> TrialRecord:
+        """The trial that keeps this share of the weights."""
+        return min(self.trials, key=lambda t: abs(t.metrics["compress/density"] - density))
+
+
+def families(record: StudyRecord) -> list[Family]:
+    """The complete masks of a study by method, control and, on a grid, whatever else was searched; in order of first appearance."""
+    quality, grid = quality_of(record), record.sweep.get("method") == "grid"
+    found: dict[tuple[str, str, str], list[TrialRecord]] = {}
+    for trial in record.complete:
+        if "compress/density" not in trial.metrics or value_of(record, trial, quality) is None:
+            continue
+        inverted = setting_of(record, trial, INVERT)
+        control = "inverted" if inverted else str(setting_of(record, trial, CONTROL) or "none")
+        rest = [(n, v) for n, v in trial.params.items() if n not in (METHOD, CONTROL, INVERT, *_HOW_MUCH)] if grid else []
+        said = ", ".join(f"{name.rpartition('.')[2]} {plain(value)}" for name, value in rest)
+        found.setdefault((str(setting_of(record, trial, METHOD)), control, said), []).append(trial)
+    return [Family(*key, tuple(sorted(trials, key=lambda t: -t.metrics["compress/density"]))) for key, trials in found.items()]
+
+
+def colors(found: Sequence[Family]) -> dict[str, str]:
+    """A colour for every method."""
+    methods = dict.fromkeys(family.method for family in found)
+    return {method: chart.SERIES[place % len(chart.SERIES)] for place, method in enumerate(methods)}
+
+
+def lowest_common_density(found: Sequence[Family]) -> float | None:
+    """The least share of weights that every family was run at, to three digits; None where there is none."""
+    shared = set.intersection(*({float(f"{t.metrics['compress/density']:.3g}") for t in family.trials} for family in found))
+    return min(shared, default=None)
+
+
+def _values(trial: TrialRecord, metric: str) -> tuple[float, ...]:
+    values = [one["metrics"][metric] for one in trial.replicates if metric in one["metrics"]]
+    return tuple(scaled(metric, v) for v in values)

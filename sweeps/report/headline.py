@@ -1,0 +1,135 @@
+"""One or two sentences that say how the study stands."""
+
+from collections import Counter
+
+from sweeps.report.families import CONTROL_NAMES, Family, families, lowest_common_density
+from sweeps.report.words import count, lower_name, mean_and_spread, method_of, percent, quality_of, unit_of, value_of, with_unit
+from sweeps.study import levels
+from sweeps.study.levels import TICKET, Level
+from sweeps.study.record import StudyRecord, TrialRecord
+
+_ACCURACY = "val/accuracy"
+_SIZES = (("compress/density", "weights"), ("compress/params_kept", "parameters"))
+
+
+def headline(record: StudyRecord) -> str:
+    """What was found, computed from the record: of a lottery its tickets, of a grid over methods the best of them, else the best trial."""
+    best = record.best
+    if best is None:
+        return _nothing_found(record)
+    if best.levels:
+        return _tickets(record, best)
+    return _methods(record) or _best_trial(record, best)
+
+
+def _tickets(record: StudyRecord, trial: TrialRecord) -> str:
+    """The ticket is told apart from dense by paired seeds or not at all; a single seed says neither."""
+    which = f"In trial {trial.key}, the best, the" if len(record.complete) > 1 else "The"
+    dense = _reached(trial.levels[0])
+    top = levels.best(trial.levels)
+    best = f"best ticket keeps {_kept(top)} of the weights: {_reached(top)} {lower_name(_ACCURACY)} against {dense} of the dense network"
+    if _verdict(top) == "one seed":
+        return f"{which} {best}; one seed cannot tell whether that is better or worse."
+    sparsest = levels.sparsest_not_worse(trial.levels)
+    if sparsest is None:
+        return f"{which} {best}. Already its densest tickets are worse than the dense network ({_said(trial.levels[1])})."
+    what = f"that {_seeds(sparsest)} do not tell apart from" if _verdict(sparsest) == "matching" else "that is better than"
+    return (
+        f"{which} sparsest ticket {what} the dense network keeps {_kept(sparsest)} of the weights: {_reached(sparsest)} "
+        f"{lower_name(_ACCURACY)} against {dense} ({_interval(sparsest)}). "
+        f"The best ticket keeps {_kept(top)}: {_reached(top)} ({_said(top)})."
+    )
+
+
+def _verdict(level: Level) -> str:
+    return str(level["verdict"][TICKET]["verdict"])
+
+
+def _seeds(level: Level) -> str:
+    return count(level["verdict"][TICKET]["seeds"], "seed")
+
+
+def _interval(level: Level) -> str:
+    told = level["verdict"][TICKET]
+    return f"difference {100 * told['low']:+.2f} to {100 * told['high']:+.2f} points"
+
+
+def _said(level: Level) -> str:
+    """The verdict in words that claim no more than it does."""
+    word = f"not told apart by {_seeds(level)}" if _verdict(level) == "matching" else f"{_verdict(level)} over {_seeds(level)}"
+    return f"{word}, {_interval(level)}"
+
+
+def _kept(level: Level) -> str:
+    return f"{percent(level['density'])}\N{NARROW NO-BREAK SPACE}%"
+
+
+def _reached(level: Level) -> str:
+    ticket = level["tracks"][TICKET]
+    return f"{mean_and_spread(_ACCURACY, ticket[_ACCURACY], ticket.get(f'{_ACCURACY}_std'))}\N{NARROW NO-BREAK SPACE}%"
+
+
+def _methods(record: StudyRecord) -> str:
+    """Of a grid over methods: who reaches most at the least density that all were run at; nothing for other studies."""
+    found = [family for family in families(record) if family.control == "none"]
+    common = lowest_common_density(found) if found else None
+    if common is None or len({family.method for family in found}) < 2 or record.sweep.get("method") != "grid":
+        return ""
+    ranked = sorted(found, key=lambda family: -_family_value(record, family, common))
+    first, second = ranked[0], ranked[1]
+    said = f"With {percent(common)}\N{NARROW NO-BREAK SPACE}% of the weights, the fewest that every method was run with, "
+    said += f"{first.label} reaches most: {_family_reached(record, first, common)} {lower_name(quality_of(record))}, "
+    said += f"before {second.label} with {_family_reached(record, second, common)}."
+    control = {f.control: f for f in families(record) if f.method == first.method and f.rest == first.rest and f.control != "none"}
+    beside = [f"{CONTROL_NAMES[name]} {_family_reached(record, family, common)}" for name, family in control.items()]
+    if beside:
+        said += f" Its controls: {', '.join(beside)}."
+    if (dense := record.dense.get(quality_of(record))) is not None:
+        said += f" The dense network reaches {with_unit(quality_of(record), dense)}."
+    return said
+
+
+def _family_value(record: StudyRecord, family: Family, density: float) -> float:
+    """The quality that a family of trials reaches at a density."""
+    value = value_of(record, family.nearest(density), quality_of(record))
+    assert value is not None  # a family holds trials with values only
+    return value
+
+
+def _family_reached(record: StudyRecord, family: Family, density: float) -> str:
+    quality = quality_of(record)
+    text = mean_and_spread(quality, _family_value(record, family, density), family.nearest(density).metrics.get(f"{quality}_std"))
+    return f"{text}\N{NARROW NO-BREAK SPACE}{unit_of(quality)}".rstrip()
+
+
+def _best_trial(record: StudyRecord, best: TrialRecord) -> str:
+    own, quality = record.own, quality_of(record)
+    value = value_of(record, best, quality)
+    if value is None:
+        return _nothing_found(record)
+    size, what = next(((v, what) for name, what in _SIZES if (v := value_of(record, best, name)) is not None), (None, ""))
+    kept = f" with {with_unit('compress/params_kept', size)} of the {what}" if size is not None else ""
+    said = f"The best network found, {method_of(best)}, reaches {with_unit(quality, value)} {lower_name(quality)}{kept}."
+    against = []
+    if own is not None and own.key == best.key:
+        said += " It is the method's own answer."
+    elif own is not None and (reached := value_of(record, own, quality)) is not None:
+        against.append(f"the method's own answer reaches {with_unit(quality, reached)}")
+    if (dense := record.dense.get(quality)) is not None:
+        against.append(f"the dense network{'' if against else ' reaches'} {with_unit(quality, dense)}")
+    return " ".join([said, *([_sentence(", ".join(against))] if against else [])])
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _nothing_found(record: StudyRecord) -> str:
+    reasons = Counter(t.reason for t in record.trials if t.outcome == "failed" and t.reason)
+    if not record.trials:
+        return "No trial has started yet."
+    said = "No trial is complete yet." if record.count("running") or record.count("waiting") else "No trial was completed."
+    if reasons:
+        reason, times = reasons.most_common(1)[0]
+        said += f" The most frequent failure ({count(times, 'trial')}): {reason}"
+    return said

@@ -1,0 +1,104 @@
+"""The lottery-ticket papers' figures: accuracy and early stopping against density, for the tickets and what they must beat."""
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from sweeps.report import chart, density
+from sweeps.report.chart import Chart
+from sweeps.report.density import Point
+from sweeps.report.words import method_of, with_unit
+from sweeps.study.levels import TICKET, Level
+from sweeps.study.record import StudyRecord, TrialRecord
+
+TRACKS = {
+    TICKET: ("ticket", chart.BEST),
+    "reinit": ("re-initialised", chart.SERIES[1]),
+    "random": ("random mask", chart.BASELINE),
+    "transfer": ("transferred", chart.OWN),
+}
+"""Name and colour of what a level trains; the second order of the images is for stability alone."""
+
+
+def accuracy_chart(record: StudyRecord, trial: TrialRecord) -> Chart:
+    """Validation accuracy over density, one line a track (Frankle & Carbin 2019, figure 4)."""
+    drawn = density.figure("Validation accuracy, %", height=440)
+    shown = _add_tracks(drawn, trial.levels, "val/accuracy", scale=100, unit=" %")
+    dense = trial.levels[0]["tracks"][TICKET]["val/accuracy"]
+    known = [p.mean for name in shown for p in points(trial.levels, name, "val/accuracy", 100)]
+    bounds = chart.opening_range(known, must_show=[100 * dense])
+    drawn.update_yaxes(range=bounds)
+    chart.level(drawn, 100 * dense, f"dense {with_unit('val/accuracy', dense)}", chart.DENSE)
+    caption = _of(record, trial) + spread(trial) + chart.outside(known, bounds)
+    if "transfer" in shown:
+        caption += " The transferred tickets were trained elsewhere: their dense network is their own first point."
+    return Chart("tickets", "Accuracy against weights kept", caption, drawn)
+
+
+def early_stop_chart(record: StudyRecord, trial: TrialRecord) -> Chart | None:
+    """The iteration of the least validation loss over density (Frankle & Carbin 2019, figure 4): how fast a ticket learns."""
+    if not all("early_stop/step" in level["tracks"][TICKET] for level in trial.levels):
+        return None
+    drawn = density.figure("Optimiser steps", height=320)
+    _add_tracks(drawn, trial.levels, "early_stop/step", digits=0)
+    drawn.update_yaxes(rangemode="tozero")
+    caption = (
+        _of(record, trial) + "The optimiser step at which the validation loss was least, looked at after every epoch. " + spread(trial)
+    )
+    return Chart("early-stop", "Early-stopping step against weights kept", caption, drawn)
+
+
+def all_tickets_chart(record: StudyRecord, trials: Sequence[TrialRecord]) -> Chart:
+    """The tickets of all trials, each trial a line, in one colour for each value of what tells them apart."""
+    drawn = density.figure("Validation accuracy, %", height=440)
+    separating = _separating(trials)
+    colors: dict[str, str] = {}
+    heights = []
+    for trial in trials:
+        label = ", ".join(f"{name.rpartition('.')[2]} {trial.params[name]}" for name in separating) or method_of(trial)
+        color = colors.setdefault(label, chart.SERIES[len(colors) % len(chart.SERIES)])
+        found = points(trial.levels, TICKET, "val/accuracy", 100)
+        heights += [p.mean for p in found]
+        density.line(drawn, found, label, color, unit=" %")
+    density.axis(drawn, [level["density"] for trial in trials for level in trial.levels])
+    bounds = chart.opening_range(heights)
+    drawn.update_yaxes(range=bounds)
+    caption = "One line a trial. " + spread(trials[0]) + chart.outside(heights, bounds)
+    return Chart("all-tickets", "Tickets of all trials", caption, drawn)
+
+
+def points(levels: Sequence[Level], track: str, metric: str, scale: float = 1) -> list[Point]:
+    """A track's values of every level that has them, one a replicate."""
+    return [
+        Point(level["density"], tuple(scale * one["tracks"][track][metric] for one in level["replicates"]))
+        for level in levels
+        if track in level["tracks"]
+    ]
+
+
+def spread(trial: TrialRecord) -> str:
+    """How to read the bands, or that there are none."""
+    return density.SPREAD if len(trial.levels[0]["replicates"]) > 1 else "One replicate: nothing is known of the spread."
+
+
+def _add_tracks(drawn: go.Figure, levels: Sequence[Level], metric: str, *, scale: float = 1, unit: str = "", digits: int = 2) -> list[str]:
+    shown = [name for name in TRACKS if any(name in level["tracks"] for level in levels)]
+    for name in reversed(shown):  # the ticket's line lies on top
+        label, color = TRACKS[name]
+        density.line(drawn, points(levels, name, metric, scale), label, color, unit=unit, digits=digits)
+    drawn.update_layout(legend_traceorder="reversed")
+    density.axis(drawn, [level["density"] for level in levels])
+    return shown
+
+
+def _of(record: StudyRecord, trial: TrialRecord) -> str:
+    return f"The best trial, {method_of(trial)}. " if len(record.complete) > 1 else ""
+
+
+def _separating(trials: Sequence[TrialRecord]) -> list[str]:
+    """The parameters whose values differ; with more trials than colours only the one with the fewest values."""
+    values = {name: {str(t.params.get(name)) for t in trials} for t in trials for name in t.params}
+    differing = [name for name, found in values.items() if len(found) > 1]
+    if len(trials) <= len(chart.SERIES) or not differing:
+        return differing
+    return [min(differing, key=lambda name: len(values[name]))]
