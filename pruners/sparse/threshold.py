@@ -14,9 +14,11 @@ def highest(scores: Tensor, count: int) -> Tensor:
     if count == 0:
         return torch.zeros_like(scores, dtype=torch.bool)
     threshold = torch.kthvalue(scores, len(scores) - count + 1).values
-    keep = scores > threshold
-    ties = (scores == threshold).nonzero().flatten()
-    keep[ties[: count - int(keep.sum())]] = True
+    keep = scores >= threshold
+    surplus = int(keep.sum()) - count
+    if surplus:
+        ties = (scores == threshold).nonzero().flatten()
+        keep[ties[len(ties) - surplus :]] = False
     return keep
 
 
