@@ -1,6 +1,7 @@
 """What every chart of the report shares: its colours, its calm layout, the range it opens with."""
 
 import html
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -79,6 +80,16 @@ def whole_steps(chart: go.Figure, first: int, last: int) -> None:
 def _whole_step(least: float) -> int:
     """The smallest of 1, 2, 5, 10, 20, 50, ... that is not below ``least``."""
     return next(s for power in range(12) for s in (10**power, 2 * 10**power, 5 * 10**power) if s >= least)
+
+
+def log_heights(chart: go.Figure, values: Sequence[float]) -> None:
+    """A logarithmic y axis around positive ``values``, every label written out: 0.1, 0.2, 0.5, 1, ..., or powers of ten alone over many."""
+    low, high = math.log10(min(values)), math.log10(max(values))
+    room = 0.05 * (high - low) or 0.1
+    low, high = low - room, high + room
+    digits = (1,) if high - low > 4 else (1, 2, 5) if high - low > 0.8 else (1, 1.5, 2, 3, 4, 5, 6, 8)
+    ticks = [digit * 10.0**power for power in range(math.floor(low), math.ceil(high) + 1) for digit in digits]
+    chart.update_yaxes(type="log", range=[low, high], tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
 
 
 def faint(color: str, opacity: float = 0.14) -> str:

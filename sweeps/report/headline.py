@@ -23,41 +23,31 @@ def headline(record: StudyRecord) -> str:
 
 
 def _tickets(record: StudyRecord, trial: TrialRecord) -> str:
-    """The ticket is told apart from dense by paired seeds or not at all; a single seed says neither."""
-    which = f"In trial {trial.key}, the best, the" if len(record.complete) > 1 else "The"
-    dense = _reached(trial.levels[0])
-    top = levels.best(trial.levels)
-    best = f"best ticket keeps {_kept(top)} of the weights: {_reached(top)} {lower_name(_ACCURACY)} against {dense} of the dense network"
-    if _verdict(top) == "one seed":
-        return f"{which} {best}; one seed cannot tell whether that is better or worse."
-    sparsest = levels.sparsest_not_worse(trial.levels)
-    if sparsest is None:
-        return f"{which} {best}. Already its densest tickets are worse than the dense network ({_said(trial.levels[1])})."
-    what = f"that {_seeds(sparsest)} do not tell apart from" if _verdict(sparsest) == "matching" else "that is better than"
-    return (
-        f"{which} sparsest ticket {what} the dense network keeps {_kept(sparsest)} of the weights: {_reached(sparsest)} "
-        f"{lower_name(_ACCURACY)} against {dense} ({_interval(sparsest)}). "
-        f"The best ticket keeps {_kept(top)}: {_reached(top)} ({_said(top)})."
-    )
-
-
-def _verdict(level: Level) -> str:
-    return str(level["verdict"][TICKET]["verdict"])
-
-
-def _seeds(level: Level) -> str:
-    return count(level["verdict"][TICKET]["seeds"], "seed")
-
-
-def _interval(level: Level) -> str:
-    told = level["verdict"][TICKET]
-    return f"difference {100 * told['low']:+.2f} to {100 * told['high']:+.2f} points"
+    """The sparsest ticket as good as the dense network, the best one and the first that is worse, each with what the seeds can tell."""
+    said = f"In trial {trial.key}, the best: " if len(record.complete) > 1 else ""
+    dense = f"{lower_name(_ACCURACY)} against {_reached(trial.levels[0])}"
+    sparsest, top, worse = (find(trial.levels) for find in (levels.sparsest_reaching, levels.best, levels.first_worse))
+    assert top is not None  # a lottery has at least one level
+    if sparsest is not None:
+        said += f"The sparsest ticket that reaches the dense network keeps {_kept(sparsest)} of the weights: {_reached(sparsest)} {dense}"
+        said += f" ({_said(sparsest)}). The best ticket keeps {_kept(top)}: {_reached(top)} ({_said(top)})."
+    else:
+        said += (
+            f"No ticket reaches the dense network. The best one keeps {_kept(top)} of the weights: {_reached(top)} {dense} ({_said(top)})."
+        )
+    if worse is not None:
+        said += f" Tickets are first found worse at {_kept(worse)} of the weights: {_reached(worse)} ({_said(worse)})."
+    return said
 
 
 def _said(level: Level) -> str:
     """The verdict in words that claim no more than it does."""
-    word = f"not told apart by {_seeds(level)}" if _verdict(level) == "matching" else f"{_verdict(level)} over {_seeds(level)}"
-    return f"{word}, {_interval(level)}"
+    told = level["verdict"][TICKET]
+    if told["verdict"] == "one seed":
+        return "one seed cannot tell them apart"
+    seeds = count(told["seeds"], "seed")
+    word = f"not told apart by {seeds}" if told["verdict"] == "matching" else f"{told['verdict']} over {seeds}"
+    return f"{word}, difference {100 * told['low']:+.2f} to {100 * told['high']:+.2f} points"
 
 
 def _kept(level: Level) -> str:

@@ -56,7 +56,7 @@ def _shares(trials: Mapping[str, TrialRecord], by_label: Mapping[str, str], at: 
     every = -(-len(names) // _MOST_LABELS)
     places = list(range(0, len(names), every))
     drawn.update_xaxes(tickvals=places, ticktext=[chart.text(names[p], 16) for p in places], range=[-0.4, len(names) - 0.6], tickangle=-40)
-    drawn.update_yaxes(type="log", dtick="D2")
+    chart.log_heights(drawn, [share for trace in drawn.data for share in trace.y if share])
     emptied = {label: [n for n, layer in t.layers.items() if not layer["params"]] for label, t in trials.items()}
     caption = f"Layers in the network's order, {at} in all, by the first replicate's masks."
     if lost := "; ".join(f"{label} {', '.join(layers)}" for label, layers in emptied.items() if layers):
@@ -95,7 +95,7 @@ def _gradients(histories: Mapping[str, Sequence[Mapping[str, Any]]], by_label: M
             marker={"size": 4},
             hovertemplate=f"{chart.text(label)}, epoch %{{x}}: %{{y:.3g}}<extra></extra>",
         )
-    drawn.update_yaxes(type="log", dtick="D2")
+    chart.log_heights(drawn, [norm for trace in drawn.data for norm in trace.y if norm])
     chart.whole_steps(drawn, 1, max(len(history) for history in histories.values()))
     caption = f"L2 norm of the gradient, averaged over steps of each epoch. {which}"
     return Chart("gradients", "Gradient norm during training", caption, drawn)

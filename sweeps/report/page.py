@@ -41,7 +41,7 @@ def write_report(record: StudyRecord, path: Path) -> None:
 def _render(record: StudyRecord) -> str:
     pages = Environment(loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     shares, reason = importances(record)
-    charts = _charts(record, shares, reason)
+    drawn = charts(record, shares, reason)
     return pages.get_template("page.html").render(
         record=record,
         facts=header.facts(record),
@@ -50,16 +50,17 @@ def _render(record: StudyRecord) -> str:
         heads=summary.heads(record),
         rows=summary.rows(record),
         notes=summary.notes(record),
-        charts=charts,
-        figures={c.anchor: c.figure.to_plotly_json() for c in charts if c.figure is not None},
+        charts=drawn,
+        figures={c.anchor: c.figure.to_plotly_json() for c in drawn if c.figure is not None},
         table=trial_table(record, shares),
         provenance=header.provenance(record),
         sweep=header.sweep_file(record),
-        plotly=get_plotlyjs() if any(c.figure for c in charts) else "",
+        plotly=get_plotlyjs() if any(c.figure for c in drawn) else "",
     )
 
 
-def _charts(record: StudyRecord, shares: dict[str, float], reason: str) -> list[Chart]:
+def charts(record: StudyRecord, shares: dict[str, float], reason: str) -> list[Chart]:
+    """The sections between the summary and the trials; ``shares`` and ``reason`` as `importances` gives them."""
     if record.best is not None and record.best.levels:
         return _lottery_charts(record, record.best, shares, reason)
     by_method, where = method_charts(record), method_layers_charts(record)

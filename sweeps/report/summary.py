@@ -49,7 +49,7 @@ def rows(record: StudyRecord) -> list[Row]:
         found.append(_trial_row(record, own, chart.OWN, "own", "Method's own answer"))
     if best is not None and best.levels:
         found += _ticket_rows(record, best)
-        found.append(_trial_row(record, best, chart.BEST, "best", "Sparsest ticket, the last level"))
+        found.append(_trial_row(record, best, chart.BEST, "best", "Ticket of the last level"))
     elif best is not None:
         found.append(_trial_row(record, best, chart.BEST, "best", "Best found"))
     return found
@@ -93,7 +93,7 @@ def _trial_row(record: StudyRecord, trial: TrialRecord, color: str, role: str = 
 
 def _ticket_rows(record: StudyRecord, trial: TrialRecord) -> list[Row]:
     """The tickets that the study is about. Test is not read for them, and multiply-adds are counted for the last level's alone."""
-    named = [("Best ticket", levels.best(trial.levels)), ("Sparsest not found worse than dense", levels.sparsest_not_worse(trial.levels))]
+    named = [("Best ticket", levels.best(trial.levels)), ("Sparsest ticket that reaches dense", levels.sparsest_reaching(trial.levels))]
     return [_ticket_row(record, trial, label, level) for label, level in named if level is not None]
 
 
@@ -132,7 +132,7 @@ def notes(record: StudyRecord) -> list[str]:
     if has_masks(record):
         said.append("A mask sets weights to zero and leaves the layers' shapes as they are: by itself it saves no time.")
     if record.best is not None and record.best.levels:
-        said.append("Not found worse: the last level before the first whose tickets are worse; the verdicts below say how sure that is.")
+        said.append("A ticket reaches dense where its mean accuracy is dense's or more; the verdicts below say how sure that is.")
     if record.test:
         said.append("Selection used the validation split; the test split was read once for each network, at the end.")
     else:

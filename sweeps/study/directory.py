@@ -1,6 +1,7 @@
 """Opens a study directory for one driver: begins it, or goes on with what it holds."""
 
 import json
+import os
 import platform
 import subprocess
 import uuid
@@ -46,6 +47,7 @@ def begin(paths: StudyPaths, prepared: Prepared) -> dict[str, Any]:
         "baselines": [BASELINE + method for method in prepared.baselines],
         "storage": storage.without_password(sweep.file.storage.study),
         "versions": versions(),
+        "machine": machine(),
         "git_commit": _git_commit(),
     }
     write_atomically(paths.sweep, _dumped(sweep))
@@ -57,6 +59,14 @@ def versions() -> dict[str, str]:
     """Versions of Python and of the packages that a result depends on."""
     packages = ("tombola", "torch", "torchvision", "ray", "optuna", "wandb")
     return {"python": platform.python_version()} | {name: version(name) for name in packages}
+
+
+def machine() -> dict[str, Any]:
+    """The driver's machine: its processor, its cores, its system."""
+    told = Path("/proc/cpuinfo")
+    lines = told.read_text(encoding="utf-8").splitlines() if told.exists() else []
+    named = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor())
+    return {"processor": named or platform.machine(), "cores": os.cpu_count(), "system": platform.system()}
 
 
 def write_atomically(path: Path, text: str) -> None:

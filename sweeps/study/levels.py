@@ -14,15 +14,16 @@ def best(levels: Sequence[Level]) -> Level:
     return max(levels[1:], key=lambda level: float(level["tracks"][TICKET]["val/accuracy"]))
 
 
-def sparsest_not_worse(levels: Sequence[Level]) -> Level | None:
-    """The last level before the first whose tickets are told to be worse than the dense networks.
+def first_worse(levels: Sequence[Level]) -> Level | None:
+    """The densest level whose tickets are told to be worse than the dense networks."""
+    return next((level for level in levels[1:] if level["verdict"][TICKET]["verdict"] == "worse"), None)
 
-    None where the first level's are, or where one seed was run and nothing can be told. What comes behind a level that is worse counts
-    no more, even where its wider interval holds 0.
+
+def sparsest_reaching(levels: Sequence[Level]) -> Level | None:
+    """The sparsest level whose tickets' mean accuracy is the dense networks' or more.
+
+    Not to be told apart is not enough: the fewer the seeds, the more that holds of. A level behind one that is worse counts no more.
     """
-    found = None
-    for level in levels[1:]:
-        if level["verdict"][TICKET]["verdict"] not in ("matching", "better"):
-            break
-        found = level
-    return found
+    worse = first_worse(levels)
+    before = levels[1 : levels.index(worse)] if worse is not None else levels[1:]
+    return next((level for level in reversed(before) if level["verdict"][TICKET]["difference"] >= 0), None)

@@ -34,13 +34,13 @@ def _rows(record: StudyRecord) -> Iterator[tuple[str, tuple[str, ...], str | Non
         yield "the method's own answer", _cells(record.own, record.test.get("own")), None
     if record.best and record.best.levels:
         yield from _tickets(record.best)
-        yield f"sparsest ticket (trial {record.best.key})", _cells(record.best, record.test.get("best")), "bold"
+        yield f"last level (trial {record.best.key})", _cells(record.best, record.test.get("best")), "bold"
     elif record.best:
         yield f"best found (trial {record.best.key})", _cells(record.best, record.test.get("best")), "bold"
 
 
 def _tickets(trial: TrialRecord) -> Iterator[tuple[str, tuple[str, ...], None]]:
-    named = (("best ticket", levels.best(trial.levels)), ("sparsest not found worse", levels.sparsest_not_worse(trial.levels)))
+    named = (("best ticket", levels.best(trial.levels)), ("sparsest reaching dense", levels.sparsest_reaching(trial.levels)))
     for name, level in named:
         if level is not None:
             accuracy = _share(level["tracks"][TICKET], "val/accuracy")

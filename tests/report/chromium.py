@@ -59,6 +59,16 @@ class Page:
         shot = self._call("Page.captureScreenshot", captureBeyondViewport=True)
         path.write_bytes(base64.b64decode(shot["data"]))
 
+    def picture(self, anchor: str, path: Path) -> None:
+        """One element by its id, or with an empty one the window's content, as PNG."""
+        box = "[0, 0, innerWidth, innerHeight]"
+        if anchor:
+            frame = f"document.getElementById({json.dumps(anchor)}).getBoundingClientRect()"
+            box = f"(box => [box.x, box.y + scrollY, box.width, box.height])({frame})"
+        clip = dict(zip(("x", "y", "width", "height"), self.run(box), strict=True), scale=1)
+        shot = self._call("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)
+        path.write_bytes(base64.b64decode(shot["data"]))
+
     def close(self) -> None:
         self._socket.close()
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from sweeps.report import write_report
-from sweeps.study.record import Objective
+from sweeps.study.record import Objective, StudyRecord
 
 from .chromium import Page
 from .studies import OBJECTIVES, study_record
@@ -31,11 +31,42 @@ def test_every_chart_is_drawn_without_a_request_or_a_complaint(study: str, width
     report = tmp_path / "report.html"
     write_report(study_record(tmp_path, **STUDIES[study]), report)
     page.open(report, width=width)
+    assert_drawn_in_silence(page, report, width, some=study != "no trial")
 
+
+@pytest.mark.parametrize("width", [1280, 380])
+@pytest.mark.parametrize(
+    ("study", "sections"),
+    [
+        ("lottery", {"tickets", "early-stop", "stability", "stability-curves", "gradients", "layers"}),
+        ("two_rewind_points", {"tickets", "all-tickets", "history"}),
+        ("at_initialisation", {"methods", "controls", "method-layers", "gradients", "importance"}),
+        ("without_dense", {"methods", "front-compress/params_kept", "layers"}),
+    ],
+)
+def test_sparse_studies_are_drawn_too(
+    study: str, sections: set[str], width: int, page: Page, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    report = tmp_path / "report.html"
+    write_report(request.getfixturevalue(study), report)
+    page.open(report, width=width)
+    assert_drawn_in_silence(page, report, width)
+    assert sections <= set(page.run("Object.keys(figures)"))
+
+
+def test_densities_fall_from_left_to_right(page: Page, lottery: StudyRecord, tmp_path: Path) -> None:
+    report = tmp_path / "report.html"
+    write_report(lottery, report)
+    page.open(report, width=380)
+    labels = page.run("[...document.querySelectorAll('#tickets .xtick text')].map(t => [t.getBoundingClientRect().x, t.textContent])")
+    assert [text for _, text in sorted(labels)] == ["100", "40", "16", "6.4"]
+
+
+def assert_drawn_in_silence(page: Page, report: Path, width: int, *, some: bool = True) -> None:
     drawn = dict(page.run(DRAWN))
     assert all(drawn.values()), drawn
     assert set(drawn) == set(page.run("Object.keys(figures)"))
-    assert bool(drawn) == (study != "no trial")
+    assert bool(drawn) == some
     assert {url for url in page.requests if not url.startswith("data:")} == {report.as_uri()}
     assert page.complaints == []
     assert page.run("document.documentElement.scrollWidth") <= width
