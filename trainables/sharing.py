@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 
 from trainables.config import TrialConfig
 from trainables.recipes import RECIPES
@@ -21,22 +22,22 @@ class Need:
 
 def epochs_needed(configs: Iterable[TrialConfig]) -> Need:
     """What ``configs`` need from an empty store; an Early-Bird's watched training counts whole. Raises `TaskError`."""
-    together: dict[str, float] = {}
-    alone = 0.0
+    together: dict[str, Fraction] = {}
+    alone = Fraction(0)
     for config in configs:
-        own: dict[str, float] = {}
+        own: dict[str, Fraction] = {}
         for run in _runs(config):
             for address, epochs in trainings(run).items():
-                own[address] = max(epochs, own.get(address, 0))
+                own[address] = max(epochs, own.get(address, epochs))
         alone += sum(own.values())
-        together |= {address: max(epochs, together.get(address, 0)) for address, epochs in own.items()}
-    return Need(sum(together.values()), alone)
+        together |= {address: max(epochs, together.get(address, epochs)) for address, epochs in own.items()}
+    return Need(float(sum(together.values())), float(alone))
 
 
-def trainings(run: Run) -> dict[str, float]:
+def trainings(run: Run) -> dict[str, Fraction]:
     """The epochs of every training of a run's recipe, by its address in the store."""
     per_epoch = run.setting.steps_per_epoch
-    return {run.trajectory(count).key: (stage.stop - stage.start) / per_epoch for count, stage in run.trains()}
+    return {run.trajectory(count).key: Fraction(stage.stop - stage.start, per_epoch) for count, stage in run.trains()}
 
 
 def _runs(config: TrialConfig) -> list[Run]:
