@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from pruners.sparse.batchnorm_gradients import BatchNorm
@@ -26,7 +27,7 @@ class TwiceDifferentiable(TorchFunctionMode):
         kwargs = kwargs or {}
         if func in _DIMENSIONS:
             return _convolution(func, *args, **kwargs)
-        if func is torch.batch_norm:
+        if func is functional.batch_norm:
             return _batch_norm(*args, **kwargs)
         return func(*args, **kwargs)
 
@@ -50,17 +51,18 @@ def _convolution(
 
 def _batch_norm(
     input: Tensor,
-    weight: Tensor | None,
-    bias: Tensor | None,
     running_mean: Tensor | None,
     running_var: Tensor | None,
-    training: bool,
-    momentum: float,
-    eps: float,
-    cudnn_enabled: bool,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
 ) -> Any:
     own = [tensor for tensor in (weight, bias) if tensor is not None]
     constant = all(tensor.is_leaf and tensor.dtype == input.dtype for tensor in own)
-    if running_mean is None and training and constant:
+    # torch names what is wrong with a batch of one value a channel
+    several = input.numel() > input.shape[1]
+    if running_mean is None and training and constant and several:
         return BatchNorm.apply(input, *(tensor if tensor is None else tensor.detach() for tensor in (weight, bias)), eps)
-    return torch.batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps, cudnn_enabled)
+    return functional.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 
+from pruners.sparse.batchnorm_gradients import BatchNorm
 from pruners.sparse.batchnorm_mode import batchnorm_mode
+from pruners.sparse.convolution_gradients import Convolution
 from pruners.sparse.twice_differentiable import TwiceDifferentiable
 
 CONV = {1: torch.conv1d, 2: torch.conv2d, 3: torch.conv3d}
@@ -31,6 +33,7 @@ def test_convolutions(data):
 
     with TwiceDifferentiable():
         own = convolved(inputs, weight, bias)
+        assert isinstance(own.grad_fn, Convolution._backward_cls)
         assert gradcheck(convolved, (inputs, weight, bias))
         assert gradgradcheck(convolved, (inputs, weight, bias))
     assert torch.equal(own, convolved(inputs, weight, bias))
@@ -46,6 +49,7 @@ def test_batchnorm(shape, affine):
     inputs = random(*shape)
     with batchnorm_mode(norm, "train"), TwiceDifferentiable():
         own = norm(inputs)
+        assert isinstance(own.grad_fn, BatchNorm._backward_cls)
         assert gradcheck(norm, (inputs,))
         assert gradgradcheck(norm, (inputs,))
     assert torch.equal(own, norm(inputs))
@@ -56,6 +60,12 @@ def test_running_statistics_are_left_to_torch():
     with TwiceDifferentiable():
         norm(inputs)
     torch.testing.assert_close(norm.running_mean, 0.1 * inputs.mean(0), rtol=1e-12, atol=0)
+
+
+def test_a_single_value_a_channel_is_torch_s_error():
+    norm = nn.BatchNorm1d(3).double()
+    with batchnorm_mode(norm, "train"), TwiceDifferentiable(), pytest.raises(ValueError, match="more than 1 value per channel"):
+        norm(random(1, 3))
 
 
 def test_other_forms_of_a_convolution_are_left_to_torch():
