@@ -18,7 +18,7 @@ TESTING := $(VENV)/.tests-installed
 SYSTEM_PACKAGES := postgresql openssh-server iproute2 rsync dataset-fashion-mnist chromium
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check test-system requirements bench clean
+.PHONY: help setup demo test check test-system requirements results bench clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*##/make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -45,6 +45,12 @@ requirements: $(BIN)/uv  ## pin the versions of everything again
 	$(PIN) --output-file requirements.txt
 	$(PIN) --constraints requirements.txt --group test --group check --output-file requirements-test.txt
 	$(PIN) --constraints requirements.txt --extra cluster --output-file requirements-cluster.txt
+
+# Studies that are to be on the page are run first: make demo, and `tombola run` for the sweeps of the other names.
+RESULTS := runs/alds_digits runs/lottery_fashion runs/pruning_at_init_fashion
+
+results: $(TESTING)  ## write docs/results.md and its pictures from the studies in runs/
+	$(BIN)/python -m docs.results $(RESULTS)
 
 bench: $(TESTING)  ## the measurements in bench/
 	for script in bench/*.py; do $(BIN)/python "$$script" || exit 1; done

@@ -136,4 +136,4 @@ def outside(values: Sequence[float], bounds: tuple[float, float]) -> str:
     hidden = sum(not bounds[0] <= v <= bounds[1] for v in values)
     if not hidden:
         return ""
-    return f" {hidden} of {len(values)} points lie outside the range shown; double-click the chart to see all."
+    return f" {hidden} of {len(values)} points lie outside the range shown."

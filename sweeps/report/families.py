@@ -47,7 +47,10 @@ class Family:
 
 
 def families(record: StudyRecord) -> list[Family]:
-    """The complete masks of a study by method, control and, on a grid, whatever else was searched; in order of first appearance."""
+    """The complete masks of a study by method, control and, on a grid, whatever else was searched.
+
+    Methods come in the sweep file's order, each one's controls behind it.
+    """
     quality, grid = quality_of(record), record.sweep.get("method") == "grid"
     found: dict[tuple[str, str, str], list[TrialRecord]] = {}
     for trial in record.complete:
@@ -58,7 +61,10 @@ def families(record: StudyRecord) -> list[Family]:
         rest = [(n, v) for n, v in trial.params.items() if n not in (METHOD, CONTROL, INVERT, *_HOW_MUCH)] if grid else []
         said = ", ".join(f"{name.rpartition('.')[2]} {plain(value)}" for name, value in rest)
         found.setdefault((str(setting_of(record, trial, METHOD)), control, said), []).append(trial)
-    return [Family(*key, tuple(sorted(trials, key=lambda t: -t.metrics["compress/density"]))) for key, trials in found.items()]
+    families = [Family(*key, tuple(sorted(trials, key=lambda t: -t.metrics["compress/density"]))) for key, trials in found.items()]
+    searched = (record.sweep.get("parameters") or {}).get(METHOD) or {}
+    methods = list(dict.fromkeys([*searched.get("values", ()), *(family.method for family in families)]))
+    return sorted(families, key=lambda family: (methods.index(family.method), family.rest, list(CONTROLS).index(family.control)))
 
 
 def colors(found: Sequence[Family]) -> dict[str, str]:

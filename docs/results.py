@@ -1,0 +1,157 @@
+"""Writes docs/results.md and its pictures from the folders of finished studies: `python -m docs.results runs/alds_digits ...`."""
+
+import argparse
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from sweeps import StudyRecord, Sweep, SweepError, load_record
+from sweeps.report import summary, write_report
+from sweeps.report.chart import Chart, Table
+from sweeps.report.headline import headline
+from sweeps.report.importance import importances
+from sweeps.report.page import charts
+from sweeps.report.words import compact, plain
+from sweeps.search.epochs import in_words, trained
+from sweeps.study.directory import differences
+from tests.report.chromium import Browser, chromium
+
+HERE = Path(__file__).parent
+SHIPPED = HERE.parent / "sweeps" / "configs"
+_SHOWN = (
+    "tickets",
+    "all-tickets",
+    "verdicts",
+    "early-stop",
+    "stability",
+    "methods",
+    "controls",
+    "method-",
+    "gradients",
+    "front-",
+    "layers",
+)
+"""The report's sections that the page shows, by how their anchors begin."""
+_WIDTH = 900  # CSS pixels
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section of the report in Markdown; ``picture`` is the PNG's path below the page's folder."""
+
+    title: str
+    caption: str
+    picture: str
+    table: str
+
+
+@dataclass(frozen=True)
+class Study:
+    """What the page says of a study."""
+
+    name: str
+    headline: str
+    command: str
+    facts: Sequence[tuple[str, str]]
+    summary: str
+    notes: str
+    sections: Sequence[Section]
+
+
+def write_page(directories: Iterable[Path], out: Path) -> None:
+    """Write ``results.md`` and ``images/`` in the folder ``out``, ``images/report.png`` being how the first study's report begins.
+
+    Raises `SweepError` where a directory holds no study.
+    """
+    records = [load_record(directory) for directory in directories]
+    (out / "images").mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch, chromium(Path(scratch) / "profile") as browser:
+        studies = [_study(record, out, browser, Path(scratch) / f"{place}.html") for place, record in enumerate(records)]
+        with browser.page() as page:  # the README's picture: how a report begins
+            page.open(Path(scratch) / "0.html", width=960, height=1102)
+            page.picture("", out / "images" / "report.png")
+    frame = Environment(loader=FileSystemLoader(HERE), undefined=StrictUndefined, trim_blocks=True, autoescape=False)
+    (out / "results.md").write_text(frame.get_template("results.md.jinja").render(studies=studies).rstrip() + "\n", encoding="utf-8")
+
+
+def _study(record: StudyRecord, out: Path, browser: Browser, report: Path) -> Study:
+    write_report(record, report)
+    shown = [chart for chart in charts(record, *importances(record)) if chart.anchor.startswith(_SHOWN) and (chart.figure or chart.table)]
+    with browser.page() as page:
+        page.open(report, width=_WIDTH)
+        for chart in shown:
+            if chart.figure:
+                page.picture(chart.anchor, out / _picture(record, chart))
+    rows = [(row.label, *row.cells) for row in summary.rows(record)]
+    return Study(
+        record.name,
+        headline(record),
+        _command(record),
+        _facts(record),
+        _markdown(("Network", *summary.heads(record)), rows),
+        " ".join(summary.notes(record)),
+        [_section(record, chart) for chart in shown],
+    )
+
+
+def _section(record: StudyRecord, chart: Chart) -> Section:
+    table = _markdown(chart.table.heads, _rows(chart.table)) if chart.table else ""
+    return Section(chart.title, chart.caption, _picture(record, chart) if chart.figure else "", table)
+
+
+def _picture(record: StudyRecord, chart: Chart) -> str:
+    return f"images/{record.name}-{chart.anchor.replace('/', '-')}.png"
+
+
+def _command(record: StudyRecord) -> str:
+    """The shipped sweep file's, unless the study was run with other values of its keys."""
+    shipped = SHIPPED / f"{record.name}.yaml"
+    if shipped.exists() and not list(differences(Sweep.from_file(shipped).resolved(), Sweep.from_data(dict(record.sweep)).resolved())):
+        return f"tombola run sweeps/configs/{shipped.name}"
+    return f"tombola run {os.path.relpath(record.directory)}/sweep.yaml"
+
+
+def _facts(record: StudyRecord) -> list[tuple[str, str]]:
+    came_from, seconds = record.provenance, sum(t.seconds or 0 for t in record.trials)
+    machine = came_from.get("machine", {})
+    lines = [
+        ("Begun", str(came_from["created"])),
+        ("Machine", f"{machine['processor']}, {machine['cores']} cores, {machine['system']}" if machine else ""),
+        ("Versions", plain(came_from["versions"])),
+        ("Commit", str(came_from.get("git_commit") or "")),
+        ("Trials", f"{record.count('complete')} complete of {record.target}"),
+        ("Replicates", str(record.sweep.get("replicates", 1))),
+        ("Epochs trained", in_words(trained(record))),
+        ("Time in trials", f"{compact(round(seconds))} s"),
+    ]
+    return [(name, text) for name, text in lines if text]
+
+
+def _rows(table: Table) -> list[tuple[str, ...]]:
+    return [tuple(f"{text} ({detail})" if detail else text for text, detail in row) for row in table.rows]
+
+
+def _markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [heads, ["---", *["--:"] * (len(heads) - 1)], *rows]
+    escaped = ([cell.replace("|", "\\|") for cell in line] for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in escaped)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("studies", nargs="+", type=Path, help="folders of finished studies, in the page's order")
+    parser.add_argument("--out", type=Path, default=HERE, help="where results.md and images/ go")
+    arguments = parser.parse_args()
+    try:
+        write_page(arguments.studies, arguments.out)
+    except SweepError as error:
+        parser.exit(1, f"{error}\n")
+
+
+if __name__ == "__main__":
+    main()
