@@ -9,6 +9,8 @@ import yaml
 from sweeps.report.words import OUTCOMES, count, name_of, plain
 from sweeps.study.record import StudyRecord
 
+_MOST_NAMES = 5
+
 
 def facts(record: StudyRecord) -> list[tuple[str, str]]:
     """Name and text of each line under the title; lines that the sweep says nothing about are left out."""
@@ -20,10 +22,7 @@ def facts(record: StudyRecord) -> list[tuple[str, str]]:
         ("Budget", _budget(sweep.get("budget"))),
         ("Lottery", _lottery(sweep.get("lottery"))),
         ("Replicates", str(sweep["replicates"]) if (sweep.get("replicates") or 1) > 1 else ""),
-        (
-            "Searched",
-            ", ".join(dict.fromkeys(name for trial in record.trials for name in trial.params if not name.startswith("tolerance/"))),
-        ),
+        ("Searched", _searched(record)),
         ("Sampler", _named(sweep.get("method"))),
         ("Objectives", ", ".join(f"{o.goal} {name_of(o.name)[0].lower()}{name_of(o.name)[1:]}" for o in record.objectives)),
         ("Early stopping", _named(sweep.get("early_terminate"))),
@@ -70,6 +69,12 @@ def _budget(budget: Any) -> str:
     if (amount := budget.get("parameters")) is not None:
         said.append(count(amount, "compressible weight"))
     return ", ".join(said) or plain(budget)
+
+
+def _searched(record: StudyRecord) -> str:
+    """The parameters' names, or their number where a reader would not read them all."""
+    names = list(dict.fromkeys(name for trial in record.trials for name in trial.params))
+    return ", ".join(names) if len(names) <= _MOST_NAMES else count(len(names), "parameter")
 
 
 def _lottery(lottery: Any) -> str:

@@ -53,7 +53,7 @@ def _caption(seeds: int) -> str:
     if seeds < 2:
         return "Validation accuracy. One seed tells nothing about the next one: there is no verdict."
     return (
-        f"Validation accuracy ± one standard deviation over {count(seeds, 'seed')}; the controls' own verdicts stand with their accuracies. "
+        f"Validation accuracy ± one standard deviation over {count(seeds, 'seed')}; the controls' verdicts stand with their accuracies. "
         "Differences are paired by seed (Student's t, two-sided, 95 %). Better and worse: the interval leaves out 0. Matching: so many "
         "seeds do not tell them apart, which says the less the wider the interval is. No verdict is corrected for the number of levels."
     )
