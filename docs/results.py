@@ -72,7 +72,7 @@ def write_page(directories: Iterable[Path], out: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch, chromium(Path(scratch) / "profile") as browser:
         studies = [_study(record, out, browser, Path(scratch) / f"{place}.html") for place, record in enumerate(records)]
         with browser.page() as page:  # the README's picture: how a report begins
-            page.open(Path(scratch) / "0.html", width=960, height=1102)
+            page.open(Path(scratch) / "0.html", width=960, height=1480)
             page.picture("", out / "images" / "report.png")
     frame = Environment(loader=FileSystemLoader(HERE), undefined=StrictUndefined, trim_blocks=True, autoescape=False)
     (out / "results.md").write_text(frame.get_template("results.md.jinja").render(studies=studies).rstrip() + "\n", encoding="utf-8")
