@@ -140,7 +140,7 @@ class Levels(Work):
 
 def _figures(run: Run, trained: Network) -> Figures:
     """Metrics at the end and at the early-stopping iteration, where the validation loss was least (Frankle & Carbin 2019, section 2)."""
-    history = run.history
+    history = trained.history
     if not history:  # the user's own trained network
         return {**run.setting.evaluate(trained.module, run.setting.data.validation, "val"), "history": []}
     early = min(history, key=lambda epoch: epoch["val/loss"])

@@ -18,11 +18,11 @@ from trainables.task import build_network
 
 @dataclass(frozen=True)
 class Network:
-    """A module, what it was compressed by (None: it is dense) and the metrics of its last epoch (empty: none was trained)."""
+    """A module, what it was compressed by (None: it is dense) and the metrics of every epoch of the training it comes from, if any."""
 
     module: nn.Module
     artifact: pruners.Artifact | None = None
-    metrics: dict[str, float] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
 
 
 def save(network: Network, folder: Path) -> None:
@@ -48,11 +48,11 @@ def export(network: Network, folder: Path) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def load(folder: Path, task: TaskConfig, device: torch.device, metrics: dict[str, float]) -> Network:
-    """Read back what `save` wrote, onto ``device``."""
+def load(folder: Path, task: TaskConfig, device: torch.device, history: list[dict[str, float]]) -> Network:
+    """Read back what `save` wrote, onto ``device``; ``history`` is the network's, which lies elsewhere."""
     module = build_network(task)
     if not (folder / "spec.json").exists():
         load_model(module, str(folder / "model.safetensors"))
-        return Network(module.to(device), None, metrics)
+        return Network(module.to(device), None, history)
     artifact = pruners.load(folder)
-    return Network(artifact.apply(module).to(device), artifact, metrics)
+    return Network(artifact.apply(module).to(device), artifact, history)

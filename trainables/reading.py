@@ -38,4 +38,4 @@ def _network(config: TrialConfig, setting: Setting, seed: int, which: str) -> ne
     folder = network_folder(config, seed)
     if result.read(config) is None or not (folder / "spec.json").exists():
         raise TaskError(f"trial {config.key} has no finished network in {folder}.")
-    return network.load(folder, config.task, setting.device, {})
+    return network.load(folder, config.task, setting.device, [])

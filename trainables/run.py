@@ -41,25 +41,18 @@ class Epoch:
 
 
 class Run:
-    """One seed's way through a recipe. `advance` until it returns None; then ``network`` is the result.
-
-    ``history`` holds the metrics of every epoch so far of a training that ends the recipe.
-    """
+    """One seed's way through a recipe. `advance` until it returns None; then ``network`` is the result."""
 
     def __init__(self, setting: Setting, recipe: Recipe, seed: int):
         self.setting, self.recipe, self.seed = setting, recipe, seed
         self.network: Network | None = None
-        self.history: list[dict[str, float]] = []
         self._trained_now: list[Trajectory] = []
         self._epochs = self._after(len(recipe))
 
     def advance(self) -> Epoch | None:
         """Train one epoch, or find those in the store that were trained already; None when the recipe is done."""
         try:
-            epoch = None if self.network else next(self._epochs)
-            if epoch and epoch.stages == len(self.recipe):
-                self.history = epoch.history
-            return epoch
+            return None if self.network else next(self._epochs)
         except StopIteration as end:
             self.network = end.value
             return None
@@ -151,7 +144,7 @@ class Run:
                     yield Epoch(count, len(history), history, current)
                     continue
                 history = [*history, self._epoch(trajectory, current, optimizer, count, stage, len(history))]
-                current, done = replace(current, metrics=history[-1]), len(history)
+                current, done = replace(current, history=history), len(history)
                 if done == epochs or done % self.setting.checkpoint_every == 0:
                     goes_on = None if done == epochs and stage.stop == stage.horizon else optimizer
                     trajectory.write(done, history, partial(_save, current, goes_on))
@@ -170,7 +163,7 @@ class Run:
                     yield from self._train_up_to(step, trajectory, stage)
                     kept = trajectory.kept(step)
         assert kept is not None
-        return network.load(kept.folder, self.setting.task, self.setting.device, {})
+        return network.load(kept.folder, self.setting.task, self.setting.device, [])
 
     def _train_up_to(self, step: int, trajectory: Trajectory, stage: Train) -> Generator[Epoch, None, None]:
         """Train the dense network until ``step`` is behind it; it is kept there, and its trajectory goes as far as it went."""
@@ -181,7 +174,7 @@ class Run:
             if trajectory.hold() and trajectory.kept(step):
                 return
             history = [*history, self._epoch(trajectory, current, optimizer, 1, stage, len(history), also_keep=step)]
-            current, done = replace(current, metrics=history[-1]), len(history)
+            current, done = replace(current, history=history), len(history)
             if further is None or further.epoch < done:
                 trajectory.write(done, history, partial(_save, current, optimizer))
             yield Epoch(1, done, history, current)
@@ -250,7 +243,7 @@ class Run:
         return {step: partial(trajectory.keep, step, partial(network.save, current)) for step in steps}
 
     def _load(self, snapshot: Snapshot) -> Network:
-        return network.load(snapshot.folder, self.setting.task, self.setting.device, snapshot.history[-1])
+        return network.load(snapshot.folder, self.setting.task, self.setting.device, snapshot.history)
 
     def trajectory(self, count: int) -> Trajectory:
         """Where the training that is stage number ``count`` is kept; how far it goes is no part of its address."""

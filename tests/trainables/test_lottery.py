@@ -201,6 +201,14 @@ def test_a_grid_trains_each_distinct_trajectory_once(tmp_path: Path) -> None:
     assert epochs_needed(configs).alone == sum(epochs_needed([config]).shared for config in configs) > 1.2 * distinct_epochs()
 
 
+def test_a_second_trial_in_the_same_process_tells_as_much_as_the_first(tmp_path: Path) -> None:
+    first, second = lottery(tmp_path, "a", levels=1), lottery(tmp_path, "b", levels=1)
+    for config in (first, second):
+        trainables.run_trial(config)
+    assert comparable_levels(first) == comparable_levels(second)
+    assert "early_stop/step" in result(second)["levels"][0]["tracks"]["ticket"]
+
+
 def test_a_transferred_ticket_takes_its_mask_and_early_weights(tmp_path: Path) -> None:
     elsewhere = TransferConfig(training=TrainingConfig(2, 64, "sgd", 0.05))
     config = lottery(tmp_path, transfer=elsewhere, controls=("random",))
