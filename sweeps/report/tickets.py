@@ -25,11 +25,11 @@ def accuracy_chart(record: StudyRecord, trial: TrialRecord) -> Chart:
     drawn = density.figure("Validation accuracy, %", height=440)
     shown = _add_tracks(drawn, trial.levels, "val/accuracy", scale=100, unit=" %")
     dense = trial.levels[0]["tracks"][TICKET]["val/accuracy"]
-    known = [p.mean for name in shown for p in points(trial.levels, name, "val/accuracy", 100)]
-    bounds = chart.opening_range(known, must_show=[100 * dense])
+    drawn_points = [point for name in shown for point in points(trial.levels, name, "val/accuracy", 100)]
+    bounds = chart.opening_range([value for point in drawn_points for value in point.values], must_show=[100 * dense])
     drawn.update_yaxes(range=bounds)
-    chart.level(drawn, 100 * dense, f"dense {with_unit('val/accuracy', dense)}", chart.DENSE)
-    caption = _of(record, trial) + spread(trial) + chart.outside(known, bounds)
+    chart.level(drawn, 100 * dense, f"dense {with_unit('val/accuracy', dense)}", chart.DENSE, below=True)
+    caption = _of(record, trial) + spread(trial) + chart.outside([point.mean for point in drawn_points], bounds)
     if "transfer" in shown:
         caption += " The transferred tickets were trained elsewhere: their dense network is their own first point."
     return Chart("tickets", "Accuracy against weights kept", caption, drawn)
@@ -53,17 +53,19 @@ def all_tickets_chart(record: StudyRecord, trials: Sequence[TrialRecord]) -> Cha
     drawn = density.figure("Validation accuracy, %", height=440)
     separating = _separating(trials)
     colors: dict[str, str] = {}
-    heights = []
+    means: list[float] = []
+    heights: list[float] = []
     for trial in trials:
         label = ", ".join(f"{name.rpartition('.')[2]} {trial.params[name]}" for name in separating) or method_of(trial)
         color = colors.setdefault(label, chart.SERIES[len(colors) % len(chart.SERIES)])
         found = points(trial.levels, TICKET, "val/accuracy", 100)
-        heights += [p.mean for p in found]
+        means += [point.mean for point in found]
+        heights += [value for point in found for value in point.values]
         density.line(drawn, found, label, color, unit=" %")
     density.axis(drawn, [level["density"] for trial in trials for level in trial.levels])
     bounds = chart.opening_range(heights)
     drawn.update_yaxes(range=bounds)
-    caption = "One line a trial. " + spread(trials[0]) + chart.outside(heights, bounds)
+    caption = "One line a trial. " + spread(trials[0]) + chart.outside(means, bounds)
     return Chart("all-tickets", "Tickets of all trials", caption, drawn)
 
 
