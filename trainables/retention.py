@@ -3,8 +3,10 @@
 import json
 import re
 import shutil
+import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from trainables.lease import is_held
@@ -19,9 +21,10 @@ def remove(store: Path, unwanted: Callable[[Path], bool]) -> list[Path]:
     """
     removed = []
     for folder in sorted(store.glob("[0-9a-f][0-9a-f]/*")):
-        if re.fullmatch("[0-9a-f]{64}", folder.name) and unwanted(folder) and not is_held(folder):
-            folder.rename(store / f"{_TRASH}{uuid.uuid4().hex}")
-            removed.append(folder)
+        if re.fullmatch("[0-9a-f]{64}", folder.name) and not is_held(folder) and unwanted(folder):
+            with suppress(FileNotFoundError):  # another driver was faster
+                folder.rename(store / f"{_TRASH}{uuid.uuid4().hex}")
+                removed.append(folder)
     for trash in store.glob(f"{_TRASH}*"):  # also what was cut off when it was last removed
         shutil.rmtree(trash, ignore_errors=True)
     return removed
@@ -35,5 +38,8 @@ def trainers(folder: Path) -> set[str]:
 
 
 def last_written(folder: Path) -> float:
-    """When something was last written below ``folder``, in seconds since the epoch."""
-    return max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
+    """When something was last written below ``folder``, in seconds since the epoch; now where that is going on."""
+    try:
+        return max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
+    except FileNotFoundError:
+        return time.time()

@@ -121,10 +121,13 @@ class Run:
         assert isinstance(watched, Train)
         for step in self._epoch_ends(watched):
             dense = yield from self._dense_at(step)
-            pruned = compressing.compress(dense, stage.compress, self.setting, self.seed)
-            masks.append(compressing.mask_of(pruned, "settling"))
+            # the method's own mask is watched: a control's is settled as soon as it is drawn
+            watched_mask = compressing.compress(dense, replace(stage.compress, control=None), self.setting, self.seed)
+            masks.append(compressing.mask_of(watched_mask, "settling"))
             if pruners.settled(masks, stage.window, stage.tolerance):
-                return replace(pruned, artifact=masks[-1].with_masks(masks[-1].masks, settled_at=step))
+                pruned = compressing.compress(dense, stage.compress, self.setting, self.seed)
+                mask = compressing.mask_of(pruned, "settling")
+                return replace(pruned, artifact=mask.with_masks(mask.masks, settled_at=step))
         raise TrainingError(
             f"the mask did not settle in {len(masks)} epochs: it never stayed within {stage.tolerance} of the {stage.window} before it."
         )

@@ -4,7 +4,6 @@ import dataclasses
 
 from trainables.config import TrialConfig
 from trainables.recipes import lottery
-from trainables.recipes.dense import dense
 from trainables.setting import Setting
 from trainables.stages import Recipe
 
@@ -22,6 +21,6 @@ def tracks(config: TrialConfig, setting: Setting) -> list[Tracks]:
         elsewhere = setting.elsewhere(target.task, target.training)
         steps = elsewhere.steps_per_epoch
         for number, level in enumerate(levels):
-            recipe = lottery.transferred(config, level, target, steps) if number else dense(target, steps)
+            recipe = lottery.transferred(config, level, target, steps) if number else lottery.dense_elsewhere(target, steps)
             found[number][lottery.TRANSFER] = elsewhere, recipe
     return found

@@ -8,6 +8,7 @@ from typing import Any
 from scipy.special import stdtr, stdtrit
 
 CONFIDENCE = 0.95
+_ROUNDING = 1e-9  # what accuracies that are equal fractions may differ by as floats
 
 
 def verdict(values: Sequence[float], reference: Sequence[float]) -> dict[str, Any]:
@@ -15,15 +16,20 @@ def verdict(values: Sequence[float], reference: Sequence[float]) -> dict[str, An
 
     ``verdict`` is better or worse where the 95 % confidence interval (``low``, ``high``) of the mean ``difference`` leaves out 0, else
     matching: not told apart by so many ``seeds``, which says the less the wider the interval is. One seed tells nothing (``one seed``).
-    ``p`` is the test's. Differences without any spread have an interval without width.
+    ``p`` is the test's. Equal differences have no spread that it could judge by: where they are not zero that is said (``no spread``).
     """
     differences = [value - other for value, other in zip(values, reference, strict=True)]
     mean, seeds = statistics.fmean(differences), len(differences)
     if seeds < 2:
         return {"verdict": "one seed", "difference": mean, "seeds": seeds}
-    error = statistics.stdev(differences) / math.sqrt(seeds)
+    spread = statistics.stdev(differences)
+    if spread < _ROUNDING:
+        if abs(mean) > _ROUNDING:
+            return {"verdict": "no spread", "difference": mean, "seeds": seeds}
+        return {"verdict": "matching", "difference": 0.0, "low": 0.0, "high": 0.0, "p": 1.0, "seeds": seeds}
+    error = spread / math.sqrt(seeds)
     reach = float(stdtrit(seeds - 1, (1 + CONFIDENCE) / 2)) * error
     low, high = mean - reach, mean + reach
-    p = float(2 * stdtr(seeds - 1, -abs(mean) / error)) if error else float(mean == 0)
+    p = float(2 * stdtr(seeds - 1, -abs(mean) / error))
     word = "better" if low > 0 else "worse" if high < 0 else "matching"
     return {"verdict": word, "difference": mean, "low": low, "high": high, "p": p, "seeds": seeds}

@@ -7,7 +7,19 @@ import plotly.graph_objects as go
 from sweeps.report import chart, density
 from sweeps.report.chart import Chart, Table
 from sweeps.report.families import CONTROL_NAMES, CONTROLS, Family, colors, families
-from sweeps.report.words import NONE, lower_name, mean_and_spread, name_of, percent, quality_of, scaled, titled, value_of, with_unit
+from sweeps.report.words import (
+    NONE,
+    lower_name,
+    mean_and_spread,
+    name_of,
+    percent,
+    quality_of,
+    scaled,
+    titled,
+    unit_of,
+    value_of,
+    with_unit,
+)
 from sweeps.study.record import StudyRecord
 
 
@@ -34,7 +46,7 @@ def _methods(record: StudyRecord, found: Sequence[Family]) -> Chart:
         color = chart.SERIES[place % len(chart.SERIES)] if family.rest else by_method[family.method]
         points = family.points(record)
         means += [p.mean for p in points]
-        density.line(drawn, points, family.label, color, unit=" %", mode="lines+markers" if on_a_grid else "markers")
+        density.line(drawn, points, family.label, color, unit=_unit(record), mode="lines+markers" if on_a_grid else "markers")
     outliers = _frame(record, drawn, found, means)
     how = density.SPREAD if on_a_grid else "Each point is a trial; trials differ in more than what the axis shows."
     return Chart("methods", f"{name_of(quality)} against weights kept, by method", how + outliers, drawn)
@@ -49,7 +61,14 @@ def _controls(record: StudyRecord, found: Sequence[Family]) -> Chart:
         points = family.points(record)
         means += [p.mean for p in points]
         density.line(
-            drawn, points, family.label, by_method[family.method], unit=" %", dash=CONTROLS[family.control], band=False, group=family.method
+            drawn,
+            points,
+            family.label,
+            by_method[family.method],
+            unit=_unit(record),
+            dash=CONTROLS[family.control],
+            band=False,
+            group=family.method,
         )
     for method, color in by_method.items():
         _legend_entry(drawn, method, color, "solid")
@@ -81,6 +100,12 @@ def _frame(record: StudyRecord, drawn: go.Figure, found: Sequence[Family], means
     return chart.outside(means, bounds)
 
 
+def _unit(record: StudyRecord) -> str:
+    """What follows a value of the study's quality."""
+    unit = unit_of(quality_of(record))
+    return f" {unit}" if unit else ""
+
+
 def _table(record: StudyRecord, found: Sequence[Family]) -> Chart:
     quality = quality_of(record)
     kept = sorted({percent(t.metrics["compress/density"]) for family in found for t in family.trials}, key=float, reverse=True)
@@ -92,7 +117,7 @@ def _table(record: StudyRecord, found: Sequence[Family]) -> Chart:
             cells[percent(trial.metrics["compress/density"])] = mean_and_spread(quality, value, trial.metrics.get(f"{quality}_std"))
         detail = ", ".join(part for part in ("" if family.control == "none" else CONTROL_NAMES[family.control], family.rest) if part)
         rows.append(((family.method, detail), *((text, "") for text in cells.values())))
-    caption = f"The {lower_name(quality)} in per cent"
+    caption = f"The {lower_name(quality)}{' in per cent' if unit_of(quality) else ''}"
     caption += " ± one standard deviation over the replicates." if any(len(t.replicates) > 1 for t in record.complete) else "."
     heads = ("Method", *(f"{text} % kept" for text in kept))
     return Chart("method-table", f"{name_of(quality)} by method and weights kept", caption, table=Table(heads, tuple(rows)))

@@ -45,6 +45,8 @@ def _said(level: Level) -> str:
     told = level["verdict"][TICKET]
     if told["verdict"] == "one seed":
         return "one seed cannot tell them apart"
+    if told["verdict"] == "no spread":
+        return "all seeds differ by the same, which a test cannot judge"
     seeds = count(told["seeds"], "seed")
     word = f"not told apart by {seeds}" if told["verdict"] == "matching" else f"{told['verdict']} over {seeds}"
     return f"{word}, difference {100 * told['low']:+.2f} to {100 * told['high']:+.2f} points"
@@ -60,18 +62,23 @@ def _reached(level: Level) -> str:
 
 
 def _methods(record: StudyRecord) -> str:
-    """Of a grid over methods: who reaches most at the least density that all were run at; nothing for other studies."""
+    """Of a grid over methods: who does best at the least density that all were run at; nothing for other studies."""
     found = [family for family in families(record) if family.control == "none"]
     common = lowest_common_density(found) if found else None
     if common is None or len({family.method for family in found}) < 2 or record.sweep.get("method") != "grid":
         return ""
-    ranked = sorted(found, key=lambda family: -_family_value(record, family, common))
+    goal = next((o.goal for o in record.objectives if o.name == quality_of(record)), "maximize")
+    ranked = sorted(found, key=lambda family: _family_value(record, family, common), reverse=goal == "maximize")
     first, second = ranked[0], ranked[1]
     said = f"With {percent(common)}\N{NARROW NO-BREAK SPACE}% of the weights, the fewest that every method was run with, "
-    said += f"{first.label} reaches most: {_family_reached(record, first, common)} {lower_name(quality_of(record))}, "
+    said += f"{first.label} does best: {_family_reached(record, first, common)} {lower_name(quality_of(record))}, "
     said += f"before {second.label} with {_family_reached(record, second, common)}."
     control = {f.control: f for f in families(record) if f.method == first.method and f.rest == first.rest and f.control != "none"}
-    beside = [f"{CONTROL_NAMES[name]} {_family_reached(record, family, common)}" for name, family in control.items()]
+    beside = [
+        f"{CONTROL_NAMES[name]} {_family_reached(record, family, common)}"
+        for name, family in control.items()
+        if percent(family.nearest(common).metrics["compress/density"]) == percent(common)
+    ]
     if beside:
         said += f" Its controls: {', '.join(beside)}."
     if (dense := record.dense.get(quality_of(record))) is not None:

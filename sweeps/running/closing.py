@@ -23,8 +23,11 @@ def close(prepared: Prepared, paths: StudyPaths, url: str | None, read_test: Rea
     record = load_record(paths.root, url)
     try:
         if record.best:
+            fresh = paths.best.with_name(f".{paths.best.name}.new")
+            shutil.rmtree(fresh, ignore_errors=True)
+            export.export(record, record.best, fresh)
             shutil.rmtree(paths.best, ignore_errors=True)
-            export.export(record, record.best, paths.best)
+            fresh.rename(paths.best)
             _read_tests(prepared, paths, record, read_test)
     finally:
         record = load_record(paths.root, url)

@@ -87,5 +87,8 @@ def _asked(prepared: Prepared, count: int) -> Iterator[Mapping[str, Any]]:
 
 
 def _is_feasible(prepared: Prepared, params: Mapping[str, Any]) -> bool:
-    over = prepared.violation(params)
+    try:
+        over = prepared.violation(params)
+    except ValueError:  # values that do not go together
+        return False
     return over is None or over <= 0

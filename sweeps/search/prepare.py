@@ -99,7 +99,10 @@ class Prepared:
         return self._config(BASELINE + method, _baseline_sections(self.sweep, method), paths)
 
     def violation(self, params: Mapping[str, Any]) -> float | None:
-        """By which share of the budget a draw misses it, from shapes alone; None where the allocator always meets it."""
+        """By which share of the budget a draw misses it, from shapes alone; None where the allocator always meets it.
+
+        Raises `trainables.TaskError` or `PrunerError`, both ValueErrors, for values that do not go together.
+        """
         searched = any(name.split(".")[0] in ("task", *_HOW_MUCH) or name.endswith(per_layer.RANK) for name in params)
         return miss(self.sweep.file.trainable, self.sections(params)).over if searched else None
 

@@ -87,11 +87,16 @@ class Ledger:
         return counts
 
     def ask(self) -> tuple[int, dict[str, Any]] | None:
-        """The next trial's root and parameters; None where the draw was infeasible (and is recorded as such)."""
+        """The next trial's root and parameters; None where the draw was infeasible, or its values do not go together (recorded as such)."""
         self.study.sampler = self._sampler(sum(any(map(self._is_drawn, rows)) for rows in families(self.study).values()))
         trial = self.study.ask(self._space)
         root, params = root_of(trial), dict(trial.params)
-        miss = self._violation(params)
+        try:
+            miss = self._violation(params)
+        except ValueError as error:  # values that are sound each by itself and not together
+            trial.set_constraint(BUDGET, 1.0)
+            self._end(trial, "infeasible", str(error))
+            return None
         if miss is not None:
             trial.set_constraint(BUDGET, miss)
             if miss > 0:

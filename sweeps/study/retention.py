@@ -22,7 +22,7 @@ def expire(retention: Retention, store: Path) -> None:
 def keep_what_is_wanted(retention: Retention, store: Path, paths: StudyPaths, record: StudyRecord) -> None:
     """Removes what a complete study does not keep; its results stay, and a trajectory that is asked for again is trained again."""
     if retention.networks == "best":
-        kept = {trial.key for trial in record.front}
+        kept = {trial.key for trial in (*record.front, record.best) if trial}
         for folder in paths.trials.glob("*"):
             if folder.name not in kept:
                 shutil.rmtree(paths.networks(folder.name), ignore_errors=True)

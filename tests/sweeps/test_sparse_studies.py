@@ -158,3 +158,30 @@ def test_a_study_begun_before_a_key_existed_goes_on(tmp_path: Path) -> None:
     assert run({**data, "run_cap": 2}, tmp_path).count("complete") == 2
     with pytest.raises(SweepError, match=r'another sweep: "compression\.scoring_per_class" differs\.'):
         run({**data, "compression": {**data["compression"], "scoring_per_class": 5}}, tmp_path)
+
+
+def test_values_that_do_not_go_together_cost_a_draw_and_not_the_study(tmp_path: Path) -> None:
+    parameters = {"lottery.rewind_to": {"values": ["0it", "2ep"]}, "training.epochs": {"values": [3, 2]}}
+    data = lottery(lottery={"levels": 1}, parameters=parameters)
+    assert planned(prepare(Sweep.from_data(data))).need.shared > 0
+    record = run(data, tmp_path)
+    assert (record.count("complete"), record.count("infeasible"), record.count("failed")) == (3, 1, 0)
+    (refused,) = (trial for trial in record.trials if trial.outcome == "infeasible")
+    assert refused.params == {"lottery.rewind_to": "2ep", "training.epochs": 2}
+    assert refused.reason and "lies beyond the training" in refused.reason
+
+
+def test_the_best_network_stays_when_only_the_best_are_kept(tmp_path: Path) -> None:
+    """Two objectives, the first of which all trials reach alike: the best found need not be on the front."""
+    data = sparse(
+        trainable="prune_at_init",
+        training={"epochs": 0},
+        parameters={"budget.keep_ratio": {"values": [0.5, 0.3]}},
+        retention={"networks": "best"},
+    )
+    data = {key: value for key, value in data.items() if key != "metric"}
+    data["metrics"] = [{"name": "compress/latency_ms", "goal": "minimize"}, {"name": "compress/params_kept", "goal": "minimize"}]
+    for _ in range(2):
+        record = run(data, tmp_path)
+        assert record.best and StudyPaths(tmp_path).networks(record.best.key).is_dir()
+        assert (StudyPaths(tmp_path).best / "spec.json").exists()

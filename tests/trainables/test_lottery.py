@@ -290,6 +290,16 @@ def test_an_early_bird_stops_its_watched_training(tmp_path: Path) -> None:
     assert metrics["compress/density"] == pytest.approx(0.5, abs=1e-4)
 
 
+def test_an_early_bird_s_control_is_drawn_when_the_early_bird_is(tmp_path: Path) -> None:
+    training = TrainingConfig(9, 128, "sgd", 0.01, momentum=0.0)
+    settled = []
+    for control in ("none", "random"):
+        compression = CompressionConfig("magnitude", {"allocation": "layerwise"}, control=control)
+        config = trial(tmp_path, control, task=PERCEPTRON, training=training, compression=compression, trainable="early_bird")
+        settled.append(trainables.run_trial(replace(config, dense_reference=False))["compress/settled_at"])
+    assert settled[0] == settled[1]
+
+
 def test_pruning_at_init_keeps_its_mask_and_shares_its_dense_network(tmp_path: Path) -> None:
     def run(key: str, method: str, control: str = "none", **changes: Any) -> dict:
         compression = CompressionConfig(method, {}, 0, control=control, scoring_per_class=3)

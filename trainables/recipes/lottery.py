@@ -47,6 +47,12 @@ def transferred(config: TrialConfig, level: dict[str, Recipe], target: TrialConf
     return (Adopt(config.task, config.training, level[TICKET][:-1]), Train(0, steps, steps))
 
 
+def dense_elsewhere(target: TrialConfig, target_steps_per_epoch: int) -> Recipe:
+    """The dense network that transferred tickets are measured against: trained as they are, from a checkpoint too."""
+    steps = target.training.epochs * target_steps_per_epoch
+    return (Train(0, steps, steps),)
+
+
 def section(config: TrialConfig) -> LotteryConfig:
     """The lottery section; `TaskError` without one."""
     if config.lottery is None:
