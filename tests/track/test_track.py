@@ -1,5 +1,6 @@
 """One run per trial, on a real wandb against a loopback server."""
 
+import gc
 import logging
 import os
 import subprocess
@@ -193,6 +194,13 @@ def test_without_w_and_b_the_study_goes_on_offline_and_says_so_once(
     assert {run_id: run.points("step") for run_id, run in server.runs.items()} == {"s1-3": [(10,)], "s1-4": [(10,)]}
 
 
+def reap(pid: int) -> None:
+    """Wait for a process that wandb started and will not wait for: Python would complain of it in some later test."""
+    for made in gc.get_objects():
+        if type(made) is subprocess.Popen and made.pid == pid:
+            made.wait()
+
+
 def test_w_and_b_that_dies_while_trials_run_costs_no_trial(
     server: WandbServer, paths: StudyPaths, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -202,7 +210,7 @@ def test_w_and_b_that_dies_while_trials_run_costs_no_trial(
         study.log(key, point(10))
     [service] = [child for child in psutil.Process().children(recursive=True) if "wandb-core" in child.name()]
     service.kill()
-    service.wait()
+    reap(service.pid)
     for key in ("3", "4"):
         study.log(key, point(20))
         study.finish(key, {})
