@@ -31,7 +31,7 @@ def by_topk(scores: Tensor, count: int) -> Tensor:
 
 def by_layers(scores: Tensor, count: int) -> Tensor:
     """As `pruners.compress` chooses with ``min_layer_keep=1``."""
-    return torch.cat(highest_of_layers(scores.chunk(LAYERS), count, least=1))
+    return highest_of_layers(scores, [len(scores) // LAYERS] * LAYERS, count, least=1)
 
 
 def best_of(choose: Callable[[Tensor, int], Tensor], scores: Tensor, count: int) -> tuple[float, Tensor]:

@@ -5,6 +5,7 @@ as the weight's ordinary gradient; but that is what it is, of other arguments.
 """
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 import torch
@@ -58,7 +59,8 @@ class _Gradients(torch.autograd.Function):
             terms = [] if of_inputs is None else [torch.convolution(of_inputs, weight, None, *settings)]
             terms += [] if of_weight is None else [torch.convolution(inputs, of_weight, None, *settings)]
             terms += [] if of_bias is None else [of_bias.view(-1, *[1] * (outer.dim() - 2)).expand_as(outer)]
-            to_outer = sum(terms[1:], terms[0]) if terms else None
+            # the first is a convolution's own, unless it is the only one
+            to_outer = reduce(Tensor.add_, terms) if terms else None
         if needed[1] and of_weight is not None:
             to_inputs = _backward(outer, inputs, of_weight, None, *settings, [True, False, False])[0]
         if needed[2] and of_inputs is not None:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from pruners.errors import BadArtifact, PrunerError, UnknownOption
 from pruners.seeding import seeded
-from pruners.sparse.allocation import Pool, pools
+from pruners.sparse.allocation import pools
 from pruners.sparse.counts import after_rounds
 from pruners.sparse.mask import Mask
 from pruners.sparse.prunable import PrunableLayer, prunable
@@ -16,7 +16,7 @@ from pruners.sparse.recorded import recorded
 from pruners.sparse.score_method import ScoreMethod, Scores
 from pruners.sparse.scoring import Scorer, given_for
 from pruners.sparse.settings import SHARED, settings_of
-from pruners.sparse.threshold import highest_of_layers
+from pruners.sparse.survivors import Survivors
 
 Masks = dict[str, Tensor]
 
@@ -41,14 +41,20 @@ def prune(
     left = {name: int(alive[layer.parameter].sum()) for name, layer in layers.items()}
     goals = pools(layers, left, settings, keep_ratio, budget)
     courses = [after_rounds(sum(left[n] for n in goal.layers), goal.keep, settings.rounds, settings.schedule) for goal in goals]
+    competing = [Survivors([layers[n].parameter for n in goal.layers], alive) for goal in goals]
     scorer = Scorer(method, model, layers, alive, given_for(method, data, loss, example, seed), chosen)
+    remaining = sum(left.values())
     with seeded(seed, model):
         for counts in zip(*courses, strict=True):
-            if sum(counts) == sum(int(m.sum()) for m in alive.values()):
+            if sum(counts) == remaining:
                 continue
             scores = scorer.scores(alive)
-            now = [Pool(goal.layers, count) for goal, count in zip(goals, counts, strict=True)]
-            alive = _kept(_inverted(scores) if settings.invert else scores, layers, alive, now, settings.min_layer_keep)
+            if settings.invert:
+                scores = {name: -score for name, score in scores.items()}
+            for pool, count in zip(competing, counts, strict=True):
+                pool.keep_highest(scores, count, settings.min_layer_keep)
+                alive |= pool.masks
+            remaining = sum(counts)
     chosen |= recorded({"seed": seed, "keep_ratio": keep_ratio} if budget is None else {"seed": seed, "budget": budget})
     if mask is not None:
         chosen["mask"] = {"method": mask.method, "options": mask.options}
@@ -91,21 +97,3 @@ def _start(model: nn.Module, exclude: Iterable[str], mask: Mask | None) -> tuple
 
 def _inverted(scores: Scores) -> Scores:
     return {name: -score for name, score in scores.items()}
-
-
-def _kept(scores: Scores, layers: Mapping[str, PrunableLayer], alive: Masks, goals: list[Pool], least: int) -> Masks:
-    """The masks, on the CPU, after each pool kept its highest scores of those alive."""
-    masks = dict(alive)
-    for goal in goals:
-        names = [layers[name].parameter for name in goal.layers]
-        device = scores[names[0]].device
-        before = {name: alive[name].flatten().to(device) for name in names}
-        candidates = [_at_least_single(scores[name].to(device)).flatten()[before[name]] for name in names]
-        for name, keep in zip(names, highest_of_layers(candidates, goal.keep, least), strict=True):
-            masks[name] = before[name].masked_scatter(before[name], keep).view(alive[name].shape).cpu()
-    return masks
-
-
-def _at_least_single(scores: Tensor) -> Tensor:
-    """Half precision has no kthvalue everywhere, and single precision holds its values."""
-    return scores if scores.dtype == torch.float64 else scores.float()

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from pruners.errors import PrunerError, nearest
 from pruners.method import Option
-from pruners.sparse.batchnorm_mode import batchnorm_mode
 from pruners.sparse.score_method import Given, ScoreMethod, Scores
 
 _DTYPES = ("float64", "own")
@@ -33,7 +32,7 @@ class SynFlow(ScoreMethod):
     rounds = 100
 
     def prepared(self, network: nn.Module, options: Mapping[str, Any]) -> nn.Module:
-        """The network of absolute values; floating-point parameters and buffers in float64 unless told."""
+        """The network of absolute values in eval mode; floating-point parameters and buffers in float64 unless told."""
         if options["dtype"] not in _DTYPES:
             raise PrunerError(f"dtype is float64 or own, not {options['dtype']!r}{nearest(str(options['dtype']), _DTYPES)}")
         if options["dtype"] == "float64":
@@ -42,7 +41,7 @@ class SynFlow(ScoreMethod):
         for tensor in (*network.parameters(), *network.buffers()):
             if tensor.is_floating_point():
                 tensor.abs_()
-        return network
+        return network.eval()
 
     def scores(
         self, network: nn.Module, weights: Mapping[str, nn.Parameter], alive: Mapping[str, Tensor], given: Given, options: Mapping[str, Any]
@@ -51,9 +50,8 @@ class SynFlow(ScoreMethod):
         assert given.example is not None
         weight = next(iter(weights.values()))
         ones = torch.ones(1, *given.example.shape[1:], dtype=weight.dtype, device=weight.device)
-        with batchnorm_mode(network, "eval"):
-            flow = network(ones).sum()
-            gradients = torch.autograd.grad(flow, list(weights.values()), allow_unused=True, materialize_grads=True)
+        flow = network(ones).sum()
+        gradients = torch.autograd.grad(flow, list(weights.values()), allow_unused=True, materialize_grads=True)
         scores = {n: gradient.mul_(w.detach()).abs_() for (n, w), gradient in zip(weights.items(), gradients, strict=True)}
         # the largest score of a layer is not finite if any is not
         if not torch.stack([flow.detach(), *(score.amax() for score in scores.values() if score.numel())]).isfinite().all():

@@ -15,23 +15,21 @@ def highest(scores: Tensor, count: int) -> Tensor:
         return torch.zeros_like(scores, dtype=torch.bool)
     threshold = torch.kthvalue(scores, len(scores) - count + 1).values
     keep = scores >= threshold
-    surplus = int(keep.sum()) - count
+    surplus = int(keep.count_nonzero()) - count
     if surplus:
         ties = (scores == threshold).nonzero().flatten()
         keep[ties[len(ties) - surplus :]] = False
     return keep
 
 
-def highest_of_layers(layers: Sequence[Tensor], count: int, least: int) -> list[Tensor]:
-    """As `highest` over several layers' scores, (n_i,) each.
+def highest_of_layers(scores: Tensor, sizes: Sequence[int], count: int, least: int) -> Tensor:
+    """As `highest` over the scores of several layers, of ``sizes`` and one after the other.
 
     Every layer keeps its best ``least``, or all that it has, whatever they are worth; ``count`` must be enough for these.
     """
-    scores = torch.cat(list(layers))
-    if least:
-        keep = torch.cat([highest(layer, min(least, len(layer))) for layer in layers])
-        others = (~keep).nonzero().flatten()
-        keep[others[highest(scores[others], count - int(keep.sum()))]] = True
-    else:
-        keep = highest(scores, count)
-    return list(keep.split([len(layer) for layer in layers]))
+    if not least:
+        return highest(scores, count)
+    keep = torch.cat([highest(layer, min(least, len(layer))) for layer in scores.split(list(sizes))])
+    others = (~keep).nonzero().flatten()
+    keep[others[highest(scores[others], count - int(keep.count_nonzero()))]] = True
+    return keep

@@ -56,6 +56,7 @@ def test_kept_sets_are_nested_and_the_method_is_prepared_once(budget, rounds, sc
     with torch.no_grad():
         mask = prune(OddNetwork(), method, keep_ratio=None, budget=budget, seed=2, options=options, **NOTHING)
     assert mask.params == budget
+    assert all(kept.untyped_storage().nbytes() == kept.numel() for kept in mask.masks.values())
     assert len(method.prepared_networks) == 1 and len(method.seen) <= rounds
     course = [*method.seen, mask.masks]
     for before, after in itertools.pairwise(course):
