@@ -17,7 +17,7 @@ class StoreError(RuntimeError):
 
 
 class LeaseLost(RuntimeError):
-    """This process stood still for so long that another took over what it was training; the trial is to be tried again."""
+    """What this process was training or reading is another's by now, or removed; the trial is to be tried again."""
 
 
 class StoreWarning(UserWarning):

@@ -21,7 +21,7 @@ from trainables.network import Network
 from trainables.optimizer import make
 from trainables.setting import Setting
 from trainables.stages import Adopt, Compress, Recipe, Reinitialize, Rewind, Settle, Stage, Train
-from trainables.store import Snapshot, Trajectory, address
+from trainables.store import Snapshot, Trajectory, address, removal_explained
 from trainables.task import build_network
 from trainables.training import train
 
@@ -166,7 +166,7 @@ class Run:
                     yield from self._train_up_to(step, trajectory, stage)
                     kept = trajectory.kept(step)
         assert kept is not None
-        return network.load(kept.folder, self.setting.task, self.setting.device, [])
+        return self._load(kept)
 
     def _train_up_to(self, step: int, trajectory: Trajectory, stage: Train) -> Generator[Epoch, None, None]:
         """Train the dense network until ``step`` is behind it; it is kept there, and its trajectory goes as far as it went."""
@@ -246,7 +246,8 @@ class Run:
         return {step: partial(trajectory.keep, step, partial(network.save, current)) for step in steps}
 
     def _load(self, snapshot: Snapshot) -> Network:
-        return network.load(snapshot.folder, self.setting.task, self.setting.device, snapshot.history)
+        with removal_explained(snapshot.folder):
+            return network.load(snapshot.folder, self.setting.task, self.setting.device, snapshot.history)
 
     def trajectory(self, count: int) -> Trajectory:
         """Where the training that is stage number ``count`` is kept; how far it goes is no part of its address."""

@@ -70,7 +70,7 @@ class Trajectory:
         """
         if self._lease:
             return False
-        with ExitStack() as stack, disk_full_explained(self.folder):
+        with ExitStack() as stack, disk_full_explained(self.folder), removal_explained(self.folder):
             self._is_ours = stack.enter_context(lease(self.folder))
             for leftover in self.folder.glob(".tmp-*"):
                 shutil.rmtree(leftover, ignore_errors=True)
@@ -149,9 +149,10 @@ class Trajectory:
             raise LeaseLost(f"another process took over {self.folder} while this one stood still; try the trial again.")
 
     def record(self, epoch: int, steps: int, trainer: str) -> None:
-        """Note in the ledger that ``trainer`` trains ``steps`` steps of an epoch."""
-        with disk_full_explained(self.folder), (self.folder / "ledger.jsonl").open("a") as ledger:
-            ledger.write(json.dumps({"epoch": epoch, "steps": steps, "trainer": trainer, "pid": os.getpid()}) + "\n")
+        """Note in the ledger that ``trainer`` trains ``steps`` steps of an epoch; raises as `write` does."""
+        line = json.dumps({"epoch": epoch, "steps": steps, "trainer": trainer, "pid": os.getpid()})
+        with disk_full_explained(self.folder), removal_explained(self.folder), (self.folder / "ledger.jsonl").open("a") as ledger:
+            ledger.write(line + "\n")
 
     def trained_by(self, trainer: str) -> int:
         """How many steps ``trainer`` trained here, those of epochs that a crash lost included."""
@@ -159,6 +160,18 @@ class Trajectory:
         lines = ledger.read_text().splitlines() if ledger.exists() else []
         mine = f'"trainer": {json.dumps(trainer)},'
         return sum(json.loads(line)["steps"] for line in lines if mine in line)
+
+
+@contextmanager
+def removal_explained(folder: Path) -> Iterator[None]:
+    """`LeaseLost` where ``folder`` of the store went while nobody held it: the store is a cache, and the next try trains anew."""
+    try:
+        yield
+    except Exception as error:
+        another = isinstance(error, OSError) and not isinstance(error, FileNotFoundError)  # a full disk, say, before the folder is made
+        if another or folder.exists():
+            raise
+        raise LeaseLost(f"{folder} was removed from the store in this very moment; try the trial again.") from error
 
 
 def _sound(folder: Path) -> Snapshot | None:

@@ -2,13 +2,16 @@
 
 import json
 import os
+import shutil
 import time
 from pathlib import Path
+
+import pytest
 
 import trainables
 from tests.trainables import processes
 from tests.trainables.configs import comparable, same_bits, trial, weights
-from trainables import run
+from trainables import run, store
 from trainables.lease import is_held
 from trainables.retention import last_written, remove, trainers
 
@@ -29,6 +32,30 @@ def test_what_was_removed_is_trained_again_to_the_same_bits(tmp_path: Path) -> N
     repeated = trainables.run_trial(again)
     assert repeated["epochs_trained"] == metrics["epochs_trained"] and comparable(repeated) == comparable(metrics)
     assert same_bits(weights(first), weights(again))
+
+
+@pytest.mark.parametrize("seen", ["at", "latest", "hold"])
+def test_what_goes_between_a_look_and_the_next_is_trained_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: str) -> None:
+    first, again = trial(tmp_path), trial(tmp_path, "again")
+    metrics = trainables.run_trial(first)
+    run._kept.clear()  # as in a new process
+    look, removed = getattr(store.Trajectory, seen), []
+
+    def look_before_the_removal(trajectory, *up_to):
+        found = look(trajectory, *up_to)
+        if not removed and trajectory.folder.exists():
+            removed.append(trajectory.folder.rename(tmp_path / "removed"))
+        return found
+
+    if seen != "at":  # what is finished is only read
+        for finished in (tmp_path / "store").glob("*/*/epoch-*"):
+            shutil.rmtree(finished)
+    monkeypatch.setattr(store.Trajectory, seen, look_before_the_removal)
+    with pytest.raises(trainables.LeaseLost, match=r"removed from the store|took over"):
+        trainables.run_trial(again)
+    assert removed and not (Path(again.directory) / "result.json").exists()
+    repeated = trainables.run_trial(again)
+    assert comparable(repeated) == comparable(metrics) and same_bits(weights(first), weights(again))
 
 
 def test_what_somebody_holds_stays(tmp_path: Path) -> None:
