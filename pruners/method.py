@@ -5,16 +5,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from pruners.errors import UnknownOption, nearest
+from pruners.errors import PrunerError, UnknownOption, nearest
 
 
 @dataclass(frozen=True)
 class Option:
-    """One option of a method, as `tombola methods` shows it."""
+    """One option of a method, as `tombola methods` shows it; ``known`` are its possible values where these are few."""
 
     name: str
     default: Any
     meaning: str
+    known: tuple[str, ...] = ()
 
 
 class Method(ABC):
@@ -38,9 +39,21 @@ class Method(ABC):
         return self.options
 
     def with_defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The given options beside the defaults of all others; UnknownOption for a name that the method does not have."""
+        """The given options beside the defaults of all others.
+
+        Raises UnknownOption for a name that the method does not have, and PrunerError for a value that no network could be compressed with.
+        """
         defaults = {option.name: option.default for option in self.all_options}
         for name in given:
             if name not in defaults:
                 raise UnknownOption(f"{self.name} has no option {name!r}{nearest(name, defaults)}")
-        return defaults | dict(given)
+        chosen = defaults | dict(given)
+        for option in self.all_options:
+            value = chosen[option.name]
+            if option.known and value not in option.known and value != option.default:
+                raise PrunerError(f"{option.name} {value!r} is unknown{nearest(str(value), option.known)}")
+        self.check(chosen)
+        return chosen
+
+    def check(self, options: Mapping[str, Any]) -> None:  # noqa: B027 - most have nothing to add
+        """Raises PrunerError for a value, of an option without ``known`` ones, that no network could be compressed with."""

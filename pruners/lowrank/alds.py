@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, final
 
-from pruners.errors import PrunerError, nearest
+from pruners.errors import PrunerError
 from pruners.lowrank.allocate import allocate
 from pruners.lowrank.candidates import Candidates, Density, layer_candidates, pinned_candidate
 from pruners.lowrank.metrics import METRICS
@@ -26,7 +26,7 @@ class ALDS(RankMethod):
     title = "ALDS: smallest possible largest layer error, over ranks and subspaces"
     paper = "Liebenwein et al., NeurIPS 2021, arXiv 2107.11442"
     options = (
-        Option("metric", "max", f"error of a layer: {', '.join(METRICS)}"),
+        Option("metric", "max", f"error of a layer: {', '.join(METRICS)}", tuple(METRICS)),
         Option("candidate_subspaces", None, "numbers of subspaces to choose from where they divide the input channels; None: all divisors"),
         Option("tolerance", {}, "layer -> factor its error may be larger by; 1 for layers left out"),
         Option("layers", {}, "layer -> {rank, num_subspaces} set outright"),
@@ -73,8 +73,6 @@ class ALDS(RankMethod):
 
 
 def _check(shape: NetworkShape, options: Mapping[str, Any]) -> None:
-    if options["metric"] not in METRICS:
-        raise PrunerError(f"metric {options['metric']!r} is unknown{nearest(str(options['metric']), METRICS)}")
     for option in ("tolerance", "layers", "bounds"):
         if not isinstance(options[option], Mapping):
             raise PrunerError(f"{option} maps layer names to settings, {options[option]!r} does not.")

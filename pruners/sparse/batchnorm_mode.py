@@ -7,22 +7,19 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from pruners.errors import PrunerError, nearest
 from pruners.method import Option
 
-_MODES = ("train", "eval")
+BATCHNORM_MODES = ("train", "eval")
 
-BATCHNORM = Option("bn", "train", "BatchNorm normalises by the batch's statistics (train) or by its running ones (eval)")
+BATCHNORM = Option("bn", "train", "BatchNorm normalises by the batch's statistics (train) or by its running ones (eval)", BATCHNORM_MODES)
 
 
 @contextmanager
 def batchnorm_mode(network: nn.Module, bn: str) -> Iterator[None]:
     """BatchNorm in train or eval mode, all else (dropout, say) in eval mode, with gradients on; each module's own mode returns.
 
-    No buffer changes: running statistics and counters stay as they are in either mode. Raises PrunerError for another ``bn``.
+    No buffer changes: running statistics and counters stay as they are in either mode.
     """
-    if bn not in _MODES:
-        raise PrunerError(f"bn is train or eval, not {bn!r}{nearest(str(bn), _MODES)}")
     modes = {module: module.training for module in network.modules()}
     norms = [module for module in modes if isinstance(module, _BatchNorm)] if bn == "train" else []
     tracking = {norm: norm.track_running_stats for norm in norms}

@@ -8,9 +8,9 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from pruners.errors import PrunerError, nearest
+from pruners.errors import PrunerError
 from pruners.method import Option
-from pruners.sparse.batchnorm_mode import batchnorm_mode
+from pruners.sparse.batchnorm_mode import BATCHNORM_MODES, batchnorm_mode
 from pruners.sparse.gradients import differentiable
 from pruners.sparse.hessian_gradient import hessian_gradient
 from pruners.sparse.score_method import Given, ScoreMethod, Scores
@@ -50,8 +50,14 @@ class GraSP(ScoreMethod):
             "preset",
             "official",
             "official (two halves, BatchNorm in train mode), one-batch (BatchNorm in eval mode) or abs (official, absolute)",
+            tuple(_PRESETS),
         ),
-        Option("bn", None, "BatchNorm normalises by the batch's statistics (train) or by its running ones (eval); None: the preset's"),
+        Option(
+            "bn",
+            None,
+            "BatchNorm normalises by the batch's statistics (train) or by its running ones (eval); None: the preset's",
+            BATCHNORM_MODES,
+        ),
         Option("reinit_linear", None, "draw Linear weights anew while scoring; None: the preset's, which is true but for one-batch"),
         Option("temperature", 200.0, "T: logits are divided by it"),
         Option(
@@ -60,18 +66,25 @@ class GraSP(ScoreMethod):
     )
 
     def with_defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """As `Method.with_defaults`, with the preset's own settings written out; PrunerError for an unknown preset."""
+        """As `Method.with_defaults`, with the preset's own settings written out."""
         chosen = super().with_defaults(given)
-        if chosen["preset"] not in _PRESETS:
-            raise PrunerError(f"preset {chosen['preset']!r} is unknown{nearest(str(chosen['preset']), _PRESETS)}")
         preset = _PRESETS[chosen["preset"]]
         return chosen | {name: preset[name] for name in ("bn", "reinit_linear") if chosen[name] is None}
+
+    def check(self, options: Mapping[str, Any]) -> None:
+        """As `Method.check`."""
+        temperature, reinit, keep = options["temperature"], options["reinit_linear"], options["keep_graphs"]
+        if isinstance(temperature, bool) or not isinstance(temperature, int | float) or not 0 < temperature < float("inf"):
+            raise PrunerError(f"temperature must be a positive number, not {temperature!r}.")
+        if reinit is not None and not isinstance(reinit, bool):
+            raise PrunerError(f"reinit_linear must be true or false, not {reinit!r}.")
+        if keep != "auto" and not isinstance(keep, bool):
+            raise PrunerError(f"keep_graphs is true, false or 'auto', not {keep!r}.")
 
     def scores(
         self, network: nn.Module, weights: Mapping[str, nn.Parameter], alive: Mapping[str, Tensor], given: Given, options: Mapping[str, Any]
     ) -> Scores:
         """As `ScoreMethod.scores`."""
-        _check(options)
         assert given.loss is not None
         temperature, loss = options["temperature"], given.loss
 
@@ -85,14 +98,6 @@ class GraSP(ScoreMethod):
             products = hessian_gradient(losses, list(weights.values()), options["keep_graphs"])
             scores = {name: product.mul_(weight.detach()) for (name, weight), product in zip(weights.items(), products, strict=True)}
         return {name: score.abs_() for name, score in scores.items()} if options["preset"] == "abs" else scores
-
-
-def _check(options: Mapping[str, Any]) -> None:
-    temperature = options["temperature"]
-    if isinstance(temperature, bool) or not isinstance(temperature, int | float) or not 0 < temperature < float("inf"):
-        raise PrunerError(f"temperature must be a positive number, not {temperature!r}.")
-    if not isinstance(options["reinit_linear"], bool):
-        raise PrunerError(f"reinit_linear must be true or false, not {options['reinit_linear']!r}.")
 
 
 def _chunks(given: Given, halves: bool) -> Sequence[tuple[Tensor, Tensor]]:

@@ -7,7 +7,6 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from pruners.errors import PrunerError
 from pruners.free_memory import free_memory
 
 KeepGraphs = bool | Literal["auto"]
@@ -43,8 +42,6 @@ def _first(
     """The first loss's gradients, and whether their graphs are kept."""
     if isinstance(keep_graphs, bool):
         return _gradients(loss, weights, graph=keep_graphs), keep_graphs
-    if keep_graphs != "auto":
-        raise PrunerError(f"keep_graphs is true, false or 'auto', not {keep_graphs!r}.")
     with _saved_bytes() as saved:
         gradients = _gradients(loss, weights, graph=True)
     # the other losses' graphs, and what differentiating one of them takes

@@ -7,7 +7,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from pruners.errors import PrunerError, nearest
+from pruners.errors import PrunerError
 from pruners.method import Option
 from pruners.sparse.batchnorm_mode import batchnorm_mode
 from pruners.sparse.kronecker import Factors
@@ -39,15 +39,20 @@ class MLPrune(ScoreMethod):
     paper = "Zeng & Urtasun 2018, openreview r1g5b2RcKm"
     needs = ("data", "loss")
     options = (
-        Option("labels", "sampled", f"labels that the curvature is taken for: {', '.join(_LABELS)}"),
+        Option("labels", "sampled", f"labels that the curvature is taken for: {', '.join(_LABELS)}", _LABELS),
         Option("damping", 1e-3, "added to the curvature, as a share of its mean eigenvalue"),
     )
+
+    def check(self, options: Mapping[str, Any]) -> None:
+        """As `Method.check`."""
+        damping = options["damping"]
+        if isinstance(damping, bool) or not isinstance(damping, int | float) or not isfinite(damping) or damping < 0:
+            raise PrunerError(f"damping must be a number of at least 0, not {damping!r}.")
 
     def scores(
         self, network: nn.Module, weights: Mapping[str, nn.Parameter], alive: Mapping[str, Tensor], given: Given, options: Mapping[str, Any]
     ) -> Scores:
-        """As `ScoreMethod.scores`. PrunerError for factors that are not finite or have no inverse, or a setting that is none."""
-        _check(options)
+        """As `ScoreMethod.scores`. PrunerError for factors that are not finite or have no inverse."""
         factors = _factors(network, weights, given, options["labels"] == "sampled")
         samples = sum(len(inputs) for inputs, _ in given.data)
         scores = {}
@@ -89,11 +94,3 @@ def _drawn(outputs: Tensor, labels: Tensor, generator: torch.Generator) -> Tenso
         raise PrunerError("The network's outputs are not finite, so that no labels can be drawn from them.")
     drawn = torch.multinomial(chances.flatten(0, -2), 1, generator=generator)
     return drawn.reshape(labels.shape).to(labels)
-
-
-def _check(options: Mapping[str, Any]) -> None:
-    labels, damping = options["labels"], options["damping"]
-    if labels not in _LABELS:
-        raise PrunerError(f"labels {labels!r} is unknown{nearest(str(labels), _LABELS)}")
-    if isinstance(damping, bool) or not isinstance(damping, int | float) or not isfinite(damping) or damping < 0:
-        raise PrunerError(f"damping must be a number of at least 0, not {damping!r}.")

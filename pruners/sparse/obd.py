@@ -5,7 +5,7 @@ from typing import Any, final
 
 from torch import Tensor, nn
 
-from pruners.errors import PrunerError, nearest
+from pruners.errors import PrunerError
 from pruners.method import Option
 from pruners.sparse.fisher_diagonal import fisher_diagonal
 from pruners.sparse.hessian_diagonal import hessian_diagonal
@@ -36,28 +36,29 @@ class OBD(ScoreMethod):
     paper = "LeCun et al., NIPS 1989"
     needs = ("data", "loss")
     options = (
-        Option("diagonal", "fisher", f"where the curvature comes from: {', '.join(_DIAGONALS)}"),
+        Option("diagonal", "fisher", f"where the curvature comes from: {', '.join(_DIAGONALS)}", _DIAGONALS),
         Option("probes", 32, "random vectors a batch, for hutchinson"),
-        Option("negative_curvature", "signed", f"what a negative curvature counts as, for hutchinson: {', '.join(_NEGATIVE)}"),
+        Option(
+            "negative_curvature",
+            "signed",
+            f"what a negative curvature counts as, for hutchinson: {', '.join(_NEGATIVE)}",
+            tuple(_NEGATIVE),
+        ),
     )
+
+    def check(self, options: Mapping[str, Any]) -> None:
+        """As `Method.check`."""
+        probes = options["probes"]
+        if isinstance(probes, bool) or not isinstance(probes, int) or probes < 1:
+            raise PrunerError(f"probes must be a whole number of at least 1, not {probes!r}.")
 
     def scores(
         self, network: nn.Module, weights: Mapping[str, nn.Parameter], alive: Mapping[str, Tensor], given: Given, options: Mapping[str, Any]
     ) -> Scores:
-        """As `ScoreMethod.scores`. PrunerError for a setting that is none of those above."""
-        _check(options)
+        """As `ScoreMethod.scores`."""
         if options["diagonal"] == "fisher":
             curvature = fisher_diagonal(network, weights, given)
         else:
             curvature = hessian_diagonal(network, weights, given, options["probes"])
         count = _NEGATIVE[options["negative_curvature"]]
         return {name: weight.detach().square() * count(curvature[name]) / 2 for name, weight in weights.items()}
-
-
-def _check(options: Mapping[str, Any]) -> None:
-    for name, known in (("diagonal", _DIAGONALS), ("negative_curvature", tuple(_NEGATIVE))):
-        if options[name] not in known:
-            raise PrunerError(f"{name} {options[name]!r} is unknown{nearest(str(options[name]), known)}")
-    probes = options["probes"]
-    if isinstance(probes, bool) or not isinstance(probes, int) or probes < 1:
-        raise PrunerError(f"probes must be a whole number of at least 1, not {probes!r}.")

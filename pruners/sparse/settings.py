@@ -16,10 +16,13 @@ _KINDS = ("conv", "linear", "output")
 
 SHARED = (
     Option(
-        "allocation", "global", "which layers keep how much: global (the best weights wherever they are), layerwise (the same share), erk"
+        "allocation",
+        "global",
+        "which layers keep how much: global (the best weights wherever they are), layerwise (the same share), erk",
+        ALLOCATIONS,
     ),
     Option("rounds", 1, "times that weights are scored and the worst removed, until the budget is met"),
-    Option("schedule", "exponential", "how the density falls over the rounds: linear or exponential"),
+    Option("schedule", "exponential", "how the density falls over the rounds: linear or exponential", SCHEDULES),
     Option("min_layer_keep", 0, "least number of weights kept in every layer that has so many"),
     Option(
         "layer_keep_ratio",
@@ -45,9 +48,6 @@ class Settings:
 
 def settings_of(options: Mapping[str, Any], layers: Mapping[str, PrunableLayer]) -> Settings:
     """What the options say of these layers. Raises PrunerError, UnknownLayer for a name in ``layer_keep_ratio`` that is none."""
-    for name, known in (("allocation", ALLOCATIONS), ("schedule", SCHEDULES)):
-        if options[name] not in known:
-            raise PrunerError(f"{name} {options[name]!r} is unknown{nearest(str(options[name]), known)}")
     for name, least in (("rounds", 1), ("min_layer_keep", 0)):
         value = options[name]
         if isinstance(value, bool) or not isinstance(value, int) or value < least:

@@ -6,11 +6,9 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from pruners.errors import PrunerError, nearest
+from pruners.errors import PrunerError
 from pruners.method import Option
 from pruners.sparse.score_method import Given, ScoreMethod, Scores
-
-_DTYPES = ("float64", "own")
 
 
 @final
@@ -28,13 +26,11 @@ class SynFlow(ScoreMethod):
     title = "SynFlow: iterative conservation of synaptic flow, without data"
     paper = "Tanaka et al., NeurIPS 2020, arXiv 2006.05467"
     needs = ("example",)
-    options = (Option("dtype", "float64", "precision of the scores: float64, or own for the network's"),)
+    options = (Option("dtype", "float64", "precision of the scores: float64, or own for the network's", ("float64", "own")),)
     rounds = 100
 
     def prepared(self, network: nn.Module, options: Mapping[str, Any]) -> nn.Module:
         """The network of absolute values in eval mode; floating-point parameters and buffers in float64 unless told."""
-        if options["dtype"] not in _DTYPES:
-            raise PrunerError(f"dtype is float64 or own, not {options['dtype']!r}{nearest(str(options['dtype']), _DTYPES)}")
         if options["dtype"] == "float64":
             network = network.double()
         network.requires_grad_(False)

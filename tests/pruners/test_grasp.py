@@ -128,7 +128,7 @@ def test_presets_are_written_out():
         ({"temperature": 0}, "temperature must be a positive number, not 0"),
         ({"keep_graphs": "always"}, "keep_graphs is true, false or 'auto', not 'always'"),
         ({"reinit_linear": "no"}, "reinit_linear must be true or false, not 'no'"),
-        ({"bn": "both"}, "bn is train or eval, not 'both'"),
+        ({"bn": "both"}, "bn 'both' is unknown; known are train, eval"),
     ],
 )
 def test_bad_options_are_named(options, message):

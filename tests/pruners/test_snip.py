@@ -76,7 +76,7 @@ def test_dropout_stays_off():
 
 @pytest.mark.parametrize(("method", "options"), [("snip", {}), ("iterative_snip", {"rounds": 1})])
 def test_unknown_mode_is_named(method, options):
-    with pytest.raises(pruners.PrunerError, match=r"bn is train or eval, not 'evil'; did you mean 'eval'\?"):
+    with pytest.raises(pruners.PrunerError, match=r"bn 'evil' is unknown; did you mean 'eval'\?"):
         pruners.compress(tiny_network(), method, keep_ratio=0.5, data=[tiny_data()], loss=cross_entropy, bn="evil", **options)
 
 

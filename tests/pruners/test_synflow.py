@@ -109,5 +109,5 @@ def test_a_hundred_rounds_empty_no_layer_where_one_does():
 
 
 def test_unknown_dtype_is_named():
-    with pytest.raises(pruners.PrunerError, match=r"dtype is float64 or own, not 'float63'; did you mean 'float64'\?"):
+    with pytest.raises(pruners.PrunerError, match=r"dtype 'float63' is unknown; did you mean 'float64'\?"):
         pruners.compress(tiny_network(), "synflow", keep_ratio=0.5, example=torch.zeros(1, 2, 4, 4), dtype="float63")

@@ -192,6 +192,16 @@ MASKS = {
     ),
     "unknown option": _option("alocation: erk", r"s\.yaml:5: compression: random has no option 'alocation'; did you mean 'allocation'\?"),
     "unknown allocation": _option("allocation: erc", r"s\.yaml:5: compression: allocation 'erc' is unknown; did you mean 'erk'\?"),
+    "a method's unknown value": _at_init(
+        "  method: random\n",
+        "  method: obd\n  options: {diagonal: fischer}\n",
+        r"s\.yaml:5: compression: diagonal 'fischer' is unknown; did you mean 'fisher'\?",
+    ),
+    "a method's value out of bounds": _at_init(
+        "  method: random\n",
+        "  method: grasp\n  options: {temperature: 0}\n",
+        r"s\.yaml:5: compression: temperature must be a positive number, not 0\.",
+    ),
     "unknown layer": _option(
         "exclude: [fc9]", r"s\.yaml:5: compression: exclude: the network has no prunable layer 'fc9'; known are 1, 3, 5\."
     ),
