@@ -65,7 +65,7 @@ class Mask(Artifact):
     @property
     def params(self) -> int:
         """The prunable weights that are kept."""
-        return sum(int(mask.sum()) for mask in self.masks.values())
+        return sum(int(mask.count_nonzero()) for mask in self.masks.values())
 
     @property
     def density(self) -> float:
@@ -76,7 +76,7 @@ class Mask(Artifact):
     @property
     def layers(self) -> dict[str, LayerDensity]:
         """How much of every prunable layer is kept."""
-        return {n: LayerDensity(int(self.masks[p.parameter].sum()), p.params) for n, p in self.prunable.items()}
+        return {n: LayerDensity(int(self.masks[p.parameter].count_nonzero()), p.params) for n, p in self.prunable.items()}
 
     @property
     def empty_layers(self) -> list[str]:

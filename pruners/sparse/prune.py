@@ -38,7 +38,7 @@ def prune(
     chosen = recorded(method.with_defaults(options))
     layers, alive = _start(model, chosen["exclude"], mask)
     settings = settings_of(chosen, layers)
-    left = {name: int(alive[layer.parameter].sum()) for name, layer in layers.items()}
+    left = {name: int(alive[layer.parameter].count_nonzero()) for name, layer in layers.items()}
     goals = pools(layers, left, settings, keep_ratio, budget)
     courses = [after_rounds(sum(left[n] for n in goal.layers), goal.keep, settings.rounds, settings.schedule) for goal in goals]
     competing = [Survivors([layers[n].parameter for n in goal.layers], alive) for goal in goals]
