@@ -12,6 +12,7 @@ from trainables.data.augment import augment
 from trainables.data.splits import Split
 from trainables.errors import TrainingError
 from trainables.loss import Loss
+from trainables.update import masked_parameters, update
 
 _CHECK_EVERY = 256  # steps between looks at the loss: each look makes a GPU wait
 _NORM_EVERY = 32  # steps between measurements of the gradient's norm
@@ -43,8 +44,7 @@ def train(
     being finite.
     """
     losses, norms = torch.zeros(last - first, device=device), []
-    masked = _masked(network, masks or {})
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    masked = masked_parameters(network, masks or {})
     network.train()
     with seeds.own_random_numbers(device):
         seeds.seed_everything(course.seed, "batches", first // course.steps_per_epoch, device)  # for what a streamed data set draws at once
@@ -55,28 +55,15 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = course.rate(step)
             seeds.seed_everything(course.seed, "step", step, device)
-            value = loss(network(inputs), labels)
-            optimizer.zero_grad()
-            value.backward()
-            for parameter, mask in masked:
-                if parameter.grad is not None:
-                    parameter.grad.mul_(mask)
-            if i % _NORM_EVERY == 0:
-                norms.append(nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]))
-            optimizer.step()
-            losses[i] = value.detach()
+            losses[i], norm = update(network, optimizer, loss, (inputs, labels), masked, with_norm=i % _NORM_EVERY == 0)
+            if norm is not None:
+                norms.append(norm)
             if (i + 1) % _CHECK_EVERY == 0:
                 _check(losses[: i + 1], first, course)
             if reached and step + 1 in reached:
                 reached[step + 1]()
     _check(losses, first, course)
     return {"train/loss": losses.double().mean().item(), "train/grad_norm": torch.stack(norms).double().mean().item()}
-
-
-def _masked(network: nn.Module, masks: Mapping[str, Tensor]) -> list[tuple[nn.Parameter, Tensor]]:
-    """Each masked parameter beside its mask in its own dtype: a product with floats is cheaper than a choice by booleans."""
-    parameters = dict(network.named_parameters())
-    return [(parameters[name], mask.to(parameters[name])) for name, mask in masks.items()]
 
 
 def _check(losses: Tensor, first: int, course: Course) -> None:
