@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable
 
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from pruners.errors import PrunerError
+from pruners.inputs import Inputs, forward
 from pruners.positions import evaluating
 
 
-def recalibrate_batchnorm(model: nn.Module, batches: Iterable[Tensor]) -> None:
+def recalibrate_batchnorm(model: nn.Module, batches: Iterable[Inputs]) -> None:
     """Replaces running mean and variance by their plain averages over ``batches`` of input, in place.
 
     Every batch counts the same; only BatchNorm layers run in train mode meanwhile, so dropout stays off. Batches must be
@@ -27,7 +28,7 @@ def recalibrate_batchnorm(model: nn.Module, batches: Iterable[Tensor]) -> None:
                 norm.momentum = None  # a cumulative average
                 norm.train()
             for batch in batches:
-                model(batch)
+                forward(model, batch)
                 seen += 1
         finally:
             for norm, momentum in zip(norms, momenta, strict=True):

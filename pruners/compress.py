@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from pruners.errors import PrunerError, PrunerWarning
+from pruners.inputs import Inputs
 from pruners.lowrank.decomposition import LiveDecomposition
 from pruners.lowrank.planning import plan
 from pruners.lowrank.spectra import spectra_of
@@ -24,7 +25,7 @@ def compress(
     keep_ratio: float | None = None,
     budget: int | None = None,
     flops_ratio: float | None = None,
-    example: Tensor | None = None,
+    example: Inputs | None = None,
     data: Iterable[Any] | None = None,
     loss: Callable[..., Tensor] | None = None,
     seed: int = 0,
@@ -70,7 +71,7 @@ def scores(
     *,
     data: Iterable[Any] | None = None,
     loss: Callable[..., Tensor] | None = None,
-    example: Tensor | None = None,
+    example: Inputs | None = None,
     seed: int = 0,
     mask: Mask | None = None,
     **options: Any,

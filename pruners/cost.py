@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from statistics import median
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.conv import _ConvNd
 from torch.utils.flop_counter import FlopCounterMode
 
 from pruners.artifact import Artifact, network_of
+from pruners.inputs import Inputs, forward, inputs_device
 from pruners.positions import evaluating, output_positions
 from pruners.sparse.mask import Mask
 
@@ -26,7 +27,7 @@ class Cost:
     latency_ms: float
 
 
-def cost(model: nn.Module | Artifact, example: Tensor, mask: Mask | None = None) -> Cost:
+def cost(model: nn.Module | Artifact, example: Inputs, mask: Mask | None = None) -> Cost:
     """Cost of a network, or of the network an artifact makes, in eval mode for ``example``, a batch on the network's device.
 
     Multiply-adds are those of matrix products and convolutions, as torch's FlopCounterMode finds them (it counts two
@@ -40,7 +41,7 @@ def cost(model: nn.Module | Artifact, example: Tensor, mask: Mask | None = None)
         model = network_of(model)
     with evaluating(model):
         with FlopCounterMode(display=False) as counter:
-            model(example)
+            forward(model, example)
         times = [_seconds(model, example) for _ in range(_WARMUP + _REPEATS)]
     params = sum(parameter.numel() for parameter in model.parameters())
     multiply_adds = counter.get_total_flops() // 2
@@ -52,7 +53,7 @@ def cost(model: nn.Module | Artifact, example: Tensor, mask: Mask | None = None)
     return Cost(params, multiply_adds, 1000 * median(times[_WARMUP:]))
 
 
-def _uses(model: nn.Module, mask: Mask, example: Tensor) -> dict[str, int]:
+def _uses(model: nn.Module, mask: Mask, example: Inputs) -> dict[str, int]:
     """How often each weight of the masked parameters is multiplied for the example, in all the layers that share it."""
     weights = mask.weights_of(model)
     layers = {n: m for n, m in model.named_modules() if isinstance(m, _ConvNd | nn.Linear) and any(m.weight is w for w in weights.values())}
@@ -60,14 +61,15 @@ def _uses(model: nn.Module, mask: Mask, example: Tensor) -> dict[str, int]:
     return {name: sum(positions[n] for n, layer in layers.items() if layer.weight is weight) for name, weight in weights.items()}
 
 
-def _seconds(network: nn.Module, example: Tensor) -> float:
+def _seconds(network: nn.Module, example: Inputs) -> float:
     _synchronize(example)
     start = time.perf_counter()
-    network(example)
+    forward(network, example)
     _synchronize(example)
     return time.perf_counter() - start
 
 
-def _synchronize(example: Tensor) -> None:
-    if example.is_cuda:
-        torch.cuda.synchronize(example.device)
+def _synchronize(example: Inputs) -> None:
+    device = inputs_device(example)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

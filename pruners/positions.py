@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvTransposeNd
 
+from pruners.inputs import Inputs, forward
+
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
@@ -22,7 +24,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def output_positions(model: nn.Module, layers: Mapping[str, nn.Module], example: Tensor) -> dict[str, int]:
+def output_positions(model: nn.Module, layers: Mapping[str, nn.Module], example: Inputs) -> dict[str, int]:
     """Output positions of each layer for the given batch: a layer's multiply-adds are its weights times these.
 
     A transposed convolution uses its weights once for each input position instead. A layer that runs several times counts
@@ -42,7 +44,7 @@ def output_positions(model: nn.Module, layers: Mapping[str, nn.Module], example:
     handles = [counter(name, module) for name, module in layers.items()]
     try:
         with evaluating(model):
-            model(example)
+            forward(model, example)
     finally:
         for handle in handles:
             handle.remove()

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from pruners.errors import InfeasibleBudget, PrunerError
+from pruners.inputs import Inputs
 from pruners.lowrank.budget import Budget, resolve_budget, unit_of
 from pruners.lowrank.candidates import DENSE, check_not_empty, least_cost, pinned_candidate
 from pruners.lowrank.layer_error import layer_error
@@ -51,7 +52,7 @@ def plan(
     keep_ratio: float | None = None,
     budget: int | None = None,
     flops_ratio: float | None = None,
-    example: Tensor | None = None,
+    example: Inputs | None = None,
     **options: Any,
 ) -> Plan:
     """What `compress` would choose; see there. Given `Spectra`, it does not look at the network's weights again."""
@@ -69,7 +70,7 @@ def plan(
 
 
 def least_budget(
-    model: nn.Module | NetworkShape, kind: str = "keep_ratio", *, method: str = "alds", example: Tensor | None = None, **options: Any
+    model: nn.Module | NetworkShape, kind: str = "keep_ratio", *, method: str = "alds", example: Inputs | None = None, **options: Any
 ) -> float:
     """The least budget that a method can meet, from shapes alone, as the value of the keyword ``kind``.
 
@@ -84,7 +85,7 @@ def least_budget(
 
 
 def budget_of(
-    model: nn.Module | NetworkShape, layers: Mapping[str, Mapping[str, Any]], kind: str = "keep_ratio", *, example: Tensor | None = None
+    model: nn.Module | NetworkShape, layers: Mapping[str, Mapping[str, Any]], kind: str = "keep_ratio", *, example: Inputs | None = None
 ) -> float:
     """What a configuration {layer: {rank, num_subspaces}} costs, from shapes alone, as the value of the keyword ``kind``.
 
@@ -101,7 +102,7 @@ def budget_of(
     return Budget(kind, cost, unit).as_asked(cost, shape)  # type: ignore[arg-type]  # unit_of has checked the kind
 
 
-def _shape(spectra: Spectra, example: Tensor | None) -> NetworkShape:
+def _shape(spectra: Spectra, example: Inputs | None) -> NetworkShape:
     """The shapes, with output positions where there is an example."""
     if example is None:
         return spectra.shape

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from torch import Tensor, nn
+from torch import nn
 
 from pruners.errors import PrunerError, UnknownLayer, nearest
+from pruners.inputs import Inputs
 from pruners.positions import output_positions
 
 
@@ -68,7 +69,7 @@ class NetworkShape:
     they stay dense and count in the budget. With an ``example`` input (a batch) multiply-adds can be counted as well.
     """
 
-    def __init__(self, model: nn.Module, example: Tensor | None = None) -> None:
+    def __init__(self, model: nn.Module, example: Inputs | None = None) -> None:
         holders = _holders(model)
         self.layers: dict[str, LayerShape] = {}
         self.fixed: dict[str, LayerShape] = {}

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from pruners.inputs import Inputs, batch_size, forward, split_inputs, take_inputs
 from pruners.sparse.batchnorm_mode import batchnorm_mode
 from pruners.sparse.gradients import differentiable
 from pruners.sparse.layer_uses import Use, layer_uses
@@ -21,17 +22,17 @@ def fisher_diagonal(network: nn.Module, weights: Mapping[str, nn.Parameter], giv
     outside its layer, samples that see each other, a loss that weighs them) is gone through sample by sample.
     """
     total = {name: torch.zeros_like(weight) for name, weight in weights.items()}
-    samples = sum(len(inputs) for inputs, _ in given.data)
+    samples = sum(batch_size(inputs) for inputs, _ in given.data)
     with batchnorm_mode(network, "eval"):
-        for batch in given.data:
+        for all_inputs, all_labels in given.data:
             # no sample knows of the others, so that parts of a batch do, whose activations take less memory
-            for inputs, labels in zip(*(tensor.split(_SAMPLES) for tensor in batch), strict=True):
+            for inputs, labels in zip(split_inputs(all_inputs, _SAMPLES), all_labels.split(_SAMPLES), strict=True):
                 for name, squares in _squares(network, weights, inputs, labels, given).items():
                     total[name].add_(squares, alpha=1 / samples)
     return total
 
 
-def _squares(network: nn.Module, weights: Mapping[str, nn.Parameter], inputs: Tensor, labels: Tensor, given: Given) -> Mapping[str, Tensor]:
+def _squares(network: nn.Module, weights: Mapping[str, nn.Parameter], inputs: Inputs, labels: Tensor, given: Given) -> Mapping[str, Tensor]:
     """The sum over a batch's samples of their squared gradients."""
 
     def objective(outputs: Tensor) -> Tensor:
@@ -41,15 +42,15 @@ def _squares(network: nn.Module, weights: Mapping[str, nn.Parameter], inputs: Te
     def alone(sample: int) -> Sequence[Tensor]:
         assert given.loss is not None
         one = slice(sample, sample + 1)
-        loss = differentiable(given.loss(network(inputs[one]), labels[one]))
+        loss = differentiable(given.loss(forward(network, take_inputs(inputs, one)), labels[one]))
         return torch.autograd.grad(loss, list(weights.values()), allow_unused=True, materialize_grads=True)
 
     uses = layer_uses(network, weights, inputs, objective)
     first = alone(0)
-    if all(_agrees(uses[name], gradient, len(inputs)) for name, gradient in zip(weights, first, strict=True)):
+    if all(_agrees(uses[name], gradient, batch_size(inputs)) for name, gradient in zip(weights, first, strict=True)):
         return {name: _layer_squares(uses[name], weight) for name, weight in weights.items()}
     squares = [gradient.square() for gradient in first]
-    for sample in range(1, len(inputs)):
+    for sample in range(1, batch_size(inputs)):
         for square, gradient in zip(squares, alone(sample), strict=True):
             square.addcmul_(gradient, gradient)
     return dict(zip(weights, squares, strict=True))

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from pruners.errors import PrunerError
+from pruners.inputs import batch_size, forward
 from pruners.sparse.batchnorm_mode import batchnorm_mode
 from pruners.sparse.score_method import Given
 
@@ -17,13 +18,13 @@ def loss_gradients(network: nn.Module, weights: Mapping[str, nn.Parameter], give
     BatchNorm runs as `batchnorm_mode` says, over one batch at a time.
     """
     assert given.loss is not None
-    samples = sum(len(inputs) for inputs, _ in given.data)
+    samples = sum(batch_size(inputs) for inputs, _ in given.data)
     parameters = list(weights.values())
     total = [torch.zeros_like(parameter) for parameter in parameters]
     with batchnorm_mode(network, bn):
         for inputs, labels in given.data:
-            value = differentiable(given.loss(network(inputs), labels))
-            part = torch.autograd.grad(value * (len(inputs) / samples), parameters, allow_unused=True, materialize_grads=True)
+            value = differentiable(given.loss(forward(network, inputs), labels))
+            part = torch.autograd.grad(value * (batch_size(inputs) / samples), parameters, allow_unused=True, materialize_grads=True)
             for whole, gradient in zip(total, part, strict=True):
                 whole += gradient
     return dict(zip(weights, total, strict=True))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pruners.errors import PrunerError
+from pruners.inputs import Inputs, forward, join_inputs, take_inputs
 from pruners.method import Option
 from pruners.sparse.batchnorm_mode import BATCHNORM_MODES, batchnorm_mode
 from pruners.sparse.gradients import differentiable
@@ -88,8 +89,8 @@ class GraSP(ScoreMethod):
         assert given.loss is not None
         temperature, loss = options["temperature"], given.loss
 
-        def value(inputs: Tensor, labels: Tensor) -> Tensor:
-            return differentiable(loss(network(inputs) / temperature, labels))
+        def value(inputs: Inputs, labels: Tensor) -> Tensor:
+            return differentiable(loss(forward(network, inputs) / temperature, labels))
 
         chunks = _chunks(given, _PRESETS[options["preset"]]["halves"])
         drawn = _linear_drawn_anew(network, weights, alive, given.generator) if options["reinit_linear"] else nullcontext()
@@ -100,14 +101,14 @@ class GraSP(ScoreMethod):
         return {name: score.abs_() for name, score in scores.items()} if options["preset"] == "abs" else scores
 
 
-def _chunks(given: Given, halves: bool) -> Sequence[tuple[Tensor, Tensor]]:
-    inputs, labels = (torch.cat(parts) for parts in zip(*given.data, strict=True))
+def _chunks(given: Given, halves: bool) -> Sequence[tuple[Inputs, Tensor]]:
+    inputs, labels = join_inputs([i for i, _ in given.data]), torch.cat([answers for _, answers in given.data])
     if not halves:
         return [(inputs, labels)]
-    middle = len(inputs) // 2
+    middle = len(labels) // 2
     if not middle:
         raise PrunerError("GraSP cuts the samples into two halves and needs at least 2; the preset one-batch does not.")
-    return [(inputs[:middle], labels[:middle]), (inputs[middle:], labels[middle:])]
+    return [(take_inputs(inputs, half), labels[half]) for half in (slice(middle), slice(middle, None))]
 
 
 @contextmanager

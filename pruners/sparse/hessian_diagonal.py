@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from pruners.inputs import batch_size, forward
 from pruners.sparse.batchnorm_mode import batchnorm_mode
 from pruners.sparse.gradients import differentiable
 from pruners.sparse.score_method import Given
@@ -20,16 +21,16 @@ def hessian_diagonal(network: nn.Module, weights: Mapping[str, nn.Parameter], gi
     eval mode.
     """
     total = {name: torch.zeros_like(weight) for name, weight in weights.items()}
-    samples = sum(len(inputs) for inputs, _ in given.data)
+    samples = sum(batch_size(inputs) for inputs, _ in given.data)
     leaves = list(weights.values())
     with batchnorm_mode(network, "eval"):
         for inputs, labels in given.data:
             assert given.loss is not None
             with TwiceDifferentiable():
-                loss = differentiable(given.loss(network(inputs), labels))
+                loss = differentiable(given.loss(forward(network, inputs), labels))
             signs = (_signs(leaves, given.generator) for _ in range(probes))
             for name, products in zip(weights, probed(loss, leaves, signs), strict=True):
-                total[name].add_(products, alpha=len(inputs) / (samples * probes))
+                total[name].add_(products, alpha=batch_size(inputs) / (samples * probes))
     return total
 
 

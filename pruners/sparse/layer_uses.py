@@ -11,6 +11,7 @@ from torch.autograd.graph import get_gradient_edge
 from torch.nn.functional import pad
 from torch.nn.modules.conv import _ConvNd
 
+from pruners.inputs import Inputs, batch_size, forward
 from pruners.sparse.gradients import differentiable
 
 _ELEMENTS = 2**22  # of the largest tensor that one chunk of samples makes
@@ -64,7 +65,7 @@ class Use:
 
 
 def layer_uses(
-    network: nn.Module, weights: Mapping[str, nn.Parameter], inputs: Tensor, objective: Callable[[Tensor], Tensor]
+    network: nn.Module, weights: Mapping[str, nn.Parameter], inputs: Inputs, objective: Callable[[Tensor], Tensor]
 ) -> dict[str, list[Use]]:
     """Every call, in one forward and one backward pass over a batch, of a convolution or Linear that has one of ``weights``.
 
@@ -81,12 +82,12 @@ def layer_uses(
     layers = [module for module in network.modules() if isinstance(module, _ConvNd | nn.Linear) and id(module.weight) in names]
     handles = [layer.register_forward_hook(note, with_kwargs=True) for layer in layers]
     try:
-        loss = differentiable(objective(network(inputs)))
+        loss = differentiable(objective(forward(network, inputs)))
     finally:
         for handle in handles:
             handle.remove()
     edges = [edge for *_, edge in calls]
-    gradients = torch.autograd.grad(loss * len(inputs), edges, allow_unused=True) if edges else ()
+    gradients = torch.autograd.grad(loss * batch_size(inputs), edges, allow_unused=True) if edges else ()
     uses: dict[str, list[Use]] = {name: [] for name in weights}
     for (name, layer, given, _), gradient in zip(calls, gradients, strict=True):
         if gradient is not None:

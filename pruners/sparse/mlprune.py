@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pruners.errors import PrunerError
+from pruners.inputs import batch_size
 from pruners.method import Option
 from pruners.sparse.batchnorm_mode import batchnorm_mode
 from pruners.sparse.kronecker import Factors
@@ -54,7 +55,7 @@ class MLPrune(ScoreMethod):
     ) -> Scores:
         """As `ScoreMethod.scores`. PrunerError for factors that are not finite or have no inverse."""
         factors = _factors(network, weights, given, options["labels"] == "sampled")
-        samples = sum(len(inputs) for inputs, _ in given.data)
+        samples = sum(batch_size(inputs) for inputs, _ in given.data)
         scores = {}
         for name, weight in weights.items():
             scores[name] = torch.zeros_like(weight)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pruners.errors import BadArtifact, PrunerError, UnknownOption
+from pruners.inputs import Inputs
 from pruners.seeding import seeded
 from pruners.sparse.allocation import pools
 from pruners.sparse.counts import after_rounds
@@ -29,7 +30,7 @@ def prune(
     budget: int | None,
     data: Iterable[Any] | None,
     loss: Callable[..., Tensor] | None,
-    example: Tensor | None,
+    example: Inputs | None,
     seed: int,
     mask: Mask | None,
     options: Mapping[str, Any],
@@ -67,7 +68,7 @@ def score(
     *,
     data: Iterable[Any] | None,
     loss: Callable[..., Tensor] | None,
-    example: Tensor | None,
+    example: Inputs | None,
     seed: int,
     mask: Mask | None,
     options: Mapping[str, Any],

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from pruners.inputs import Inputs
 from pruners.method import Method, Option
 from pruners.sparse.settings import SHARED
 
@@ -22,9 +23,9 @@ class Given:
     Only what the method's ``needs`` name is sure to be there (``data`` is then not empty).
     """
 
-    data: Sequence[tuple[Tensor, Tensor]]
+    data: Sequence[tuple[Inputs, Tensor]]
     loss: Callable[[Tensor, Tensor], Tensor] | None
-    example: Tensor | None
+    example: Inputs | None
     generator: torch.Generator
 
 

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from pruners.errors import PrunerError
+from pruners.inputs import Inputs
 from pruners.sparse.prunable import PrunableLayer
 from pruners.sparse.score_method import Given, ScoreMethod, Scores
 
 
 def given_for(
-    method: ScoreMethod, data: Iterable[Any] | None, loss: Callable[..., Tensor] | None, example: Tensor | None, seed: int
+    method: ScoreMethod, data: Iterable[Any] | None, loss: Callable[..., Tensor] | None, example: Inputs | None, seed: int
 ) -> Given:
     """What the method scores with. PrunerError where the data it needs are no batches (inputs, labels)."""
     batches = tuple(data) if data is not None and "data" in method.needs else ()

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pruners.errors import PrunerError
+from pruners.inputs import forward, map_tensors
 from pruners.method import Option
 from pruners.sparse.score_method import Given, ScoreMethod, Scores
 
@@ -45,8 +46,8 @@ class SynFlow(ScoreMethod):
         """As `ScoreMethod.scores`."""
         assert given.example is not None
         weight = next(iter(weights.values()))
-        ones = torch.ones(1, *given.example.shape[1:], dtype=weight.dtype, device=weight.device)
-        flow = network(ones).sum()
+        ones = map_tensors(lambda t: torch.ones(1, *t.shape[1:], dtype=weight.dtype, device=weight.device), given.example)
+        flow = forward(network, ones).sum()
         gradients = torch.autograd.grad(flow, list(weights.values()), allow_unused=True, materialize_grads=True)
         scores = {n: gradient.mul_(w.detach()).abs_() for (n, w), gradient in zip(weights.items(), gradients, strict=True)}
         # the largest score of a layer is not finite if any is not
