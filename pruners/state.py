@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
 from pruners.errors import BadArtifact
+from pruners.layer_names import named_buffers, named_parameters
 
 
 def state_of(model: nn.Module) -> dict[str, Tensor]:
@@ -22,8 +24,9 @@ def restore_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
         if own[name].shape != tensor.shape:
             shapes = f"{tuple(own[name].shape)} in the network, {tuple(tensor.shape)} in the artifact"
             raise BadArtifact(f"The artifact does not fit: {name!r} is {shapes}.")
-        own[name].data = tensor.to(own[name].device, copy=True)
+        # laid out as the network's own tensor: one in channels_last stays in it
+        own[name].data = torch.empty_like(own[name], dtype=tensor.dtype).copy_(tensor)
 
 
 def _named_tensors(model: nn.Module) -> dict[str, Tensor]:
-    return dict(model.named_parameters(remove_duplicate=False)) | dict(model.named_buffers(remove_duplicate=False))
+    return named_parameters(model) | named_buffers(model)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, final
 
 from pruners.errors import PrunerError
+from pruners.layer_names import checked_patterns
 from pruners.lowrank.allocate import allocate
 from pruners.lowrank.candidates import Candidates, Density, layer_candidates, pinned_candidate
 from pruners.lowrank.metrics import METRICS
@@ -80,7 +81,7 @@ def _check(shape: NetworkShape, options: Mapping[str, Any]) -> None:
     for name, factor in options["tolerance"].items():
         if isinstance(factor, bool) or not 0 < factor < float("inf"):
             raise PrunerError(f"tolerance of layer {name!r} must be a positive number, not {factor!r}.")
-    for name in options["exclude"]:
+    for name in shape.named_by(checked_patterns(options["exclude"], "exclude"), "exclude"):
         if name in options["layers"]:
             raise PrunerError(f"Layer {name!r} is both excluded and set in layers.")
 

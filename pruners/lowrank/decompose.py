@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from pruners.errors import BadArtifact, nearest
+from pruners.layer_names import unwrapped
 from pruners.lowrank.shapes import LayerShape, compressible_modules, shape_of
 
 
@@ -55,8 +56,21 @@ def decomposed(module: nn.Conv2d | nn.Linear, first: Tensor, second: Tensor, num
 
 
 def _set_weight(part: nn.Module, weight: Tensor, dense: nn.Conv2d | nn.Linear) -> None:
-    weight = weight.detach().clone().to(device=dense.weight.device, dtype=dense.weight.dtype)
-    part.register_parameter("weight", nn.Parameter(weight, requires_grad=dense.weight.requires_grad))
+    layout = _layout(dense.weight) if weight.dim() == 4 else torch.contiguous_format
+    own = torch.empty(weight.shape, device=dense.weight.device, dtype=dense.weight.dtype, memory_format=layout)
+    part.register_parameter("weight", nn.Parameter(own.copy_(weight.detach()), requires_grad=dense.weight.requires_grad))
+
+
+def _layout(weight: Tensor) -> torch.memory_format:
+    """The memory format of a layer's weight; of a 1 x 1 kernel only the strides tell."""
+    if weight.dim() == 4:
+        plain, last = (
+            torch.empty(weight.shape, device="meta", memory_format=layout).stride()
+            for layout in (torch.contiguous_format, torch.channels_last)
+        )
+        if weight.stride() == last != plain:
+            return torch.channels_last
+    return torch.contiguous_format
 
 
 def _inner_linear(first: Tensor) -> nn.Module:
@@ -101,6 +115,7 @@ def replace_layers(model: nn.Module, weights: Mapping[str, tuple[Tensor, Tensor,
         replaced[id(modules[name])] = decomposed(modules[name], first, second, num_subspaces)
     for parent in list(model.modules()):
         for child_name, child in parent._modules.items():
-            if id(child) in replaced:
-                parent._modules[child_name] = replaced[id(child)]
+            # a wrapper around the layer itself goes too: what it compiled is the dense layer
+            if child is not None and id(unwrapped(child)) in replaced:
+                parent._modules[child_name] = replaced[id(unwrapped(child))]
     return replaced.get(id(model), model)

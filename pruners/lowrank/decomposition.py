@@ -1,7 +1,6 @@
 """The artifact of a rank method: what was chosen, and the small network's weights."""
 
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import asdict
 from functools import cached_property
 from typing import Any, ClassVar, Literal, Self
@@ -9,6 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 from torch import Tensor, nn
 
 from pruners.artifact import Artifact
+from pruners.copying import copied
 from pruners.errors import BadArtifact
 from pruners.lowrank.decompose import replace_layers, weights_from_factors
 from pruners.lowrank.layer_error import layer_errors
@@ -100,7 +100,7 @@ class Decomposition(Artifact):
         A complete artifact gives the captured network whatever the model's own weights are.
         """
         weights = {n: (*self._pair(n), c.num_subspaces) for n, c in self.layers.items()}
-        small = replace_layers(deepcopy(model), weights, self.shapes)
+        small = replace_layers(copied(model), weights, self.shapes)
         if self.complete:
             restore_state(small, self.tensors)
         return small

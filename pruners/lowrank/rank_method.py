@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from pruners.errors import PrunerError
+from pruners.layer_names import checked_patterns
 from pruners.lowrank.budget import Budget
 from pruners.lowrank.candidates import Candidates, check_not_empty, dense_candidate
 from pruners.lowrank.shapes import NetworkShape
 from pruners.lowrank.spectra import Spectra
 from pruners.method import Method, Option
 
-EXCLUDE = Option("exclude", (), "names of layers that stay dense; their weights still count")
+EXCLUDE = Option("exclude", (), "names of layers that stay dense, or patterns (layer1.*); their weights still count")
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,7 @@ class RankMethod(Method):
 
 def excluding(shape: NetworkShape, exclude: Any) -> tuple[dict[str, Candidates], list[str]]:
     """The single option of each excluded layer, and the names of the others; checks ``exclude``."""
-    if isinstance(exclude, str):
-        raise PrunerError(f"exclude takes a list of layer names, not the text {exclude!r}.")
-    shape.check_names(exclude, "exclude")
-    free = [name for name in shape.layers if name not in exclude]
+    excluded = shape.named_by(checked_patterns(exclude, "exclude"), "exclude")
+    free = [name for name in shape.layers if name not in excluded]
     check_not_empty(shape, free)
-    return {name: dense_candidate(shape.layers[name]) for name in exclude}, free
+    return {name: dense_candidate(shape.layers[name]) for name in excluded}, free

@@ -1,6 +1,6 @@
 """Which layers can be decomposed and what they cost: read from shapes alone, so tensors on the meta device will do."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -8,6 +8,7 @@ from torch import nn
 
 from pruners.errors import PrunerError, UnknownLayer, nearest
 from pruners.inputs import Inputs
+from pruners.layer_names import matching, named_modules
 from pruners.positions import output_positions
 
 
@@ -100,6 +101,12 @@ class NetworkShape:
         """The part of `total` that no choice changes: layers with shared weights."""
         return self.total(unit) - sum(shape.params * self.unit_cost(name, unit) for name, shape in self.layers.items())
 
+    def named_by(self, patterns: Collection[str], option: str) -> list[str]:
+        """Return the layers that names or shell patterns ("layer1.*") mean; UnknownLayer for one that means none."""
+        self.check_names([name for name in patterns if name in self.fixed], option)
+        found = matching(patterns, [*self.layers, *self.fixed], option, "compressible layer")
+        return [name for name in found if name in self.layers]
+
     def check_names(self, names: Iterable[str], option: str) -> None:
         """Raise UnknownLayer for the first name that is no compressible layer, saying which option named it."""
         for name in names:
@@ -117,7 +124,11 @@ def compressible(model: nn.Module) -> dict[str, LayerShape]:
 def compressible_modules(model: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
     """Conv2d and Linear modules (not subclasses) whose weight is a plain parameter, each under its first name."""
     # a weight that is no parameter is computed by someone else's hook (weight norm, pruning masks)
-    return {n: m for n, m in model.named_modules() if type(m) in (nn.Conv2d, nn.Linear) and "weight" in m._parameters}
+    return {
+        n: m
+        for n, m in named_modules(model)
+        if isinstance(m, nn.Conv2d | nn.Linear) and type(m) in (nn.Conv2d, nn.Linear) and "weight" in m._parameters
+    }
 
 
 def shape_of(module: nn.Conv2d | nn.Linear) -> LayerShape:

@@ -31,7 +31,8 @@ class SVD(RankMethod):
 
     def choose(self, task: Task, options: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
         """Exact: the ranks change at fractions only, and these are compared as fractions."""
-        full = {name: task.shape.layers[name].max_rank(1) for name in task.candidates if name not in options["exclude"]}
+        excluded = task.shape.named_by(options["exclude"], "exclude")
+        full = {name: task.shape.layers[name].max_rank(1) for name in task.candidates if name not in excluded}
         shares = sorted({Fraction(rank, most) for most in set(full.values()) for rank in range(1, most + 1)} | {Fraction(1)})
 
         def ranks(share: Fraction) -> dict[str, int]:

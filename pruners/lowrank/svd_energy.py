@@ -32,7 +32,8 @@ class SVDEnergy(RankMethod):
 
     def choose(self, task: Task, options: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
         """Exact: the ranks change only where one layer's share of energy at some rank is reached."""
-        held = {n: _energy_shares(task.spectra.layers[n].singular_values(1)) for n in task.candidates if n not in options["exclude"]}
+        excluded = task.shape.named_by(options["exclude"], "exclude")
+        held = {n: _energy_shares(task.spectra.layers[n].singular_values(1)) for n in task.candidates if n not in excluded}
         shares = np.unique(np.concatenate([*held.values(), [1.0]])).tolist()
 
         def ranks(share: float) -> dict[str, int]:

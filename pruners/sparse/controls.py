@@ -5,12 +5,12 @@ section 5; Frankle & Carbin: The Lottery Ticket Hypothesis, ICLR 2019, arXiv 180
 scores, is the option ``invert`` of every score method.
 """
 
-from copy import deepcopy
-
 import torch
 from torch import nn
 
+from pruners.copying import copied
 from pruners.errors import PrunerError
+from pruners.layer_names import named_modules
 from pruners.seeding import seeded
 from pruners.sparse.mask import Mask
 
@@ -42,9 +42,9 @@ def reinitialize(model: nn.Module, seed: int) -> nn.Module:
     An initialisation that the network's factory puts in their place afterwards is not repeated: build it anew for that. Buffers
     that belong to it (BatchNorm's statistics) start again too. PrunerError for a module that has parameters and no such method.
     """
-    fresh = deepcopy(model)
+    fresh = copied(model)
     with seeded(seed, model):
-        for name, module in fresh.named_modules():
+        for name, module in named_modules(fresh):
             reset = getattr(module, "reset_parameters", None)
             if reset is not None:
                 reset()

@@ -2,7 +2,6 @@
 
 import weakref
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal, Self
 
@@ -10,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from pruners.artifact import Artifact
+from pruners.copying import copied
 from pruners.errors import BadArtifact
+from pruners.layer_names import named_parameters
 from pruners.sparse.prunable import PrunableLayer
 from pruners.state import restore_state, state_of
 
@@ -94,7 +95,7 @@ class Mask(Artifact):
 
     def apply(self, model: nn.Module) -> nn.Module:
         """As `Artifact.apply`: a copy in which removed weights are zero."""
-        small = deepcopy(model)
+        small = copied(model)
         if self.complete:
             restore_state(small, self._state)
         self.apply_(small)
@@ -110,7 +111,7 @@ class Mask(Artifact):
     def weights_of(self, model: nn.Module) -> dict[str, nn.Parameter]:
         """The parameters of ``model`` that have a mask; BadArtifact where one is missing or of another shape."""
         # a weight shared with an embedding, say, has more than one name
-        parameters = dict(model.named_parameters(remove_duplicate=False))
+        parameters = named_parameters(model)
         for name, mask in self.masks.items():
             if name not in parameters or parameters[name].shape != mask.shape:
                 raise BadArtifact(f"The mask does not fit: the network has no parameter {name!r} of shape {tuple(mask.shape)}.")

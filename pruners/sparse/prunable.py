@@ -7,7 +7,7 @@ from typing import Literal
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
-from pruners.errors import PrunerError, UnknownLayer, nearest
+from pruners.layer_names import checked_patterns, matching, named_modules
 
 Kind = Literal["conv", "linear", "output"]
 
@@ -32,18 +32,14 @@ class PrunableLayer:
 def prunable(model: nn.Module, exclude: Iterable[str] = ()) -> dict[str, PrunableLayer]:
     """The convolutions and Linears of a network by layer name, in the order of ``named_modules``; biases and norms are never pruned.
 
-    A weight that several layers share counts once, under the first, and not at all where one of them is in ``exclude``. Tensors on
-    the meta device will do. Raises UnknownLayer for a name in ``exclude`` that is no such layer.
+    A weight that several layers share counts once, under the first, and not at all where one of them is in ``exclude``, which
+    holds names or shell patterns ("layer1.*"). Tensors on the meta device will do. Raises UnknownLayer for one that is no such layer's.
     """
-    if isinstance(exclude, str) or not isinstance(exclude, Iterable):
-        raise PrunerError(f"exclude takes a list of layer names, not {exclude!r}.")
-    modules = {n: m for n, m in model.named_modules() if isinstance(m, _ConvNd | nn.Linear) and "weight" in m._parameters}
-    for name in exclude:
-        if name not in modules:
-            raise UnknownLayer(f"exclude: the network has no prunable layer {name!r}{nearest(name, modules)}")
+    modules = {n: m for n, m in named_modules(model) if isinstance(m, _ConvNd | nn.Linear) and "weight" in m._parameters}
+    excluded = matching(checked_patterns(exclude, "exclude"), modules, "exclude", "prunable layer")
     last = next((name for name in reversed(modules) if isinstance(modules[name], nn.Linear)), None)
     layers: dict[str, PrunableLayer] = {}
-    seen = {id(modules[name].weight) for name in exclude}
+    seen = {id(modules[name].weight) for name in excluded}
     for name, module in modules.items():
         if id(module.weight) in seen:
             continue

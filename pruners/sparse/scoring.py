@@ -1,14 +1,15 @@
 """Scores of a network's weights, from a copy in which removed ones are zero."""
 
 from collections.abc import Callable, Iterable, Mapping
-from copy import deepcopy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from pruners.copying import copied
 from pruners.errors import PrunerError
 from pruners.inputs import Inputs
+from pruners.layer_names import named_parameters
 from pruners.sparse.prunable import PrunableLayer
 from pruners.sparse.score_method import Given, ScoreMethod, Scores
 
@@ -40,7 +41,7 @@ class Scorer:
     ) -> None:
         self._method, self._given, self._options = method, given, options
         self._layers = layers
-        copy = deepcopy(model)
+        copy = copied(model)
         # before the method looks: one that changes the weights would tell of what it made of them
         _remove(_weights(copy, layers), alive)
         _check_finite(_weights(copy, layers), layers, "weights")
@@ -63,7 +64,8 @@ class Scorer:
 
 
 def _weights(network: nn.Module, layers: Mapping[str, PrunableLayer]) -> dict[str, nn.Parameter]:
-    return {layer.parameter: network.get_parameter(layer.parameter) for layer in layers.values()}
+    parameters = named_parameters(network)
+    return {layer.parameter: parameters[layer.parameter] for layer in layers.values()}
 
 
 def _remove(weights: Mapping[str, nn.Parameter], alive: Mapping[str, Tensor]) -> None:

@@ -29,7 +29,7 @@ SHARED = (
         {},
         "layer, or conv, linear or output (the last Linear) -> share of its weights kept; the budget is for the rest",
     ),
-    Option("exclude", (), "names of layers that stay dense; their weights do not count"),
+    Option("exclude", (), "names of layers that stay dense, or patterns (layer1.*); their weights do not count"),
     Option("invert", False, "remove the highest scores in place of the lowest, as a sanity check"),
 )
 
