@@ -9,3 +9,11 @@ class SweepError(Exception):
     def __init__(self, message: str, exit_code: int = USAGE):
         super().__init__(message)
         self.exit_code = exit_code
+
+
+class Incompatible(SweepError):
+    """Values that are sound each by itself and do not go together: a draw of them is infeasible. ``reason`` is without the place."""
+
+    def __init__(self, place: str, reason: str):
+        super().__init__(f"{place}: {reason}")
+        self.reason = reason

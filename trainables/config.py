@@ -6,6 +6,7 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, model_valid
 from pydantic.dataclasses import dataclass
 
 from trainables import position
+from trainables.errors import Incompatible
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -49,9 +50,9 @@ class ScheduleConfig:
     @model_validator(mode="after")
     def _steps_belong_to_multistep(self) -> "ScheduleConfig":
         if self.name == "multistep" and bool(self.milestones) == (self.every is not None):
-            raise ValueError("a multistep schedule takes either milestones or every")
+            raise Incompatible("a multistep schedule takes either milestones or every")
         if self.name != "multistep" and (self.milestones or self.every is not None):
-            raise ValueError(f"milestones and every belong to a multistep schedule, not to {self.name}")
+            raise Incompatible(f"milestones and every belong to a multistep schedule, not to {self.name}")
         return self
 
 
@@ -70,6 +71,12 @@ class TrainingConfig:
     schedule: ScheduleConfig = Field(default_factory=ScheduleConfig)
     augment: tuple[Literal["flip", "crop", "shift"], ...] = ()
 
+    @model_validator(mode="after")
+    def _nesterov_has_momentum(self) -> "TrainingConfig":
+        if self.optimizer == "sgd" and self.nesterov and not self.momentum:
+            raise Incompatible("nesterov needs a momentum above 0")
+        return self
+
 
 @dataclass(frozen=True, config=_STRICT)
 class BudgetConfig:
@@ -87,7 +94,7 @@ class BudgetConfig:
     def _exactly_one(self) -> "BudgetConfig":
         given = [n for n in ("keep_ratio", "parameters", "flops_ratio") if getattr(self, n) is not None]
         if len(given) != 1:
-            raise ValueError(f"give exactly one of keep_ratio, parameters and flops_ratio, not {' and '.join(given) or 'none'}")
+            raise Incompatible(f"give exactly one of keep_ratio, parameters and flops_ratio, not {' and '.join(given) or 'none'}")
         return self
 
 

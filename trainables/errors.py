@@ -8,6 +8,10 @@ class TaskError(ValueError):
     """The task as configured cannot be: an unknown name, a missing file, a factory that fails."""
 
 
+class Incompatible(TaskError):
+    """Settings that are sound each by itself and do not go together: in a search, a draw that cannot be."""
+
+
 class TrainingError(RuntimeError):
     """Training broke down: the loss is no longer finite."""
 

@@ -65,7 +65,11 @@ class Conductor:
             if asked:
                 root, params = asked
                 return self._start(str(root), params, self._prepared.trial_config(str(root), params, self._paths))
-        raise SweepError(f"{_PATIENCE} draws in a row missed the budget; narrow per_layer or raise the budget.", INFEASIBLE)
+        raise SweepError(
+            f"{_PATIENCE} draws in a row could not be, the last for this reason: {self._ledger.why_infeasible.rstrip('.')}. "
+            "Narrow the search or raise the budget.",
+            INFEASIBLE,
+        )
 
     @property
     def done(self) -> bool:

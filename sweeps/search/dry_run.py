@@ -23,7 +23,7 @@ def dry_run_text(prepared: Prepared) -> str:
 
 
 def _network(prepared: Prepared) -> str:
-    sections = prepared.sweep.sections(prepared.sweep.first_draw)
+    sections = prepared.sweep.sections(prepared.first_draw)
     if pruners.methods()[sections.compression.method].kind == "decomposition":
         return f"network: {len(prepared.shapes)} compressible layers"
     layers = pruners.prunable(seen(sections.task)[0])

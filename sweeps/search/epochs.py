@@ -8,6 +8,7 @@ from typing import Any
 
 import optuna
 
+from sweeps.errors import Incompatible
 from sweeps.search import samplers
 from sweeps.search.prepare import Prepared
 from sweeps.study.paths import StudyPaths
@@ -89,6 +90,6 @@ def _asked(prepared: Prepared, count: int) -> Iterator[Mapping[str, Any]]:
 def _is_feasible(prepared: Prepared, params: Mapping[str, Any]) -> bool:
     try:
         over = prepared.violation(params)
-    except ValueError:  # values that do not go together
+    except Incompatible:
         return False
     return over is None or over <= 0

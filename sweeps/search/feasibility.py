@@ -1,6 +1,7 @@
 """Whether a trial's network can become as small as its settings say, from shapes alone."""
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -13,7 +14,7 @@ import trainables
 from pruners import InfeasibleBudget, PrunerError
 from pruners.errors import nearest
 from pruners.sparse.feasible import check_mask
-from sweeps.errors import INFEASIBLE, SweepError
+from sweeps.errors import INFEASIBLE, Incompatible, SweepError
 from sweeps.spec.sections import TrialSections
 from sweeps.spec.sweep import Sweep
 from trainables import loss
@@ -36,26 +37,48 @@ class Miss:
 
 
 def check(sweep: Sweep, trials: Iterable[TrialSections]) -> None:
-    """Method, options and budget of trials that stand for all others, held against the network; one that can be met is enough.
+    """Hold trials that stand for all others against the budget; one that can be met is enough, and values that do not go together say
+    nothing.
 
     Raises `SweepError`: exit code 2 for what is wrong, 3 for a budget that none of them can meet.
     """
     least: SweepError | None = None
     met = False
     for sections in trials:
-        _check_tasks(sweep, sections)
-        _check_names(sweep, sections)
         try:
-            missed = miss(sweep.file.trainable, sections)
-        except trainables.TaskError as error:
-            place = ["lottery", "rewind_to"] if sections.lottery else ["trainable"]
-            raise SweepError(f"{sweep.where(place)}: {error}") from error
-        except PrunerError as error:
-            raise SweepError(f"{sweep.where(['compression'])}: compression: {error}") from error
+            missed = check_one(sweep, sections)
+        except Incompatible:
+            continue
         met = met or missed.over <= 0
         least = least or (_out_of_reach(sweep, missed) if missed.over > 0 else None)
     if least and not met:
         raise least
+
+
+def check_one(sweep: Sweep, sections: TrialSections) -> Miss:
+    """Hold task, method and options of a trial against each other and the network.
+
+    Raises `Incompatible`, which is wrong as a whole where no other trial does better.
+    """
+    try:
+        seen(sections.task)
+    except trainables.TaskError as error:
+        raise Incompatible(sweep.where(["task"]), str(error)) from error
+    _check_tasks(sweep, sections)
+    _check_names(sweep, sections)
+    try:
+        return miss(sweep.file.trainable, sections)
+    except trainables.TaskError as error:
+        place = ["lottery", "rewind_to"] if sections.lottery else ["trainable"]
+        raise Incompatible(sweep.where(place), str(error)) from error
+    except PrunerError as error:
+        raise Incompatible(sweep.where(_blamed(sections, str(error))), f"compression: {error}") from error
+
+
+def _blamed(sections: TrialSections, message: str) -> list[str]:
+    """The key that a method's own message is about: the option that it names first, or the section."""
+    found = {name: match.start() for name in sections.compression.options if (match := re.search(rf"\b{re.escape(name)}\b", message))}
+    return ["compression", *(["options", min(found, key=found.__getitem__)] if found else [])]
 
 
 def miss(trainable: str, sections: TrialSections) -> Miss:
@@ -113,7 +136,7 @@ def _check_tasks(sweep: Sweep, sections: TrialSections) -> None:
     try:
         loss.resolve(sections.task.loss, sections.training.label_smoothing)
     except trainables.TaskError as error:
-        raise SweepError(f"{sweep.where(['task'])}: {error}") from error
+        raise Incompatible(sweep.where(["task", "loss"]), str(error)) from error
     target = sections.lottery.transfer if sections.lottery else None
     if target:
         task, training = target.task or sections.task, target.training or sections.training
@@ -121,7 +144,7 @@ def _check_tasks(sweep: Sweep, sections: TrialSections) -> None:
             seen(task)
             loss.resolve(task.loss, training.label_smoothing)
         except trainables.TaskError as error:
-            raise SweepError(f"{sweep.where(['lottery', 'transfer'])}: lottery.transfer: {error}") from error
+            raise Incompatible(sweep.where(["lottery", "transfer"]), f"lottery.transfer: {error}") from error
 
 
 def _check_names(sweep: Sweep, sections: TrialSections) -> None:
@@ -131,18 +154,18 @@ def _check_names(sweep: Sweep, sections: TrialSections) -> None:
         weights = sum(layer.params for layer in layers.values())
         if budget.parameters > weights:
             place = sweep.where(["budget", "parameters"])
-            raise SweepError(f"{place}: budget.parameters {budget.parameters} is more than the network's {weights} prunable weights.")
+            raise Incompatible(place, f"budget.parameters {budget.parameters} is more than the network's {weights} prunable weights.")
     if not lottery:
         return
     if sections.task.checkpoint and int(lottery.rewind_to[:-2]):
         place = sweep.where(["lottery", "rewind_to"])
-        raise SweepError(f"{place}: lottery.rewind_to {lottery.rewind_to}: a checkpoint is trained already and can be rewound to 0it only.")
+        raise Incompatible(place, f"lottery.rewind_to {lottery.rewind_to}: a checkpoint is trained already and can be rewound to 0it only.")
     for name in lottery.layer_rate:
         place = sweep.where(["lottery", "layer_rate", name])
         if name not in layers and name not in {layer.kind for layer in layers.values()}:
-            raise SweepError(f"{place}: lottery.layer_rate: the network has no prunable layer {name!r}{nearest(name, [*layers, *_KINDS])}")
+            raise Incompatible(place, f"lottery.layer_rate: the network has no prunable layer {name!r}{nearest(name, [*layers, *_KINDS])}")
         if "layer_keep_ratio" in sections.compression.options:
-            raise SweepError(f"{place}: lottery.layer_rate and the option layer_keep_ratio both say what single layers keep; give one.")
+            raise Incompatible(place, "lottery.layer_rate and the option layer_keep_ratio both say what single layers keep; give one.")
 
 
 def _out_of_reach(sweep: Sweep, missed: Miss) -> SweepError:

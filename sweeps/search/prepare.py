@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -10,15 +11,14 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 
 import pruners
-import trainables
 from pruners import LayerShape
 from pruners.errors import nearest
-from sweeps.errors import SweepError
+from sweeps.errors import Incompatible, SweepError
 from sweeps.search import feasibility, per_layer, samplers, soundness
 from sweeps.search import space as spaces
-from sweeps.search.feasibility import miss, seen
+from sweeps.search.feasibility import seen
 from sweeps.search.reports import Reports, reports
-from sweeps.spec import agreement
+from sweeps.spec import agreeing, agreement
 from sweeps.spec.sections import TrialSections
 from sweeps.spec.sweep import Sweep
 from sweeps.study.paths import StudyPaths
@@ -28,16 +28,23 @@ from trainables.config import TrialConfig
 
 _HOW_MUCH = ("budget", "lottery")
 """Sections that say how much is kept."""
+_COUNTED = ("training.epochs", "training.batch_size")
+"""What of a training other settings are held against."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A sweep whose network has been seen. ``space`` is all that is searched; ``baselines`` the methods run for comparison."""
+    """A sweep whose network has been seen.
+
+    ``space`` is all that is searched; ``baselines`` the methods run for comparison; ``first_draw`` a draw that goes together, per_layer's
+    parameters apart.
+    """
 
     sweep: Sweep
     space: Mapping[str, BaseDistribution]
     shapes: Mapping[str, LayerShape]
     baselines: tuple[str, ...]
+    first_draw: Mapping[str, Any]
 
     @property
     def metric_names(self) -> list[str]:
@@ -96,15 +103,19 @@ class Prepared:
 
     def baseline_config(self, method: str, paths: StudyPaths) -> TrialConfig:
         """What a worker is told for a baseline: the sweep's own settings, with nothing searched."""
-        return self._config(BASELINE + method, _baseline_sections(self.sweep, method), paths)
+        return self._config(BASELINE + method, _baseline_sections(self.sweep, method, self.first_draw), paths)
 
     def violation(self, params: Mapping[str, Any]) -> float | None:
         """By which share of the budget a draw misses it, from shapes alone; None where the allocator always meets it.
 
-        Raises `trainables.TaskError` or `PrunerError`, both ValueErrors, for values that do not go together.
+        Raises `Incompatible` for values that do not go together.
         """
+        sections = self.sections(params)
+        if all((name.startswith("training.") and name not in _COUNTED) or name.endswith(per_layer.TOLERANCE) for name in params):
+            return None
+        missed = feasibility.check_one(self.sweep, sections)
         searched = any(name.split(".")[0] in ("task", *_HOW_MUCH) or name.endswith(per_layer.RANK) for name in params)
-        return miss(self.sweep.file.trainable, self.sections(params)).over if searched else None
+        return missed.over if searched else None
 
     def store(self, paths: StudyPaths) -> Path:
         """The store of trajectories: the one that the sweep names, or the study's own."""
@@ -155,11 +166,10 @@ def prepare(sweep: Sweep) -> Prepared:
     Raises `SweepError`: exit code 2 for a wrong network, data, method, option or layer name, 3 for a budget that nothing can meet.
     """
     where = sweep.source.where
-    sections = sweep.sections(sweep.first_draw)
-    try:
-        network, _ = seen(sections.task)
-    except trainables.TaskError as error:
-        raise SweepError(f"{where(['task'])}: {error}") from error
+    agree = partial(_agrees, sweep)
+    first = agreeing.base(sweep.space.distributions, agree)
+    agreeing.check_choices(sweep.space.distributions, first, agree)
+    network, _ = seen(sweep.sections(first).task)
     shapes = pruners.compressible(network)
     space = dict(sweep.space.distributions)
     if sweep.file.per_layer:
@@ -169,14 +179,27 @@ def prepare(sweep: Sweep) -> Prepared:
             space.update(per_layer.distributions(sweep.file.per_layer, shapes))
         except ValueError as error:
             raise SweepError(f"{where(['per_layer', 'layers'])}: per_layer.layers: {error}") from error
-    prepared = Prepared(sweep, space, shapes, _baselines(sweep))
+    prepared = Prepared(sweep, space, shapes, _baselines(sweep, first), first)
     soundness.check(sweep.file, where, space, prepared.reports)
-    drawn = [sweep.sections(draw) for draw in sweep.draws_for_all()]
-    feasibility.check(sweep, drawn + [_baseline_sections(sweep, method) for method in prepared.baselines])
+    drawn = [sections for draw in sweep.draws_for_all() if (sections := _together(sweep, draw))]
+    baselines = [_baseline_sections(sweep, method, first) for method in prepared.baselines]
+    for sections in baselines:
+        feasibility.check_one(sweep, sections)
+    feasibility.check(sweep, drawn + baselines)
     return prepared
 
 
-def _baselines(sweep: Sweep) -> tuple[str, ...]:
+def _agrees(sweep: Sweep, draw: Mapping[str, Any]) -> None:
+    feasibility.check_one(sweep, sweep.sections(draw))
+
+
+def _together(sweep: Sweep, draw: Mapping[str, Any]) -> TrialSections | None:
+    with suppress(Incompatible):
+        return sweep.sections(draw)
+    return None
+
+
+def _baselines(sweep: Sweep, first: Mapping[str, Any]) -> tuple[str, ...]:
     """The baselines asked for; the method itself is one where the search cannot express the method's own answer."""
     chosen = list(sweep.file.baselines)
     own = sweep.file.compression.get("method")
@@ -187,7 +210,7 @@ def _baselines(sweep: Sweep) -> tuple[str, ...]:
         if name not in pruners.methods():
             raise SweepError(f'{place}: baselines: "{name}" is no method{nearest(name, pruners.methods())}')
         # A baseline has no parameters, those of layers included: per_layer asks nothing of it.
-        agreement.check(sweep.file.model_copy(update={"per_layer": None}), _baseline_sections(sweep, name), partial(_at, place))
+        agreement.check(sweep.file.model_copy(update={"per_layer": None}), _baseline_sections(sweep, name, first), partial(_at, place))
     if chosen:
         searched = [name for name in sweep.space.distributions if name.split(".")[0] in ("task", *_HOW_MUCH)]
         if searched:
@@ -203,8 +226,8 @@ def _at(place: str, _: Sequence[str | int]) -> str:
     return place
 
 
-def _baseline_sections(sweep: Sweep, method: str) -> TrialSections:
-    sections = sweep.sections(sweep.first_draw)
+def _baseline_sections(sweep: Sweep, method: str, first: Mapping[str, Any]) -> TrialSections:
+    sections = sweep.sections(first)
     if method == sections.compression.method:
         return sections
     compression = dataclasses.replace(sections.compression, method=method, options={}, tolerance={}, layers={})

@@ -100,3 +100,15 @@ def extremes(distribution: BaseDistribution) -> list[Any]:
         return list(distribution.choices)
     assert isinstance(distribution, IntDistribution | FloatDistribution)
     return [distribution.low, distribution.high]
+
+
+def inside(distribution: BaseDistribution) -> list[Any]:
+    """Values of which each must be possible in some draw: every choice, or the middle of a range (its ends are hardly ever drawn)."""
+    if isinstance(distribution, CategoricalDistribution):
+        return list(distribution.choices)
+    assert isinstance(distribution, IntDistribution | FloatDistribution)
+    low, high = distribution.low, distribution.high
+    middle = math.sqrt(low * high) if distribution.log else (low + high) / 2
+    if distribution.step is not None:
+        middle = low + round((middle - low) / distribution.step) * distribution.step
+    return [int(middle) if isinstance(distribution, IntDistribution) else middle]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pruners
-from sweeps.errors import SweepError
+from sweeps.errors import Incompatible, SweepError
 from sweeps.spec.keys import SweepFile
 from sweeps.spec.sections import TrialSections
 
@@ -39,14 +39,31 @@ def without_absent(trainable: str, tree: Mapping[str, Any], where: Where) -> dic
 
 
 def check(file: SweepFile, sections: TrialSections, where: Where) -> None:
-    """Raises `SweepError` where a section needs a method of the other kind; an unknown method is left to those who know the network."""
+    """Raise `Incompatible` for sections that do not go together, as one that needs a method of the other kind.
+
+    An unknown method is left to those who know the network.
+    """
+    _check_training(file.trainable, sections, where)
     method = sections.compression.method
     if method not in pruners.methods():
         return
     kind = pruners.methods()[method].kind
     for path, needed, sentence in _needs(file, sections):
         if kind != needed:
-            raise SweepError(f"{where(path)}: {sentence}, and {method} {_DOES[kind]}; {_those(needed)}.")
+            raise Incompatible(where(path), f"{sentence}, and {method} {_DOES[kind]}; {_those(needed)}.")
+
+
+def _check_training(trainable: str, sections: TrialSections, where: Where) -> None:
+    training, compression = sections.training, sections.compression
+    if training.label_smoothing and sections.task.loss != "cross_entropy":
+        place = where(["training", "label_smoothing"])
+        raise Incompatible(place, f"label_smoothing belongs to the loss cross_entropy, not to {sections.task.loss}.")
+    epochs = max(training.epochs, compression.retrain_epochs if trainable == "compress" else 0)
+    if epochs and training.schedule.warmup > epochs:
+        place = where(["training", "schedule", "warmup"])
+        raise Incompatible(
+            place, f"training.schedule.warmup {training.schedule.warmup:g} lasts longer than the {epochs} epochs of training."
+        )
 
 
 def _needs(file: SweepFile, sections: TrialSections) -> list[tuple[list[str | int], str, str]]:

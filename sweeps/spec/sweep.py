@@ -2,17 +2,19 @@
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import TypeAdapter
 
 from pruners.errors import nearest
-from sweeps.errors import SweepError
+from sweeps.errors import Incompatible, SweepError
 from sweeps.search import space as spaces
 from sweeps.search.space import Space
-from sweeps.spec import agreement, located, yaml_file
+from sweeps.spec import agreeing, agreement, located, yaml_file
 from sweeps.spec.keys import SweepFile
 from sweeps.spec.sections import SECTIONS, TrialSections
 from sweeps.spec.validation import checked
@@ -53,13 +55,16 @@ class Sweep:
         sweep._check_parameters()
         return sweep
 
-    @property
+    @cached_property
     def first_draw(self) -> dict[str, Any]:
-        """Parameters where any will do: each one's first choice or lower end."""
-        return {name: spaces.extremes(distribution)[0] for name, distribution in self.space.distributions.items()}
+        """Parameters where any will do: each one's first choice or lower end, or others where these do not go together."""
+        return agreeing.base(self.space.distributions, self.sections)
 
     def draws_for_all(self) -> Iterator[dict[str, Any]]:
-        """Draws that stand for all others: every choice and both ends of every range, one parameter at a time, for every method."""
+        """Draws that stand for all others: every choice and both ends of every range, one parameter at a time, for every method.
+
+        Not all of them need go together.
+        """
         others = {name: distribution for name, distribution in self.space.distributions.items() if name != _METHOD}
         methods = self.space.distributions.get(_METHOD)
         for method in spaces.extremes(methods) if methods else [None]:
@@ -81,7 +86,10 @@ class Sweep:
         return _without_none(file | sections) | parameters
 
     def sections(self, params: Mapping[str, Any]) -> TrialSections:
-        """The trial's sections with ``params`` (dotted names to values) put in."""
+        """The trial's sections with ``params`` (dotted names to values) put in.
+
+        Raises `Incompatible` where these do not go together, another `SweepError` where one is wrong.
+        """
         given = agreement.without_absent(self.file.trainable, self._filled(params), self.where)
         sections: TrialSections = checked(TrialSections, given, self.where)
         agreement.check(self.file, sections, self.where)
@@ -101,7 +109,9 @@ class Sweep:
                     f"names begin with {', '.join(SECTIONS[:-1])} or {SECTIONS[-1]}, as in training.lr."
                 )
         for draw in self.draws_for_all():
-            self.sections(draw)
+            with suppress(Incompatible):
+                self.sections(draw)
+        agreeing.check_choices(self.space.distributions, self.first_draw, self.sections)
 
     def where(self, path: Sequence[str | int]) -> str:
         """``file:line`` of a key; where a parameter sets it, that of the parameter."""

@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from pruners.errors import nearest
-from sweeps.errors import SweepError
+from sweeps.errors import Incompatible, SweepError
+from trainables.errors import Incompatible as IncompatibleSettings
 
 _UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
 _MISSING_KEY = ("missing", "missing_argument")
@@ -19,27 +20,37 @@ def checked(kind: Any, data: Any, where: Callable[[Sequence[str | int]], str], p
     """``data`` as ``kind`` (a model or a pydantic dataclass).
 
     ``where`` tells the place of a key path in the user's file; ``prefix`` is the path of ``data`` itself.
-    Raises `SweepError` for the first thing wrong and counts the others.
+    Raises `SweepError` for the first thing wrong and counts the others, `Incompatible` where values do not go together and no single
+    one is wrong.
     """
     try:
         return TypeAdapter(kind).validate_python(data)
     except ValidationError as failure:
-        errors = sorted(failure.errors(include_url=False), key=lambda e: e["type"] not in _UNKNOWN_KEY)
-        message = _sentence(errors[0], kind, where, prefix)
+        errors = sorted(failure.errors(include_url=False), key=lambda e: (e["type"] not in _UNKNOWN_KEY, _is_of_several(e)))
+        place, message = _sentence(errors[0], kind, where, prefix)
         more = len({_path(e) for e in errors}) - 1  # a value that no member of a union takes is one thing to mend
-        raise SweepError(message + (f" {more} more to mend after that." if more else "")) from failure
+        message += f" {more} more to mend after that." if more else ""
+        if _is_of_several(errors[0]):
+            raise Incompatible(place, message) from failure
+        raise SweepError(f"{place}: {message}") from failure
 
 
-def _sentence(error: Any, kind: Any, where: Callable[[Sequence[str | int]], str], prefix: tuple[str, ...]) -> str:
+def _is_of_several(error: Any) -> bool:
+    """Whether several values do not go together, each of which is sound."""
+    return isinstance(error.get("ctx", {}).get("error"), IncompatibleSettings)
+
+
+def _sentence(error: Any, kind: Any, where: Callable[[Sequence[str | int]], str], prefix: tuple[str, ...]) -> tuple[str, str]:
+    """Where a finding lies, and what it says."""
     path = _path(error)
     place = where((*prefix, *path))
     key = ".".join(map(str, (*prefix, *path)))
     if error["type"] in _UNKNOWN_KEY:
-        return f'{place}: unknown key "{key}"{nearest(str(path[-1]), _keys_at(kind, path[:-1]))}'
+        return place, f'unknown key "{key}"{nearest(str(path[-1]), _keys_at(kind, path[:-1]))}'
     if error["type"] in _MISSING_KEY:
-        return f'{place}: the key "{key}" is missing.'
+        return place, f'the key "{key}" is missing.'
     text = _text(error)
-    return f"{place}: {key}: {text}" if key else f"{place}: {text}"
+    return place, f"{key}: {text}" if key else text
 
 
 def _path(error: Any) -> tuple[str | int, ...]:

@@ -12,6 +12,8 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
+from sweeps.errors import Incompatible
+
 ROOT, OUTCOME, REASON, METRICS, DETAILS = "root", "outcome", "reason", "metrics", "details"
 BUDGET = "budget"
 CRASHED = "crashed"
@@ -75,6 +77,7 @@ class Ledger:
         self._finished_result = finished_result
         self._live: dict[int, Trial] = {}
         self._reported: dict[int, int] = {}
+        self.why_infeasible = ""  # the last draw's that was
         for number in self._unfinished():
             self._take_over(number)
 
@@ -93,9 +96,9 @@ class Ledger:
         root, params = root_of(trial), dict(trial.params)
         try:
             miss = self._violation(params)
-        except ValueError as error:  # values that are sound each by itself and not together
+        except Incompatible as error:
             trial.set_constraint(BUDGET, 1.0)
-            self._end(trial, "infeasible", str(error))
+            self._end(trial, "infeasible", error.reason)
             return None
         if miss is not None:
             trial.set_constraint(BUDGET, miss)
@@ -139,6 +142,8 @@ class Ledger:
         return True
 
     def _end(self, trial: Trial, outcome: str, reason: str | None) -> None:
+        if outcome == "infeasible":
+            self.why_infeasible = reason or ""
         if reason:
             trial.set_user_attr(REASON, reason)
         # The commit point: a driver killed after it leaves a row whose end its successor need only tell.

@@ -184,32 +184,32 @@ MASKS = {
     ),
     "a searched method": _at_init(
         "run_cap: 2",
-        "run_cap: 2\nparameters:\n  compression.control: {values: [none, shuffle]}\n  compression.method: {values: [random, svd]}",
+        "run_cap: 2\nparameters:\n  compression.control: {values: [none, shuffle]}\n  compression.method: {values: [svd, alds]}",
         rf"s\.yaml:12: control shuffle needs a method that removes single weights, and svd decomposes layers; {THOSE}",
     ),
     "all and more": _at_init(
         "keep_ratio: 0.25", "parameters: 60000", r"s\.yaml:7: budget\.parameters 60000 is more than the network's 50200 prunable weights\."
     ),
-    "unknown option": _option("alocation: erk", r"s\.yaml:5: compression: random has no option 'alocation'; did you mean 'allocation'\?"),
-    "unknown allocation": _option("allocation: erc", r"s\.yaml:5: compression: allocation 'erc' is unknown; did you mean 'erk'\?"),
+    "unknown option": _option("alocation: erk", r"s\.yaml:7: compression: random has no option 'alocation'; did you mean 'allocation'\?"),
+    "unknown allocation": _option("allocation: erc", r"s\.yaml:7: compression: allocation 'erc' is unknown; did you mean 'erk'\?"),
     "a method's unknown value": _at_init(
         "  method: random\n",
         "  method: obd\n  options: {diagonal: fischer}\n",
-        r"s\.yaml:5: compression: diagonal 'fischer' is unknown; did you mean 'fisher'\?",
+        r"s\.yaml:7: compression: diagonal 'fischer' is unknown; did you mean 'fisher'\?",
     ),
     "a method's value out of bounds": _at_init(
         "  method: random\n",
         "  method: grasp\n  options: {temperature: 0}\n",
-        r"s\.yaml:5: compression: temperature must be a positive number, not 0\.",
+        r"s\.yaml:7: compression: temperature must be a positive number, not 0\.",
     ),
     "unknown layer": _option(
-        "exclude: [fc9]", r"s\.yaml:5: compression: exclude: the network has no prunable layer 'fc9'; known are 1, 3, 5\."
+        "exclude: [fc9]", r"s\.yaml:7: compression: exclude: the network has no prunable layer 'fc9'; known are 1, 3, 5\."
     ),
     "unknown layer to keep": _option(
         "layer_keep_ratio: {outputs: 1.0}",
-        r"s\.yaml:5: compression: layer_keep_ratio: the network has no prunable layer 'outputs'; did you mean 'output'\?",
+        r"s\.yaml:7: compression: layer_keep_ratio: the network has no prunable layer 'outputs'; did you mean 'output'\?",
     ),
-    "rounds": _option("rounds: 0", r"s\.yaml:5: compression: rounds must be a whole number of at least 1, not 0\."),
+    "rounds": _option("rounds: 0", r"s\.yaml:7: compression: rounds must be a whole number of at least 1, not 0\."),
     "out of reach": BadSweep(
         (("  method: random\n", "  method: random\n  options: {min_layer_keep: 900}\n"), ("0.25", "0.01")),
         r"s\.yaml:8: no choice of layers meets budget\.keep_ratio 0\.01; the least possible is 0\.05378\.",

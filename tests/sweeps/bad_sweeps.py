@@ -158,14 +158,14 @@ NETWORKS = {
         r"s\.yaml:2: data factory .*:data_without_test returned no 'test'; a dict with train, validation, test is needed\.",
     ),
     "unknown loss": _after(
-        "data: digits", "  loss: cross_entropi", r"s\.yaml:2: there is no loss 'cross_entropi'; did you mean cross_entropy\?"
+        "data: digits", "  loss: cross_entropi", r"s\.yaml:5: there is no loss 'cross_entropi'; did you mean cross_entropy\?"
     ),
     "no such loss function": _after(
-        "data: digits", f"  loss: {USERS}:los", r"s\.yaml:2: loss tests\.sweeps\.users:los: .* has no attribute .*"
+        "data: digits", f"  loss: {USERS}:los", r"s\.yaml:5: loss tests\.sweeps\.users:los: .* has no attribute .*"
     ),
     "smoothing of another loss": BadSweep(
         (("data: digits", "data: digits\n  loss: nll"), ("epochs: 1", "epochs: 1\n  label_smoothing: 0.1")),
-        r"s\.yaml:2: label_smoothing belongs to the loss cross_entropy, not to nll\.",
+        r"s\.yaml:8: label_smoothing belongs to the loss cross_entropy, not to nll\.",
     ),
 }
 
@@ -175,15 +175,15 @@ COMPRESSION = {
     ),
     "no method": BadSweep((("compression:\n  method: alds", "compression: {}"),), r's\.yaml:7: the key "compression\.method" is missing\.'),
     "unknown option": _after(
-        "method: alds", "  options: {metrc: max}", r"s\.yaml:7: compression: alds has no option 'metrc'; did you mean 'metric'\?"
+        "method: alds", "  options: {metrc: max}", r"s\.yaml:9: compression: alds has no option 'metrc'; did you mean 'metric'\?"
     ),
     "unknown metric": _after(
-        "method: alds", "  options: {metric: maxx}", r"s\.yaml:7: compression: metric 'maxx' is unknown; did you mean 'max'\?"
+        "method: alds", "  options: {metric: maxx}", r"s\.yaml:9: compression: metric 'maxx' is unknown; did you mean 'max'\?"
     ),
     "unknown layer": _after(
         "method: alds",
         "  options: {exclude: [fc9]}",
-        r"s\.yaml:7: compression: exclude: the network has no compressible layer 'fc9'; known are 1, 3, 5\.",
+        r"s\.yaml:9: compression: exclude: the network has no compressible layer 'fc9'; known are 1, 3, 5\.",
     ),
     "unknown baseline": _last("baselines: [svdd]", r's\.yaml:15: baselines: "svdd" is no method; did you mean \'svd\'\?'),
     "unknown trainable": _last("trainable: lotery", r"s\.yaml:15: trainable: 'lotery' is no trainable; did you mean 'lottery'\?"),

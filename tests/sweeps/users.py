@@ -81,3 +81,7 @@ def interrupted_when_asked(outputs: Tensor, labels: Tensor) -> Tensor:
         flag.unlink()
         raise KeyboardInterrupt
     return nn.functional.cross_entropy(outputs, labels)
+
+
+def own_loss(outputs: Tensor, labels: Tensor) -> Tensor:
+    return nn.functional.cross_entropy(outputs, labels)
