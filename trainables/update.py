@@ -37,7 +37,8 @@ def update(
 
 def masked_parameters(network: nn.Module, masks: Mapping[str, Tensor]) -> list[tuple[nn.Parameter, Tensor]]:
     """Each masked parameter beside its mask in its own dtype: a product with floats is cheaper than a choice by booleans."""
-    parameters = dict(network.named_parameters())
+    # a tied weight has a name in each of its modules, and its mask may be under any of them
+    parameters = dict(network.named_parameters(remove_duplicate=False))
     return [(parameters[name], mask.to(parameters[name])) for name, mask in masks.items()]
 
 

@@ -5,12 +5,14 @@ section 5; Frankle & Carbin: The Lottery Ticket Hypothesis, ICLR 2019, arXiv 180
 scores, is the option ``invert`` of every score method.
 """
 
+from collections.abc import Iterator
+
 import torch
 from torch import nn
 
 from pruners.copying import copied
 from pruners.errors import PrunerError
-from pruners.layer_names import named_modules
+from pruners.layer_names import named_modules, unwrapped
 from pruners.seeding import seeded
 from pruners.sparse.mask import Mask
 
@@ -37,20 +39,34 @@ def random_mask(mask: Mask, seed: int) -> Mask:
 
 
 def reinitialize(model: nn.Module, seed: int) -> nn.Module:
-    """A copy of the network in which every module with ``reset_parameters`` drew its parameters anew, as torch's own layers do.
+    """Return a copy of the network in which every module drew its parameters anew, as torch's own layers do.
 
-    An initialisation that the network's factory puts in their place afterwards is not repeated: build it anew for that. Buffers
-    that belong to it (BatchNorm's statistics) start again too. PrunerError for a module that has parameters and no such method.
+    Inner modules come first, as in a constructor, by ``reset_parameters`` or, as in nn.MultiheadAttention and nn.Transformer,
+    ``_reset_parameters``. An initialisation that the network's factory puts in their place afterwards is not repeated: build it anew
+    for that. Buffers that belong to it (BatchNorm's statistics) start again too. PrunerError for a module that has parameters and
+    neither method.
     """
     fresh = copied(model)
+    names = {module: name for name, module in named_modules(fresh)}
     with seeded(seed, model):
-        for name, module in named_modules(fresh):
-            reset = getattr(module, "reset_parameters", None)
+        for module in _inner_first(fresh, set()):
+            reset = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
             if reset is not None:
                 reset()
             elif any(parameter is not None for parameter in module._parameters.values()):
-                raise PrunerError(f"Module {name!r}, a {type(module).__name__}, has parameters and no reset_parameters to draw them anew.")
+                kind = type(module).__name__
+                raise PrunerError(f"Module {names[module]!r}, a {kind}, has parameters and no reset_parameters to draw them anew.")
     return fresh
+
+
+def _inner_first(module: nn.Module, seen: set[nn.Module]) -> Iterator[nn.Module]:
+    """Every module once, after all that it holds."""
+    module = unwrapped(module)
+    seen.add(module)
+    for child in module.children():
+        if unwrapped(child) not in seen:
+            yield from _inner_first(child, seen)
+    yield module
 
 
 def _recorded(mask: Mask, masks: dict[str, torch.Tensor], control: str, seed: int) -> Mask:

@@ -12,10 +12,11 @@ from pruners.errors import PrunerError
 from pruners.inputs import Inputs, forward, join_inputs, take_inputs
 from pruners.method import Option
 from pruners.sparse.batchnorm_mode import BATCHNORM_MODES, batchnorm_mode
+from pruners.sparse.differentiating_twice import differentiating_twice
 from pruners.sparse.gradients import differentiable
 from pruners.sparse.hessian_gradient import hessian_gradient
+from pruners.sparse.prunable import linear_weights
 from pruners.sparse.score_method import Given, ScoreMethod, Scores
-from pruners.sparse.twice_differentiable import TwiceDifferentiable
 
 _PRESETS: dict[str, dict[str, Any]] = {
     "official": {"halves": True, "bn": "train", "reinit_linear": True},
@@ -94,7 +95,7 @@ class GraSP(ScoreMethod):
 
         chunks = _chunks(given, _PRESETS[options["preset"]]["halves"])
         drawn = _linear_drawn_anew(network, weights, alive, given.generator) if options["reinit_linear"] else nullcontext()
-        with drawn, batchnorm_mode(network, options["bn"]), TwiceDifferentiable():
+        with drawn, batchnorm_mode(network, options["bn"]), differentiating_twice("GraSP"):
             losses: list[Callable[[], Tensor]] = [partial(value, inputs, labels) for inputs, labels in chunks]
             products = hessian_gradient(losses, list(weights.values()), options["keep_graphs"])
             scores = {name: product.mul_(weight.detach()) for (name, weight), product in zip(weights.items(), products, strict=True)}
@@ -115,9 +116,10 @@ def _chunks(given: Given, halves: bool) -> Sequence[tuple[Inputs, Tensor]]:
 def _linear_drawn_anew(
     network: nn.Module, weights: Mapping[str, nn.Parameter], alive: Mapping[str, Tensor], generator: torch.Generator
 ) -> Iterator[None]:
-    """Xavier-normal weights in every Linear, zero where removed; the network's own return afterwards."""
+    """Xavier-normal weights in every Linear and attention projection, zero where removed; the network's own return afterwards."""
     masks: dict[Tensor, Tensor] = {weights[name]: mask for name, mask in alive.items()}
-    linear = {module.weight: module.weight.detach().clone() for module in network.modules() if isinstance(module, nn.Linear)}
+    found = [weight for module in network.modules() for weight in linear_weights(module)]
+    linear = {weight: weight.detach().clone() for weight in found}
     try:
         with torch.no_grad():
             for weight in linear:

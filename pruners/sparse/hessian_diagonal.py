@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from pruners.inputs import batch_size, forward
 from pruners.sparse.batchnorm_mode import batchnorm_mode
+from pruners.sparse.differentiating_twice import differentiating_twice
 from pruners.sparse.gradients import differentiable
 from pruners.sparse.score_method import Given
-from pruners.sparse.twice_differentiable import TwiceDifferentiable
 
 
 def hessian_diagonal(network: nn.Module, weights: Mapping[str, nn.Parameter], given: Given, probes: int) -> dict[str, Tensor]:
@@ -23,11 +23,10 @@ def hessian_diagonal(network: nn.Module, weights: Mapping[str, nn.Parameter], gi
     total = {name: torch.zeros_like(weight) for name, weight in weights.items()}
     samples = sum(batch_size(inputs) for inputs, _ in given.data)
     leaves = list(weights.values())
-    with batchnorm_mode(network, "eval"):
+    with batchnorm_mode(network, "eval"), differentiating_twice("OBD by hutchinson"):
         for inputs, labels in given.data:
             assert given.loss is not None
-            with TwiceDifferentiable():
-                loss = differentiable(given.loss(forward(network, inputs), labels))
+            loss = differentiable(given.loss(forward(network, inputs), labels))
             signs = (_signs(leaves, given.generator) for _ in range(probes))
             for name, products in zip(weights, probed(loss, leaves, signs), strict=True):
                 total[name].add_(products, alpha=batch_size(inputs) / (samples * probes))

@@ -1,6 +1,6 @@
 """Which weights may be removed one by one."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +10,9 @@ from torch.nn.modules.conv import _ConvNd
 from pruners.layer_names import checked_patterns, matching, named_modules
 
 Kind = Literal["conv", "linear", "output"]
+
+PROJECTIONS = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")
+"""Attributes of `torch.nn.MultiheadAttention` that are weights of Linears without being a Linear's; the first holds all three."""
 
 
 @dataclass(frozen=True)
@@ -30,20 +33,49 @@ class PrunableLayer:
 
 
 def prunable(model: nn.Module, exclude: Iterable[str] = ()) -> dict[str, PrunableLayer]:
-    """The convolutions and Linears of a network by layer name, in the order of ``named_modules``; biases and norms are never pruned.
+    """Return the weights of convolutions, Linears and attention's projections by layer name, in the order of ``named_modules``.
 
-    A weight that several layers share counts once, under the first, and not at all where one of them is in ``exclude``, which
-    holds names or shell patterns ("layer1.*"). Tensors on the meta device will do. Raises UnknownLayer for one that is no such layer's.
+    Biases, norms, embeddings and recurrent layers are never pruned. A weight that is no module's ``weight`` goes by its own name:
+    ``nn.MultiheadAttention`` called "attention" has the layer "attention.in_proj_weight" (or q_proj_weight, k_proj_weight and
+    v_proj_weight) beside its Linear "attention.out_proj". A weight that several layers share counts once, under the first, and not at
+    all where one of them is in ``exclude``, which holds names or shell patterns ("layer1.*"). Tensors on the meta device will do.
+    Raises UnknownLayer for one that is no such layer's.
     """
-    modules = {n: m for n, m in named_modules(model) if isinstance(m, _ConvNd | nn.Linear) and "weight" in m._parameters}
-    excluded = matching(checked_patterns(exclude, "exclude"), modules, "exclude", "prunable layer")
-    last = next((name for name in reversed(modules) if isinstance(modules[name], nn.Linear)), None)
+    weights = {name: found for module_name, module in named_modules(model) for name, found in _weights(module_name, module)}
+    excluded = matching(checked_patterns(exclude, "exclude"), weights, "exclude", "prunable layer")
+    last = next((name for name, (module, _) in reversed(weights.items()) if isinstance(module, nn.Linear)), None)
     layers: dict[str, PrunableLayer] = {}
-    seen = {id(modules[name].weight) for name in excluded}
-    for name, module in modules.items():
-        if id(module.weight) in seen:
+    seen = {id(_parameter(*weights[name])) for name in excluded}
+    for name, (module, attribute) in weights.items():
+        weight = _parameter(module, attribute)
+        if id(weight) in seen:
             continue
-        seen.add(id(module.weight))
-        kind: Kind = "output" if name == last else "linear" if isinstance(module, nn.Linear) else "conv"
-        layers[name] = PrunableLayer(f"{name}.weight" if name else "weight", tuple(module.weight.shape), kind)
+        seen.add(id(weight))
+        kind: Kind = "output" if name == last else "conv" if isinstance(module, _ConvNd) else "linear"
+        layers[name] = PrunableLayer(_joined(name, attribute) if attribute == "weight" else name, tuple(weight.shape), kind)
     return layers
+
+
+def linear_weights(module: nn.Module) -> list[nn.Parameter]:
+    """Return the weights of one module that multiply features: a Linear's own, or the packed projections of an attention."""
+    return [_parameter(*found) for _, found in _weights("", module) if not isinstance(module, _ConvNd)]
+
+
+def _weights(name: str, module: nn.Module) -> Iterator[tuple[str, tuple[nn.Module, str]]]:
+    """The layers of one module by name, each as the module that holds its weight and the weight's attribute."""
+    if isinstance(module, _ConvNd | nn.Linear) and "weight" in module._parameters:
+        yield name, (module, "weight")
+    if isinstance(module, nn.MultiheadAttention):
+        for attribute in PROJECTIONS:
+            if module._parameters.get(attribute) is not None:
+                yield _joined(name, attribute), (module, attribute)
+
+
+def _parameter(module: nn.Module, attribute: str) -> nn.Parameter:
+    weight = getattr(module, attribute)
+    assert isinstance(weight, nn.Parameter)
+    return weight
+
+
+def _joined(module: str, attribute: str) -> str:
+    return f"{module}.{attribute}" if module else attribute

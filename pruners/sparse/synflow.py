@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pruners.errors import PrunerError
-from pruners.inputs import forward, map_tensors
+from pruners.inputs import Inputs, forward, map_tensors
 from pruners.method import Option
 from pruners.sparse.score_method import Given, ScoreMethod, Scores
 
@@ -21,6 +21,10 @@ class SynFlow(ScoreMethod):
     included, BatchNorm runs in eval mode, and weights go in 100 rounds of exponentially falling density: one round empties layers. R is a
     product over depth, which single precision does not hold for deep networks, so scores are in float64 unless told (``dtype``).
     Raises PrunerError where they overflow.
+
+    Inputs that are no floats (the tokens of an embedding, a padding mask) stay as the example's first sample has them: the embedding's
+    absolute rows of these tokens then play the part of the ones. Where all positions of a sequence are the same, as ones are unless the
+    network adds positions to them, attention is uniform whatever its queries and keys, whose weights then score zero.
     """
 
     name = "synflow"
@@ -46,8 +50,7 @@ class SynFlow(ScoreMethod):
         """As `ScoreMethod.scores`."""
         assert given.example is not None
         weight = next(iter(weights.values()))
-        ones = map_tensors(lambda t: torch.ones(1, *t.shape[1:], dtype=weight.dtype, device=weight.device), given.example)
-        flow = forward(network, ones).sum()
+        flow = _flow(network, _ones(given.example, weight))
         gradients = torch.autograd.grad(flow, list(weights.values()), allow_unused=True, materialize_grads=True)
         scores = {n: gradient.mul_(w.detach()).abs_() for (n, w), gradient in zip(weights.items(), gradients, strict=True)}
         # the largest score of a layer is not finite if any is not
@@ -59,3 +62,32 @@ class SynFlow(ScoreMethod):
             )
             raise PrunerError(f"SynFlow's scores overflowed in {str(weight.dtype).removeprefix('torch.')}: {remedy}.")
         return scores
+
+
+def _ones(example: Inputs, weight: Tensor) -> Any:
+    """One sample of ones in the weights' dtype, on their device; of what is no float, the example's own first sample."""
+
+    def one(tensor: Tensor) -> Tensor:
+        if tensor.is_floating_point():
+            return torch.ones(1, *tensor.shape[1:], dtype=weight.dtype, device=weight.device)
+        return tensor[:1].to(weight.device)
+
+    return map_tensors(one, example)
+
+
+def _flow(network: nn.Module, inputs: Inputs) -> Tensor:
+    """The sum of the outputs. PrunerError where the network does not run."""
+    try:
+        outputs = forward(network, inputs)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        dtype = next(parameter.dtype for parameter in network.parameters())
+        remedy = "; dtype='own' takes the network's own precision" if dtype == torch.float64 else ""
+        raise PrunerError(
+            f"SynFlow cannot run the network on one sample of ones in {str(dtype).removeprefix('torch.')}{remedy}. "
+            f"Torch says: {str(error).splitlines()[0]}"
+        ) from error
+    if not isinstance(outputs, Tensor):
+        raise PrunerError(f"SynFlow sums the network's output, which must be one tensor, not a {type(outputs).__name__}.")
+    return outputs.sum()

@@ -80,7 +80,13 @@ def test_reinitialize_draws_every_module_anew():
     assert [m.training for m in first.modules()] == [m.training for m in model.modules()]
 
 
+class Placed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.place = nn.Parameter(torch.zeros(3))
+
+
 def test_a_module_that_cannot_be_drawn_anew_is_named():
-    model = nn.ModuleDict({"body": nn.ModuleDict({"attention": nn.MultiheadAttention(4, 2)})})
-    with pytest.raises(pruners.PrunerError, match=r"'body\.attention', a MultiheadAttention, has parameters and no reset_parameters"):
+    model = nn.ModuleDict({"body": nn.ModuleDict({"placed": Placed()})})
+    with pytest.raises(pruners.PrunerError, match=r"'body\.placed', a Placed, has parameters and no reset_parameters"):
         pruners.reinitialize(model, seed=0)

@@ -143,3 +143,28 @@ def deadly_loss(outputs: Tensor, labels: Tensor) -> Tensor:
         if _calls == int(os.environ.get("DIE_AT", -1)):
             os.kill(os.getpid(), signal.SIGKILL)
     return functional.cross_entropy(outputs, labels)
+
+
+def sentences(samples: int = 60, tokens: int = 6) -> dict[str, tuple[Tensor, Tensor]]:
+    """Tokens (n, 4), to be classified by the first."""
+    inputs = torch.randint(0, tokens, (samples, 4), generator=torch.Generator().manual_seed(0))
+    return {"train": (inputs, inputs[:, 0]), "validation": (inputs[:30], inputs[:30, 0]), "test": (inputs[30:], inputs[30:, 0])}
+
+
+class TiedDecoder(nn.Module):
+    """A head that is the embedding, of which either may be defined first, and attention between them."""
+
+    def __init__(self, first: str = "encoder", tokens: int = 6, width: int = 8) -> None:
+        super().__init__()
+        self.add_module(first, nn.Embedding(tokens, width) if first == "encoder" else nn.Linear(width, tokens, bias=False))
+        self.attention = nn.MultiheadAttention(width, 2, batch_first=True)
+        if first == "encoder":
+            self.head = nn.Linear(width, tokens, bias=False)
+            self.head.weight = self.encoder.weight
+        else:
+            self.encoder = nn.Embedding(tokens, width)
+            self.encoder.weight = self.head.weight
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        x = self.encoder(tokens)
+        return self.head((x + self.attention(x, x, x, need_weights=False)[0])[:, 0])
