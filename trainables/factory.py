@@ -1,13 +1,14 @@
 """The user's own code, named ``package.module:attribute`` in the sweep file."""
 
-import hashlib
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from trainables.errors import TaskError, nearest
+from trainables.source_digest import source_digests
+
+_looked_at: set[str] = set()
 
 
 def is_reference(name: str) -> bool:
@@ -27,6 +28,9 @@ def resolve(reference: str, what: str) -> Callable[..., Any]:
         module = importlib.import_module(module_name)
     except Exception as error:
         raise TaskError(f"{what} {reference}: importing {module_name} failed with {describe(error)}.") from error
+    if module_name not in _looked_at:
+        _looked_at.add(module_name)
+        source_digests([reference])  # right now, while the files still are what has just been loaded
     if not hasattr(module, attribute):
         public = [name for name in vars(module) if not name.startswith("_")]
         raise TaskError(f"{what} {reference}: {module_name} has no attribute {attribute!r}; {nearest(attribute, public)}")
@@ -61,14 +65,6 @@ def with_defaults(factory: Callable[..., Any], name: str, what: str, options: Ma
         if value is inspect.Parameter.empty:
             raise TaskError(f"{what} {name} needs the option {option!r}.")
     return full
-
-
-def source_digest(reference: str) -> str:
-    """SHA-256 of the source text of the module that ``reference`` points into (of its name when it has no source)."""
-    module = importlib.import_module(reference.partition(":")[0])
-    path = getattr(module, "__file__", None)
-    content = Path(path).read_bytes() if path and Path(path).exists() else module.__name__.encode()
-    return hashlib.sha256(content).hexdigest()
 
 
 def describe(error: BaseException) -> str:

@@ -10,6 +10,7 @@ from trainables import checkpoint, data, factory, files, networks, seeds
 from trainables.config import TaskConfig
 from trainables.data import Data
 from trainables.errors import TaskError
+from trainables.source_digest import source_digests
 
 
 def load_data(task: TaskConfig) -> Data:
@@ -39,7 +40,6 @@ def build_network(task: TaskConfig, seed: int = 0) -> nn.Module:
 
 def identity(task: TaskConfig) -> dict[str, Any]:
     """All that determines what training starts from, as plain data: options resolved, the user's source and files by digest."""
-    references = {name for name in (task.network, task.data, task.loss) if factory.is_reference(name)}
     return {
         "network": task.network,
         "network_options": networks.resolved_options(task.network, task.network_options),
@@ -48,8 +48,19 @@ def identity(task: TaskConfig) -> dict[str, Any]:
         "data_digest": load_data(task).digest,
         "loss": task.loss,
         "checkpoint": files.digest(Path(task.checkpoint).expanduser()) if task.checkpoint else None,
-        "sources": {name: factory.source_digest(name) for name in sorted(references)},
+        "sources": sources(task),
     }
+
+
+def sources(task: TaskConfig) -> dict[str, str]:
+    """Digests of the user's modules that the task's network, data and loss pull in, as loaded here, by module name.
+
+    Raises `TaskError` for what cannot be imported.
+    """
+    named = {what: name for what in ("network", "data", "loss") if factory.is_reference(name := getattr(task, what))}
+    for what, name in named.items():
+        factory.resolve(name, what)
+    return source_digests(named.values())
 
 
 def _check_fits(network: nn.Module, task: TaskConfig, examples: Data) -> None:

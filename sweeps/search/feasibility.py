@@ -22,6 +22,7 @@ from trainables.config import TaskConfig, TrialConfig
 from trainables.recipes import RECIPES
 from trainables.recipes.lottery import TICKET, levels
 from trainables.stages import Compress, Recipe, Settle
+from trainables.task import sources
 from trainables.training import steps_per_epoch
 
 _KINDS = ("conv", "linear", "output")
@@ -90,12 +91,12 @@ def miss(trainable: str, sections: TrialSections) -> Miss:
 
 
 def seen(task: TaskConfig) -> tuple[nn.Module, Tensor]:
-    """The task's network and one input, built once for each task."""
-    return _build(json.dumps(asdict(task), sort_keys=True))
+    """The task's network and one input, built once for each task and state of the user's code."""
+    return _build(json.dumps(asdict(task), sort_keys=True), tuple(sources(task).values()))
 
 
 @lru_cache(maxsize=8)
-def _build(task: str) -> tuple[nn.Module, Tensor]:
+def _build(task: str, _: tuple[str, ...]) -> tuple[nn.Module, Tensor]:
     config = TaskConfig(**json.loads(task))
     return trainables.build_network(config), trainables.example_input(config)
 

@@ -24,3 +24,20 @@ def test_the_users_code_is_packed_whole(tmp_path: Path, monkeypatch: pytest.Monk
 def test_what_the_environment_holds_is_not_packed() -> None:
     with runtime_env(Sweep.from_data(digits(task={"network": "torch.nn:Identity", "data": "digits"}))) as env:
         assert not (Path(env["working_dir"]) / "torch").exists()
+
+
+def test_what_the_users_code_imports_is_packed_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {
+        "packed_net.py": "from packed_parts.block import block",
+        "packed_parts/__init__.py": "",
+        "packed_parts/block.py": "import packed_helper",
+        "packed_helper.py": "",
+        "not_packed.py": "",
+    }
+    for path, text in files.items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    with runtime_env(Sweep.from_data(digits(task={"network": "packed_net:network", "data": "digits"}))) as env:
+        packed = {path.relative_to(env["working_dir"]).as_posix() for path in Path(env["working_dir"]).rglob("*pack*")}
+    assert packed == {"packed_net.py", "packed_parts", "packed_helper.py"}

@@ -9,6 +9,7 @@ from trainables import factory, seeds
 from trainables.data.data import Data
 from trainables.data.users import checked
 from trainables.errors import TaskError, nearest
+from trainables.source_digest import source_digests
 
 BUILT_IN = {  # imported when asked for: torchvision and scikit-learn take seconds
     "digits": "trainables.data.digits:digits",
@@ -35,9 +36,13 @@ def resolved_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def load(name: str, options: dict[str, Any]) -> Data:
-    """The data set, loaded once per process. Raises `TaskError`, naming what is wrong."""
+    """The data set, loaded once per process and state of the user's code. Raises `TaskError`, naming what is wrong."""
     options = resolved_options(name, options)
-    key = json.dumps([name, options], sort_keys=True, default=repr)
+    code: dict[str, str] = {}
+    if factory.is_reference(name):
+        factory.resolve(name, "data")
+        code = source_digests([name])
+    key = json.dumps([name, options, code], sort_keys=True, default=repr)
     if key not in _loaded:
         if factory.is_reference(name):
             _loaded[key] = checked(_users(name, options), name)
