@@ -9,7 +9,8 @@
 `random_mask` and `reinitialize` are the controls that a good mask must beat. For decompositions
 `plan` chooses without making anything; `least_budget` and `budget_of` tell from shapes alone (tensors on the meta device
 will do) what a method can reach and what a configuration {layer: {rank, num_subspaces}} costs; a `NetworkShape` given in
-place of the network saves reading it again. `methods` describes the methods and their options.
+place of the network saves reading it again. `methods` describes the methods and their options, `unreached` the weights that one
+of them does not reach in a network: they are outside its budget.
 """
 
 from pruners.artifact import Artifact
@@ -29,6 +30,7 @@ from pruners.sparse.mask import LayerDensity, Mask
 from pruners.sparse.prunable import PrunableLayer, prunable
 from pruners.sparse.settings import SHARED as SHARED_OPTIONS
 from pruners.storage import load
+from pruners.unreached import Unreached, UnreachedWarning, unreached, unreached_sentence
 
 __all__ = [
     "SHARED_OPTIONS",
@@ -52,6 +54,8 @@ __all__ = [
     "UnknownLayer",
     "UnknownMethod",
     "UnknownOption",
+    "Unreached",
+    "UnreachedWarning",
     "budget_of",
     "compress",
     "compressible",
@@ -68,4 +72,6 @@ __all__ = [
     "scores",
     "settled",
     "shuffle",
+    "unreached",
+    "unreached_sentence",
 ]

@@ -16,6 +16,7 @@ from pruners.methods import method_named, score_method_named
 from pruners.sparse.mask import Mask
 from pruners.sparse.prune import prune, score
 from pruners.sparse.score_method import ScoreMethod, Scores
+from pruners.unreached import UnreachedWarning, unreached, unreached_sentence
 
 
 def compress(
@@ -42,7 +43,8 @@ def compress(
 
     ``data`` (batches of inputs and labels on the network's device), ``loss`` and ``example`` are for methods whose ``needs`` name them;
     ``seed`` for those that draw. ``options`` are the method's own and its kind's, see `methods`. The network is not changed;
-    ``artifact.apply(model)`` gives the small one. Layers that lose every weight are named in a PrunerWarning.
+    ``artifact.apply(model)`` gives the small one. Layers that lose every weight are named in a PrunerWarning, and weights that
+    the method does not reach in an UnreachedWarning where they are at least 1 % of the network's parameters, see `unreached`.
 
     Raises PrunerError: UnknownMethod, UnknownOption, UnknownLayer, InfeasibleBudget (with ``least``), or one that names a
     layer with weights or scores that are not finite or not there; BadArtifact for a mask of another network.
@@ -54,6 +56,7 @@ def compress(
             raise PrunerError(f"Method {method} decomposes layers and cannot go on from a mask.")
         spectra = spectra_of(model)
         chosen = plan(spectra, method, keep_ratio=keep_ratio, budget=budget, flops_ratio=flops_ratio, example=example, **options)
+        _warn_of_unreached(model, method)
         return LiveDecomposition(chosen, spectra, model)
     if flops_ratio is not None:
         raise PrunerError(f"Method {method} keeps a number of weights, not of multiply-adds: give keep_ratio or budget, not flops_ratio.")
@@ -62,6 +65,7 @@ def compress(
     )
     if empty := result.empty_layers:
         warnings.warn(f"Method {method} left no weights in {', '.join(map(repr, empty))}; min_layer_keep=1 forbids it.", PrunerWarning, 2)
+    _warn_of_unreached(model, method)
     return result
 
 
@@ -84,6 +88,11 @@ def scores(
     rule = score_method_named(method)
     _check_needs(rule, data, loss, example)
     return score(model, rule, data=data, loss=loss, example=example, seed=seed, mask=mask, options=options)
+
+
+def _warn_of_unreached(model: nn.Module, method: str) -> None:
+    if said := unreached_sentence(method, unreached(model, method)):
+        warnings.warn(f"{said} pruners.unreached(model, {method!r}) lists all.", UnreachedWarning, 3)
 
 
 def _check_needs(method: Method, data: object, loss: object, example: object) -> None:

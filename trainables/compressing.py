@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import math
+import warnings
 from typing import Any
 
 import pruners
@@ -28,7 +29,10 @@ def compress(network: Network, stage: Compress, setting: Setting, seed: int) -> 
     arguments |= _needed(stage, setting, seed)
     if isinstance(network.artifact, pruners.Mask):
         arguments["mask"] = network.artifact
-    artifact = pruners.compress(network.module, stage.method, seed=seed, **arguments)
+    with warnings.catch_warnings():
+        # of weights outside the budget the study tells once, not every trial
+        warnings.simplefilter("ignore", pruners.UnreachedWarning)
+        artifact = pruners.compress(network.module, stage.method, seed=seed, **arguments)
     if stage.control:
         mask = mask_of(Network(network.module, artifact), f"control {stage.control}")
         artifact = _CONTROLS[stage.control](mask, seeds.derive(seed, "control"))

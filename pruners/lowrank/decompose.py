@@ -1,4 +1,4 @@
-"""The small modules that take a layer's place."""
+"""Puts two thinner layers in the place of a dense one."""
 
 from collections.abc import Mapping
 
@@ -7,28 +7,8 @@ from torch import Tensor, nn
 
 from pruners.errors import BadArtifact, nearest
 from pruners.layer_names import unwrapped
+from pruners.lowrank.decomposed_layer import BlockLinear, DecomposedConv2d, DecomposedLinear
 from pruners.lowrank.shapes import LayerShape, compressible_modules, shape_of
-
-
-class BlockLinear(nn.Module):
-    """A Linear on each of ``num_subspaces`` equal parts of the last dimension, as one batched matrix product, without bias.
-
-    ``weight``: num_subspaces x rank x (features / num_subspaces). Maps (..., features) to (..., num_subspaces * rank).
-    """
-
-    def __init__(self, weight: Tensor) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(weight)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Any leading dimensions."""
-        parts = inputs.unflatten(-1, (self.weight.shape[0], self.weight.shape[2]))
-        return torch.einsum("...km,krm->...kr", parts, self.weight).flatten(-2)
-
-    def extra_repr(self) -> str:
-        """Shown by print(model)."""
-        num_subspaces, rank, part = self.weight.shape
-        return f"in_features={num_subspaces * part}, num_subspaces={num_subspaces}, rank={rank}"
 
 
 def weights_from_factors(shape: LayerShape, linear: bool, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
@@ -42,17 +22,34 @@ def weights_from_factors(shape: LayerShape, linear: bool, left: Tensor, right: T
     return first.contiguous(), second.reshape(*second.shape, 1, 1).contiguous()
 
 
-def decomposed(module: nn.Conv2d | nn.Linear, first: Tensor, second: Tensor, num_subspaces: int) -> nn.Sequential:
-    """The layer as two: the slices' own filters, then the mixing of their outputs, which carries the bias.
+_HOOKS = (
+    "_forward_pre_hooks",
+    "_forward_pre_hooks_with_kwargs",
+    "_forward_hooks",
+    "_forward_hooks_with_kwargs",
+    "_forward_hooks_always_called",
+    "_backward_pre_hooks",
+    "_backward_hooks",
+    "_is_full_backward_hook",
+)
+"""Where torch keeps what is called before and after a module: it may change inputs and outputs, and goes on doing so."""
 
-    Stride, padding, dilation and groups, device, dtype, requires_grad and the mode are the layer's own.
+
+def decomposed(module: nn.Conv2d | nn.Linear, first: Tensor, second: Tensor, num_subspaces: int) -> DecomposedConv2d | DecomposedLinear:
+    """Make of a layer two: the slices' own filters, then the mixing of their outputs, which carries the bias.
+
+    Stride, padding, dilation and groups, device, dtype, requires_grad, hooks, other attributes and the mode are the layer's own.
     """
     inner = _inner_linear(first) if isinstance(module, nn.Linear) else _inner_convolution(module, first, num_subspaces)
     outer = _outer(module, second)
     _set_weight(inner, first, module)
     _set_weight(outer, second, module)
     outer.bias = module.bias  # type: ignore[assignment]  # Conv2d and Linear both may go without
-    return nn.Sequential(inner, outer).train(module.training)
+    pair = DecomposedLinear(inner, outer) if isinstance(module, nn.Linear) else DecomposedConv2d(inner, outer)
+    pair.__dict__ |= {name: vars(module)[name] for name in _HOOKS}
+    # what else somebody has written on the layer, or reads of it (a Conv2d's output_padding)
+    pair.__dict__ |= {name: value for name, value in vars(module).items() if name not in vars(pair) and not hasattr(type(pair), name)}
+    return pair.train(module.training)
 
 
 def _set_weight(part: nn.Module, weight: Tensor, dense: nn.Conv2d | nn.Linear) -> None:
@@ -106,7 +103,7 @@ def replace_layers(model: nn.Module, weights: Mapping[str, tuple[Tensor, Tensor,
     ``weights`` maps a layer to its two weights and num_subspaces. BadArtifact where a layer is missing or of another shape.
     """
     modules = compressible_modules(model)
-    replaced: dict[int, nn.Sequential] = {}
+    replaced: dict[int, DecomposedConv2d | DecomposedLinear] = {}
     for name, (first, second, num_subspaces) in weights.items():
         if name not in modules:
             raise BadArtifact(f"The artifact does not fit: the network has no Conv2d or Linear {name!r}{nearest(name, modules)}")

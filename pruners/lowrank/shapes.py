@@ -64,7 +64,7 @@ class LayerShape:
 
 
 class NetworkShape:
-    """Every compressible layer of a network: ``type(module) in (nn.Conv2d, nn.Linear)`` with a weight of its own.
+    """Every compressible layer of a network: see `compressible_modules`.
 
     ``layers`` maps a layer's first name to its shape. ``fixed`` holds the layers whose weight another module uses too:
     they stay dense and count in the budget. With an ``example`` input (a batch) multiply-adds can be counted as well.
@@ -122,13 +122,35 @@ def compressible(model: nn.Module) -> dict[str, LayerShape]:
 
 
 def compressible_modules(model: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
-    """Conv2d and Linear modules (not subclasses) whose weight is a plain parameter, each under its first name."""
-    # a weight that is no parameter is computed by someone else's hook (weight norm, pruning masks)
-    return {
-        n: m
-        for n, m in named_modules(model)
-        if isinstance(m, nn.Conv2d | nn.Linear) and type(m) in (nn.Conv2d, nn.Linear) and "weight" in m._parameters
+    """Collect the Conv2d and Linear modules that two thinner layers can stand for, each under its first name.
+
+    Their weight is a plain parameter and their forward torch's own. `nn.MultiheadAttention` multiplies by its output
+    projection's weight itself: two factors would save it nothing, so that one is left out.
+    """
+    read_by_attention = {
+        id(m.out_proj) for m in model.modules() if isinstance(m, nn.MultiheadAttention) and type(m).forward is nn.MultiheadAttention.forward
     }
+    return {
+        name: module
+        for name, module in named_modules(model)
+        if isinstance(module, nn.Conv2d | nn.Linear) and why_not(module) is None and id(module) not in read_by_attention
+    }
+
+
+def why_not(module: nn.Conv2d | nn.Linear) -> str | None:
+    """Say in a clause why a layer cannot be replaced by two thinner ones; None where it can."""
+    torchs = nn.Conv2d if isinstance(module, nn.Conv2d) else nn.Linear
+    if "weight" not in module._parameters:
+        return "its weight is computed"
+    own = type(module)
+    replaced = [name for name in ("forward", "_conv_forward", "__call__") if getattr(own, name, None) is not getattr(torchs, name, None)]
+    if replaced or "forward" in vars(module):
+        return f"{own.__name__} has a forward of its own"
+    if module._modules or module._buffers or module._parameters.keys() - {"weight", "bias"}:
+        return f"{own.__name__} holds more than a weight and a bias"
+    # whoever calls it would not find it on the two layers
+    added = [name for name in dir(own) if not name.startswith("__") and not hasattr(torchs, name)]
+    return f"{own.__name__} has a {added[0]} that {torchs.__name__} has not" if added else None
 
 
 def shape_of(module: nn.Conv2d | nn.Linear) -> LayerShape:
