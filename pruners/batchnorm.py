@@ -6,8 +6,8 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from pruners.errors import PrunerError
+from pruners.forward_pass import evaluating, naming_refusals
 from pruners.inputs import Inputs, forward
-from pruners.positions import evaluating
 
 
 def recalibrate_batchnorm(model: nn.Module, batches: Iterable[Inputs]) -> None:
@@ -28,7 +28,8 @@ def recalibrate_batchnorm(model: nn.Module, batches: Iterable[Inputs]) -> None:
                 norm.momentum = None  # a cumulative average
                 norm.train()
             for batch in batches:
-                forward(model, batch)
+                with naming_refusals(model, batch):
+                    forward(model, batch)
                 seen += 1
         finally:
             for norm, momentum in zip(norms, momenta, strict=True):

@@ -32,19 +32,19 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
 def named_modules(model: nn.Module, *, remove_duplicate: bool = True) -> Iterator[tuple[str, nn.Module]]:
     """List a network's modules as ``model.named_modules()`` does, without wrappers and their part of the names."""
-    seen: set[nn.Module] = set()
+    return _below(model, "", set() if remove_duplicate else None)
 
-    def below(module: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:
-        module = unwrapped(module)
-        if remove_duplicate and module in seen:
+
+def _below(module: nn.Module, name: str, seen: set[nn.Module] | None) -> Iterator[tuple[str, nn.Module]]:
+    module = unwrapped(module)
+    if seen is not None:
+        if module in seen:
             return
         seen.add(module)
-        yield name, module
-        for child_name, child in module._modules.items():
-            if child is not None:
-                yield from below(child, f"{name}.{child_name}" if name else child_name)
-
-    return below(model, "")
+    yield name, module
+    for child_name, child in module._modules.items():
+        if child is not None:
+            yield from _below(child, f"{name}.{child_name}" if name else child_name, seen)
 
 
 def named_parameters(model: nn.Module) -> dict[str, nn.Parameter]:

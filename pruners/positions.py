@@ -1,51 +1,49 @@
 """How often each layer's weight is used in one forward pass."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvTransposeNd
 
+from pruners.forward_pass import evaluating, fitting
 from pruners.inputs import Inputs, forward
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """The network in eval mode without gradients; every module's own mode returns afterwards."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
+from pruners.multiply_adds import multiply_adds
 
 
 def output_positions(model: nn.Module, layers: Mapping[str, nn.Module], example: Inputs) -> dict[str, int]:
-    """Output positions of each layer for the given batch: a layer's multiply-adds are its weights times these.
+    """Count for each layer how often the given batch multiplies every weight: a layer's multiply-adds are its weights times these.
 
-    A transposed convolution uses its weights once for each input position instead. A layer that runs several times counts
-    each time, one that does not run counts 0. The network is not changed.
+    They are the layer's output positions (a transposed convolution's input positions), summed over all its calls, whoever
+    multiplies the weight: `nn.MultiheadAttention` never calls its ``out_proj``. Part of a position counts as one. A layer
+    that does not run counts 0. The network is not changed. Raises PrunerError for an example that it cannot take.
     """
+    weights = {name: weight for name, layer in layers.items() if isinstance(weight := layer.weight, Tensor)}
+    count = multiply_adds(model, example, {name: (weight, None) for name, weight in weights.items()})
+    positions = {name: -(-count.of_weight[name] // max(1, weight.numel())) for name, weight in weights.items()}
+    # a weight that is made anew for every call cannot be followed; the calls of its layer can
+    unseen = {name: layers[name] for name, number in positions.items() if not number}
+    return positions | (_positions_of_calls(model, unseen, example) if unseen else {})
+
+
+def _positions_of_calls(model: nn.Module, layers: Mapping[str, nn.Module], example: Inputs) -> dict[str, int]:
+    batch, copies = fitting(model, example)
     positions = dict.fromkeys(layers, 0)
-
-    def counter(name: str, module: nn.Module) -> Any:
-        def count(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            weight = module.weight
-            assert isinstance(weight, Tensor)
-            side = inputs[0] if isinstance(module, _ConvTransposeNd) else output
-            positions[name] += side.numel() // max(1, len(weight))
-
-        return module.register_forward_hook(count)
-
-    handles = [counter(name, module) for name, module in layers.items()]
+    handles = [layer.register_forward_hook(_counter(name, positions)) for name, layer in layers.items()]
     try:
         with evaluating(model):
-            forward(model, example)
+            forward(model, batch)
     finally:
         for handle in handles:
             handle.remove()
-    return positions
+    return {name: number // copies for name, number in positions.items()}
+
+
+def _counter(name: str, positions: dict[str, int]) -> Any:
+    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        weight = layer.weight
+        assert isinstance(weight, Tensor)
+        side = inputs[0] if isinstance(layer, _ConvTransposeNd) else output
+        positions[name] += side.numel() // max(1, len(weight))
+
+    return count

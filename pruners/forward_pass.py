@@ -1,0 +1,87 @@
+"""One forward pass of a network as it stands: in eval mode, and with a sentence about the layer that refuses its input."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from pruners.errors import PrunerError
+from pruners.inputs import Inputs, batch_size, forward, input_tensors, join_inputs
+from pruners.layer_names import named_modules
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Hold the network in eval mode without gradients; every module's own mode returns afterwards."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+@contextmanager
+def naming_refusals(model: nn.Module, inputs: object = None) -> Iterator[None]:
+    """Turn what a forward or backward pass raises into a PrunerError with the layer's name; running out of memory stays."""
+    try:
+        yield
+    except (PrunerError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        given = f" of shape {', '.join(_shapes(inputs))}" if isinstance(inputs, Tensor | tuple | list | dict) else ""
+        reason = next(iter(str(error).splitlines()), "").rstrip(".") or type(error).__name__
+        raise PrunerError(f"The network cannot be run on inputs{given}{_refusing(model, error)}: {reason}.") from error
+
+
+def _shapes(inputs: Inputs) -> list[str]:
+    try:
+        return [str(tuple(tensor.shape)) for tensor in input_tensors(inputs)]
+    except PrunerError:
+        return [f"unknown ({type(inputs).__name__})"]
+
+
+def _refusing(model: nn.Module, error: Exception) -> str:
+    """The innermost module whose code was running, as the traceback tells."""
+    names = {id(module): name for name, module in named_modules(model)}
+    found, step = "", error.__traceback__
+    while step is not None:
+        module = step.tb_frame.f_locals.get("self")
+        if isinstance(module, nn.Module) and names.get(id(module)):
+            found = f"; layer {names[id(module)]!r} ({type(module).__name__}) refuses"
+        step = step.tb_next
+    return found
+
+
+def fitting(model: nn.Module, example: Inputs) -> tuple[Inputs, int]:
+    """Return the example and 1, or two copies of it and 2 where the network takes no batch of one but takes two.
+
+    BatchNorm without running statistics is such a network's layer. Raises PrunerError where it takes neither.
+    """
+    try:
+        _run(model, example)
+        return example, 1
+    except PrunerError as error:
+        if not _is_one(example):
+            raise
+        two = join_inputs([example, example])
+        try:
+            _run(model, two)
+        except PrunerError:
+            raise error from error.__cause__
+        return two, 2
+
+
+def _run(model: nn.Module, inputs: Inputs) -> None:
+    with evaluating(model), naming_refusals(model, inputs):
+        forward(model, inputs)
+
+
+def _is_one(example: Inputs) -> bool:
+    try:
+        return batch_size(example) == 1
+    except PrunerError:
+        return False

@@ -1,0 +1,33 @@
+"""Whether a network, or a layer, has what is asked of it: parameters, values, numbers that can be computed with."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from pruners.errors import PrunerError
+from pruners.layer_names import named_buffers, named_modules, named_parameters
+
+_COMPUTABLE = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+
+
+def check_initialized(model: nn.Module) -> None:
+    """Raise PrunerError where a Lazy module has not been run yet: its parameters have no shapes."""
+    for name, module in named_modules(model):
+        if any(t is not None and is_lazy(t) for t in (*module._parameters.values(), *module._buffers.values())):
+            where = f"Layer {name!r} ({type(module).__name__})" if name else f"The network, a {type(module).__name__},"
+            raise PrunerError(f"{where} has no weights before it has seen an input: run the network once.")
+
+
+def check_has_values(model: nn.Module) -> None:
+    """Raise PrunerError where a parameter or buffer has no values: it has not been initialised, or is on the meta device."""
+    check_initialized(model)
+    for name, tensor in (named_parameters(model) | named_buffers(model)).items():
+        if tensor.is_meta:
+            raise PrunerError(f"{name!r} is on the meta device and has no values: move the network with to_empty and load its state.")
+
+
+def check_computable(name: str, weight: Tensor) -> None:
+    """Raise PrunerError where a layer's weight is of a dtype that neither scores nor singular values are computed in."""
+    if weight.dtype not in _COMPUTABLE:
+        dtype = str(weight.dtype).removeprefix("torch.")
+        raise PrunerError(f"Layer {name!r} has {dtype} weights, which cannot be compressed: exclude it, or convert it to float32.")
