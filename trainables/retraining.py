@@ -22,7 +22,7 @@ class Retraining(Work):
     def __init__(self, config: TrialConfig):
         self.config, self._epoch = config, 0
         setting = Setting.of(config)
-        stages = RECIPES[config.trainable](config, setting.steps_per_epoch)
+        stages = RECIPES[config.trainable].stages(config, setting.steps_per_epoch)
         uncompressed = dense(config, setting.steps_per_epoch) if config.dense_reference else None
         self._replicates = [Replicate(setting, uncompressed, stages, seed) for seed in sorted(config.seeds)]
         self._steps_per_epoch, self._started = setting.steps_per_epoch, False

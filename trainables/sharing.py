@@ -43,10 +43,10 @@ def trainings(run: Run) -> dict[str, Fraction]:
 def _runs(config: TrialConfig) -> list[Run]:
     """Everything that a trial trains, its dense networks included."""
     setting = Setting.of(config)
-    if config.trainable == "lottery":
+    if RECIPES[config.trainable].in_levels:
         pairs = [pair for level in tracks(config, setting) for pair in level.values()]
     else:
-        pairs = [(setting, RECIPES[config.trainable](config, setting.steps_per_epoch))]
+        pairs = [(setting, RECIPES[config.trainable].stages(config, setting.steps_per_epoch))]
         if config.dense_reference:
             pairs.append((setting, dense(config, setting.steps_per_epoch)))
     return [Run(where, recipe, seed) for where, recipe in pairs for seed in config.seeds]

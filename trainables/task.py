@@ -1,5 +1,6 @@
 """A task: a network, its data and its loss, as a sweep file names them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,14 +53,14 @@ def identity(task: TaskConfig) -> dict[str, Any]:
     }
 
 
-def sources(task: TaskConfig) -> dict[str, str]:
-    """Digests of the user's modules that the task's network, data and loss pull in, as loaded here, by module name.
+def sources(task: TaskConfig, parts: Sequence[str] = ("network", "data", "loss")) -> dict[str, str]:
+    """Digests of the user's modules that ``parts`` of the task pull in, as loaded here, by module name.
 
     Raises `TaskError` for what cannot be imported.
     """
-    named = {what: name for what in ("network", "data", "loss") if factory.is_reference(name := getattr(task, what))}
-    for what, name in named.items():
-        factory.resolve(name, what)
+    named = {part: name for part in parts if factory.is_reference(name := getattr(task, part))}
+    for part, name in named.items():
+        factory.resolve(name, part)
     return source_digests(named.values())
 
 

@@ -11,6 +11,7 @@ from trainables.device import reproducible
 from trainables.errors import LeaseLost, StoreError, TaskError, TrainingError
 from trainables.factory import describe
 from trainables.levels import Levels
+from trainables.recipes import RECIPES
 from trainables.retraining import Retraining
 from trainables.work import Metrics, Work
 
@@ -56,7 +57,7 @@ class Trial:
 
     def _step(self) -> Metrics:
         if self._work is None:
-            self._work = Levels(self.config) if self.config.trainable == "lottery" else Retraining(self.config)
+            self._work = Levels(self.config) if RECIPES[self.config.trainable].in_levels else Retraining(self.config)
         metrics = self._work.advance()
         if metrics["final"]:
             self.close()

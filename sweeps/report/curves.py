@@ -8,6 +8,7 @@ from sweeps.report import chart
 from sweeps.report.chart import Chart
 from sweeps.report.words import OUTCOMES, name_of, scaled, titled
 from sweeps.study.record import Outcome, StudyRecord, TrialRecord
+from trainables.recipes import RECIPES
 
 _COLORS: dict[Outcome, str] = {
     "complete": chart.TRIAL,
@@ -23,8 +24,8 @@ def curves_chart(record: StudyRecord) -> Chart | None:
     drawn = [t for t in record.trials if t.intermediate and t.outcome in _COLORS]
     if not any(len(t.intermediate) > 1 for t in drawn):
         return None
-    retraining = record.sweep.get("trainable", "compress") == "compress"
-    figure = chart.figure("Retraining epochs" if retraining else "Epochs", titled(objective))
+    unit = RECIPES[record.sweep.get("trainable", "compress")].reports.unit
+    figure = chart.figure(unit.capitalize(), titled(objective))
     best = record.best
     for outcome, color in _COLORS.items():
         _add_lines(figure, [t for t in drawn if t.outcome == outcome and t is not best], OUTCOMES[outcome], color, objective)
@@ -36,7 +37,7 @@ def curves_chart(record: StudyRecord) -> Chart | None:
     epochs = [epoch for t in drawn for epoch in t.intermediate]
     chart.whole_steps(figure, min(epochs), max(epochs))
     caption = "One line a trial, as long as it was trained." + chart.outside(heights, bounds)
-    return Chart("curves", f"{name_of(objective)} while {'retraining' if retraining else 'training'}", caption, figure)
+    return Chart("curves", f"{name_of(objective)} over {unit}", caption, figure)
 
 
 def _add_lines(figure: go.Figure, trials: Sequence[TrialRecord], label: str, color: str, objective: str, width: float = 1) -> None:

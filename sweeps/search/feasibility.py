@@ -20,7 +20,6 @@ from sweeps.spec.sweep import Sweep
 from trainables import loss
 from trainables.config import TaskConfig, TrialConfig
 from trainables.recipes import RECIPES
-from trainables.recipes.lottery import TICKET, levels
 from trainables.stages import Compress, Recipe, Settle
 from trainables.task import sources
 from trainables.training import steps_per_epoch
@@ -92,7 +91,7 @@ def miss(trainable: str, sections: TrialSections) -> Miss:
 
 def seen(task: TaskConfig) -> tuple[nn.Module, Tensor]:
     """The task's network and one input, built once for each task and state of the user's code."""
-    return _build(json.dumps(asdict(task), sort_keys=True), tuple(sources(task).values()))
+    return _build(json.dumps(asdict(task), sort_keys=True), tuple(sources(task, ("network", "data")).values()))
 
 
 @lru_cache(maxsize=8)
@@ -102,12 +101,12 @@ def _build(task: str, _: tuple[str, ...]) -> tuple[nn.Module, Tensor]:
 
 
 def _recipe(trainable: str, sections: TrialSections) -> Recipe:
-    """The trial's recipe, of a lottery that of the last level's ticket."""
+    """The trial's recipe, of levels that of the last, which keeps the least."""
     config = TrialConfig(
         key="", directory="", store="", trainable=trainable, **{name: getattr(sections, name) for name in sections.__dataclass_fields__}
     )
     per_epoch = steps_per_epoch(len(trainables.load_data(sections.task).train), sections.training.batch_size)
-    return levels(config, per_epoch)[-1][TICKET] if trainable == "lottery" else RECIPES[trainable](config, per_epoch)
+    return RECIPES[trainable].stages(config, per_epoch)
 
 
 def _smallest(recipe: Recipe) -> Compress:
@@ -172,7 +171,7 @@ def _check_names(sweep: Sweep, sections: TrialSections) -> None:
 def _out_of_reach(sweep: Sweep, missed: Miss) -> SweepError:
     least = missed.asked * (1 + missed.over)
     shown = f"{least:.0f}" if missed.kind == "parameters" else f"{least:.4g}"
-    if sweep.file.trainable == "lottery":
+    if RECIPES[sweep.file.trainable].in_levels:
         place, asked = sweep.where(["lottery"]), f"the last level's {missed.kind} {missed.asked:.4g}"
     else:
         place, asked = sweep.where(["budget"]), f"budget.{missed.kind} {missed.asked:g}"

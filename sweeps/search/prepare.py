@@ -25,6 +25,7 @@ from sweeps.study.paths import StudyPaths
 from sweeps.study.record import BASELINE
 from trainables.config import LayerShape as LayerPin
 from trainables.config import TrialConfig
+from trainables.recipes import RECIPES
 
 _HOW_MUCH = ("budget", "lottery")
 """Sections that say how much is kept."""
@@ -123,7 +124,7 @@ class Prepared:
 
     def _config(self, key: str, sections: TrialSections, paths: StudyPaths) -> TrialConfig:
         file = self.sweep.file
-        return TrialConfig(
+        config = TrialConfig(
             key=key,
             task=sections.task,
             training=sections.training,
@@ -136,24 +137,17 @@ class Prepared:
             device="auto" if file.resources.gpus else "cpu",
             threads=file.resources.cpus,
             lottery=sections.lottery,
-            keep_at=self._keep_at(sections),
             dense_reference=self._has_one_dense_network,
         )
-
-    def _keep_at(self, sections: TrialSections) -> tuple[str, ...]:
-        """Where any trial of the sweep may rewind to, so that whichever trains the dense network keeps it there for all."""
-        if sections.lottery:
-            searched = self.space.get("lottery.rewind_to")
-            return tuple(spaces.extremes(searched)) if searched else (sections.lottery.rewind_to,)
-        if self.sweep.file.trainable == "early_bird":
-            return tuple(f"{epoch}ep" for epoch in range(1, sections.training.epochs + 1))
-        return ()
+        # where any trial may rewind to: whichever trains the dense network keeps it there for all
+        searched = {name: spaces.extremes(distribution) for name, distribution in self.space.items()}
+        return dataclasses.replace(config, keep_at=RECIPES[file.trainable].keep_at(config, searched))
 
     @property
     def _has_one_dense_network(self) -> bool:
         """False where every trial would train a dense network of its own that its recipe has no use for."""
         searched = any(name.startswith(("task.", "training.")) for name in self.space)
-        return not (searched and self.sweep.file.trainable == "prune_at_init")
+        return RECIPES[self.sweep.file.trainable].trains_dense or not searched
 
 
 def _pins(params: Mapping[str, Any], shapes: Mapping[str, LayerShape]) -> dict[str, LayerPin]:

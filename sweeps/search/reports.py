@@ -4,13 +4,7 @@ from dataclasses import dataclass
 
 from sweeps.search import space as spaces
 from sweeps.spec.sweep import Sweep
-
-_COUNTED = {
-    "compress": ("retraining epochs", "compression.retrain_epochs"),
-    "prune_at_init": ("epochs", "training.epochs"),
-    "early_bird": ("epochs", "training.epochs"),
-    "lottery": ("levels", "lottery.levels"),
-}
+from trainables.recipes import RECIPES
 
 
 @dataclass(frozen=True)
@@ -24,7 +18,8 @@ class Reports:
 
 def reports(sweep: Sweep) -> Reports:
     """The reports of a sweep's trials: epochs of the training that closes a recipe, levels of a lottery."""
-    unit, key = _COUNTED[sweep.file.trainable]
+    reported = RECIPES[sweep.file.trainable].reports
+    unit, key = reported.unit, reported.key
     distributions = sweep.space.distributions
     if key in distributions:
         return Reports(unit, key, int(max(spaces.extremes(distributions[key]))))

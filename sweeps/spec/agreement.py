@@ -7,35 +7,25 @@ import pruners
 from sweeps.errors import Incompatible, SweepError
 from sweeps.spec.keys import SweepFile
 from sweeps.spec.sections import TrialSections
+from trainables.recipes import RECIPES
 
 Where = Callable[[Sequence[str | int]], str]
-
-_TRAINS_ANEW = {
-    "retrain_epochs": "after pruning it trains for training.epochs",
-    "recalibrate_bn": "training after pruning estimates BatchNorm's statistics anyway",
-}
-UNUSED: dict[str, dict[str, str]] = {
-    "compress": {},
-    "prune_at_init": _TRAINS_ANEW,
-    "early_bird": _TRAINS_ANEW,
-    "lottery": _TRAINS_ANEW | {"control": "the controls of its tickets stand in lottery.controls"},
-}
-"""Keys of ``compression`` that a trainable does not use, and why."""
 
 _BY_KIND = {"compress/density": "mask", "compress/error": "decomposition"}
 _DOES = {"mask": "removes single weights", "decomposition": "decomposes layers"}
 
 
 def without_absent(trainable: str, tree: Mapping[str, Any], where: Where) -> dict[str, Any]:
-    """The sections that the trainable has. Raises `SweepError` for a key that belongs to another one."""
-    for key, why in UNUSED[trainable].items():
-        if key in tree["compression"]:
-            raise SweepError(f"{where(['compression', key])}: trainable {trainable} does not use compression.{key}: {why}.")
-    absent = "budget" if trainable == "lottery" else "lottery"
-    for key in tree[absent]:
-        why = "its levels say how much is kept" if absent == "budget" else "the section is that of trainable lottery"
-        raise SweepError(f"{where([absent, key])}: trainable {trainable} takes no {absent}: {why}.")
-    return {name: section for name, section in tree.items() if name != absent}
+    """The sections that the trainable has. Raises `SweepError` for a key that it does not use."""
+    used = dict(tree)
+    for path, why in RECIPES[trainable].unused.items():
+        section, _, key = path.partition(".")
+        if key and key in tree[section]:
+            raise SweepError(f"{where([section, key])}: trainable {trainable} does not use {path}: {why}.")
+        if not key:
+            for given in used.pop(section):
+                raise SweepError(f"{where([section, given])}: trainable {trainable} takes no {section}: {why}.")
+    return used
 
 
 def check(file: SweepFile, sections: TrialSections, where: Where) -> None:
@@ -70,8 +60,8 @@ def _needs(file: SweepFile, sections: TrialSections) -> list[tuple[list[str | in
     """What asks for a method of one kind: where it stands, the kind, and the sentence's beginning."""
     compression, single, layers = sections.compression, _DOES["mask"], _DOES["decomposition"]
     needs: list[tuple[list[str | int], str, str]] = []
-    if file.trainable in ("lottery", "early_bird"):
-        needs.append((["compression", "method"], "mask", f"trainable {file.trainable} needs a method that {single}"))
+    if only := RECIPES[file.trainable].kind:
+        needs.append((["compression", "method"], only, f"trainable {file.trainable} needs a method that {_DOES[only]}"))
     if compression.control != "none":
         needs.append((["compression", "control"], "mask", f"control {compression.control} needs a method that {single}"))
     if file.per_layer:

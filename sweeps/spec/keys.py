@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from sweeps.search.samplers import SAMPLERS
 from sweeps.spec.names import one_of
-from trainables.recipes import TRAINABLES
+from trainables.recipes import RECIPES
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -203,7 +203,7 @@ class SweepFile(Keys):
     description: str | None = None
     project: str = "tombola"
     entity: str | None = None
-    trainable: Annotated[str, one_of(TRAINABLES, "trainable")] = "compress"
+    trainable: Annotated[str, one_of(tuple(RECIPES), "trainable")] = "compress"
     method: Annotated[str, one_of(SAMPLERS, "sampler")] = "tpe"
     sampler_options: dict[str, Any] = {}
     metric: Metric | None = None

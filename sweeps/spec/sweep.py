@@ -19,6 +19,7 @@ from sweeps.spec.keys import SweepFile
 from sweeps.spec.sections import SECTIONS, TrialSections
 from sweeps.spec.validation import checked
 from sweeps.spec.yaml_file import Source
+from trainables.recipes import RECIPES
 
 _METHOD = "compression.method"
 
@@ -77,8 +78,8 @@ class Sweep:
         """The file with every default written out: a default that changes later changes no study that was begun before."""
         first = self.first_draw
         sections = TypeAdapter(TrialSections).dump_python(self.sections(first), mode="json")
-        for key in agreement.UNUSED[self.file.trainable]:
-            del sections["compression"][key]
+        for path in RECIPES[self.file.trainable].unused:
+            _drop(sections, path)
         for name in (*first, *self.space.constants):
             _drop(sections, name)
         file = self.file.model_dump(mode="json", exclude={*SECTIONS, "parameters"})

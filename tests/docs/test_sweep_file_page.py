@@ -15,7 +15,7 @@ from sweeps.spec import keys
 from sweeps.spec.sweep import Sweep
 from tests.docs.pages import PAGES, PROJECT, blocks, section, tables
 from trainables import config, data, factory, networks
-from trainables.recipes import TRAINABLES
+from trainables.recipes import RECIPES
 
 PAGE = "docs/sweep-file.md"
 SECTIONS: dict[str, Any] = {
@@ -72,7 +72,7 @@ def first_columns(heading: str, title: str) -> list[str]:
 
 def test_every_name_has_its_row() -> None:
     assert first_columns("Objectives", "metric") == list(keys.METRICS)
-    assert first_columns("Trainables", "trainable") == list(TRAINABLES)
+    assert first_columns("Trainables", "trainable") == list(RECIPES)
     assert first_columns("Samplers", "method") == list(SAMPLERS)
     assert first_columns("Parameters", "distribution") == list(keys.DISTRIBUTIONS)
     assert first_columns("task", "network") == list(networks.BUILT_IN)

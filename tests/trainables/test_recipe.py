@@ -5,11 +5,12 @@ import pytest
 import trainables
 from tests.trainables.configs import TASK, trial
 from trainables.config import CompressionConfig, LotteryConfig, TrainingConfig, TrialConfig
-from trainables.recipes.compress import compress
+from trainables.recipes import RECIPES
 from trainables.recipes.dense import dense
 from trainables.recipes.lottery import levels
-from trainables.recipes.prune_at_init import prune_at_init
 from trainables.stages import Compress, RecalibrateBN, Recipe, Reinitialize, Rewind, Train
+
+compress, prune_at_init = RECIPES["compress"].stages, RECIPES["prune_at_init"].stages
 
 
 def test_retraining_runs_the_tail_of_the_schedule(tmp_path: Path) -> None:

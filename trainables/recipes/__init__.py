@@ -1,19 +1,18 @@
-"""Trainables by name: each says which recipe a trial's configuration means. To add one: a file here, and a line in `RECIPES`."""
+"""Trainables by name. To add one: a file here with a subclass of `Trainable`, and its place in the list below."""
 
-from collections.abc import Callable
+from trainables.recipes.compress import TrainCompressRetrain
+from trainables.recipes.early_bird import EarlyBird
+from trainables.recipes.lottery import Lottery
+from trainables.recipes.prune_at_init import PruneAtInit
+from trainables.recipes.trainable import Trainable
 
-from trainables.config import TrialConfig
-from trainables.recipes.compress import compress
-from trainables.recipes.early_bird import early_bird
-from trainables.recipes.prune_at_init import prune_at_init
-from trainables.stages import Recipe
-
-RECIPES: dict[str, Callable[[TrialConfig, int], Recipe]] = {
-    "compress": compress,
-    "prune_at_init": prune_at_init,
-    "early_bird": early_bird,
+RECIPES: dict[str, Trainable] = {
+    trainable.name: trainable
+    for trainable in (
+        TrainCompressRetrain(),
+        PruneAtInit(),
+        EarlyBird(),
+        Lottery(),
+    )
 }
-"""Each takes the configuration and the optimiser steps in an epoch."""
-
-TRAINABLES = (*RECIPES, "lottery")
-"""All trainables; a lottery is no single recipe but a tree of them, see `trainables.recipes.lottery`."""
+"""All trainables, by the name that a sweep file calls them."""

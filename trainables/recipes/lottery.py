@@ -1,16 +1,40 @@
 """Lottery tickets: prune, rewind, train, level after level."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, final
 
 from trainables import position
 from trainables.config import LotteryConfig, TrialConfig
 from trainables.errors import TaskError
 from trainables.recipes.dense import dense
+from trainables.recipes.trainable import TRAINS_ANEW, Reported, Trainable
 from trainables.stages import Adopt, Compress, Recipe, Reinitialize, Rewind, Train
 
 TICKET, SECOND_ORDER, TRANSFER = "ticket", "second_order", "transfer"
+
+
+@final
+class Lottery(Trainable):
+    """Lottery tickets, a tree of recipes rather than one: at every level a ticket, its controls and where it is taken to."""
+
+    name = "lottery"
+    reports = Reported("levels", "lottery.levels")
+    unused = TRAINS_ANEW | {
+        "compression.control": "the controls of its tickets stand in lottery.controls",
+        "budget": "its levels say how much is kept",
+    }
+    kind = "mask"
+    in_levels = True
+
+    def stages(self, config: TrialConfig, steps_per_epoch: int) -> Recipe:
+        """Return the recipe of the last level's ticket; `levels` has all of them."""
+        return levels(config, steps_per_epoch)[-1][TICKET]
+
+    def keep_at(self, config: TrialConfig, searched: Mapping[str, Sequence[Any]]) -> tuple[str, ...]:
+        """Return the places that tickets are rewound to."""
+        return tuple(searched.get("lottery.rewind_to", (section(config).rewind_to,)))
 
 
 def levels(config: TrialConfig, steps_per_epoch: int) -> list[dict[str, Recipe]]:

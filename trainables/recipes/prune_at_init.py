@@ -1,11 +1,22 @@
 """Prune, then train."""
 
+from typing import final
+
 from trainables.config import TrialConfig
 from trainables.recipes.pruning import pruning
+from trainables.recipes.trainable import NO_LEVELS, TRAINS_ANEW, Trainable
 from trainables.stages import Recipe, Train
 
 
-def prune_at_init(config: TrialConfig, steps_per_epoch: int) -> Recipe:
+@final
+class PruneAtInit(Trainable):
     """Prune the network as it is initialised (or as the checkpoint has it), then train what is left from the schedule's start."""
-    steps = config.training.epochs * steps_per_epoch
-    return (*pruning(config), *((Train(0, steps, steps),) if steps else ()))
+
+    name = "prune_at_init"
+    unused = NO_LEVELS | TRAINS_ANEW
+    trains_dense = False
+
+    def stages(self, config: TrialConfig, steps_per_epoch: int) -> Recipe:
+        """Return the stages."""
+        steps = config.training.epochs * steps_per_epoch
+        return (*pruning(config), *((Train(0, steps, steps),) if steps else ()))

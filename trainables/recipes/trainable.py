@@ -1,0 +1,57 @@
+"""What a trainable says of itself: its stages, and all that sweeps must know of it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from trainables.config import TrialConfig
+from trainables.stages import Recipe
+
+
+NO_LEVELS = {"lottery": "the section is that of trainable lottery"}
+"""What a trainable does not use that goes through no levels."""
+TRAINS_ANEW = {
+    "compression.retrain_epochs": "after pruning it trains for training.epochs",
+    "compression.recalibrate_bn": "training after pruning estimates BatchNorm's statistics anyway",
+}
+"""What a trainable does not use that trains over the whole schedule after pruning."""
+
+
+@dataclass(frozen=True)
+class Reported:
+    """What a trial reports before its end: one report for each of ``unit`` (in the plural), as many as ``key`` of the sweep file says."""
+
+    unit: str
+    key: str
+
+
+class Trainable(ABC):
+    """A way from a trial's configuration to a small network; to add one, subclass it and list it in `trainables.recipes.RECIPES`."""
+
+    name: ClassVar[str]
+    """What the sweep file's key ``trainable`` calls it."""
+    reports: ClassVar[Reported] = Reported("epochs", "training.epochs")
+    """What early stopping and progress count."""
+    unused: ClassVar[Mapping[str, str]] = NO_LEVELS
+    """Sections, and keys of ``compression`` (``compression.retrain_epochs``), that it does not use, and why; giving one is an error."""
+    kind: ClassVar[Literal["mask", "decomposition"] | None] = None
+    """The one kind of method that it goes with; None: any."""
+    trains_dense: ClassVar[bool] = True
+    """Whether its stages begin with the dense network's training."""
+    in_levels: ClassVar[bool] = False
+    """Whether a trial goes through levels, each with tracks of its own, rather than through one recipe."""
+
+    @abstractmethod
+    def stages(self, config: TrialConfig, steps_per_epoch: int) -> Recipe:
+        """Return the stages that a trial goes through, of levels those of the last; ``steps_per_epoch`` counts optimiser steps.
+
+        Raises `TaskError` for a configuration of which no recipe can be made.
+        """
+
+    def keep_at(self, config: TrialConfig, searched: Mapping[str, Sequence[Any]]) -> tuple[str, ...]:
+        """Return the places of the dense training (``2ep``, ``500it``) at which any trial of a sweep may want its network.
+
+        ``searched`` holds, by their keys in the sweep file, what the settings that are searched may be.
+        """
+        return ()
