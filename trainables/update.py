@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
+from pruners.layer_names import named_parameters
 from trainables.data.splits import Batch
 from trainables.loss import Loss
 
@@ -38,7 +39,7 @@ def update(
 def masked_parameters(network: nn.Module, masks: Mapping[str, Tensor]) -> list[tuple[nn.Parameter, Tensor]]:
     """Each masked parameter beside its mask in its own dtype: a product with floats is cheaper than a choice by booleans."""
     # a tied weight has a name in each of its modules, and its mask may be under any of them
-    parameters = dict(network.named_parameters(remove_duplicate=False))
+    parameters = named_parameters(network)
     return [(parameters[name], mask.to(parameters[name])) for name, mask in masks.items()]
 
 

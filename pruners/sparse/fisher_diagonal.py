@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from pruners.inputs import Inputs, batch_size, forward, split_inputs, take_inputs
 from pruners.sparse.batchnorm_mode import batchnorm_mode
 from pruners.sparse.gradients import differentiable
-from pruners.sparse.layer_uses import Use, layer_uses
+from pruners.sparse.layer_uses import layer_uses
 from pruners.sparse.score_method import Given
+from pruners.sparse.use import Use
 
 _SAMPLES = 64  # that go through the network together
 
@@ -66,7 +67,7 @@ def _agrees(uses: Sequence[Use], gradient: Tensor, samples: int) -> bool:
 
 def _layer_squares(uses: Sequence[Use], weight: Tensor) -> Tensor:
     """The sum over samples of the squared gradients in one layer's weight."""
-    if len(uses) == 1 and uses[0].positions == 1:
+    if len(uses) == 1 and uses[0].positions == 1 and uses[0].used_groups == slice(0, uses[0].groups):
         # one outer product a sample: its square is that of the squares
         rows, columns = (factor.squeeze(-1).square() for factor in uses[0].factors(0, uses[0].samples))
         return (rows @ columns.mT).reshape(weight.shape)

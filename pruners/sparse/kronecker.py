@@ -4,40 +4,42 @@ from dataclasses import dataclass
 from typing import Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pruners.errors import PrunerError
-from pruners.sparse.layer_uses import Use
+from pruners.sparse.use import Use
 
 
 @dataclass
 class Factors:
-    """Sums over samples s and positions t, for each group of a layer: rows r r^T (groups, o, o), columns c c^T (groups, d, d).
+    """Sums over samples s and positions t, for each group of a weight: rows r r^T (groups, o, o), columns c c^T (groups, d, d).
 
     With the weight reshaped to (groups, o, d), K-FAC takes a group's Fisher matrix to be (rows / uses) ⊗ (columns / samples), where
-    ``uses`` counts all pairs (s, t): Grosse, Martens: A Kronecker-factored approximate Fisher matrix for convolution layers, ICML
+    ``uses`` counts each group's pairs (s, t): Grosse, Martens: A Kronecker-factored approximate Fisher matrix for convolution layers, ICML
     2016, arXiv 1602.01407, section 3.1, theorem 1 (for a Linear, Martens, Grosse, ICML 2015, arXiv 1503.05671, section 3.1).
-    A layer that runs several times counts as one with more positions; each group has its own factors, biases have none.
+    A weight that is used several times counts as one with more positions; each group (the query's, the key's and the value's part of
+    an attention's packed projection too) has its own factors, biases have none.
     """
 
     rows: Tensor
     columns: Tensor
-    uses: int = 0
+    uses: list[int]
 
     @classmethod
-    def empty(cls, weight: Tensor, layer: nn.Module) -> Self:
-        """Factors of a layer that was not used yet."""
-        groups = getattr(layer, "groups", 1)
+    def empty(cls, weight: Tensor, groups: int) -> Self:
+        """Return the factors of a weight that was not used yet."""
         rows, columns = len(weight) // groups, weight[0].numel()
-        return cls(weight.new_zeros(groups, rows, rows), weight.new_zeros(groups, columns, columns))
+        return cls(weight.new_zeros(groups, rows, rows), weight.new_zeros(groups, columns, columns), [0] * groups)
 
     def add(self, use: Use) -> None:
-        """Counts the samples of one call of the layer."""
-        self.uses += use.samples * use.positions
+        """Count the samples of one use of the weight."""
+        used = use.used_groups
+        for group in range(used.start, used.stop):
+            self.uses[group] += use.samples * use.positions
         for start, stop in use.chunks():
             rows, columns = (factor.flatten(2) for factor in use.factors(start, stop))
-            self.rows.baddbmm_(rows, rows.mT)
-            self.columns.baddbmm_(columns, columns.mT)
+            self.rows[used].baddbmm_(rows, rows.mT)
+            self.columns[used].baddbmm_(columns, columns.mT)
 
     def inverse_diagonal(self, samples: int, damping: float) -> Tensor:
         """Diagonal of the inverse of the Fisher matrix over ``samples``, (groups, o, d) in float64; infinite without any curvature.
@@ -47,7 +49,8 @@ class Factors:
         finite, or singular.
         """
         diagonals = []
-        for factor, count in ((self.rows, self.uses), (self.columns, samples)):
+        uses = self.rows.new_tensor(self.uses, dtype=torch.float64).clamp(min=1)[:, None, None]
+        for factor, count in ((self.rows, uses), (self.columns, samples)):
             mean = factor.double() / count
             level = mean.diagonal(dim1=-2, dim2=-1).mean()
             mean.diagonal(dim1=-2, dim2=-1).add_(damping**0.5 * level)

@@ -1,116 +1,216 @@
-"""What goes into a layer and what comes back to it, sample by sample: all that the curvature in its weight needs."""
+"""Where a network uses its weights, whoever calls: all that the curvature in a weight needs."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from math import prod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from types import FunctionType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.graph import get_gradient_edge
-from torch.nn.functional import pad
-from torch.nn.modules.conv import _ConvNd
+from torch.autograd.graph import GradientEdge, get_gradient_edge
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
+from pruners.errors import PrunerError
 from pruners.inputs import Inputs, batch_size, forward
 from pruners.sparse.gradients import differentiable
+from pruners.sparse.use import Sliding, Use
 
-_ELEMENTS = 2**22  # of the largest tensor that one chunk of samples makes
-
-
-@dataclass(frozen=True)
-class Use:
-    """One call of a convolution or Linear: ``inputs`` (n, ...) and ``gradients`` (n, ...), those of each sample's loss in its output."""
-
-    layer: nn.Module
-    inputs: Tensor
-    gradients: Tensor
-
-    @property
-    def samples(self) -> int:
-        """How many samples the call was for."""
-        return len(self.inputs)
-
-    @property
-    def positions(self) -> int:
-        """How often a sample uses each weight: at a convolution's output (transposed: input) positions, at the steps of a sequence."""
-        weight, rows = self.layer.weight, self.inputs if _transposed(self.layer) else self.gradients
-        assert isinstance(weight, Tensor)
-        return rows[0].numel() // len(weight)
-
-    def chunks(self, extra: int = 0) -> list[tuple[int, int]]:
-        """Ranges of samples, of which `factors` (and ``extra`` elements a sample) take little memory."""
-        weight, groups = self.layer.weight, getattr(self.layer, "groups", 1)
-        assert isinstance(weight, Tensor)
-        size = max(1, _ELEMENTS // max(1, extra + groups * weight[0].numel() * self.positions))
-        return [(start, min(start + size, self.samples)) for start in range(0, self.samples, size)]
-
-    def factors(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
-        """Rows (groups, rows, n, positions) and columns (groups, columns, n, positions) of samples ``start`` to ``stop``.
-
-        The gradient of a sample's loss in the weight, of shape (groups, rows, columns) once reshaped, is the sum over its positions of
-        the outer products of both. Rows are output gradients and columns patches of the input; in a transposed convolution, whose
-        weight lies the other way round, rows are inputs and columns patches of the output gradient.
-        """
-        inputs, gradients = self.inputs[start:stop], self.gradients[start:stop]
-        if not isinstance(self.layer, _ConvNd):
-            return _features(gradients), _features(inputs)
-        rows, maps = (inputs, gradients) if _transposed(self.layer) else (gradients, inputs)
-        columns = _patches(maps, self.layer, rows.shape[2:])
-        return rows.movedim(0, 1).reshape(self.layer.groups, -1, len(rows), self.positions), columns
-
-    def sample_gradients(self, start: int, stop: int) -> Tensor:
-        """Gradients of the samples' losses in the weight, (n, groups, rows, columns)."""
-        rows, columns = self.factors(start, stop)
-        return rows.permute(2, 0, 1, 3) @ columns.permute(2, 0, 3, 1)
+_CONVOLUTIONS = (torch.conv1d, torch.conv2d, torch.conv3d)
+_TRANSPOSED = (torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d)
+_LOOKUPS = (functional.embedding, functional.embedding_bag)
+# torch hands a whole attention to a mode, which then sees nothing of what happens inside
+_attention = FunctionType(
+    functional.multi_head_attention_forward.__code__,
+    functional.multi_head_attention_forward.__globals__ | {"has_torch_function": lambda _: False},
+    argdefs=functional.multi_head_attention_forward.__defaults__,
+)
 
 
 def layer_uses(
     network: nn.Module, weights: Mapping[str, nn.Parameter], inputs: Inputs, objective: Callable[[Tensor], Tensor]
 ) -> dict[str, list[Use]]:
-    """Every call, in one forward and one backward pass over a batch, of a convolution or Linear that has one of ``weights``.
+    """Find every use, in one forward and one backward pass over a batch, of one of ``weights`` in a convolution or as a Linear's.
 
-    ``objective`` makes of the network's output the loss, a mean over samples; a layer that is not called gets an empty list.
+    It does not matter which module calls: nn.MultiheadAttention reads the weight of its ``out_proj`` and never calls it.
+    ``objective`` makes of the network's output the loss, a mean over samples; a weight that is not used gets an empty list. Uses of
+    other kinds (in a sum, in a product that is written out) are not found, see `complete_uses`; what an embedding looks up in a weight
+    that it shares with a Linear counts as constant.
     """
-    names = {id(weight): name for name, weight in weights.items()}
-    calls: list[tuple[str, nn.Module, Tensor, Any]] = []
+    return _watched(network, weights, inputs, objective)[0]
 
-    def note(layer: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Tensor], output: Tensor) -> None:
-        if output.requires_grad:
-            # the edge, as the output itself may yet be changed in place
-            calls.append((names[id(layer.weight)], layer, args[0] if args else kwargs["input"], get_gradient_edge(output)))
 
-    layers = [module for module in network.modules() if isinstance(module, _ConvNd | nn.Linear) and id(module.weight) in names]
-    handles = [layer.register_forward_hook(note, with_kwargs=True) for layer in layers]
-    try:
-        loss = differentiable(objective(forward(network, inputs)))
-    finally:
-        for handle in handles:
-            handle.remove()
-    edges = [edge for *_, edge in calls]
-    gradients = torch.autograd.grad(loss * batch_size(inputs), edges, allow_unused=True) if edges else ()
-    uses: dict[str, list[Use]] = {name: [] for name in weights}
-    for (name, layer, given, _), gradient in zip(calls, gradients, strict=True):
-        if gradient is not None:
-            uses[name].append(Use(layer, given.detach(), gradient))
+def complete_uses(
+    network: nn.Module, weights: Mapping[str, nn.Parameter], inputs: Inputs, objective: Callable[[Tensor], Tensor]
+) -> dict[str, list[Use]]:
+    """As `layer_uses`; PrunerError, with the layer's name, where these do not make up the gradient in the weight."""
+    uses, gradients = _watched(network, weights, inputs, objective)
+    for name, gradient in gradients.items():
+        if gradient is not None and not _explains(uses[name], gradient):
+            layer = name.removesuffix(".weight")
+            raise PrunerError(
+                f"Layer {layer!r}: the network uses its weight otherwise than in a convolution or as a Linear's, so its curvature "
+                f"is not known. Put it in exclude, or take a method that does without, such as snip or obd."
+            )
     return uses
 
 
-def _transposed(layer: nn.Module) -> bool:
-    return isinstance(layer, _ConvNd) and layer.transposed
+@dataclass(frozen=True)
+class _Call:
+    """A use whose gradient is still to come; ``arranged`` brings the samples of its inputs and gradients to the front."""
+
+    name: str
+    inputs: Tensor
+    edge: GradientEdge
+    sliding: Sliding | None
+    first: int
+    arranged: Callable[[Tensor], Tensor]
 
 
-def _features(values: Tensor) -> Tensor:
-    """(n, ..., features) as (1, features, n, positions)."""
-    return values.reshape(len(values), -1, values.shape[-1]).permute(2, 0, 1)[None]
+class _Watch(TorchFunctionMode):
+    """Note the calls of torch's convolutions and of `linear` that take one of ``weights``, of so many ``parts`` each, or parts of one."""
+
+    def __init__(self, weights: Mapping[str, nn.Parameter], parts: Mapping[str, int], samples: int) -> None:
+        super().__init__()
+        self.calls: list[_Call] = []
+        self.parts = parts
+        self._names = {id(weight): name for name, weight in weights.items()}
+        self._samples, self._sequences = samples, 0
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Iterable[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """One call of a torch function."""
+        kwargs = kwargs or {}
+        if func is functional.multi_head_attention_forward:
+            query = args[0] if args else kwargs["query"]
+            outside, self._sequences = self._sequences, query.shape[1] if query.dim() == 3 else 1
+            try:
+                with self:
+                    return _attention(*args, **kwargs)
+            finally:
+                self._sequences = outside
+        if func in _LOOKUPS and len(args) > 1 and id(args[1]) in self._names:
+            args = [args[0], args[1].detach(), *args[2:]]
+        output = func(*args, **kwargs)
+        if func is functional.linear:
+            self._note(output, None, *args, **kwargs)
+        elif func in _CONVOLUTIONS:
+            self._note(output, _sliding(*args, **kwargs), *args, **kwargs)
+        elif func in _TRANSPOSED:
+            self._note(output, _transposed(*args, **kwargs), *args, **kwargs)
+        return output
+
+    def _note(self, output: Tensor, sliding: Sliding | None, input: Tensor, weight: Tensor, *_: Any, **__: Any) -> None:
+        owner = weight if id(weight) in self._names else weight._base
+        if owner is None or id(owner) not in self._names or not output.requires_grad:
+            return
+        name = self._names[id(owner)]
+        first = _first_part(weight, owner, self.parts[name])
+        if first is None:
+            return
+        if self._sequences:
+            arranged = partial(_samples_first, self._samples, self._sequences)
+        else:
+            arranged = partial(_batched, 2 if sliding is None else weight.dim())
+        # the edge, as the output itself may yet be changed in place
+        self.calls.append(_Call(name, input.detach(), get_gradient_edge(output), sliding, first, arranged))
 
 
-def _patches(maps: Tensor, layer: _ConvNd, positions: torch.Size) -> Tensor:
-    """What the kernel sees of maps (n, channels, ...) at each position, as (groups, channels / groups * kernel, n, positions)."""
-    mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
-    maps = pad(maps, layer._reversed_padding_repeated_twice, mode=mode)
-    samples, channels = maps.shape[:2]
-    of_sample, of_channel, *along = maps.stride()
-    in_kernel = [step * dilation for step, dilation in zip(along, layer.dilation, strict=True)]
-    between = [step * stride for step, stride in zip(along, layer.stride, strict=True)]
-    sizes, strides = (channels, *layer.kernel_size, samples, *positions), (of_channel, *in_kernel, of_sample, *between)
-    return maps.as_strided(sizes, strides).reshape(layer.groups, -1, samples, prod(positions))
+def _watched(
+    network: nn.Module, weights: Mapping[str, nn.Parameter], inputs: Inputs, objective: Callable[[Tensor], Tensor]
+) -> tuple[dict[str, list[Use]], dict[str, Tensor | None]]:
+    """The uses, and the gradients of the loss summed over the samples in the weights, None where it does not depend on one."""
+    samples = batch_size(inputs)
+    with _Watch(weights, _parts(network, weights), samples) as watch:
+        outputs = forward(network, inputs)
+    loss = differentiable(objective(outputs)) * samples
+    found = torch.autograd.grad(loss, [*weights.values(), *(call.edge for call in watch.calls)], allow_unused=True)
+    uses: dict[str, list[Use]] = {name: [] for name in weights}
+    for call, gradient in zip(watch.calls, found[len(weights) :], strict=True):
+        if gradient is not None:
+            inside = call.arranged(call.inputs), call.arranged(gradient)
+            uses[call.name].append(Use(weights[call.name], *inside, call.sliding, watch.parts[call.name], call.first))
+    return uses, dict(zip(weights, found, strict=False))
+
+
+def _parts(network: nn.Module, weights: Mapping[str, nn.Parameter]) -> dict[str, int]:
+    """How many Linears' weights each weight holds: three in an attention's packed projection."""
+    packed = {id(module.in_proj_weight) for module in network.modules() if isinstance(module, nn.MultiheadAttention)}
+    return {name: 3 if id(weight) in packed else 1 for name, weight in weights.items()}
+
+
+def _explains(uses: Sequence[Use], gradient: Tensor) -> bool:
+    """Whether the uses together give this gradient, up to rounding."""
+    if not gradient.numel():
+        return True
+    found, size = torch.zeros_like(gradient), gradient.norm()
+    for use in uses:
+        whole = found.view(use.groups, len(found) // use.groups, -1)
+        for start, stop in use.chunks():
+            rows, columns = (factor.flatten(2) for factor in use.factors(start, stop))
+            whole[use.used_groups] += rows @ columns.mT
+            size = size + rows.norm() * columns.norm()
+    return bool((found - gradient).norm() <= torch.finfo(gradient.dtype).eps ** 0.5 * size)
+
+
+def _first_part(weight: Tensor, owner: Tensor, parts: int) -> int | None:
+    """Which part of ``owner`` the weight, itself or a view of whole parts, begins with; None for a view of another kind."""
+    if weight is owner:
+        return 0
+    height = len(owner) // parts
+    whole = weight.shape[1:] == owner.shape[1:] and weight.stride() == owner.stride() and len(weight) % height == 0
+    first, beside = divmod(int(weight.storage_offset()) - int(owner.storage_offset()), height * owner.stride(0))
+    return first if whole and parts > 1 and not beside else None
+
+
+def _samples_first(samples: int, sequences: int, values: Tensor) -> Tensor:
+    """Features (positions, sequences, f) inside an attention, perhaps flattened to (positions * sequences, f), as (n, ..., f).
+
+    Several sequences may belong to a sample; where it cannot be, the values are returned as they are.
+    """
+    each, rest = divmod(sequences, samples)
+    return values.reshape(-1, samples, each, values.shape[-1]).transpose(0, 1) if each and not rest else values
+
+
+def _batched(dimensions: int, values: Tensor) -> Tensor:
+    """What is of a single sample, without a dimension for it, as a batch of one."""
+    return values if values.dim() >= dimensions else values[None]
+
+
+def _sliding(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | Sequence[int] = 1,
+    padding: str | int | Sequence[int] = 0,
+    dilation: int | Sequence[int] = 1,
+    groups: int = 1,
+) -> Sliding:
+    kernel = weight.shape[2:]
+    strides, dilations = _sides(stride, kernel), _sides(dilation, kernel)
+    if padding == "same":
+        whole = [step * (side - 1) for step, side in zip(dilations, kernel, strict=True)]
+        around = [(all_of_it // 2, all_of_it - all_of_it // 2) for all_of_it in whole]
+    else:
+        around = [(side, side) for side in _sides(0 if isinstance(padding, str) else padding, kernel)]
+    return Sliding(strides, tuple(side for pair in reversed(around) for side in pair), dilations, groups)
+
+
+def _transposed(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | Sequence[int] = 1,
+    padding: int | Sequence[int] = 0,
+    output_padding: int | Sequence[int] = 0,
+    groups: int = 1,
+    dilation: int | Sequence[int] = 1,
+) -> Sliding:
+    return replace(_sliding(input, weight, bias, stride, padding, dilation, groups), transposed=True)
+
+
+def _sides(side: int | Sequence[int], kernel: torch.Size) -> tuple[int, ...]:
+    sides = (side,) if isinstance(side, int) else tuple(side)
+    return sides * len(kernel) if len(sides) == 1 else sides

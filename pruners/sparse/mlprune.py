@@ -12,7 +12,7 @@ from pruners.inputs import batch_size
 from pruners.method import Option
 from pruners.sparse.batchnorm_mode import batchnorm_mode
 from pruners.sparse.kronecker import Factors
-from pruners.sparse.layer_uses import layer_uses
+from pruners.sparse.layer_uses import complete_uses
 from pruners.sparse.score_method import Given, ScoreMethod, Scores
 
 _LABELS = ("sampled", "empirical")
@@ -32,7 +32,9 @@ class MLPrune(ScoreMethod):
     Biases are left out of A. ``labels="sampled"`` draws each label from softmax(outputs), classes along dimension 1, which gives the Fisher
     matrix itself; ``empirical`` takes the labels as given, which any loss allows. Gradients of a softmax sum to zero, so the output
     layer's G is always singular: ``damping`` decides how little that layer's weights are then worth, see `Factors.inverse_diagonal`.
-    A layer without curvature scores zero. BatchNorm is in eval mode.
+    A layer without curvature scores zero. BatchNorm is in eval mode. The weight of an attention's projections, or of any layer that is
+    never called because its parent reads its weight, is scored by the uses themselves, and refused by a PrunerError where it is
+    used otherwise than in a convolution or as a Linear's. A Linear that shares its weight with an embedding is scored as a Linear alone.
     """
 
     name = "mlprune"
@@ -78,10 +80,10 @@ def _factors(network: nn.Module, weights: Mapping[str, nn.Parameter], given: Giv
                 assert given.loss is not None
                 return given.loss(outputs, _drawn(outputs, labels, given.generator) if sampled else labels)
 
-            for name, uses in layer_uses(network, weights, inputs, objective).items():
+            for name, uses in complete_uses(network, weights, inputs, objective).items():
                 for use in uses:
                     if name not in factors:
-                        factors[name] = Factors.empty(weights[name], use.layer)
+                        factors[name] = Factors.empty(weights[name], use.groups)
                     factors[name].add(use)
     return factors
 

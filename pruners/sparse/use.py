@@ -1,0 +1,108 @@
+"""One use of a weight in a forward pass: what went in and what came back, sample by sample."""
+
+from dataclasses import dataclass
+from math import prod
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+_ELEMENTS = 2**22  # of the largest tensor that one chunk of samples makes
+
+
+@dataclass(frozen=True)
+class Sliding:
+    """How a convolution moves over its input; ``padding`` is before and after each dimension, the last one first."""
+
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+    groups: int = 1
+    transposed: bool = False
+
+
+@dataclass(frozen=True)
+class Use:
+    """One product with a weight: ``inputs`` (n, ...) and ``gradients`` (n, ...), those of each sample's loss in its output.
+
+    ``sliding`` is a convolution's; without it the features in the last dimension go through a Linear. A packed weight is ``parts``
+    Linears, one above the other (an attention's query, key and value), and the use may be of some only, from the ``first`` on.
+    """
+
+    weight: Tensor
+    inputs: Tensor
+    gradients: Tensor
+    sliding: Sliding | None = None
+    parts: int = 1
+    first: int = 0
+
+    @property
+    def groups(self) -> int:
+        """Blocks of the weight's rows that have nothing to do with each other: a convolution's groups, or the parts."""
+        return self.sliding.groups if self.sliding else self.parts
+
+    @property
+    def samples(self) -> int:
+        """How many samples the use was for."""
+        return len(self.inputs)
+
+    @property
+    def positions(self) -> int:
+        """How often a sample uses each weight: at a convolution's output (transposed: input) positions, at the steps of a sequence."""
+        if self.sliding:
+            return (self.inputs if self.sliding.transposed else self.gradients)[0, 0].numel()
+        return self.gradients[0, ..., 0].numel()
+
+    @property
+    def used_groups(self) -> slice:
+        """The groups of the weight that this use is of."""
+        if self.sliding:
+            return slice(0, self.groups)
+        return slice(self.first, self.first + self.gradients.shape[-1] * self.parts // len(self.weight))
+
+    def chunks(self, extra: int = 0) -> list[tuple[int, int]]:
+        """Ranges of samples, of which `factors` (and ``extra`` elements a sample) take little memory."""
+        size = max(1, _ELEMENTS // max(1, extra + self.groups * self.weight[0].numel() * self.positions))
+        return [(start, min(start + size, self.samples)) for start in range(0, self.samples, size)]
+
+    def factors(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """Rows (used groups, rows, n, positions) and columns (used groups, columns, n, positions) of samples ``start`` to ``stop``.
+
+        The gradient of a sample's loss in the weight, of shape (groups, rows, columns) once reshaped, is the sum over its positions of
+        the outer products of both. Rows are output gradients and columns patches of the input; in a transposed convolution, whose
+        weight lies the other way round, rows are inputs and columns patches of the output gradient.
+        """
+        inputs, gradients = self.inputs[start:stop], self.gradients[start:stop]
+        if self.sliding is None:
+            used = self.used_groups.stop - self.used_groups.start
+            columns = _features(inputs)
+            return _features(gradients).unflatten(0, (used, -1)), columns.expand(used, *columns.shape)
+        rows, maps = (inputs, gradients) if self.sliding.transposed else (gradients, inputs)
+        columns = _patches(maps, self.sliding, self.weight.shape[2:], rows.shape[2:])
+        return rows.movedim(0, 1).reshape(self.groups, -1, len(rows), self.positions), columns.unflatten(0, (self.groups, -1))
+
+    def sample_gradients(self, start: int, stop: int) -> Tensor:
+        """Gradients of the samples' losses in the weight, (n, groups, rows, columns); zero in groups that are not used."""
+        rows, columns = self.factors(start, stop)
+        gradients = rows.permute(2, 0, 1, 3) @ columns.permute(2, 0, 3, 1)
+        if gradients.shape[1] == self.groups:
+            return gradients
+        whole = gradients.new_zeros(len(gradients), self.groups, *gradients.shape[2:])
+        whole[:, self.used_groups] = gradients
+        return whole
+
+
+def _features(values: Tensor) -> Tensor:
+    """(n, ..., features) as (features, n, positions)."""
+    return values.reshape(len(values), -1, values.shape[-1]).permute(2, 0, 1)
+
+
+def _patches(maps: Tensor, sliding: Sliding, kernel: torch.Size, positions: torch.Size) -> Tensor:
+    """What the kernel sees of maps (n, channels, ...) at each position, as (channels * kernel, n, positions)."""
+    maps = pad(maps, sliding.padding)
+    samples, channels = maps.shape[:2]
+    of_sample, of_channel, *along = maps.stride()
+    in_kernel = [step * dilation for step, dilation in zip(along, sliding.dilation, strict=True)]
+    between = [step * stride for step, stride in zip(along, sliding.stride, strict=True)]
+    sizes, strides = (channels, *kernel, samples, *positions), (of_channel, *in_kernel, of_sample, *between)
+    return maps.as_strided(sizes, strides).reshape(-1, samples, prod(positions))
