@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from trainables.data.dataset_digest import dataset_digest
 from trainables.data.splits import Split, StreamedSplit, TensorSplit
 from trainables.errors import TaskError
 from trainables.seeds import generator
@@ -18,8 +19,8 @@ _SPLIT_SEED = 20210711  # one split for everyone: trials, replicates and studies
 class Data:
     """Train, validation and test splits of inputs with integer class labels.
 
-    ``digest`` is a SHA-256 of the examples in memory (of their number and shape where they stream): it tells two data sets
-    of the same name apart.
+    ``digest`` is a SHA-256 of the examples in memory, of what `dataset_digest` reads of them where they stream: it tells two
+    data sets of the same name apart.
     """
 
     train: Split
@@ -36,15 +37,16 @@ class Data:
 
 def from_splits(splits: Sequence[Split], num_classes: int) -> Data:
     """`Data` of the train, validation and test ``splits``, its digest taken."""
-    seen = hashlib.sha256()
+    seen, known = hashlib.sha256(), dict[int, str]()
     for split in splits:
         if isinstance(split, TensorSplit):
             for tensor in (split.inputs, split.labels):
                 seen.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
                 seen.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
-        else:
-            seen.update(f"{type(split.dataset).__name__ if isinstance(split, StreamedSplit) else ''}{len(split)}".encode())
-            seen.update(str(split.input_shape).encode())
+        elif isinstance(split, StreamedSplit):
+            seen.update(dataset_digest(split.dataset, known).encode())
+        else:  # a class of the user's own, whose code is known by its source
+            seen.update(f"{type(split).__name__}{len(split)}{split.input_shape}".encode())
     train, validation, test = splits
     return Data(train, validation, test, num_classes, seen.hexdigest())
 

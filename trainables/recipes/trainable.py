@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Literal
 from trainables.config import TrialConfig
 from trainables.stages import Recipe
 
-
 NO_LEVELS = {"lottery": "the section is that of trainable lottery"}
 """What a trainable does not use that goes through no levels."""
 TRAINS_ANEW = {
