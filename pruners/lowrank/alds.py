@@ -8,7 +8,7 @@ from pruners.layer_names import checked_patterns
 from pruners.lowrank.allocate import allocate
 from pruners.lowrank.candidates import Candidates, Density, layer_candidates, pinned_candidate
 from pruners.lowrank.metrics import METRICS
-from pruners.lowrank.rank_method import EXCLUDE, RankMethod, Task, excluding
+from pruners.lowrank.rank_method import EXCLUDE, RANK_MULTIPLE, RankMethod, Task, excluding
 from pruners.lowrank.shapes import LayerShape, NetworkShape
 from pruners.method import Option
 
@@ -32,6 +32,7 @@ class ALDS(RankMethod):
         Option("tolerance", {}, "layer -> factor its error may be larger by; 1 for layers left out"),
         Option("layers", {}, "layer -> {rank, num_subspaces} set outright"),
         EXCLUDE,
+        RANK_MULTIPLE,
         Option("bounds", {}, "layer -> {min_density, max_density}: share of its own weights it may keep, dense is 1"),
     )
 
@@ -45,7 +46,8 @@ class ALDS(RankMethod):
                 options_of[name] = pinned_candidate(name, layer, options["layers"][name])
             else:
                 subspaces = _subspaces(layer, options["candidate_subspaces"])
-                options_of[name] = layer_candidates(layer, subspaces, _density(name, options["bounds"].get(name, {})))
+                density = _density(name, options["bounds"].get(name, {}))
+                options_of[name] = layer_candidates(layer, subspaces, density, options["rank_multiple"])
             if not len(options_of[name].params):
                 raise PrunerError(f"bounds leave layer {name!r} no choice of rank and num_subspaces.")
         return {name: options_of[name] for name in shape.layers}

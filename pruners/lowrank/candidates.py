@@ -36,9 +36,13 @@ class Density:
 
 
 @lru_cache(maxsize=4096)
-def layer_candidates(shape: LayerShape, subspaces: tuple[int, ...], density: Density = Density()) -> Candidates:
-    """Options with one of ``subspaces`` that keep a share of the weights within ``density``; possibly none."""
-    ranks = [np.arange(1, shape.largest_saving_rank(n) + 1) for n in subspaces]
+def layer_candidates(shape: LayerShape, subspaces: tuple[int, ...], density: Density = Density(), rank_multiple: int = 1) -> Candidates:
+    """List the options with one of ``subspaces`` that keep a share of the weights within ``density``; possibly none.
+
+    Ranks are multiples of ``rank_multiple``; of a layer too small for one, any.
+    """
+    step = shape.rank_step(rank_multiple, subspaces)
+    ranks = [np.arange(step, shape.largest_saving_rank(n) + 1, step) for n in subspaces]
     params = [r * shape.params_per_rank(n) for r, n in zip(ranks, subspaces, strict=True)]
     rows = np.column_stack(
         [

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from pruners.errors import PrunerError
 from pruners.layer_names import checked_patterns
 from pruners.lowrank.budget import Budget
 from pruners.lowrank.candidates import Candidates, check_not_empty, dense_candidate
@@ -13,6 +14,10 @@ from pruners.lowrank.spectra import Spectra
 from pruners.method import Method, Option
 
 EXCLUDE = Option("exclude", (), "names of layers that stay dense, or patterns (layer1.*); their weights still count")
+
+RANK_MULTIPLE = Option(
+    "rank_multiple", 1, "ranks are multiples of this, 8 for example, in every layer large enough; one set in layers stays as it is"
+)
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,12 @@ class RankMethod(Method):
     def metric(self, options: Mapping[str, Any]) -> str:
         """The metric that the layer errors of the result are told in."""
         return str(options.get("metric", "max"))
+
+    def check(self, options: Mapping[str, Any]) -> None:
+        """Raise PrunerError for a rank_multiple that is no whole number of at least 1."""
+        multiple = options["rank_multiple"]
+        if isinstance(multiple, bool) or not isinstance(multiple, int) or multiple < 1:
+            raise PrunerError(f"rank_multiple takes a whole number of at least 1, not {multiple!r}.")
 
     @abstractmethod
     def candidates(self, shape: NetworkShape, options: Mapping[str, Any]) -> dict[str, Candidates]:

@@ -62,6 +62,10 @@ class LayerShape:
         """The largest rank that costs less than the dense layer; 0 where none does. Always below `max_rank`."""
         return (self.params - 1) // self.params_per_rank(num_subspaces)
 
+    def rank_step(self, multiple: int, subspaces: Iterable[int]) -> int:
+        """Return what this layer's ranks are multiples of: ``multiple``, or 1 where no such rank saves anything in any of the cuts."""
+        return multiple if any(self.largest_saving_rank(n) >= multiple for n in subspaces) else 1
+
 
 class NetworkShape:
     """Every compressible layer of a network: see `compressible_modules`.

@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import Any, final
 
 from pruners.lowrank.candidates import Candidates, layer_candidates
-from pruners.lowrank.rank_method import EXCLUDE, RankMethod, Task, excluding
+from pruners.lowrank.rank_method import EXCLUDE, RANK_MULTIPLE, RankMethod, Task, excluding
 from pruners.lowrank.shapes import NetworkShape
 from pruners.lowrank.share import ranks_at_largest_share
 
@@ -14,19 +14,20 @@ from pruners.lowrank.share import ranks_at_largest_share
 class SVD(RankMethod):
     """One rank share everywhere: rank = floor(share * full rank), at least 1, in one subspace.
 
-    The share is the largest that meets the budget; a layer that would save nothing at its rank stays dense. The plain
-    baseline of low-rank compression, e.g. Denton et al., NeurIPS 2014, arXiv 1404.0736.
+    With ``rank_multiple`` it is rounded down to a multiple, but never to 0. The share is the largest that meets the
+    budget; a layer that would save nothing at its rank stays dense. The plain baseline of low-rank compression, e.g.
+    Denton et al., NeurIPS 2014, arXiv 1404.0736.
     """
 
     name = "svd"
     title = "SVD: the same share of the full rank in every layer"
     paper = "Denton et al., NeurIPS 2014, arXiv 1404.0736"
-    options = (EXCLUDE,)
+    options = (EXCLUDE, RANK_MULTIPLE)
 
     def candidates(self, shape: NetworkShape, options: Mapping[str, Any]) -> dict[str, Candidates]:
         """Every rank of the whole matrix that saves something, and dense."""
         options_of, free = excluding(shape, options["exclude"])
-        options_of |= {name: layer_candidates(shape.layers[name], (1,)) for name in free}
+        options_of |= {name: layer_candidates(shape.layers[name], (1,), rank_multiple=options["rank_multiple"]) for name in free}
         return {name: options_of[name] for name in shape.layers}
 
     def choose(self, task: Task, options: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
@@ -34,8 +35,9 @@ class SVD(RankMethod):
         excluded = task.shape.named_by(options["exclude"], "exclude")
         full = {name: task.shape.layers[name].max_rank(1) for name in task.candidates if name not in excluded}
         shares = sorted({Fraction(rank, most) for most in set(full.values()) for rank in range(1, most + 1)} | {Fraction(1)})
+        step = {name: task.shape.layers[name].rank_step(options["rank_multiple"], (1,)) for name in full}
 
         def ranks(share: Fraction) -> dict[str, int]:
-            return {name: max(1, int(share * most)) for name, most in full.items()}
+            return {name: step[name] * max(1, int(share * most) // step[name]) for name, most in full.items()}
 
         return ranks_at_largest_share(task, shares, ranks)

@@ -6,7 +6,7 @@ from typing import Any, final
 import numpy as np
 
 from pruners.lowrank.candidates import Candidates, layer_candidates
-from pruners.lowrank.rank_method import EXCLUDE, RankMethod, Task, excluding
+from pruners.lowrank.rank_method import EXCLUDE, RANK_MULTIPLE, RankMethod, Task, excluding
 from pruners.lowrank.shapes import NetworkShape
 from pruners.lowrank.share import ranks_at_largest_share
 
@@ -15,19 +15,20 @@ from pruners.lowrank.share import ranks_at_largest_share
 class SVDEnergy(RankMethod):
     """The smallest rank, in one subspace, that holds a given share of a layer's squared singular values.
 
-    The share is the largest that meets the budget; a layer that would save nothing at its rank stays dense.
-    Alvarez and Salzmann, NeurIPS 2017, arXiv 1711.02638; the paper of ALDS calls it SVD-Energy.
+    With ``rank_multiple`` the smallest multiple that does. The share is the largest that meets the budget; a layer that
+    would save nothing at its rank stays dense. Alvarez and Salzmann, NeurIPS 2017, arXiv 1711.02638; the paper of ALDS
+    calls it SVD-Energy.
     """
 
     name = "svd_energy"
     title = "SVD-Energy: the same share of the squared singular values in every layer"
     paper = "Alvarez and Salzmann, NeurIPS 2017, arXiv 1711.02638"
-    options = (EXCLUDE,)
+    options = (EXCLUDE, RANK_MULTIPLE)
 
     def candidates(self, shape: NetworkShape, options: Mapping[str, Any]) -> dict[str, Candidates]:
         """Every rank of the whole matrix that saves something, and dense."""
         options_of, free = excluding(shape, options["exclude"])
-        options_of |= {name: layer_candidates(shape.layers[name], (1,)) for name in free}
+        options_of |= {name: layer_candidates(shape.layers[name], (1,), rank_multiple=options["rank_multiple"]) for name in free}
         return {name: options_of[name] for name in shape.layers}
 
     def choose(self, task: Task, options: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
@@ -35,9 +36,10 @@ class SVDEnergy(RankMethod):
         excluded = task.shape.named_by(options["exclude"], "exclude")
         held = {n: _energy_shares(task.spectra.layers[n].singular_values(1)) for n in task.candidates if n not in excluded}
         shares = np.unique(np.concatenate([*held.values(), [1.0]])).tolist()
+        step = {name: task.shape.layers[name].rank_step(options["rank_multiple"], (1,)) for name in held}
 
         def ranks(share: float) -> dict[str, int]:
-            return {name: int(np.searchsorted(h, share)) + 1 for name, h in held.items()}
+            return {name: step[name] * (int(np.searchsorted(h, share)) // step[name] + 1) for name, h in held.items()}
 
         return ranks_at_largest_share(task, shares, ranks)
 
