@@ -59,7 +59,7 @@ class Conductor:
             method = self._baselines.pop(0)
             return self._start(BASELINE + method, {}, self._prepared.baseline_config(method, self._paths))
         for _ in range(_PATIENCE):
-            if not self._ledger.waiting() and self._taken() >= self._target:
+            if self._taken() >= self._target:
                 return None
             asked = self._ledger.ask()
             if asked:
@@ -148,7 +148,7 @@ class Conductor:
 
     def _taken(self) -> int:
         counts = self._ledger.counts()
-        return self._ended(counts) + counts.get("running", 0) + counts.get("waiting", 0)
+        return self._ended(counts) + counts.get("running", 0)
 
     def _ended(self, counts: Mapping[str, int]) -> int:
         # On a grid an infeasible point is a point done; elsewhere it is a draw that cost nothing.

@@ -18,7 +18,7 @@ from sweeps.search import samplers, schedulers
 from sweeps.search.prepare import Prepared, prepare
 from sweeps.spec.sweep import Sweep
 from sweeps.study import directory, retention, storage
-from sweeps.study.ledger import Ledger
+from sweeps.study.ledger import Ledger, enqueue
 from sweeps.study.load import load_record
 from sweeps.study.lock import only_driver
 from sweeps.study.paths import StudyPaths
@@ -65,10 +65,11 @@ def _open_ledger(paths: StudyPaths, prepared: Prepared) -> Ledger:
     study.set_metric_names(prepared.metric_names)
     if prepared.first_trial and not study.get_trials(deepcopy=False):
         study.enqueue_trial(prepared.first_trial)
+    enqueue(study, prepared.enqueued)
     return Ledger(
         study,
         prepared.space,
-        partial(samplers.build, file.method, file.sampler_options, prepared.space, file.seed),
+        prepared.sampler,
         prepared.violation,
         partial(finished_result, paths, prepared),
     )

@@ -23,14 +23,11 @@ def runtime_env(sweep: Sweep) -> Iterator[dict[str, Any]]:
 
 
 def user_modules(sweep: Sweep) -> list[str]:
-    """Top-level names of the user's modules that the task's ``package.module:factory`` texts point into, and of those they import."""
-    tasks = [sweep.file.task, (sweep.file.lottery.get("transfer") or {}).get("task") or {}]
-    texts = [task.get(key) for task in tasks for key in ("network", "data", "loss")]
-    for name, distribution in sweep.space.distributions.items():
-        if name.startswith("task."):
-            texts.extend(getattr(distribution, "choices", ()))
-    texts.extend(value for name, value in sweep.space.constants.items() if name.startswith("task."))
-    modules = {t.split(":")[0] for t in texts if isinstance(t, str) and ":" in t and not t.startswith("torchvision:")}
+    """Top-level names of the user's modules that the tasks' ``package.module:factory`` texts point into, and of those they import."""
+    transfers = (sections.lottery.transfer for sections in sweep.for_all if sections.lottery)
+    tasks = [*(sections.task for sections in sweep.for_all), *(transfer.task for transfer in transfers if transfer and transfer.task)]
+    texts = {getattr(task, key) for task in tasks for key in ("network", "data", "loss")}
+    modules = {text.split(":")[0] for text in texts if ":" in text and not text.startswith("torchvision:")}
     return sorted({name.partition(".")[0] for module in modules for name in users_modules(module)} - set(_OURS))
 
 

@@ -10,10 +10,12 @@ def dry_run_text(prepared: Prepared) -> str:
     """A few lines: what is searched, how many trials, and how many epochs they train when nothing is trained twice."""
     file = prepared.sweep.file
     lines = [
-        f"{file.name}: {prepared.target} trials, sampler {file.method}, {len(prepared.space)} parameters",
+        f"{file.name}: {prepared.target} trials, sampler {file.method}, {len(prepared.space.distributions)} parameters",
         _network(prepared),
         "objectives: " + ", ".join(f"{m.goal} {m.name}" for m in file.objectives),
     ]
+    if prepared.enqueued:
+        lines.append(f"enqueued: {len(prepared.enqueued)} of these trials, tried first")
     if prepared.baselines:
         lines.append(f"baselines: {', '.join(prepared.baselines)}")
     plan = planned(prepared)

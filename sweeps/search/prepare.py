@@ -1,23 +1,22 @@
 """Holds a sweep against its network: the layers there are, what a configuration will cost, and whether the budget can be met at all."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
 
 import pruners
 from pruners import LayerShape
 from pruners.errors import nearest
-from sweeps.errors import Incompatible, SweepError
-from sweeps.search import feasibility, per_layer, samplers, soundness
-from sweeps.search import space as spaces
+from sweeps.errors import INFEASIBLE, Incompatible, SweepError
+from sweeps.search import enqueue, feasibility, per_layer, samplers, soundness
 from sweeps.search.feasibility import seen
 from sweeps.search.reports import Reports, reports
+from sweeps.search.space import Space, setting
 from sweeps.spec import agreeing, agreement
 from sweeps.spec.sections import TrialSections
 from sweeps.spec.sweep import Sweep
@@ -37,15 +36,16 @@ _COUNTED = ("training.epochs", "training.batch_size")
 class Prepared:
     """A sweep whose network has been seen.
 
-    ``space`` is all that is searched; ``baselines`` the methods run for comparison; ``first_draw`` a draw that goes together, per_layer's
-    parameters apart.
+    ``space`` is all that is searched; ``baselines`` the methods run for comparison; ``first_draw`` a draw that goes together,
+    per_layer's parameters apart; ``enqueued`` the configurations to try first, as the study holds them.
     """
 
     sweep: Sweep
-    space: Mapping[str, BaseDistribution]
+    space: Space
     shapes: Mapping[str, LayerShape]
     baselines: tuple[str, ...]
     first_draw: Mapping[str, Any]
+    enqueued: tuple[dict[str, Any], ...]
 
     @property
     def metric_names(self) -> list[str]:
@@ -63,13 +63,22 @@ class Prepared:
         return self.sweep.file.method == "grid"
 
     @cached_property
+    def sampler(self) -> Callable[[int], BaseSampler]:
+        """What makes the sampler that draws the n-th trial."""
+        file, options = self.sweep.file, dict(self.sweep.file.sampler_options)
+        if self.space.conditions and options.get("multivariate"):
+            # Else TPE leaves what stands under a value out of its joint distributions.
+            options.setdefault("group", True)
+        return partial(samplers.build, file.method, options, self.space.distributions, file.seed)
+
+    @cached_property
     def target(self) -> int:
         """How many trials the study wants: ``run_cap``, or all points of a smaller grid."""
         cap = self.sweep.file.run_cap
         if not self.on_a_grid:
             return cap
         points = 1
-        for name, distribution in self.space.items():
+        for name, distribution in self.space.distributions.items():
             points *= len(samplers.grid_values(name, distribution))
         return min(cap, points)
 
@@ -81,7 +90,7 @@ class Prepared:
     @property
     def first_trial(self) -> dict[str, Any] | None:
         """Parameters of the method's own answer, where the space holds it."""
-        return per_layer.first_trial(self.sweep.file.per_layer, self.space) if self.sweep.file.per_layer else None
+        return per_layer.first_trial(self.sweep.file.per_layer, self.space.distributions) if self.sweep.file.per_layer else None
 
     def is_reference(self, key: str) -> bool:
         """Whether a trial is there to be compared with: a baseline, or the method's own answer. It always runs to its end."""
@@ -140,13 +149,13 @@ class Prepared:
             dense_reference=self._has_one_dense_network,
         )
         # where any trial may rewind to: whichever trains the dense network keeps it there for all
-        searched = {name: spaces.extremes(distribution) for name, distribution in self.space.items()}
+        searched = {key: self.sweep.values_of(key) for key in map(setting, self.sweep.space.distributions)}
         return dataclasses.replace(config, keep_at=RECIPES[file.trainable].keep_at(config, searched))
 
     @property
     def _has_one_dense_network(self) -> bool:
         """False where every trial would train a dense network of its own that its recipe has no use for."""
-        searched = any(name.startswith(("task.", "training.")) for name in self.space)
+        searched = any(name.startswith(("task.", "training.")) for name in self.space.distributions)
         return RECIPES[self.sweep.file.trainable].trains_dense or not searched
 
 
@@ -161,25 +170,25 @@ def prepare(sweep: Sweep) -> Prepared:
     """
     where = sweep.source.where
     agree = partial(_agrees, sweep)
-    first = agreeing.base(sweep.space.distributions, agree)
-    agreeing.check_choices(sweep.space.distributions, first, agree)
+    first = agreeing.base(sweep.space, agree)
+    agreeing.check_choices(sweep.space, first, agree)
     network, _ = seen(sweep.sections(first).task)
     shapes = pruners.compressible(network)
-    space = dict(sweep.space.distributions)
+    space = sweep.space
     if sweep.file.per_layer:
-        if any(name.startswith("task.") for name in space):
+        if any(name.startswith("task.") for name in space.distributions):
             raise SweepError(f"{where(['per_layer'])}: per_layer needs one fixed network; leave task out of the parameters.")
         try:
-            space.update(per_layer.distributions(sweep.file.per_layer, shapes))
+            space = space.with_more(per_layer.distributions(sweep.file.per_layer, shapes))
         except ValueError as error:
             raise SweepError(f"{where(['per_layer', 'layers'])}: per_layer.layers: {error}") from error
-    prepared = Prepared(sweep, space, shapes, _baselines(sweep, first), first)
-    soundness.check(sweep.file, where, space, prepared.reports)
-    drawn = [sections for draw in sweep.draws_for_all() if (sections := _together(sweep, draw))]
+    prepared = Prepared(sweep, space, shapes, _baselines(sweep, first), first, enqueue.configurations(sweep, space))
+    soundness.check(sweep.file, where, prepared.sampler, space, prepared.reports)
+    _check_enqueued(prepared)
     baselines = [_baseline_sections(sweep, method, first) for method in prepared.baselines]
     for sections in baselines:
         feasibility.check_one(sweep, sections)
-    feasibility.check(sweep, drawn + baselines)
+    feasibility.check(sweep, [*sweep.for_all, *baselines])
     return prepared
 
 
@@ -187,10 +196,24 @@ def _agrees(sweep: Sweep, draw: Mapping[str, Any]) -> None:
     feasibility.check_one(sweep, sweep.sections(draw))
 
 
-def _together(sweep: Sweep, draw: Mapping[str, Any]) -> TrialSections | None:
-    with suppress(Incompatible):
-        return sweep.sections(draw)
-    return None
+def _check_enqueued(prepared: Prepared) -> None:
+    """Whether there is room for the configurations to try first, and whether those that leave nothing to draw can be."""
+    sweep, wanted = prepared.sweep, len(prepared.enqueued)
+    own = 1 if prepared.first_trial else 0
+    if wanted and wanted + own > prepared.target:
+        with_own = ", with the method's own answer before them," if own else ""
+        place = enqueue.place(sweep)
+        raise SweepError(f"{place}: enqueue holds {wanted} configurations{with_own} and run_cap is {prepared.target}.")
+    for index, params in enumerate(prepared.enqueued):
+        if not prepared.space.is_whole(params):
+            continue
+        place = enqueue.place(sweep, index)
+        try:
+            over = prepared.violation(params)
+        except Incompatible as error:
+            raise SweepError(f"{place}: enqueue: {error.reason}") from error
+        if over is not None and over > 0:
+            raise SweepError(f"{place}: enqueue: this configuration is {over:.0%} over its budget.", INFEASIBLE)
 
 
 def _baselines(sweep: Sweep, first: Mapping[str, Any]) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from sweeps.search import space as spaces
 from sweeps.spec.sweep import Sweep
 from trainables.recipes import RECIPES
 
@@ -19,9 +18,5 @@ class Reports:
 def reports(sweep: Sweep) -> Reports:
     """The reports of a sweep's trials: epochs of the training that closes a recipe, levels of a lottery."""
     reported = RECIPES[sweep.file.trainable].reports
-    unit, key = reported.unit, reported.key
-    distributions = sweep.space.distributions
-    if key in distributions:
-        return Reports(unit, key, int(max(spaces.extremes(distributions[key]))))
-    section, name = key.split(".")
-    return Reports(unit, key, int(getattr(getattr(sweep.sections(sweep.first_draw), section), name)))
+    most = max(sweep.values_of(reported.key))
+    return Reports(reported.unit, reported.key, int(most))

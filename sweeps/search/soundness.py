@@ -1,22 +1,29 @@
 """Whether sampler, objectives and early stopping fit what is searched, told before anything is run."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import optuna
-from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
 
 from sweeps.errors import SweepError
 from sweeps.search import samplers
 from sweeps.search.reports import Reports
+from sweeps.search.space import Space
 from sweeps.spec.keys import EarlyTerminate, SweepFile
 
 Where = Callable[[Sequence[str | int]], str]
 
 
-def check(file: SweepFile, where: Where, space: Mapping[str, BaseDistribution], reports: Reports) -> None:
+def check(file: SweepFile, where: Where, sampler: Callable[[int], BaseSampler], space: Space, reports: Reports) -> None:
     """Raises `SweepError`, its place from ``where``."""
+    if file.method == "grid" and space.conditions:
+        name = next(iter(space.conditions))
+        raise SweepError(
+            f"{where(['method'])}: a grid has every parameter in every trial, and {name} stands under a value of "
+            f"{space.conditions[name].parent}; use another sampler, or a sweep for each value."
+        )
     try:
-        _draw(file, space)
+        _draw(file, sampler, space)
     except (TypeError, ValueError) as error:
         place = where(["sampler_options" if file.sampler_options else "method"])
         raise SweepError(f"{place}: {str(error).rstrip('.')}.") from error
@@ -26,11 +33,10 @@ def check(file: SweepFile, where: Where, space: Mapping[str, BaseDistribution], 
         raise SweepError(f"{where(['early_terminate'])}: {sentence}")
 
 
-def _draw(file: SweepFile, space: Mapping[str, BaseDistribution]) -> None:
+def _draw(file: SweepFile, sampler: Callable[[int], BaseSampler], space: Space) -> None:
     """Draws once for nothing: Optuna looks at some options only then."""
     with samplers.quiet():
-        sampler = samplers.build(file.method, file.sampler_options, space, file.seed, 0)
-        optuna.create_study(sampler=sampler, directions=[metric.goal for metric in file.objectives]).ask(dict(space))
+        space.ask(optuna.create_study(sampler=sampler(0), directions=[metric.goal for metric in file.objectives]))
 
 
 def _stops_wrongly(early: EarlyTerminate, reports: Reports) -> str | None:

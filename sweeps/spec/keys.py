@@ -4,7 +4,7 @@ import math
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from sweeps.search.samplers import SAMPLERS
 from sweeps.spec.names import one_of
@@ -59,11 +59,29 @@ class Metric(Keys):
         return name
 
 
+class Branch(Keys):
+    """One of a parameter's values, with the parameters that belong to a draw only if it has this value."""
+
+    value: Any
+    parameters: dict[str, "Parameter"] = {}
+
+
+_BRANCH, _PLAIN = "choice[with-parameters]", "choice[as-is]"
+
+
+def _form_of_a_choice(value: Any) -> str:
+    return _BRANCH if isinstance(value, Branch) or (isinstance(value, dict) and "value" in value) else _PLAIN
+
+
+Choice = Annotated[Annotated[Branch, Tag(_BRANCH)] | Annotated[Any, Tag(_PLAIN)], Discriminator(_form_of_a_choice)]
+"""One of ``values``; a mapping with the key ``value`` is a branch."""
+
+
 class Parameter(Keys):
     """One searched parameter in any of W&B's forms: value, values, min and max, distribution, or nested parameters."""
 
     value: Any = None
-    values: list[Any] | None = None
+    values: list[Choice] | None = None
     min: int | float | None = None
     max: int | float | None = None
     q: float | None = Field(default=None, gt=0)
@@ -211,6 +229,7 @@ class SweepFile(Keys):
     parameters: dict[str, Parameter] = {}
     per_layer: PerLayer | None = None
     early_terminate: EarlyTerminate | None = None
+    enqueue: list[dict[str, Any]] = []
     run_cap: Count
     task: dict[str, Any]
     training: dict[str, Any] = {}

@@ -4,7 +4,7 @@ import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,8 +12,8 @@ from pydantic import TypeAdapter
 
 from pruners.errors import nearest
 from sweeps.errors import Incompatible, SweepError
-from sweeps.search import space as spaces
-from sweeps.search.space import Space
+from sweeps.search.distributions import extremes
+from sweeps.search.space import Space, WrongParameter, build, setting
 from sweeps.spec import agreeing, agreement, located, yaml_file
 from sweeps.spec.keys import SweepFile
 from sweeps.spec.sections import SECTIONS, TrialSections
@@ -21,7 +21,7 @@ from sweeps.spec.validation import checked
 from sweeps.spec.yaml_file import Source
 from trainables.recipes import RECIPES
 
-_METHOD = "compression.method"
+METHOD = "compression.method"
 
 
 @dataclass(frozen=True)
@@ -59,20 +59,44 @@ class Sweep:
     @cached_property
     def first_draw(self) -> dict[str, Any]:
         """Parameters where any will do: each one's first choice or lower end, or others where these do not go together."""
-        return agreeing.base(self.space.distributions, self.sections)
+        return agreeing.base(self.space, self.sections)
 
     def draws_for_all(self) -> Iterator[dict[str, Any]]:
-        """Draws that stand for all others: every choice and both ends of every range, one parameter at a time, for every method.
+        """Draws that stand for all others, for every method. Not all of them need go together.
 
-        Not all of them need go together.
+        They hold every choice and both ends of every range, one parameter at a time, a parameter under a value with it.
         """
-        others = {name: distribution for name, distribution in self.space.distributions.items() if name != _METHOD}
-        methods = self.space.distributions.get(_METHOD)
-        for method in spaces.extremes(methods) if methods else [None]:
-            first = self.first_draw | ({_METHOD: method} if methods else {})
+        methods = self.space.distributions.get(METHOD)
+        for method in extremes(methods) if methods else [None]:
+            chosen = self.first_draw | ({**self.space.above(METHOD), METHOD: method} if methods else {})
+            first = self.space.filled(chosen)
             yield first
-            for name, distribution in others.items():
-                yield from ({**first, name: value} for value in spaces.extremes(distribution)[1:])
+            for name, distribution in self.space.distributions.items():
+                above = self.space.above(name)
+                if name == METHOD or above.get(METHOD, method) != method:
+                    continue
+                draws = (self.space.filled({**chosen, **above, name: value}) for value in extremes(distribution))
+                yield from (draw for draw in draws if draw != first)
+
+    @cached_property
+    def for_all(self) -> tuple[TrialSections, ...]:
+        """The sections of those of these draws whose values go together."""
+        found = []
+        for draw in self.draws_for_all():
+            with suppress(Incompatible):
+                found.append(self.sections(draw))
+        return tuple(found)
+
+    def values_of(self, key: str) -> list[Any]:
+        """The values of a setting, by its dotted key, over these draws."""
+        found: list[Any] = []
+        for sections in self.for_all:
+            value: Any = sections
+            for part in key.split("."):
+                value = value.get(part) if isinstance(value, Mapping) else getattr(value, part, None)
+            if value not in found:
+                found.append(value)
+        return found
 
     def resolved(self) -> dict[str, Any]:
         """The file with every default written out: a default that changes later changes no study that was begun before."""
@@ -80,70 +104,59 @@ class Sweep:
         sections = TypeAdapter(TrialSections).dump_python(self.sections(first), mode="json")
         for path in RECIPES[self.file.trainable].unused:
             _drop(sections, path)
-        for name in (*first, *self.space.constants):
+        for name, _ in reversed(self.space.settings(first)):
             _drop(sections, name)
+        for name in map(setting, self.space.conditions):
+            if (own := _found(self.data, name)) is not None:  # what holds where the parameter belongs to no draw
+                _put(sections, name.split("."), own)
         file = self.file.model_dump(mode="json", exclude={*SECTIONS, "parameters"})
         parameters = self.file.model_dump(mode="json", include={"parameters"}, exclude_unset=True)
         return _without_none(file | sections) | parameters
 
     def sections(self, params: Mapping[str, Any]) -> TrialSections:
-        """The trial's sections with ``params`` (dotted names to values) put in.
+        """The trial's sections with ``params`` (names to values of the study) put in.
 
         Raises `Incompatible` where these do not go together, another `SweepError` where one is wrong.
         """
-        given = agreement.without_absent(self.file.trainable, self._filled(params), self.where)
-        sections: TrialSections = checked(TrialSections, given, self.where)
-        agreement.check(self.file, sections, self.where)
+        where = partial(self.where, params=params)
+        given = agreement.without_absent(self.file.trainable, self._filled(params), where)
+        sections: TrialSections = checked(TrialSections, given, where)
+        agreement.check(self.file, sections, where)
         return sections
 
     def _filled(self, params: Mapping[str, Any]) -> dict[str, Any]:
         tree = {name: copy.deepcopy(getattr(self.file, name)) for name in SECTIONS}
-        for name, value in {**self.space.constants, **params}.items():
-            _put(tree, name.split("."), value)
+        for name, value in self.space.settings(params):
+            _put(tree, name.split("."), copy.deepcopy(value))
         return tree
 
     def _check_parameters(self) -> None:
-        for name in (*self.space.constants, *self.space.distributions):
-            if name.split(".")[0] not in SECTIONS or "." not in name:
+        for name in self.space.paths:
+            key = setting(name)
+            if key.split(".")[0] not in SECTIONS or "." not in key:
                 raise SweepError(
-                    f'{self.where(name.split("."))}: parameters: "{name}" is no setting of a trial; '
+                    f'{self.source.where(self.space.paths[name])}: parameters: "{key}" is no setting of a trial; '
                     f"names begin with {', '.join(SECTIONS[:-1])} or {SECTIONS[-1]}, as in training.lr."
                 )
-        for draw in self.draws_for_all():
-            with suppress(Incompatible):
-                self.sections(draw)
-        agreeing.check_choices(self.space.distributions, self.first_draw, self.sections)
+        assert self.for_all  # looks at every draw: a value that is wrong in itself ends here
+        agreeing.check_choices(self.space, self.first_draw, self.sections)
 
-    def where(self, path: Sequence[str | int]) -> str:
-        """``file:line`` of a key; where a parameter sets it, that of the parameter."""
+    def where(self, path: Sequence[str | int], params: Mapping[str, Any] | None = None) -> str:
+        """``file:line`` of a key; where a parameter sets it, that of the parameter, of the one in the draw ``params``."""
         dotted = ".".join(map(str, path))
-        for name, where in _parameter_paths(self.file, self.source).items():
-            if dotted == name or dotted.startswith(name + "."):
-                return where
+        for name, place in self.space.paths.items():
+            key = setting(name)
+            if (dotted == key or dotted.startswith(key + ".")) and (params is None or self.space.has(name, params)):
+                return self.source.where(place)
         return self.source.where(path)
 
 
 def _space(file: SweepFile, source: Source) -> Space:
-    space = Space()
-    places = _parameter_paths(file, source)
-    for name, parameter in spaces.flatten(file.parameters):
-        try:
-            one = spaces.build({name: parameter})
-        except ValueError as error:
-            raise SweepError(f"{places[name]}: parameters.{name}: {error}.") from error
-        space.distributions.update(one.distributions)
-        space.constants.update(one.constants)
-    return space
-
-
-def _parameter_paths(file: SweepFile, source: Source) -> dict[str, str]:
-    """``file:line`` of every parameter by its dotted name."""
-    lines = {
-        ".".join(str(p) for p in path[1:] if p != "parameters"): source.where(path)
-        for path in source.lines
-        if path[0] == "parameters" and len(path) > 1
-    }
-    return {name: lines.get(name, source.name) for name, _ in spaces.flatten(file.parameters)}
+    try:
+        return build(file.parameters)
+    except WrongParameter as error:
+        name = ".".join(str(part) for part in error.path if part not in ("parameters", "values"))
+        raise SweepError(f"{source.where(error.path)}: parameters.{name}: {error}.") from error
 
 
 def _put(tree: dict[str, Any], path: Sequence[str], value: Any) -> None:
@@ -153,6 +166,12 @@ def _put(tree: dict[str, Any], path: Sequence[str], value: Any) -> None:
         if not isinstance(tree, dict):
             raise SweepError(f'"{".".join(path)}" cannot be set: "{part}" holds a value, not keys.')
     tree[last] = value
+
+
+def _found(tree: Any, dotted: str) -> Any:
+    for part in dotted.split("."):
+        tree = tree.get(part) if isinstance(tree, Mapping) else None
+    return tree
 
 
 def _drop(tree: dict[str, Any], dotted: str) -> None:

@@ -20,7 +20,7 @@ from sweeps.study.load import read_provenance
 from sweeps.study.paths import StudyPaths
 from sweeps.study.record import BASELINE
 
-_MAY_CHANGE = ("run_cap", "resources", "description", "project", "entity", "storage", "baselines", "retention")
+_MAY_CHANGE = ("run_cap", "enqueue", "resources", "description", "project", "entity", "storage", "baselines", "retention")
 """Keys that may differ when a study is continued: they change how much is run and kept, and where, not what a trial is."""
 
 

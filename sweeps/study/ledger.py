@@ -8,13 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from sweeps.errors import Incompatible
+from sweeps.search.space import Space
 
 ROOT, OUTCOME, REASON, METRICS, DETAILS = "root", "outcome", "reason", "metrics", "details"
+ENQUEUED = "enqueued"
+"""What the sweep file's ``enqueue`` gave to the row that was made for it."""
 BUDGET = "budget"
 CRASHED = "crashed"
 """Marks a row whose worker died; a trial is given `CRASHES` further ones."""
@@ -54,6 +56,19 @@ def standing(rows: Sequence[FrozenTrial]) -> FrozenTrial:
     return ended[0] if ended else rows[-1]
 
 
+def enqueue(study: optuna.Study, configurations: Sequence[Mapping[str, Any]]) -> None:
+    """Put the configurations to try first into the queue that were not put there before.
+
+    Each is one write that holds all of it, so that a driver killed between two leaves the rest to its successor.
+    """
+    held = [row.user_attrs[ENQUEUED] for row in study.get_trials(deepcopy=False) if ENQUEUED in row.user_attrs]
+    for params in configurations:
+        if params in held:
+            held.remove(params)
+        else:
+            study.enqueue_trial(dict(params), user_attrs={ENQUEUED: dict(params)})
+
+
 class Ledger:
     """Asks and tells on behalf of one driver, which must hold the study's lock.
 
@@ -65,13 +80,13 @@ class Ledger:
     def __init__(
         self,
         study: optuna.Study,
-        space: Mapping[str, BaseDistribution],
+        space: Space,
         sampler: Callable[[int], BaseSampler],
         violation: Callable[[Mapping[str, Any]], float | None],
         finished_result: Callable[[int], Mapping[str, Any] | None],
     ):
         self.study = study
-        self._space = dict(space)
+        self._space = space
         self._sampler = sampler
         self._violation = violation
         self._finished_result = finished_result
@@ -91,8 +106,8 @@ class Ledger:
 
     def ask(self) -> tuple[int, dict[str, Any]] | None:
         """The next trial's root and parameters; None where the draw was infeasible, or its values do not go together (recorded as such)."""
-        self.study.sampler = self._sampler(sum(any(map(self._is_drawn, rows)) for rows in families(self.study).values()))
-        trial = self.study.ask(self._space)
+        self.study.sampler = self._sampler(self._place_of_next())
+        trial = self._space.ask(self.study)
         root, params = root_of(trial), dict(trial.params)
         try:
             miss = self._violation(params)
@@ -107,6 +122,12 @@ class Ledger:
                 return None
         self._live[root] = trial
         return root, params
+
+    def _place_of_next(self) -> int:
+        """How many trials were asked for, or enqueued, before the one that is asked next: the same after a restart as without it."""
+        roots = sorted(families(self.study))
+        waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        return roots.index(root_of(waiting[0])) if waiting else len(roots)
 
     def waiting(self) -> bool:
         """Whether a row stands ready: a trial enqueued, or one that a dead driver left."""
@@ -186,7 +207,7 @@ class Ledger:
 
     def _is_drawn(self, row: FrozenTrial) -> bool:
         """Whether the row has all its parameters; one whose driver died before is drawn again, whole, as it would have been."""
-        return row.params.keys() >= self._space.keys()
+        return self._space.is_whole(row.params)
 
     def _ended_row(self, root: int, last: FrozenTrial, result: Mapping[str, Any]) -> FrozenTrial:
         failed = result.get(REASON)

@@ -43,6 +43,14 @@ def _lr(form: str, said: str) -> BadSweep:
     return BadSweep((("{min: 0.01, max: 0.1}", form),), said)
 
 
+def _parameters(lines: str, said: str) -> BadSweep:
+    return BadSweep((("  training.lr: {min: 0.01, max: 0.1}", lines),), said)
+
+
+def _branches(values: str, said: str, more: str = "") -> BadSweep:
+    return _parameters(f"  training.optimizer: {{values: {values}}}{more}", said)
+
+
 def _after(line: str, more: str, said: str, exit_code: int = 2) -> BadSweep:
     """A line more after the one that is ``line``."""
     return BadSweep(((line, f"{line}\n{more}"),), said, exit_code)
@@ -266,9 +274,124 @@ SEARCH = {
     "min alone": _lr("{min: 0.01}", r"s\.yaml:11: parameters\.training\.lr: min and max belong together\."),
     "max: .inf": _lr("{min: 0.01, max: .inf}", r"s\.yaml:11: parameters\.training\.lr\.max: should be a finite number\."),
     "no values": _lr("{values: []}", r"s\.yaml:11: parameters\.training\.lr: values is empty\."),
+    "an unknown name enqueued": _last(
+        "enqueue: [{training.lr: 0.1}, {training.lrr: 0.1}]",
+        r's\.yaml:15: enqueue: "training\.lrr" is no parameter of this sweep; did you mean .training\.lr.\?',
+    ),
+    "a value outside its range enqueued": _last(
+        "enqueue:\n- training.lr: 0.5", r"s\.yaml:16: enqueue: training\.lr is drawn from 0\.01 to 0\.1, not 0\.5\."
+    ),
+    "a text for a number enqueued": _last(
+        "enqueue:\n- training.lr: '0.05'", r"s\.yaml:16: enqueue: training\.lr is a number, not '0\.05'\."
+    ),
+    "a list for a number enqueued": _last(
+        "enqueue:\n- training.lr: [0.05]", r"s\.yaml:16: enqueue: training\.lr is a number, not \[0\.05\]\."
+    ),
+    "yes for a number enqueued": _last("enqueue: [{training.lr: yes}]", r"s\.yaml:15: enqueue: training\.lr is a number, not True\."),
+    "one mapping enqueued": _last("enqueue: {training.lr: 0.05}", r"s\.yaml:15: enqueue: should be a valid list, not .*\."),
+    "more enqueued than trials": _last(
+        "enqueue: [{training.lr: 0.02}, {training.lr: 0.03}, {training.lr: 0.04}]",
+        r"s\.yaml:15: enqueue holds 3 configurations and run_cap is 2\.",
+    ),
+    "a constant enqueued": BadSweep(
+        (
+            ("  training.lr: {min: 0.01, max: 0.1}", "  training.lr: {value: 0.1}"),
+            ("run_cap: 2", "run_cap: 2\nenqueue: [{training.lr: 0.1}]"),
+        ),
+        r"s\.yaml:15: enqueue: training\.lr is held at 0\.1; leave it out\.",
+    ),
+    "a broken number enqueued": BadSweep(
+        (
+            ("  training.lr: {min: 0.01, max: 0.1}", "  training.batch_size: {min: 32, max: 96, q: 32}"),
+            ("run_cap: 2", "run_cap: 2\nenqueue: [{training.batch_size: 33}]"),
+        ),
+        r"s\.yaml:15: enqueue: training\.batch_size is drawn from 32 to 96 in steps of 32, not 33\.",
+    ),
+    "enqueued beside a grid": BadSweep(
+        (
+            ("{min: 0.01, max: 0.1}", "{values: [0.01, 0.1]}"),
+            ("method: random", "method: grid"),
+            ("run_cap: 2", "run_cap: 2\nenqueue: [{training.lr: 0.1}]"),
+        ),
+        r"s\.yaml:15: enqueue: a grid visits every point; leave enqueue out\.",
+    ),
+    "values enqueued that do not go together": BadSweep(
+        (
+            (
+                "  training.lr: {min: 0.01, max: 0.1}",
+                "  training.nesterov: {values: [true, false]}\n  training.momentum: {values: [0.9, 0]}",
+            ),
+            ("run_cap: 2", "run_cap: 2\nenqueue: [{training.nesterov: true, training.momentum: 0}]"),
+        ),
+        r"s\.yaml:16: enqueue: training: nesterov .*",
+    ),
+    "a budget enqueued that cannot be met": BadSweep(
+        (
+            ("budget: {keep_ratio: 0.25}\n", ""),
+            ("  training.lr: {min: 0.01, max: 0.1}", "  budget.keep_ratio: {min: 0.0001, max: 0.9}"),
+            ("run_cap: 2", "run_cap: 2\nenqueue: [{budget.keep_ratio: 0.0001}]"),
+        ),
+        r"s\.yaml:14: enqueue: this configuration is \d+% over its budget\.",
+        3,
+    ),
+    "a date as a value": _lr(
+        "{values: [2026-01-01]}",
+        r"s\.yaml:11: parameters\.training\.lr: values are numbers, texts, booleans or null, or lists and mappings of such, "
+        r"not datetime\.date\(2026, 1, 1\)\.",
+    ),
+    "a date within a list": _lr(
+        "{values: [[2026-01-01]]}",
+        r"s\.yaml:11: parameters\.training\.lr: values are numbers, .*, not \[datetime\.date\(2026, 1, 1\)\]\.",
+    ),
+    "a value twice": _lr("{values: [0.1, 0.1]}", r"s\.yaml:11: parameters\.training\.lr: values holds 0\.1 twice\."),
+    "a list twice": _lr("{values: [[1], [1]]}", r"s\.yaml:11: parameters\.training\.lr: values holds '\[1\]' twice\."),
+    "a wrong augmentation among lists": _parameters(
+        "  training.augment: {values: [[flip], [flip, crp]]}",
+        r"s\.yaml:11: training\.augment.*crp.*",
+    ),
+    "a wrong key among mappings": _parameters(
+        "  training.schedule: {values: [{name: cosine}, {nme: linear}]}",
+        r"s\.yaml:11: unknown key \"training\.schedule\.nme\"; did you mean 'name'\?",
+    ),
+    "an unknown key beside a value": _branches(
+        "[{value: sgd, paramters: {}}]",
+        r's\.yaml:11: unknown key "parameters\.training\.optimizer\.values\.0\.paramters"; did you mean .parameters.\?',
+    ),
+    "a wrong form under a value": _branches(
+        "[{value: sgd, parameters: {training.momentum: {min: 1}}}, adam]",
+        r"s\.yaml:11: parameters\.training\.optimizer\.values\.0\.parameters\.training\.momentum: min and max belong together\.",
+    ),
+    "a wrong value in a second branch": _branches(
+        "[{value: sgd, parameters: {training.lr: {value: 0.1}}}, {value: adam, parameters: {training.lr: {values: [1, -1]}}}]",
+        r"s\.yaml:11: training\.lr: should be greater than 0\.",
+    ),
+    "no setting under a value": _branches(
+        "[{value: sgd, parameters: {momentum: {value: 0.1}}}, adam]",
+        r's\.yaml:11: parameters: "momentum" is no setting of a trial; names begin with .*',
+    ),
+    "a key under a value and beside it": _branches(
+        "[{value: sgd, parameters: {training.lr: {value: 0.1}}}, adam]",
+        r's\.yaml:12: parameters\.training\.lr: "training\.lr" is a parameter twice in one draw\.',
+        "\n  training.lr: {values: [1, 2]}",
+    ),
+    "a key under values of two parameters": _branches(
+        "[{value: sgd, parameters: {training.lr: {value: 0.1}}}, adam]",
+        r's\.yaml:12: parameters\.training\.batch_size\.1\.training\.lr: "training\.lr" is a parameter twice in one draw\.',
+        "\n  training.batch_size: {values: [32, {value: 64, parameters: {training.lr: {value: 0.2}}}]}",
+    ),
+    "a grid over parameters under a value": BadSweep(
+        (
+            (
+                "  training.lr: {min: 0.01, max: 0.1}",
+                "  training.optimizer: {values: [{value: sgd, parameters: {training.lr: {values: [1]}}}]}",
+            ),
+            ("method: random", "method: grid"),
+        ),
+        r"s\.yaml:12: a grid has every parameter in every trial, and training\.lr stands under a value of training\.optimizer; .*",
+    ),
     "lists as values": _lr(
         "{values: [[1, 2]]}",
-        r"s\.yaml:11: parameters\.training\.lr: values are plain numbers, texts, booleans or null, not \[1, 2\]\.",
+        r"s\.yaml:11: training\.lr: should be a valid number, not \[1, 2\]\.",
     ),
     "a value out of range": _lr("{values: [0.1, -1]}", r"s\.yaml:11: training\.lr: should be greater than 0\."),
     "two forms": _lr(

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -10,18 +10,48 @@ from typing import Any
 
 import optuna
 import pytest
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages import JournalStorage
 from optuna.trial import TrialState
 
 from sweeps.search import samplers
+from sweeps.search.space import Condition, Space
 from sweeps.study import storage
-from sweeps.study.ledger import DETAILS, METRICS, REASON, Ledger, families, outcome_of, root_of, standing
+from sweeps.study.ledger import DETAILS, METRICS, REASON, Ledger, enqueue, families, outcome_of, root_of, standing
 from tests.sweeps.dying_journal import DyingJournal, Killed, Moment
 
 TARGET = 5
-SPACE: dict[str, BaseDistribution] = {"x": FloatDistribution(0, 1), "y": IntDistribution(1, 64, log=True)}
-GRID: dict[str, BaseDistribution] = {"x": CategoricalDistribution([0.1, 0.9]), "y": IntDistribution(1, 3)}
+SPACE = Space({"x": FloatDistribution(0, 1), "y": IntDistribution(1, 64, log=True)})
+GRID = Space({"x": CategoricalDistribution([0.1, 0.9]), "y": IntDistribution(1, 3)})
+CONDITIONAL = Space(
+    {
+        "kind": CategoricalDistribution(["plain", "deep"]),
+        "depth": IntDistribution(1, 3),
+        "x": FloatDistribution(0, 1),
+        "y": IntDistribution(1, 64, log=True),
+    },
+    conditions={"depth": Condition("kind", "deep")},
+)
+ENQUEUED: list[dict[str, Any]] = [{"x": 0.25}, {"y": 4, "kind": "deep"}, {"x": 0.25}, {"kind": "deep", "depth": 3}]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of study: its sampler, its space, what is enqueued and how many trials it wants."""
+
+    method: str
+    space: Space = SPACE
+    enqueued: Sequence[Mapping[str, Any]] = ()
+    target: int = TARGET
+
+
+KINDS = {
+    "random": Kind("random"),
+    "tpe": Kind("tpe"),
+    "grid": Kind("grid", GRID, target=6),
+    "conditional": Kind("random", CONDITIONAL),
+    "enqueued": Kind("random", CONDITIONAL, ENQUEUED),
+}
 OWN = {"x": 0.5, "y": 8}
 MOMENTS: tuple[Moment, ...] = ("before", "within", "after")
 
@@ -50,22 +80,22 @@ def violation(params: Mapping[str, Any]) -> float | None:
     return params["x"] - 2 / 3
 
 
-def open_ledger(path: Path, workers: Workers, method: str, space: Mapping[str, BaseDistribution], backend: DyingJournal) -> Ledger:
+def open_ledger(workers: Workers, kind: Kind, backend: DyingJournal) -> Ledger:
     study = optuna.create_study(study_name="s", storage=JournalStorage(backend), direction="maximize", load_if_exists=True)
-    if method != "grid" and not study.get_trials(deepcopy=False):
+    if kind.method != "grid" and not study.get_trials(deepcopy=False):
         study.enqueue_trial(OWN)
-    draw: Callable[[int], Any] = partial(samplers.build, method, {}, space, 7)
-    return Ledger(study, space, draw, violation if method != "grid" else lambda _: None, workers.results.get)
+    enqueue(study, kind.enqueued)
+    draw: Callable[[int], Any] = partial(samplers.build, kind.method, {}, kind.space.distributions, 7)
+    return Ledger(study, kind.space, draw, violation if kind.method != "grid" else lambda _: None, workers.results.get)
 
 
-def drive(path: Path, workers: Workers, method: str = "random", fatal: int | None = None, moment: Moment = "before") -> tuple[int, Ledger]:
+def drive(path: Path, workers: Workers, name: str = "random", fatal: int | None = None, moment: Moment = "before") -> tuple[int, Ledger]:
     """One driver's life until ``TARGET`` trials have ended, or until it is killed; how many writes it made."""
-    space = GRID if method == "grid" else SPACE
-    target = 6 if method == "grid" else TARGET
+    kind = KINDS[name]
     storage.heal(path)
     backend = DyingJournal(path, fatal, moment)
-    ledger = open_ledger(path, workers, method, space, backend)
-    while ledger.waiting() or sum(count for name, count in ledger.counts().items() if name != "infeasible") < target:
+    ledger = open_ledger(workers, kind, backend)
+    while ledger.waiting() or sum(count for outcome, count in ledger.counts().items() if outcome != "infeasible") < kind.target:
         asked = ledger.ask()
         if asked is None:
             continue
@@ -118,18 +148,19 @@ def writes_of_a_whole_study(folder: Path, method: str) -> tuple[int, Ledger]:
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-@pytest.mark.parametrize("method", ["random", "tpe", "grid"])
+@pytest.mark.parametrize("method", KINDS)
 def test_a_driver_killed_at_any_write_loses_no_trial_and_runs_none_twice(tmp_path: Path, method: str, moment: Moment) -> None:
     writes, whole = writes_of_a_whole_study(tmp_path, method)
     for fatal in range(writes):
         path, workers = tmp_path / f"{fatal}.log", Workers()
         drive_and_die(path, workers, method, fatal, moment)
         _, ledger = drive(path, workers, method)
-        assert_exact(ledger, workers, 6 if method == "grid" else TARGET)
+        assert_exact(ledger, workers, KINDS[method].target)
         if method == "grid":
             assert sorted((p["x"], p["y"]) for p in draws(ledger)) == [(x, y) for x in (0.1, 0.9) for y in (1, 2, 3)]
         else:
             assert draws(ledger) == draws(whole)
+            assert all(KINDS[method].space.filled(params) == params for params in draws(ledger))
 
 
 def test_drivers_killed_again_and_again_at_random_writes_still_count_exactly(tmp_path: Path) -> None:
@@ -157,7 +188,7 @@ def test_the_methods_own_answer_survives_a_kill_before_it_was_handed_out(tmp_pat
 
 def test_what_a_worker_left_on_disk_is_taken_and_not_run_again(tmp_path: Path) -> None:
     path, workers = tmp_path / "journal.log", Workers()
-    ledger = open_ledger(path, workers, "random", SPACE, DyingJournal(path, None, "before"))
+    ledger = open_ledger(workers, KINDS["random"], DyingJournal(path, None, "before"))
     asked = ledger.ask()
     assert asked == (0, OWN)
     workers.results[0] = {"values": [0.75], METRICS: {"val/accuracy": 0.75}, DETAILS: {}, REASON: None}
@@ -170,7 +201,7 @@ def test_what_a_worker_left_on_disk_is_taken_and_not_run_again(tmp_path: Path) -
 
 def test_an_epoch_heard_again_after_a_workers_restart_is_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "journal.log"
-    ledger = open_ledger(path, Workers(), "random", SPACE, DyingJournal(path, None, "before"))
+    ledger = open_ledger(Workers(), KINDS["random"], DyingJournal(path, None, "before"))
     root, _ = ledger.ask() or pytest.fail("the first draw fits")
     for epoch, value in ((1, 0.1), (2, 0.2), (1, 0.9), (2, 0.9), (3, 0.3)):
         ledger.report(root, epoch, value)

@@ -10,6 +10,7 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from sweeps.search import samplers
+from sweeps.search.space import Space
 from sweeps.study import storage
 from sweeps.study.ledger import Ledger, families, standing
 from sweeps.study.paths import StudyPaths
@@ -39,7 +40,7 @@ def open_ledger(root: Path, method: str, goals: Sequence[Any], seed: int = 5) ->
     root.mkdir(exist_ok=True)
     study = storage.create(StudyPaths(root), "s", None, goals)
     space = space_of(method)
-    return Ledger(study, space, partial(samplers.build, method, SMALL.get(method, {}), space, seed), lambda _: None, lambda _: None)
+    return Ledger(study, Space(space), partial(samplers.build, method, SMALL.get(method, {}), space, seed), lambda _: None, lambda _: None)
 
 
 def losses(params: Mapping[str, Any]) -> list[float]:

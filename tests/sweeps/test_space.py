@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from sweeps import Sweep, SweepError
-from sweeps.search import space
+from sweeps.search import distributions
 from sweeps.spec.keys import Parameter
 from sweeps.spec.yaml_file import dumped, parse, parse_value
 from tests.sweeps.studies import digits
@@ -19,7 +19,7 @@ SHARE = st.floats(1e-6, 1e6)
 
 
 def built(**form: Any) -> BaseDistribution:
-    return space.distribution(Parameter.model_validate(form))
+    return distributions.distribution(Parameter.model_validate(form))
 
 
 FORMS: list[tuple[dict[str, Any], BaseDistribution]] = [
