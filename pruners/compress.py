@@ -1,22 +1,25 @@
 """The way in: a network and a budget give an artifact."""
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
 
 from pruners.errors import PrunerError, PrunerWarning
-from pruners.inputs import Inputs
+from pruners.inputs import Inputs, check_example
 from pruners.lowrank.decomposition import LiveDecomposition
 from pruners.lowrank.planning import plan
 from pruners.lowrank.spectra import spectra_of
 from pruners.method import Method
 from pruners.methods import method_named, score_method_named
+from pruners.option_values import Whole, shown
 from pruners.sparse.mask import Mask
 from pruners.sparse.prune import prune, score
 from pruners.sparse.score_method import ScoreMethod, Scores
 from pruners.unreached import UnreachedWarning, unreached, unreached_sentence
+
+_SEED = Whole(-(2**63), 2**64 - 1)  # what torch's generators take
 
 
 def compress(
@@ -50,7 +53,8 @@ def compress(
     layer with weights or scores that are not finite or not there; BadArtifact for a mask of another network.
     """
     rule = method_named(method)
-    _check_needs(rule, data, loss, example)
+    _check_arguments(rule, data, loss, example, mask)
+    seed = _SEED.checked(seed, "seed")
     if not isinstance(rule, ScoreMethod):
         if mask is not None:
             raise PrunerError(f"Method {method} decomposes layers and cannot go on from a mask.")
@@ -86,7 +90,8 @@ def scores(
     weights that it removed are zero meanwhile, and their own scores say nothing. Raises PrunerError as `compress` does.
     """
     rule = score_method_named(method)
-    _check_needs(rule, data, loss, example)
+    _check_arguments(rule, data, loss, example, mask)
+    seed = _SEED.checked(seed, "seed")
     return score(model, rule, data=data, loss=loss, example=example, seed=seed, mask=mask, options=options)
 
 
@@ -95,8 +100,16 @@ def _warn_of_unreached(model: nn.Module, method: str) -> None:
         warnings.warn(f"{said} pruners.unreached(model, {method!r}) lists all.", UnreachedWarning, 3)
 
 
-def _check_needs(method: Method, data: object, loss: object, example: object) -> None:
+def _check_arguments(method: Method, data: object, loss: object, example: object, mask: object) -> None:
     given = {"data": data, "loss": loss, "example": example}
     for need in method.needs:
         if given[need] is None:
             raise PrunerError(f"Method {method.name} needs {need}=.")
+    if data is not None and (not isinstance(data, Iterable) or isinstance(data, str | Mapping)):
+        raise PrunerError(f"data takes batches (inputs, labels), not {shown(data)}.")
+    if loss is not None and not callable(loss):
+        raise PrunerError(f"loss takes a function of outputs and labels, not {shown(loss)}.")
+    if example is not None:
+        check_example(example)
+    if mask is not None and not isinstance(mask, Mask):
+        raise PrunerError(f"mask takes a Mask to go on from, not {shown(mask)}.")

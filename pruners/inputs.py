@@ -91,3 +91,11 @@ def join_inputs(batches: Sequence[Inputs]) -> Any:
 def inputs_device(inputs: Inputs) -> torch.device:
     """Return the device of a batch, that of its first tensor."""
     return input_tensors(inputs)[0].device
+
+
+def check_example(example: Any) -> None:
+    """Raise PrunerError, which names the argument, for an example that no network could be called with."""
+    try:
+        batch_size(example)
+    except PrunerError as error:
+        raise PrunerError(f"example: {error}") from None

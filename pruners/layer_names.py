@@ -1,7 +1,7 @@
 """Names of layers and tensors as the user wrote the network: wrappers have no part in them."""
 
 import sys
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -9,6 +9,12 @@ from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from pruners.errors import PrunerError, UnknownLayer, nearest
+
+
+def check_module(model: Any) -> None:
+    """Raise PrunerError for a model that is no module."""
+    if not isinstance(model, nn.Module):
+        raise PrunerError(f"model must be a torch.nn.Module, not a {type(model).__name__}.")
 
 
 def wrapped(module: nn.Module) -> nn.Module | None:
@@ -31,7 +37,11 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
 
 def named_modules(model: nn.Module, *, remove_duplicate: bool = True) -> Iterator[tuple[str, nn.Module]]:
-    """List a network's modules as ``model.named_modules()`` does, without wrappers and their part of the names."""
+    """List a network's modules as ``model.named_modules()`` does, without wrappers and their part of the names.
+
+    Raises PrunerError for a model that is no module.
+    """
+    check_module(model)
     return _below(model, "", set() if remove_duplicate else None)
 
 
@@ -65,13 +75,6 @@ def named_buffers(model: nn.Module) -> dict[str, Tensor]:
         for own, buffer in module._buffers.items()
         if buffer is not None
     }
-
-
-def checked_patterns(given: Any, option: str) -> list[str]:
-    """Return the names and patterns that an option was given as a list; PrunerError for anything else."""
-    if isinstance(given, str) or not isinstance(given, Iterable) or not all(isinstance(name, str) for name in given):
-        raise PrunerError(f"{option} takes a list of layer names or patterns, not {given!r}.")
-    return list(given)
 
 
 def matching(patterns: Collection[str], layers: Collection[str], option: str, what: str) -> list[str]:

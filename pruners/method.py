@@ -5,17 +5,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from pruners.errors import PrunerError, UnknownOption, nearest
+from pruners.errors import UnknownOption, nearest
+from pruners.option_values import Choice, Values
 
 
 @dataclass(frozen=True)
 class Option:
-    """One option of a method, as `tombola methods` shows it; ``known`` are its possible values where these are few."""
+    """One option of a method, as `tombola methods` shows it: what it takes besides its default where that is None."""
 
     name: str
     default: Any
     meaning: str
-    known: tuple[str, ...] = ()
+    takes: Values
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """The possible values, where these are few."""
+        return self.takes.known if isinstance(self.takes, Choice) else ()
+
+    def checked(self, value: Any) -> Any:
+        """Return the value as methods use it. Raises PrunerError, which names the option, for one that it does not take."""
+        return value if value is None and self.default is None else self.takes.checked(value, self.name)
 
 
 class Method(ABC):
@@ -47,13 +57,4 @@ class Method(ABC):
         for name in given:
             if name not in defaults:
                 raise UnknownOption(f"{self.name} has no option {name!r}{nearest(name, defaults)}")
-        chosen = defaults | dict(given)
-        for option in self.all_options:
-            value = chosen[option.name]
-            if option.known and value not in option.known and value != option.default:
-                raise PrunerError(f"{option.name} {value!r} is unknown{nearest(str(value), option.known)}")
-        self.check(chosen)
-        return chosen
-
-    def check(self, options: Mapping[str, Any]) -> None:  # noqa: B027 - most have nothing to add
-        """Raises PrunerError for a value, of an option without ``known`` ones, that no network could be compressed with."""
+        return {option.name: option.checked(given.get(option.name, option.default)) for option in self.all_options}

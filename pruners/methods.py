@@ -6,6 +6,7 @@ from pruners.lowrank.rank_method import RankMethod
 from pruners.lowrank.svd import SVD
 from pruners.lowrank.svd_energy import SVDEnergy
 from pruners.method import Method
+from pruners.option_values import shown
 from pruners.sparse.gradient_magnitude import GradientMagnitude
 from pruners.sparse.grasp import GraSP
 from pruners.sparse.iterative_snip import IterativeSNIP
@@ -43,8 +44,8 @@ def methods() -> dict[str, Method]:
 def method_named(name: str) -> Method:
     """The method of this name; UnknownMethod with the nearest name where there is none."""
     known = methods()
-    if name not in known:
-        raise UnknownMethod(f"There is no method {name!r}{nearest(str(name), known)}")
+    if not isinstance(name, str) or name not in known:
+        raise UnknownMethod(f"There is no method {shown(name)}{nearest(str(name), known)}")
     return known[name]
 
 

@@ -1,16 +1,18 @@
 """ALDS: Automatic Layer-wise Decomposition Selector, solved exactly."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, final
 
 from pruners.errors import PrunerError
-from pruners.layer_names import checked_patterns
 from pruners.lowrank.allocate import allocate
-from pruners.lowrank.candidates import Candidates, Density, layer_candidates, pinned_candidate
+from pruners.lowrank.candidates import PINS, Candidates, Density, layer_candidates, pinned_candidate
 from pruners.lowrank.metrics import METRICS
 from pruners.lowrank.rank_method import EXCLUDE, RANK_MULTIPLE, RankMethod, Task, excluding
 from pruners.lowrank.shapes import LayerShape, NetworkShape
 from pruners.method import Option
+from pruners.option_values import ByLayer, Choice, Fields, ListOf, Number, Share, Whole
+
+_BOUNDS = Fields({"min_density": Share(from_zero=True), "max_density": Share(from_zero=True)}, all_of_them=False)
 
 
 @final
@@ -27,13 +29,28 @@ class ALDS(RankMethod):
     title = "ALDS: smallest possible largest layer error, over ranks and subspaces"
     paper = "Liebenwein et al., NeurIPS 2021, arXiv 2107.11442"
     options = (
-        Option("metric", "max", f"error of a layer: {', '.join(METRICS)}", tuple(METRICS)),
-        Option("candidate_subspaces", None, "numbers of subspaces to choose from where they divide the input channels; None: all divisors"),
-        Option("tolerance", {}, "layer -> factor its error may be larger by; 1 for layers left out"),
-        Option("layers", {}, "layer -> {rank, num_subspaces} set outright"),
+        Option("metric", "max", f"error of a layer: {', '.join(METRICS)}", Choice(tuple(METRICS))),
+        Option(
+            "candidate_subspaces",
+            None,
+            "numbers of subspaces to choose from where they divide the input channels; None: all divisors",
+            ListOf(Whole(1), "whole numbers of at least 1", filled=True),
+        ),
+        Option(
+            "tolerance",
+            {},
+            "layer -> factor its error may be larger by; 1 for layers left out",
+            ByLayer(Number(above=True), "layer names to factors"),
+        ),
+        Option("layers", {}, "layer -> {rank, num_subspaces} set outright", PINS),
         EXCLUDE,
         RANK_MULTIPLE,
-        Option("bounds", {}, "layer -> {min_density, max_density}: share of its own weights it may keep, dense is 1"),
+        Option(
+            "bounds",
+            {},
+            "layer -> {min_density, max_density}: share of its own weights it may keep, dense is 1",
+            ByLayer(_BOUNDS, "layer names to min_density and max_density"),
+        ),
     )
 
     def candidates(self, shape: NetworkShape, options: Mapping[str, Any]) -> dict[str, Candidates]:
@@ -77,30 +94,21 @@ class ALDS(RankMethod):
 
 def _check(shape: NetworkShape, options: Mapping[str, Any]) -> None:
     for option in ("tolerance", "layers", "bounds"):
-        if not isinstance(options[option], Mapping):
-            raise PrunerError(f"{option} maps layer names to settings, {options[option]!r} does not.")
         shape.check_names(options[option], option)
-    for name, factor in options["tolerance"].items():
-        if isinstance(factor, bool) or not 0 < factor < float("inf"):
-            raise PrunerError(f"tolerance of layer {name!r} must be a positive number, not {factor!r}.")
-    for name in shape.named_by(checked_patterns(options["exclude"], "exclude"), "exclude"):
+    for name in shape.named_by(options["exclude"], "exclude"):
         if name in options["layers"]:
             raise PrunerError(f"Layer {name!r} is both excluded and set in layers.")
 
 
-def _subspaces(layer: LayerShape, asked: Any) -> tuple[int, ...]:
+def _subspaces(layer: LayerShape, asked: Sequence[int] | None) -> tuple[int, ...]:
     """The candidates that divide this layer's channels; a layer that none of them divides can only stay dense."""
     if asked is None:
         return layer.candidate_subspaces
-    if isinstance(asked, str) or not asked or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in asked):
-        raise PrunerError(f"candidate_subspaces takes whole numbers of at least 1, not {asked!r}.")
     return tuple(n for n in layer.candidate_subspaces if n in asked)
 
 
-def _density(name: str, bounds: Any) -> Density:
-    if not isinstance(bounds, Mapping) or not set(bounds) <= {"min_density", "max_density"}:
-        raise PrunerError(f"bounds: layer {name!r} takes min_density and max_density, not {bounds!r}.")
-    density = Density(float(bounds.get("min_density", 0.0)), float(bounds.get("max_density", 1.0)))
-    if not 0 <= density.least <= density.most <= 1:
-        raise PrunerError(f"bounds: layer {name!r} needs 0 <= min_density <= max_density <= 1, not {dict(bounds)!r}.")
+def _density(name: str, bounds: Mapping[str, float]) -> Density:
+    density = Density(bounds.get("min_density", 0.0), bounds.get("max_density", 1.0))
+    if density.least > density.most:
+        raise PrunerError(f"bounds of layer {name!r} need min_density <= max_density, not {dict(bounds)!r}.")
     return density

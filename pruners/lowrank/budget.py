@@ -7,6 +7,7 @@ from typing import Literal
 
 from pruners.errors import PrunerError
 from pruners.lowrank.shapes import NetworkShape
+from pruners.option_values import Share, Whole
 
 BudgetKind = Literal["keep_ratio", "budget", "flops_ratio"]
 KINDS: tuple[BudgetKind, ...] = ("keep_ratio", "budget", "flops_ratio")
@@ -33,12 +34,8 @@ def resolve_budget(shape: NetworkShape, keep_ratio: float | None, budget: int | 
     ((kind, value),) = given.items()
     unit = unit_of(kind)
     if kind == "budget":
-        if isinstance(value, bool) or int(value) != value or value < 1:
-            raise PrunerError(f"budget must be a whole number of parameters, at least 1, not {value!r}.")
-        return Budget(kind, int(value), unit)
-    if not 0 < value <= 1:
-        raise PrunerError(f"{kind} must lie above 0 and at most at 1, not {value!r}.")
-    return Budget(kind, share_of(value, shape.total(unit)), unit)
+        return Budget(kind, Whole(1, 2**63 - 1, of="parameters").checked(value, kind), unit)
+    return Budget(kind, share_of(Share().checked(value, kind), shape.total(unit)), unit)
 
 
 def unit_of(kind: str) -> str:

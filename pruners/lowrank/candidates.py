@@ -11,8 +11,12 @@ from numpy.typing import NDArray
 from pruners.errors import PrunerError
 from pruners.lowrank.budget import share_of
 from pruners.lowrank.shapes import LayerShape, NetworkShape
+from pruners.option_values import ByLayer, Fields, Whole
 
 Integers = NDArray[np.int64]
+
+PINS = ByLayer(Fields({"rank": Whole(1), "num_subspaces": Whole(1)}), "layer names to rank and num_subspaces")
+"""What layers are set to outright."""
 
 DENSE = (0, 0)
 """Rank and num_subspaces of a layer that stays as it is."""
@@ -71,12 +75,8 @@ def dense_candidate(shape: LayerShape) -> Candidates:
 
 def check_pin(name: str, shape: LayerShape, pin: Mapping[str, Any]) -> tuple[int, int]:
     """Rank and num_subspaces of a pin; PrunerError where they are no positive integers or do not cut the channels evenly."""
-    if not isinstance(pin, Mapping) or set(pin) != {"rank", "num_subspaces"}:
-        raise PrunerError(f"layers: layer {name!r} takes rank and num_subspaces, not {pin!r}.")
-    for key, value in pin.items():
-        if isinstance(value, bool) or int(value) != value or value < 1:
-            raise PrunerError(f"layers: {key} of layer {name!r} must be a whole number of at least 1, not {value!r}.")
-    rank, num_subspaces = int(pin["rank"]), int(pin["num_subspaces"])
+    checked = PINS.checked({name: pin}, "layers")[name]
+    rank, num_subspaces = checked["rank"], checked["num_subspaces"]
     if num_subspaces not in shape.candidate_subspaces:
         channels = shape.in_channels // shape.groups
         raise PrunerError(f"layers: num_subspaces of layer {name!r} must divide its {channels} input channels, {num_subspaces} does not.")

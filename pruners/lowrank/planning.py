@@ -9,7 +9,7 @@ from torch import nn
 from pruners.errors import InfeasibleBudget, PrunerError
 from pruners.inputs import Inputs
 from pruners.lowrank.budget import Budget, resolve_budget, unit_of
-from pruners.lowrank.candidates import DENSE, check_not_empty, least_cost, pinned_candidate
+from pruners.lowrank.candidates import DENSE, PINS, check_not_empty, least_cost, pinned_candidate
 from pruners.lowrank.layer_error import layer_error
 from pruners.lowrank.rank_method import Task
 from pruners.lowrank.shapes import NetworkShape
@@ -93,6 +93,7 @@ def budget_of(
     """
     unit = unit_of(kind)
     shape = model if isinstance(model, NetworkShape) else NetworkShape(model, example if kind == "flops_ratio" else None)
+    layers = PINS.checked(layers, "layers")
     shape.check_names(layers, "layers")
     check_not_empty(shape, layers)
     cost = shape.total(unit)

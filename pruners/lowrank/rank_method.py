@@ -1,22 +1,24 @@
 """What a method that chooses ranks has to do."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from pruners.errors import PrunerError
-from pruners.layer_names import checked_patterns
 from pruners.lowrank.budget import Budget
 from pruners.lowrank.candidates import Candidates, check_not_empty, dense_candidate
 from pruners.lowrank.shapes import NetworkShape
 from pruners.lowrank.spectra import Spectra
 from pruners.method import Method, Option
+from pruners.option_values import LAYERS, Whole
 
-EXCLUDE = Option("exclude", (), "names of layers that stay dense, or patterns (layer1.*); their weights still count")
+EXCLUDE = Option("exclude", (), "names of layers that stay dense, or patterns (layer1.*); their weights still count", LAYERS)
 
 RANK_MULTIPLE = Option(
-    "rank_multiple", 1, "ranks are multiples of this, 8 for example, in every layer large enough; one set in layers stays as it is"
+    "rank_multiple",
+    1,
+    "ranks are multiples of this, 8 for example, in every layer large enough; one set in layers stays as it is",
+    Whole(1, 2**31),
 )
 
 
@@ -39,12 +41,6 @@ class RankMethod(Method):
         """The metric that the layer errors of the result are told in."""
         return str(options.get("metric", "max"))
 
-    def check(self, options: Mapping[str, Any]) -> None:
-        """Raise PrunerError for a rank_multiple that is no whole number of at least 1."""
-        multiple = options["rank_multiple"]
-        if isinstance(multiple, bool) or not isinstance(multiple, int) or multiple < 1:
-            raise PrunerError(f"rank_multiple takes a whole number of at least 1, not {multiple!r}.")
-
     @abstractmethod
     def candidates(self, shape: NetworkShape, options: Mapping[str, Any]) -> dict[str, Candidates]:
         """Every layer's options from shapes alone; checks the method's options."""
@@ -54,9 +50,9 @@ class RankMethod(Method):
         """Rank and num_subspaces of every layer, (0, 0) for dense. The cheapest candidates together are within the budget."""
 
 
-def excluding(shape: NetworkShape, exclude: Any) -> tuple[dict[str, Candidates], list[str]]:
+def excluding(shape: NetworkShape, exclude: Sequence[str]) -> tuple[dict[str, Candidates], list[str]]:
     """The single option of each excluded layer, and the names of the others; checks ``exclude``."""
-    excluded = shape.named_by(checked_patterns(exclude, "exclude"), "exclude")
+    excluded = shape.named_by(exclude, "exclude")
     free = [name for name in shape.layers if name not in excluded]
     check_not_empty(shape, free)
     return {name: dense_candidate(shape.layers[name]) for name in excluded}, free

@@ -7,8 +7,8 @@ from functools import cached_property
 from torch import nn
 
 from pruners.errors import PrunerError, UnknownLayer, nearest
-from pruners.inputs import Inputs
-from pruners.layer_names import matching, named_modules
+from pruners.inputs import Inputs, check_example
+from pruners.layer_names import check_module, matching, named_modules
 from pruners.positions import output_positions
 
 
@@ -75,6 +75,7 @@ class NetworkShape:
     """
 
     def __init__(self, model: nn.Module, example: Inputs | None = None) -> None:
+        check_module(model)
         holders = _holders(model)
         self.layers: dict[str, LayerShape] = {}
         self.fixed: dict[str, LayerShape] = {}
@@ -85,6 +86,8 @@ class NetworkShape:
             weights[id(module.weight)] = module.weight.numel()
         self.params = sum(weights.values())
         """Weights of all compressible layers, a shared one counted once: the base of keep_ratio."""
+        if example is not None:
+            check_example(example)
         self._positions = None if example is None else output_positions(model, compressible_modules(model), example)
 
     def unit_cost(self, name: str, unit: str) -> int:

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from pruners.layer_names import check_module
 from pruners.lowrank.frontier import LayerSearch
 from pruners.lowrank.layer_spectra import LayerSpectra
 from pruners.lowrank.shapes import NetworkShape, compressible_modules
@@ -42,6 +43,7 @@ class Spectra:
 
 def spectra_of(model: nn.Module) -> Spectra:
     """The network's kept spectra, computed anew where its weights have changed since."""
+    check_module(model)
     spectra = _kept.get(model)
     if spectra is None or not spectra.still_fit(model):
         spectra = _kept[model] = Spectra(model)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pruners.errors import InfeasibleBudget, PrunerError
+from pruners.option_values import Whole
 from pruners.sparse.counts import as_share, divided, kept, share_of
 from pruners.sparse.prunable import PrunableLayer
 from pruners.sparse.settings import Settings
@@ -56,9 +57,7 @@ def _count(weights: int, taken: int, keep_ratio: float | None, budget: int | Non
         raise PrunerError("Give exactly one of keep_ratio and budget.")
     if keep_ratio is not None:
         return kept(share_of(keep_ratio, "keep_ratio"), weights)
-    if isinstance(budget, bool) or not isinstance(budget, int) or budget < 1:
-        raise PrunerError(f"budget must be a whole number of weights, at least 1, not {budget!r}.")
-    return budget - taken
+    return Whole(1, of="weights").checked(budget, "budget") - taken
 
 
 def _check_least(count: int, least: int, weights: int, taken: int, keep_ratio: float | None) -> None:

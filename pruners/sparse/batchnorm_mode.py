@@ -8,10 +8,13 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from pruners.method import Option
+from pruners.option_values import Choice
 
 BATCHNORM_MODES = ("train", "eval")
 
-BATCHNORM = Option("bn", "train", "BatchNorm normalises by the batch's statistics (train) or by its running ones (eval)", BATCHNORM_MODES)
+BATCHNORM = Option(
+    "bn", "train", "BatchNorm normalises by the batch's statistics (train) or by its running ones (eval)", Choice(BATCHNORM_MODES)
+)
 
 
 @contextmanager

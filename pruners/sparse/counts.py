@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from pruners.errors import PrunerError
+from pruners.option_values import Share
 
 
 def share_of(value: Any, what: str) -> Fraction:
     """The share that the user wrote, .1 as one tenth and not as the float beside it. PrunerError unless in (0, 1]."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
-        raise PrunerError(f"{what} must lie above 0 and at most at 1, not {value!r}.")
-    return Fraction(str(float(value)))
+    return Fraction(str(Share().checked(value, what)))
 
 
 def kept(share: Fraction, weights: int) -> int:

@@ -8,7 +8,6 @@ from pruners.errors import PrunerError
 from pruners.methods import score_method_named
 from pruners.sparse.allocation import pools
 from pruners.sparse.prunable import prunable
-from pruners.sparse.recorded import recorded
 from pruners.sparse.settings import settings_of
 
 
@@ -17,7 +16,7 @@ def check_mask(model: nn.Module, method: str, *, keep_ratio: float | None = None
 
     Nothing is scored, and tensors on the meta device will do. InfeasibleBudget where ``min_layer_keep`` needs more.
     """
-    chosen = recorded(score_method_named(method).with_defaults(options))
+    chosen = score_method_named(method).with_defaults(options)
     layers = prunable(model, chosen["exclude"])
     if not layers:
         raise PrunerError("The network has no convolution and no Linear whose weights could be removed.")

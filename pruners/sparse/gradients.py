@@ -32,6 +32,8 @@ def loss_gradients(network: nn.Module, weights: Mapping[str, nn.Parameter], give
 
 def differentiable(loss: Tensor) -> Tensor:
     """The loss; PrunerError unless it is one number that depends on the network's weights."""
+    if not isinstance(loss, Tensor):
+        raise PrunerError(f"loss must give one number as a tensor that has a gradient, not a {type(loss).__name__}.")
     if loss.numel() != 1 or not loss.requires_grad:
         trouble = f"has shape {tuple(loss.shape)}" if loss.numel() != 1 else "does not depend on the network's weights"
         raise PrunerError(f"loss must give one number that has a gradient; what it gave {trouble}.")

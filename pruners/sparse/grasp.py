@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from pruners.errors import PrunerError
 from pruners.inputs import Inputs, forward, join_inputs, take_inputs
 from pruners.method import Option
+from pruners.option_values import Choice, Flag, Number
 from pruners.sparse.batchnorm_mode import BATCHNORM_MODES, batchnorm_mode
 from pruners.sparse.differentiating_twice import differentiating_twice
 from pruners.sparse.gradients import differentiable
@@ -52,18 +53,23 @@ class GraSP(ScoreMethod):
             "preset",
             "official",
             "official (two halves, BatchNorm in train mode), one-batch (BatchNorm in eval mode) or abs (official, absolute)",
-            tuple(_PRESETS),
+            Choice(tuple(_PRESETS)),
         ),
         Option(
             "bn",
             None,
             "BatchNorm normalises by the batch's statistics (train) or by its running ones (eval); None: the preset's",
-            BATCHNORM_MODES,
+            Choice(BATCHNORM_MODES),
         ),
-        Option("reinit_linear", None, "draw Linear weights anew while scoring; None: the preset's, which is true but for one-batch"),
-        Option("temperature", 200.0, "T: logits are divided by it"),
         Option(
-            "keep_graphs", "auto", "keep what differentiating twice needs (faster) or build it again (less memory); auto: as memory allows"
+            "reinit_linear", None, "draw Linear weights anew while scoring; None: the preset's, which is true but for one-batch", Flag()
+        ),
+        Option("temperature", 200.0, "T: logits are divided by it", Number(above=True)),
+        Option(
+            "keep_graphs",
+            "auto",
+            "keep what differentiating twice needs (faster) or build it again (less memory); auto: as memory allows",
+            Flag(("auto",)),
         ),
     )
 
@@ -72,16 +78,6 @@ class GraSP(ScoreMethod):
         chosen = super().with_defaults(given)
         preset = _PRESETS[chosen["preset"]]
         return chosen | {name: preset[name] for name in ("bn", "reinit_linear") if chosen[name] is None}
-
-    def check(self, options: Mapping[str, Any]) -> None:
-        """As `Method.check`."""
-        temperature, reinit, keep = options["temperature"], options["reinit_linear"], options["keep_graphs"]
-        if isinstance(temperature, bool) or not isinstance(temperature, int | float) or not 0 < temperature < float("inf"):
-            raise PrunerError(f"temperature must be a positive number, not {temperature!r}.")
-        if reinit is not None and not isinstance(reinit, bool):
-            raise PrunerError(f"reinit_linear must be true or false, not {reinit!r}.")
-        if keep != "auto" and not isinstance(keep, bool):
-            raise PrunerError(f"keep_graphs is true, false or 'auto', not {keep!r}.")
 
     def scores(
         self, network: nn.Module, weights: Mapping[str, nn.Parameter], alive: Mapping[str, Tensor], given: Given, options: Mapping[str, Any]

@@ -1,7 +1,6 @@
 """MLPrune: Optimal Brain Surgeon's saliency with Kronecker-factored curvature."""
 
 from collections.abc import Mapping
-from math import isfinite
 from typing import Any, final
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 from pruners.errors import PrunerError
 from pruners.inputs import batch_size
 from pruners.method import Option
+from pruners.option_values import Choice, Number
 from pruners.sparse.batchnorm_mode import batchnorm_mode
 from pruners.sparse.kronecker import Factors
 from pruners.sparse.layer_uses import complete_uses
@@ -42,15 +42,9 @@ class MLPrune(ScoreMethod):
     paper = "Zeng & Urtasun 2018, openreview r1g5b2RcKm"
     needs = ("data", "loss")
     options = (
-        Option("labels", "sampled", f"labels that the curvature is taken for: {', '.join(_LABELS)}", _LABELS),
-        Option("damping", 1e-3, "added to the curvature, as a share of its mean eigenvalue"),
+        Option("labels", "sampled", f"labels that the curvature is taken for: {', '.join(_LABELS)}", Choice(_LABELS)),
+        Option("damping", 1e-3, "added to the curvature, as a share of its mean eigenvalue", Number()),
     )
-
-    def check(self, options: Mapping[str, Any]) -> None:
-        """As `Method.check`."""
-        damping = options["damping"]
-        if isinstance(damping, bool) or not isinstance(damping, int | float) or not isfinite(damping) or damping < 0:
-            raise PrunerError(f"damping must be a number of at least 0, not {damping!r}.")
 
     def scores(
         self, network: nn.Module, weights: Mapping[str, nn.Parameter], alive: Mapping[str, Tensor], given: Given, options: Mapping[str, Any]

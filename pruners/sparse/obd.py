@@ -5,8 +5,8 @@ from typing import Any, final
 
 from torch import Tensor, nn
 
-from pruners.errors import PrunerError
 from pruners.method import Option
+from pruners.option_values import Choice, Whole
 from pruners.sparse.fisher_diagonal import fisher_diagonal
 from pruners.sparse.hessian_diagonal import hessian_diagonal
 from pruners.sparse.score_method import Given, ScoreMethod, Scores
@@ -36,21 +36,15 @@ class OBD(ScoreMethod):
     paper = "LeCun et al., NIPS 1989"
     needs = ("data", "loss")
     options = (
-        Option("diagonal", "fisher", f"where the curvature comes from: {', '.join(_DIAGONALS)}", _DIAGONALS),
-        Option("probes", 32, "random vectors a batch, for hutchinson"),
+        Option("diagonal", "fisher", f"where the curvature comes from: {', '.join(_DIAGONALS)}", Choice(_DIAGONALS)),
+        Option("probes", 32, "random vectors a batch, for hutchinson", Whole(1, 10**6)),
         Option(
             "negative_curvature",
             "signed",
             f"what a negative curvature counts as, for hutchinson: {', '.join(_NEGATIVE)}",
-            tuple(_NEGATIVE),
+            Choice(tuple(_NEGATIVE)),
         ),
     )
-
-    def check(self, options: Mapping[str, Any]) -> None:
-        """As `Method.check`."""
-        probes = options["probes"]
-        if isinstance(probes, bool) or not isinstance(probes, int) or probes < 1:
-            raise PrunerError(f"probes must be a whole number of at least 1, not {probes!r}.")
 
     def scores(
         self, network: nn.Module, weights: Mapping[str, nn.Parameter], alive: Mapping[str, Tensor], given: Given, options: Mapping[str, Any]

@@ -7,7 +7,8 @@ from typing import Literal
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
-from pruners.layer_names import checked_patterns, matching, named_modules
+from pruners.layer_names import matching, named_modules
+from pruners.option_values import LAYERS
 
 Kind = Literal["conv", "linear", "output"]
 
@@ -42,7 +43,7 @@ def prunable(model: nn.Module, exclude: Iterable[str] = ()) -> dict[str, Prunabl
     Raises UnknownLayer for one that is no such layer's.
     """
     weights = {name: found for module_name, module in named_modules(model) for name, found in _weights(module_name, module)}
-    excluded = matching(checked_patterns(exclude, "exclude"), weights, "exclude", "prunable layer")
+    excluded = matching(LAYERS.checked(exclude, "exclude"), weights, "exclude", "prunable layer")
     last = next((name for name, (module, _) in reversed(weights.items()) if isinstance(module, nn.Linear)), None)
     layers: dict[str, PrunableLayer] = {}
     seen = {id(_parameter(*weights[name])) for name in excluded}

@@ -13,7 +13,6 @@ from pruners.sparse.allocation import pools
 from pruners.sparse.counts import after_rounds
 from pruners.sparse.mask import Mask
 from pruners.sparse.prunable import PrunableLayer, prunable
-from pruners.sparse.recorded import recorded
 from pruners.sparse.score_method import ScoreMethod, Scores
 from pruners.sparse.scoring import Scorer, given_for
 from pruners.sparse.settings import SHARED, settings_of
@@ -36,7 +35,7 @@ def prune(
     options: Mapping[str, Any],
 ) -> Mask:
     """The mask that a method chooses, see `pruners.compress`."""
-    chosen = recorded(method.with_defaults(options))
+    chosen = method.with_defaults(options)
     layers, alive = _start(model, chosen["exclude"], mask)
     settings = settings_of(chosen, layers)
     left = {name: int(alive[layer.parameter].count_nonzero()) for name, layer in layers.items()}
@@ -56,7 +55,8 @@ def prune(
                 pool.keep_highest(scores, count, settings.min_layer_keep)
                 alive |= pool.masks
             remaining = sum(counts)
-    chosen |= recorded({"seed": seed, "keep_ratio": keep_ratio} if budget is None else {"seed": seed, "budget": budget})
+    asked = {"keep_ratio": float(keep_ratio)} if keep_ratio is not None else {"budget": int(budget or 0)}
+    chosen |= {"seed": seed} | asked
     if mask is not None:
         chosen["mask"] = {"method": mask.method, "options": mask.options}
     return Mask(method.name, chosen, layers, alive, source=model)
@@ -74,7 +74,7 @@ def score(
     options: Mapping[str, Any],
 ) -> Scores:
     """The scores that a method gives once, see `pruners.scores`."""
-    chosen = recorded(method.with_defaults(options))
+    chosen = method.with_defaults(options)
     for name in options:
         if name != "exclude" and name in {option.name for option in SHARED}:
             raise UnknownOption(f"Scores are looked at once and nothing is removed: they take no {name}.")

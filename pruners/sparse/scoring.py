@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from pruners.copying import copied
 from pruners.errors import PrunerError
-from pruners.inputs import Inputs
+from pruners.inputs import Inputs, batch_size
 from pruners.layer_names import named_parameters
 from pruners.sparse.prunable import PrunableLayer
 from pruners.sparse.score_method import Given, ScoreMethod, Scores
@@ -24,6 +24,10 @@ def given_for(
     for batch in batches:
         if not isinstance(batch, tuple | list) or len(batch) != 2:
             raise PrunerError(f"data takes batches (inputs, labels), not {type(batch).__name__}s of another form.")
+        inputs, labels = batch
+        if not isinstance(labels, Tensor) or not labels.dim() or len(labels) != batch_size(inputs) or not len(labels):
+            told = f"of shape {tuple(labels.shape)}" if isinstance(labels, Tensor) else f"a {type(labels).__name__}"
+            raise PrunerError(f"data: the labels of a batch are a tensor with a first dimension as long as the inputs', not {told}.")
     return Given(batches, loss, example, torch.Generator().manual_seed(seed))
 
 

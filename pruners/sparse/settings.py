@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from pruners.errors import PrunerError, UnknownLayer, nearest
+from pruners.errors import UnknownLayer, nearest
 from pruners.method import Option
+from pruners.option_values import LAYERS, ByLayer, Choice, Flag, Share, Whole
 from pruners.sparse.counts import share_of
 from pruners.sparse.prunable import PrunableLayer
 
@@ -19,18 +20,19 @@ SHARED = (
         "allocation",
         "global",
         "which layers keep how much: global (the best weights wherever they are), layerwise (the same share), erk",
-        ALLOCATIONS,
+        Choice(ALLOCATIONS),
     ),
-    Option("rounds", 1, "times that weights are scored and the worst removed, until the budget is met"),
-    Option("schedule", "exponential", "how the density falls over the rounds: linear or exponential", SCHEDULES),
-    Option("min_layer_keep", 0, "least number of weights kept in every layer that has so many"),
+    Option("rounds", 1, "times that weights are scored and the worst removed, until the budget is met", Whole(1, 10**6)),
+    Option("schedule", "exponential", "how the density falls over the rounds: linear or exponential", Choice(SCHEDULES)),
+    Option("min_layer_keep", 0, "least number of weights kept in every layer that has so many", Whole(0)),
     Option(
         "layer_keep_ratio",
         {},
         "layer, or conv, linear or output (the last Linear) -> share of its weights kept; the budget is for the rest",
+        ByLayer(Share(), "layers, or kinds of layer, to shares", each=""),
     ),
-    Option("exclude", (), "names of layers that stay dense, or patterns (layer1.*); their weights do not count"),
-    Option("invert", False, "remove the highest scores in place of the lowest, as a sanity check"),
+    Option("exclude", (), "names of layers that stay dense, or patterns (layer1.*); their weights do not count", LAYERS),
+    Option("invert", False, "remove the highest scores in place of the lowest, as a sanity check", Flag()),
 )
 
 
@@ -48,12 +50,6 @@ class Settings:
 
 def settings_of(options: Mapping[str, Any], layers: Mapping[str, PrunableLayer]) -> Settings:
     """What the options say of these layers. Raises PrunerError, UnknownLayer for a name in ``layer_keep_ratio`` that is none."""
-    for name, least in (("rounds", 1), ("min_layer_keep", 0)):
-        value = options[name]
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise PrunerError(f"{name} must be a whole number of at least {least}, not {value!r}.")
-    if not isinstance(options["invert"], bool):
-        raise PrunerError(f"invert must be true or false, not {options['invert']!r}.")
     return Settings(
         options["allocation"],
         options["rounds"],
@@ -64,10 +60,8 @@ def settings_of(options: Mapping[str, Any], layers: Mapping[str, PrunableLayer])
     )
 
 
-def _shares(asked: Any, layers: Mapping[str, PrunableLayer]) -> dict[str, Fraction]:
+def _shares(asked: Mapping[str, float], layers: Mapping[str, PrunableLayer]) -> dict[str, Fraction]:
     """A layer's own name goes before its kind."""
-    if not isinstance(asked, Mapping):
-        raise PrunerError(f"layer_keep_ratio maps layers, or kinds of layer, to shares; {asked!r} does not.")
     kinds = {layer.kind for layer in layers.values()}
     for name in asked:
         if name in _KINDS and name not in kinds and name not in layers:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from pruners.errors import PrunerError
 from pruners.inputs import Inputs, forward, map_tensors
 from pruners.method import Option
+from pruners.option_values import Choice
 from pruners.sparse.score_method import Given, ScoreMethod, Scores
 
 
@@ -31,7 +32,7 @@ class SynFlow(ScoreMethod):
     title = "SynFlow: iterative conservation of synaptic flow, without data"
     paper = "Tanaka et al., NeurIPS 2020, arXiv 2006.05467"
     needs = ("example",)
-    options = (Option("dtype", "float64", "precision of the scores: float64, or own for the network's", ("float64", "own")),)
+    options = (Option("dtype", "float64", "precision of the scores: float64, or own for the network's", Choice(("float64", "own"))),)
     rounds = 100
 
     def prepared(self, network: nn.Module, options: Mapping[str, Any]) -> nn.Module:

@@ -1,6 +1,5 @@
 """``tombola methods``."""
 
-import dataclasses
 import json
 from collections.abc import Iterable
 
@@ -40,6 +39,10 @@ def _described(method: pruners.Method) -> dict[str, object]:
         "kind": method.kind,
         "paper": method.paper,
         "needs": list(method.needs),
-        "options": [dataclasses.asdict(option) for option in method.options],
-        "shared_options": [dataclasses.asdict(option) for option in method.all_options if option.name in shared],
+        "options": [_told(option) for option in method.options],
+        "shared_options": [_told(option) for option in method.all_options if option.name in shared],
     }
+
+
+def _told(option: pruners.Option) -> dict[str, object]:
+    return {"name": option.name, "default": option.default, "meaning": option.meaning, "known": option.known}

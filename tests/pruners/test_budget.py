@@ -56,7 +56,7 @@ def test_bad_budgets(network, given_budget, message):
         ({"tolerance": {"77": 1.0}}, "no compressible layer '77'"),
         ({"tolerance": 2.0}, "tolerance maps layer names"),
         ({"layers": {"7": {"rank": 1}}}, "layer '7' takes rank and num_subspaces"),
-        ({"layers": {"7": {"rank": 0, "num_subspaces": 1}}}, "rank of layer '7'"),
+        ({"layers": {"7": {"rank": 0, "num_subspaces": 1}}}, "rank in layers of layer '7'"),
         ({"layers": {"7": {"rank": 1, "num_subspaces": 5}}}, "must divide its 192 input channels"),
         ({"layers": {"7": {"rank": 1, "num_subspaces": 1}}, "exclude": ["7"]}, "both excluded and set"),
         ({"bounds": {"7": {"max_rank": 3}}}, "takes min_density and max_density"),

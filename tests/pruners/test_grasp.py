@@ -126,7 +126,7 @@ def test_presets_are_written_out():
     [
         ({"preset": "offical"}, "preset 'offical' is unknown; did you mean 'official'"),
         ({"temperature": 0}, "temperature must be a positive number, not 0"),
-        ({"keep_graphs": "always"}, "keep_graphs is true, false or 'auto', not 'always'"),
+        ({"keep_graphs": "always"}, "keep_graphs must be true, false or 'auto', not 'always'"),
         ({"reinit_linear": "no"}, "reinit_linear must be true or false, not 'no'"),
         ({"bn": "both"}, "bn 'both' is unknown; known are train, eval"),
     ],

@@ -92,7 +92,10 @@ REFUSED = {
     "shares of nothing": ({"keep_ratio": 0.5, "layer_keep_ratio": 0.5}, "layer_keep_ratio maps layers"),
     "shares of no layer": ({"keep_ratio": 0.5, "layer_keep_ratio": {"outputs": 0.5}}, "did you mean 'output'"),
     "share above one": ({"keep_ratio": 0.5, "layer_keep_ratio": {"output": 2}}, "layer_keep_ratio of 'output' must lie above 0"),
-    "not for JSON": ({"keep_ratio": 0.5, "layer_keep_ratio": {"output": torch.ones(1)}}, "what JSON can hold"),
+    "a tensor": (
+        {"keep_ratio": 0.5, "layer_keep_ratio": {"output": torch.ones(1)}},
+        r"layer_keep_ratio of 'output' .* not tensor\(\[1\.\]\)",
+    ),
 }
 
 
