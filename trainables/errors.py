@@ -8,6 +8,14 @@ class TaskError(ValueError):
     """The task as configured cannot be: an unknown name, a missing file, a factory that fails."""
 
 
+class Refused(TaskError):
+    """What every such trial would fail by; ``key`` is the path of the configuration's key that is to be mended."""
+
+    def __init__(self, key: tuple[str, ...], message: str):
+        super().__init__(message)
+        self.key = key
+
+
 class Incompatible(TaskError):
     """Settings that are sound each by itself and do not go together: in a search, a draw that cannot be."""
 

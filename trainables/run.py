@@ -16,7 +16,9 @@ import torch
 import pruners
 from trainables import compressing, identity, loss, network
 from trainables.course import Course
+from trainables.data.sound import cause
 from trainables.errors import TrainingError
+from trainables.evaluation import BATCH
 from trainables.network import Network
 from trainables.optimizer import make
 from trainables.setting import Setting
@@ -237,8 +239,9 @@ class Run:
         trained = train(current.module, optimizer, setting.data.train, criterion, course, first, last, setting.device, masks, keep)
         metrics = {"step": last, **trained, **setting.evaluate(current.module, setting.data.validation, "val")}
         if not math.isfinite(metrics["val/loss"]):
-            epoch = first // setting.steps_per_epoch
-            raise TrainingError(f"the validation loss became {metrics['val/loss']} after epoch {epoch}; a smaller learning rate may help.")
+            epoch, held_out = first // setting.steps_per_epoch, setting.data.validation.in_order(BATCH, setting.device)
+            why = cause((inputs for inputs, _ in held_out), "a validation batch")
+            raise TrainingError(f"the validation loss became {metrics['val/loss']} after epoch {epoch}; {why}.")
         return metrics
 
     def _keeping(self, trajectory: Trajectory, current: Network, steps: Set[int]) -> dict[int, Callable[[], None]]:

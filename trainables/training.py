@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from trainables import seeds
 from trainables.course import Course
 from trainables.data.augment import augment
+from trainables.data.sound import cause
 from trainables.data.splits import Split
 from trainables.errors import TrainingError
 from trainables.loss import Loss
@@ -59,18 +60,17 @@ def train(
             if norm is not None:
                 norms.append(norm)
             if (i + 1) % _CHECK_EVERY == 0:
-                _check(losses[: i + 1], first, course)
+                _check(losses[: i + 1], first, course, split, device)
             if reached and step + 1 in reached:
                 reached[step + 1]()
-    _check(losses, first, course)
+    _check(losses, first, course, split, device)
     return {"train/loss": losses.double().mean().item(), "train/grad_norm": torch.stack(norms).double().mean().item()}
 
 
-def _check(losses: Tensor, first: int, course: Course) -> None:
+def _check(losses: Tensor, first: int, course: Course, split: Split, device: torch.device) -> None:
     """Raise `TrainingError` at the first loss that is not finite."""
     if not math.isfinite(losses.sum().item()):
         bad = int((~losses.isfinite()).nonzero()[0]) if not losses.isfinite().all() else len(losses) - 1
         epoch = (first + bad) // course.steps_per_epoch
-        raise TrainingError(
-            f"the loss became {losses[bad].item()} at step {first + bad} (epoch {epoch}); a smaller learning rate may help."
-        )
+        inputs, _ = next(course.batches(split, first + bad, first + bad + 1, device))
+        raise TrainingError(f"the loss became {losses[bad].item()} at step {first + bad} (epoch {epoch}); {cause([inputs], 'its batch')}.")

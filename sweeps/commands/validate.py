@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from sweeps.search import rehearsal
 from sweeps.search.dry_run import dry_run_text
 from sweeps.search.prepare import prepare
 from sweeps.spec.sweep import Sweep
@@ -15,4 +16,5 @@ from sweeps.spec.sweep import Sweep
 def validate(sweep_file: Path, overrides: tuple[str, ...]) -> None:
     """Check a sweep file against its network and data, and say what it would run."""
     prepared = prepare(Sweep.from_file(sweep_file, overrides))
+    rehearsal.check(prepared)
     click.echo(f"{sweep_file} is sound.\n{dry_run_text(prepared)}")

@@ -14,7 +14,7 @@ from sweeps.running import in_process, on_ray
 from sweeps.running.closing import close, unread
 from sweeps.running.conductor import Conductor, finished_result
 from sweeps.running.progress import Progress
-from sweeps.search import samplers, schedulers
+from sweeps.search import rehearsal, samplers, schedulers
 from sweeps.search.prepare import Prepared, prepare
 from sweeps.spec.sweep import Sweep
 from sweeps.study import directory, retention, storage
@@ -38,6 +38,7 @@ def drive(
     console = console or Console(quiet=True)
     paths = StudyPaths(Path(out))
     prepared = prepare(sweep)
+    rehearsal.check(prepared)
     paths.root.mkdir(parents=True, exist_ok=True)
     with only_driver(paths.lock), _quiet():
         provenance = directory.begin(paths, prepared)

@@ -60,10 +60,6 @@ def check_one(sweep: Sweep, sections: TrialSections) -> Miss:
 
     Raises `Incompatible`, which is wrong as a whole where no other trial does better.
     """
-    try:
-        seen(sections.task)
-    except trainables.TaskError as error:
-        raise Incompatible(sweep.where(["task"]), str(error)) from error
     _check_tasks(sweep, sections)
     _check_names(sweep, sections)
     try:
@@ -84,32 +80,42 @@ def _blamed(sections: TrialSections, message: str) -> list[str]:
 def miss(trainable: str, sections: TrialSections) -> Miss:
     """Raises `trainables.TaskError` for settings from which no recipe can be made, `PrunerError` for a wrong method, option or layer."""
     network, example = seen(sections.task)
-    stage = _smallest(_recipe(trainable, sections))
+    stage = smallest(stages_of(trial_of(trainable, sections)))
     kind, asked = next(iter(stage.budget.items()))
     return Miss(kind, asked, _over(stage, "budget" if kind == "parameters" else kind, asked, network, example))
 
 
 def seen(task: TaskConfig) -> tuple[nn.Module, Tensor]:
     """The task's network and one input, built once for each task and state of the user's code."""
-    return _build(json.dumps(asdict(task), sort_keys=True), tuple(sources(task, ("network", "data")).values()))
+    built = _build(json.dumps(asdict(task), sort_keys=True), tuple(sources(task, ("network", "data")).values()))
+    if isinstance(built, trainables.TaskError):
+        raise built
+    return built
 
 
 @lru_cache(maxsize=8)
-def _build(task: str, _: tuple[str, ...]) -> tuple[nn.Module, Tensor]:
+def _build(task: str, _: tuple[str, ...]) -> tuple[nn.Module, Tensor] | trainables.TaskError:
+    """A task that fails fails once: beside other parameters' values it is looked at again and again."""
     config = TaskConfig(**json.loads(task))
-    return trainables.build_network(config), trainables.example_input(config)
+    try:
+        return trainables.build_network(config), trainables.example_input(config)
+    except trainables.TaskError as error:
+        return error
 
 
-def _recipe(trainable: str, sections: TrialSections) -> Recipe:
+def trial_of(trainable: str, sections: TrialSections) -> TrialConfig:
+    """A trial that is looked at and never run: it has no place on disk."""
+    fields = {name: getattr(sections, name) for name in sections.__dataclass_fields__}
+    return TrialConfig(key="", directory="", store="", trainable=trainable, device="cpu", **fields)
+
+
+def stages_of(config: TrialConfig) -> Recipe:
     """The trial's recipe, of levels that of the last, which keeps the least."""
-    config = TrialConfig(
-        key="", directory="", store="", trainable=trainable, **{name: getattr(sections, name) for name in sections.__dataclass_fields__}
-    )
-    per_epoch = steps_per_epoch(len(trainables.load_data(sections.task).train), sections.training.batch_size)
-    return RECIPES[trainable].stages(config, per_epoch)
+    per_epoch = steps_per_epoch(len(trainables.load_data(config.task).train), config.training.batch_size)
+    return RECIPES[config.trainable].stages(config, per_epoch)
 
 
-def _smallest(recipe: Recipe) -> Compress:
+def smallest(recipe: Recipe) -> Compress:
     """The last compression of a recipe, which leaves the least."""
     found = [stage.compress if isinstance(stage, Settle) else stage for stage in recipe if isinstance(stage, Compress | Settle)]
     return found[-1]
@@ -132,11 +138,15 @@ def _removes_single_weights(method: str) -> bool:
 
 
 def _check_tasks(sweep: Sweep, sections: TrialSections) -> None:
-    """The loss, and where a lottery takes its tickets."""
+    """The loss, the network on its data, and where a lottery takes its tickets."""
     try:
         loss.resolve(sections.task.loss, sections.training.label_smoothing)
     except trainables.TaskError as error:
         raise Incompatible(sweep.where(["task", "loss"]), str(error)) from error
+    try:
+        seen(sections.task)
+    except trainables.TaskError as error:
+        raise Incompatible(sweep.where(["task"]), str(error)) from error
     target = sections.lottery.transfer if sections.lottery else None
     if target:
         task, training = target.task or sections.task, target.training or sections.training

@@ -113,7 +113,11 @@ class Prepared:
 
     def baseline_config(self, method: str, paths: StudyPaths) -> TrialConfig:
         """What a worker is told for a baseline: the sweep's own settings, with nothing searched."""
-        return self._config(BASELINE + method, _baseline_sections(self.sweep, method, self.first_draw), paths)
+        return self._config(BASELINE + method, self.baseline_sections(method), paths)
+
+    def baseline_sections(self, method: str) -> TrialSections:
+        """A baseline's sections."""
+        return _baseline_sections(self.sweep, method, self.first_draw)
 
     def violation(self, params: Mapping[str, Any]) -> float | None:
         """By which share of the budget a draw misses it, from shapes alone; None where the allocator always meets it.

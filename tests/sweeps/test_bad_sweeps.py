@@ -8,8 +8,10 @@ import pytest
 
 from tests.sweeps.bad_sparse_sweeps import AT_INIT, BAD_SPARSE_SWEEPS, LOTTERY
 from tests.sweeps.bad_sweeps import BAD_SWEEPS, SWEEP, BadSweep
+from tests.sweeps.bad_tasks import BAD_TASKS
 from tests.sweeps.commands import Answer, assert_short, contents
 
+BAD = BAD_SWEEPS | BAD_SPARSE_SWEEPS | BAD_TASKS
 Tombola = Callable[..., Answer]
 
 
@@ -20,7 +22,7 @@ def test_the_sweeps_that_the_others_are_made_of_are_right(tombola: Tombola, text
     assert (answer.exit_code, answer.stderr) == (0, "") and answer.stdout.startswith("s.yaml is sound.\n")
 
 
-@pytest.mark.parametrize("bad", [*BAD_SWEEPS.values(), *BAD_SPARSE_SWEEPS.values()], ids=[*BAD_SWEEPS, *BAD_SPARSE_SWEEPS])
+@pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
 def test_a_wrong_sweep_is_refused_with_its_sentence(tombola: Tombola, bad: BadSweep) -> None:
     text = bad.base
     for old, new in bad.edits:

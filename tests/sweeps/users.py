@@ -40,15 +40,16 @@ not_callable = 3
 
 
 class _Strict(nn.Module):
-    """Linear layers that cannot be trained when they are narrower than they say."""
+    """Linear layers that, 24 wide, can be trained for three steps and no further: not to be seen before a trial runs."""
 
     def __init__(self, hidden: int):
         super().__init__()
         self.body = nn.Sequential(nn.Flatten(), nn.Linear(64, hidden), nn.ReLU(), nn.Linear(hidden, 10))
-        self.hidden = hidden
+        self.hidden, self.steps = hidden, 0
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.training and self.hidden == 24:
+        self.steps += self.training
+        if self.steps > 3 and self.hidden == 24:
             raise RuntimeError("24 is a bad number")
         return self.body(x)
 
@@ -58,16 +59,17 @@ def fails_in_training(hidden: int = 16) -> nn.Module:
 
 
 class _Diverging(nn.Module):
-    """A network whose outputs are no numbers once it is trained, and fine when it is looked at."""
+    """A network whose outputs are no numbers once it has been trained for three steps, and fine when it is looked at."""
 
     def __init__(self, broken: bool):
         super().__init__()
         self.body = nn.Linear(64, 10)
-        self.broken = broken
+        self.broken, self.steps = broken, 0
 
     def forward(self, x: Tensor) -> Tensor:
+        self.steps += self.training
         outputs: Tensor = self.body(x.flatten(1))
-        return outputs * float("nan") if self.training and self.broken else outputs
+        return outputs * float("nan") if self.steps > 3 and self.broken else outputs
 
 
 def diverging(broken: bool = True) -> nn.Module:

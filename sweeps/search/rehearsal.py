@@ -1,0 +1,70 @@
+"""Every kind of trial of a sweep, tried on one batch before anything is trained."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from functools import lru_cache
+from typing import Any
+
+from sweeps.errors import Incompatible, SweepError
+from sweeps.search.feasibility import check_one, smallest, stages_of, trial_of
+from sweeps.search.prepare import Prepared
+from sweeps.spec.sections import TrialSections
+from trainables.config import TrialConfig, trial_config
+from trainables.errors import Refused
+from trainables.rehearsal import rehearse
+from trainables.setting import Setting
+from trainables.stages import Train
+from trainables.task import sources
+
+_MOST = 24
+_NO_MATTER = ("epochs", "batch_size", "lr", "weight_decay", "schedule")
+"""What of a training decides how long and how well it goes, not whether it can begin."""
+
+
+def check(prepared: Prepared) -> None:
+    """Train the network, and what each method makes of it, for one step; the first `_MOST` kinds of trial that differ in more than
+    numbers.
+
+    Raises `SweepError` with the place of the key to blame.
+    """
+    sweep = prepared.sweep
+    tried: set[str] = set()
+    for sections in _kinds(prepared):
+        kind = _kind(sections)
+        if kind in tried or len(tried) >= _MOST:
+            continue
+        tried.add(kind)
+        config = trial_of(sweep.file.trainable, sections)
+        try:
+            _rehearsed(json.dumps(trial_config.dump_python(config, mode="json")), tuple(sources(config.task).values()))
+        except Refused as error:
+            raise SweepError(f"{sweep.where(error.key)}: {error}") from error
+
+
+@lru_cache(maxsize=128)
+def _rehearsed(config: str, _: tuple[str, ...]) -> None:
+    """Rehearse a trial once in this process for each state of the user's code."""
+    trial: TrialConfig = trial_config.validate_python(json.loads(config))
+    recipe = stages_of(trial)
+    rehearse(Setting.of(trial), smallest(recipe), trains=any(isinstance(stage, Train) for stage in recipe))
+
+
+def _kinds(prepared: Prepared) -> Iterator[TrialSections]:
+    """Trials that stand for all others, those left out that cannot be."""
+    yield from (prepared.baseline_sections(method) for method in prepared.baselines)
+    for draw in (prepared.first_draw, *prepared.sweep.draws_for_all()):
+        try:
+            sections = prepared.sweep.sections(draw)
+            if check_one(prepared.sweep, sections).over <= 0:
+                yield sections
+        except Incompatible:
+            continue
+
+
+def _kind(sections: TrialSections) -> str:
+    training = {name: value for name, value in asdict(sections.training).items() if name not in _NO_MATTER}
+    training |= {name: bool(training[name]) for name in ("momentum", "label_smoothing")}
+    told: dict[str, Any] = {"task": asdict(sections.task), "training": training}
+    told |= {"method": sections.compression.method, "options": sections.compression.options}
+    return json.dumps(told, sort_keys=True, default=repr)

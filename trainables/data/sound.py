@@ -1,0 +1,64 @@
+"""Whether examples are numbers and labels are classes."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pruners.inputs import input_tensors
+from trainables.config import TaskConfig
+from trainables.data.data import Data
+from trainables.data.splits import Split, TensorSplit
+from trainables.errors import Refused
+from trainables.loss import BUILT_IN
+
+_SAMPLE = 64  # examples looked at of a split that streams
+_IGNORED = -100  # what torch's losses leave out in maps of labels
+
+
+def check_data(data: Data, task: TaskConfig) -> None:
+    """Look at all examples in memory and at some of those that stream.
+
+    Raises `Refused` for inputs that are not finite and, with a built-in loss, for labels that are no class.
+    """
+    for name in ("train", "validation", "test"):
+        inputs, labels = _examples(getattr(data, name))
+        if bad := not_finite(inputs):
+            raise Refused(("task", "data"), f"data {task.data}: {name} has inputs that are no numbers (NaN or infinity): {bad}.")
+        if task.loss in BUILT_IN and isinstance(labels, Tensor) and (bad := _no_class(labels, data.num_classes)):
+            raise Refused(("task", "data"), f"data {task.data}: {name} has {bad}; classes are 0 to {data.num_classes - 1}.")
+
+
+def not_finite(inputs: Any) -> str | None:
+    """How many of a batch's examples hold NaN or infinity and which is the first, in words; None where none does."""
+    for tensor in input_tensors(inputs):
+        # the sum is finite where every number is, or overflows: far cheaper than a look at each
+        if (tensor.is_floating_point() or tensor.is_complex()) and not tensor.sum().isfinite():
+            bad = ~tensor.isfinite().flatten(1).all(dim=1) if tensor.dim() > 1 else ~tensor.isfinite()
+            if bad.any():
+                return f"{int(bad.sum())} of {len(bad)}, the first is number {int(bad.nonzero()[0])}"
+    return None
+
+
+def cause(batches: Iterable[Any], which: str) -> str:
+    """Say why a loss is no number: inputs among ``batches``, called ``which``, that are none, or else too large a learning rate."""
+    bad = next((bad for inputs in batches if (bad := not_finite(inputs))), None)
+    return f"{which} has inputs that are no numbers (NaN or infinity): {bad}" if bad else "a smaller learning rate may help"
+
+
+def _examples(split: Split) -> tuple[Any, Any]:
+    if isinstance(split, TensorSplit):
+        return split.inputs, split.labels
+    cpu = torch.device("cpu")
+    order = torch.linspace(0, len(split) - 1, min(_SAMPLE, len(split))).long()
+    return next(iter(split.batches(order, len(order), cpu)))
+
+
+def _no_class(labels: Tensor, classes: int) -> str | None:
+    if labels.is_floating_point():
+        return None
+    judged = labels[labels != _IGNORED] if labels.dim() > 1 else labels
+    if judged.numel() and judged.min() < 0:
+        return f"the label {int(judged.min())}"
+    return f"the label {int(judged.max())}" if judged.numel() and judged.max() >= classes else None

@@ -1,0 +1,160 @@
+"""A trial's first moves on one batch, before anything is trained: what would fail in every trial fails here."""
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import pruners
+from pruners.copying import copied
+from pruners.inputs import forward
+from trainables import compressing, loss, seeds
+from trainables.data.augment import augment
+from trainables.data.sound import check_data
+from trainables.data.splits import Batch, Split, TensorSplit
+from trainables.errors import Refused, TaskError
+from trainables.evaluation import evaluate
+from trainables.factory import describe
+from trainables.network import Network
+from trainables.optimizer import make
+from trainables.setting import Setting
+from trainables.stages import Compress
+from trainables.task import build_network
+from trainables.update import masked_parameters, update
+
+_BATCH = 4
+_ROUNDS = {"mask": {"rounds": 1}}
+"""Options of a compression that is made to be looked at: one round instead of a hundred leaves the same kind of network."""
+
+
+def rehearse(setting: Setting, compress: Compress, trains: bool) -> None:
+    """Train the network and what ``compress`` makes of it for one step on one small batch, and evaluate both; all of it is thrown away.
+
+    A trial that ``trains`` nothing, of a checkpoint say, is evaluated only.
+
+    Raises `Refused` with the key to blame: data with inputs that are no numbers or labels that are no classes, a network that fails in
+    train or in eval mode, a loss that gives no scalar with a gradient, an optimiser that refuses its settings, a method that fails on
+    this network.
+    """
+    check_data(setting.data, setting.task)
+    with seeds.own_random_numbers(setting.device), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what is emptied or left out here is not what the trial will leave
+        seeds.seed_everything(0, "rehearsal", 0, setting.device)
+        batch, held_out = _batch(setting, setting.data.train), _batch(setting, setting.data.validation)
+        network = Network(build_network(setting.task).to(setting.device))
+        _try_out(setting, network, batch if trains else None, held_out)
+        few = replace(setting.data, train=_OneBatch(batch, setting.data.train))
+        small = _compressed(network, compress, replace(setting, data=few))
+        _try_out(setting, small, batch if trains else None, held_out)
+
+
+class _OneBatch(Split):
+    """A batch in a split's place: whatever is asked for, this is what comes."""
+
+    def __init__(self, batch: Batch, split: Split):
+        self._batch, self._split = batch, split
+
+    def __len__(self) -> int:
+        return len(self._batch[1])
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """As `Split.input_shape`."""
+        return self._split.input_shape
+
+    def example(self) -> Tensor:
+        """As `Split.example`."""
+        return self._split.example()
+
+    def batches(self, order: Tensor, batch_size: int, device: torch.device) -> Iterator[Batch]:
+        """As `Split.batches`, but of the one batch."""
+        yield self._batch
+
+
+def _batch(setting: Setting, split: Split) -> Batch:
+    """A few examples; of labels in memory the least and the largest are among them, whatever a user's own loss makes of these."""
+    size = min(len(split), setting.training.batch_size, _BATCH)
+    order = seeds.permutation(len(split), 0, 0)[:size]
+    if isinstance(split, TensorSplit) and split.labels.dim() == 1 and size > 2:
+        order[-2], order[-1] = split.labels.argmin(), split.labels.argmax()
+    return next(iter(split.batches(order, size, setting.device)))
+
+
+def _compressed(network: Network, compress: Compress, setting: Setting) -> Network:
+    kind = pruners.methods()[compress.method].kind
+    stage = replace(compress, options={**compress.options, **_ROUNDS.get(kind, {})}, control=None)
+    try:
+        return compressing.compress(network, stage, setting, 0)
+    except Exception as error:
+        said = str(error) if isinstance(error, pruners.PrunerError | TaskError) else f"{describe(error)}."
+        raise Refused(("compression",), f"compression: method {compress.method} fails on one batch: {said}") from error
+
+
+def _try_out(setting: Setting, network: Network, batch: Batch | None, held_out: Batch) -> None:
+    """One step of training, where there is a batch for it, and one evaluation of a copy of ``network``."""
+    artifact = network.artifact
+    which = f"network {setting.task.network}" + (f", compressed by {artifact.method}," if artifact else "")
+    to_blame = ("compression", "method") if artifact else ("task", "network")
+    module = copied(network.module)
+    if batch:
+        _trained(setting, replace(network, module=module.train()), batch, which, to_blame)
+    _evaluated(setting, module.eval(), held_out, which, to_blame)
+
+
+def _trained(setting: Setting, network: Network, batch: Batch, which: str, to_blame: tuple[str, ...]) -> None:
+    module, artifact, (inputs, labels) = network.module, network.artifact, batch
+    if not any(parameter.requires_grad for parameter in module.parameters()):
+        raise Refused(to_blame, f"{which} has no trainable parameter.")
+    if setting.training.augment:
+        inputs = augment(inputs, setting.training.augment, seeds.generator(0, "augment", 0))
+    criterion = loss.resolve(setting.task.loss, setting.training.label_smoothing)
+    outputs = _called(to_blame, f"{which} fails in train mode", lambda: forward(copied(module), inputs))
+    value = _called(("task", "loss"), f"loss {setting.task.loss} fails on {_shapes(outputs, labels)}", lambda: criterion(outputs, labels))
+    _check_value(setting, value, outputs, labels, is_dense=artifact is None)
+    try:
+        optimizer = make(module, setting.training)
+    except TaskError as error:
+        raise Refused(("training", "optimizer"), str(error)) from error
+    masked = masked_parameters(module, artifact.masks) if isinstance(artifact, pruners.Mask) else ()
+    step = f"{which} cannot be trained with optimizer {setting.training.optimizer} and loss {setting.task.loss}"
+    _called(to_blame, step, lambda: update(module, optimizer, criterion, (inputs, labels), masked))
+
+
+def _evaluated(setting: Setting, module: nn.Module, held_out: Batch, which: str, to_blame: tuple[str, ...]) -> None:
+    criterion, split = loss.resolve(setting.task.loss), _OneBatch(held_out, setting.data.validation)
+    with torch.no_grad():
+        _called(to_blame, f"{which} fails in eval mode", lambda: forward(module, held_out[0]))
+    judged = f"{which} cannot be evaluated with loss {setting.task.loss} on a validation batch"
+    _called(("task", "loss"), judged, lambda: evaluate(module, split, criterion, setting.device))
+
+
+def _check_value(setting: Setting, value: Any, outputs: Any, labels: Tensor, is_dense: bool) -> None:
+    """Refuse what `backward` and the mean over steps cannot take; a compressed network not yet retrained may well overflow."""
+    name, said = setting.task.loss, None
+    if not isinstance(value, Tensor):
+        said = f"loss {name} returns {type(value).__name__} for one batch; a scalar tensor is needed."
+    elif value.dim():
+        said = f"loss {name} returns a tensor of shape {tuple(value.shape)} for one batch; a scalar (the mean over the batch) is needed."
+    elif not value.requires_grad:
+        said = f"loss {name} returns a tensor without gradient; it must be computed from the network's outputs with torch, not detached."
+    elif is_dense and not value.isfinite():
+        said = f"loss {name} is {value.item()} on the first batch, for {_shapes(outputs, labels)}, before anything is trained."
+    if said:
+        raise Refused(("task", "loss"), said)
+
+
+def _called(key: tuple[str, ...], sentence: str, call: Callable[[], Any]) -> Any:
+    """What ``call`` returns; whatever it raises becomes a `Refused`."""
+    try:
+        return call()
+    except Exception as error:
+        raise Refused(key, f"{sentence}: {describe(error)}.") from error
+
+
+def _shapes(outputs: Any, labels: Any) -> str:
+    said = [f"{w} of shape {tuple(t.shape)}" if isinstance(t, Tensor) else f"{w} of type {type(t).__name__}"
+            for w, t in (("outputs", outputs), ("labels", labels))]  # fmt: skip
+    return " and ".join(said)
