@@ -18,6 +18,7 @@ from pruners.batchnorm import recalibrate_batchnorm
 from pruners.compress import compress, scores
 from pruners.cost import Cost, cost
 from pruners.errors import BadArtifact, InfeasibleBudget, PrunerError, PrunerWarning, UnknownLayer, UnknownMethod, UnknownOption
+from pruners.held_memory import held_memory
 from pruners.lowrank.decomposition import Decomposition
 from pruners.lowrank.planning import LayerChoice, Plan, budget_of, least_budget, plan
 from pruners.lowrank.shapes import LayerShape, NetworkShape, compressible
@@ -60,6 +61,7 @@ __all__ = [
     "compress",
     "compressible",
     "cost",
+    "held_memory",
     "least_budget",
     "load",
     "mask_distance",

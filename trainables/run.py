@@ -3,7 +3,6 @@
 import copy
 import io
 import math
-from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -19,6 +18,7 @@ from trainables.course import Course
 from trainables.data.sound import cause
 from trainables.errors import TrainingError
 from trainables.evaluation import BATCH
+from trainables.kept_networks import KeptNetworks
 from trainables.network import Network
 from trainables.optimizer import make
 from trainables.setting import Setting
@@ -28,8 +28,7 @@ from trainables.task import build_network
 from trainables.training import train
 
 _OPTIMIZER = "optimizer.pt"
-_KEEP = 16
-_kept: OrderedDict[tuple[str, ...], Network] = OrderedDict()  # dense networks, with the spectra that pruners keeps for each
+_kept = KeptNetworks()
 
 
 @dataclass(frozen=True)
@@ -86,18 +85,15 @@ class Run:
     def _after(self, count: int) -> Generator[Epoch, None, Network]:
         """The network after the first ``count`` stages."""
         key = (str(self.setting.store), str(self.setting.device), address(self._identity(count)))
-        if key in _kept:
-            _kept.move_to_end(key)
-            return _kept[key]
+        if kept := _kept.get(key):
+            return kept
         if count == 0:
             result = Network(build_network(self.setting.task, self.seed).to(self.setting.device))
         else:
             result = yield from self._stage(count, self.recipe[count - 1])
         result.module.eval()
         if result.artifact is None and (count == len(self.recipe) or isinstance(self.recipe[count], Compress)):
-            _kept[key] = result
-            while len(_kept) > _KEEP:
-                _kept.popitem(last=False)
+            _kept.put(key, result)
         return result
 
     def _stage(self, count: int, stage: Stage) -> Generator[Epoch, None, Network]:

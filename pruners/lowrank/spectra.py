@@ -50,6 +50,11 @@ def spectra_of(model: nn.Module) -> Spectra:
     return spectra
 
 
+def spectra_kept(model: nn.Module) -> Spectra | None:
+    """Return the spectra that are kept for a network, or None; they go with the network."""
+    return _kept.get(model)
+
+
 def _same(weight: Tensor, kept: Tensor) -> bool:
     if weight.dtype != kept.dtype or weight.device != kept.device or weight.shape != kept.shape:
         return False
