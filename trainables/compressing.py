@@ -9,7 +9,7 @@ from typing import Any
 import pruners
 from trainables import loss, scoring, seeds
 from trainables.errors import TaskError
-from trainables.network import Network
+from trainables.network import Network, in_order
 from trainables.setting import Setting
 from trainables.stages import Compress, RecalibrateBN, Reinitialize
 from trainables.task import build_network
@@ -36,14 +36,14 @@ def compress(network: Network, stage: Compress, setting: Setting, seed: int) -> 
     if stage.control:
         mask = mask_of(Network(network.module, artifact), f"control {stage.control}")
         artifact = _CONTROLS[stage.control](mask, seeds.derive(seed, "control"))
-    return Network(artifact.apply(network.module), artifact)
+    return Network(artifact.apply(network.module), artifact, trained_with=network.trained_with)
 
 
 def with_weights_of(network: Network, other: Network) -> Network:
     """The weights of ``other``, a dense network, under the mask of ``network``."""
     mask = mask_of(network, "rewinding")
     bare = mask.with_masks(mask.masks)
-    return Network(bare.apply(other.module), bare)
+    return Network(bare.apply(other.module), bare, trained_with=in_order(*network.trained_with, *other.trained_with))
 
 
 def reinitialized(network: Network, stage: Reinitialize, setting: Setting, seed: int) -> Network:
@@ -61,7 +61,7 @@ def adopted(source: Network, setting: Setting, seed: int) -> Network:
     fitting = {name: layer for name, layer in mask.prunable.items() if layer.parameter in moved}
     masks = {layer.parameter: mask.masks[layer.parameter] for layer in fitting.values()}
     artifact = pruners.Mask(mask.method, mask.options, fitting, masks)
-    return Network(artifact.apply(module), artifact)
+    return Network(artifact.apply(module), artifact, trained_with=source.trained_with)
 
 
 def mask_of(network: Network, what: str) -> pruners.Mask:
@@ -77,7 +77,7 @@ def recalibrate(network: Network, stage: RecalibrateBN, setting: Setting, seed: 
     """A copy of ``network`` with BatchNorm's statistics estimated on ``stage.images`` training images, as they are (not augmented)."""
     module = copy.deepcopy(network.module)
     pruners.recalibrate_batchnorm(module, [inputs for inputs, _ in _training_batches(setting, seed, stage.images)])
-    return Network(module, network.artifact)
+    return Network(module, network.artifact, trained_with=network.trained_with)
 
 
 def _needed(stage: Compress, setting: Setting, seed: int) -> dict[str, Any]:

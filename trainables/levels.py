@@ -31,6 +31,7 @@ class Levels(Work):
         self._done: list[Figures] = []
         self._ledgers: dict[str, tuple[Trajectory, int]] = {}
         self._dense: Figures = {}
+        self._trained_with: set[str] = set()
 
     def advance(self) -> Metrics:
         """As `Work.advance`: prune to the next level and train every track of it for every seed."""
@@ -60,6 +61,7 @@ class Levels(Work):
         for name, (setting, recipe) in self.levels[level].items():
             run = self._running = Run(setting, recipe, seed)
             networks[name] = run.finish()
+            self._trained_with.update(networks[name].trained_with)
             figures[name] = _figures(run, networks[name])
             for count, _ in run.trains():
                 trajectory = run.trajectory(count)
@@ -135,6 +137,7 @@ class Levels(Work):
                 dense=self._dense,
                 history=last["history"],
                 levels=self._done,
+                trained_with=sorted(self._trained_with),
             )
 
 

@@ -18,11 +18,26 @@ from trainables.task import build_network
 
 @dataclass(frozen=True)
 class Network:
-    """A module, what it was compressed by (None: it is dense) and the metrics of every epoch of the training it comes from, if any."""
+    """A module, what it was compressed by (None: it is dense) and the metrics of every epoch of the training it comes from, if any.
+
+    ``trained_with`` holds what computed it and the networks that it comes from (see `trained_by`), the last to do so last.
+    """
 
     module: nn.Module
     artifact: pruners.Artifact | None = None
     history: list[dict[str, float]] = field(default_factory=list)
+    trained_with: tuple[str, ...] = ()
+
+
+def trained_by(module: nn.Module, device: torch.device) -> str:
+    """Name what decides over the last bits of a training: torch's version, the kind of device and the parameters' types."""
+    types = sorted({str(parameter.dtype).removeprefix("torch.") for parameter in module.parameters()})
+    return f"torch {torch.__version__}, {device.type}, {' and '.join(types)}"
+
+
+def in_order(*trained_with: str) -> tuple[str, ...]:
+    """Return each name once, at its last place."""
+    return tuple(reversed(dict.fromkeys(reversed(trained_with))))
 
 
 def save(network: Network, folder: Path) -> None:

@@ -46,6 +46,10 @@ class Replicate:
         """The recipe's result."""
         return self.run.finish()
 
+    def trained_with(self) -> set[str]:
+        """What its networks, the dense one included, were trained with."""
+        return {*self._dense_run.finish().trained_with, *self.finish().trained_with}
+
     def trained(self) -> int:
         """How many steps the trial trained for this replicate, those of its dense network included."""
         ledgers = {run.trajectory(count).key: run.trajectory(count) for run in (self._dense_run, self.run) for count, _ in run.trains()}

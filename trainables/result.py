@@ -49,7 +49,10 @@ def in_epochs(steps: int, steps_per_epoch: int) -> float:
 
 
 def write(config: TrialConfig, **content: Any) -> None:
-    """Record a trial that came to its end: metrics, replicates, layers (of its lowest seed), dense, history, and a lottery's levels."""
+    """Record a trial that came to its end.
+
+    ``content``: metrics, replicates, layers (of its lowest seed), dense, history, what it was trained with, and a lottery's levels.
+    """
     _write(config, **content, failed=None)
 
 
@@ -57,7 +60,7 @@ def write_failed(config: TrialConfig, reason: str) -> None:
     """Record a trial that failed, unless another worker has brought it to its end."""
     if (finished := read(config)) and not finished["failed"]:
         return
-    _write(config, metrics={}, replicates=[], layers={}, dense={}, history=[], failed=reason)
+    _write(config, metrics={}, replicates=[], layers={}, dense={}, history=[], trained_with=[], failed=reason)
 
 
 def _write(config: TrialConfig, **content: Any) -> None:

@@ -73,6 +73,7 @@ class Retraining(Work):
                 layers=self._replicates[0].layers,
                 dense=result.averaged([replicate.dense for replicate in self._replicates]),
                 history=history,
+                trained_with=sorted(set().union(*(replicate.trained_with() for replicate in self._replicates))),
             )
         return metrics
 

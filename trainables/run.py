@@ -3,6 +3,7 @@
 import copy
 import io
 import math
+import warnings
 from collections.abc import Callable, Generator, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -16,7 +17,7 @@ import pruners
 from trainables import compressing, identity, loss, network
 from trainables.course import Course
 from trainables.data.sound import cause
-from trainables.errors import TrainingError
+from trainables.errors import StoreWarning, TrainingError
 from trainables.evaluation import BATCH
 from trainables.kept_networks import KeptNetworks
 from trainables.network import Network
@@ -145,10 +146,10 @@ class Run:
                     yield Epoch(count, len(history), history, current)
                     continue
                 history = [*history, self._epoch(trajectory, current, optimizer, count, stage, len(history))]
-                current, done = replace(current, history=history), len(history)
+                current, done = self._trained_further(current, history), len(history)
                 if done == epochs or done % self.setting.checkpoint_every == 0:
                     goes_on = None if done == epochs and stage.stop == stage.horizon else optimizer
-                    trajectory.write(done, history, partial(_save, current, goes_on))
+                    trajectory.write(done, history, partial(_save, current, goes_on), current.trained_with)
                 yield Epoch(count, done, history, current)
         return current
 
@@ -175,9 +176,9 @@ class Run:
             if trajectory.hold() and trajectory.kept(step):
                 return
             history = [*history, self._epoch(trajectory, current, optimizer, 1, stage, len(history), also_keep=step)]
-            current, done = replace(current, history=history), len(history)
+            current, done = self._trained_further(current, history), len(history)
             if further is None or further.epoch < done:
-                trajectory.write(done, history, partial(_save, current, optimizer))
+                trajectory.write(done, history, partial(_save, current, optimizer), current.trained_with)
             yield Epoch(1, done, history, current)
 
     def _begin(
@@ -210,6 +211,14 @@ class Run:
         """The network, its optimiser and the metrics so far, as ``snapshot`` has them."""
         current = self._load(snapshot)
         optimizer = make(current.module, self.setting.training)
+        here = network.trained_by(current.module, self.setting.device)
+        if snapshot.epoch < epochs and snapshot.trained_with and snapshot.trained_with[-1] != here:
+            warnings.warn(
+                f"the training in {snapshot.folder.parent} goes on after epoch {snapshot.epoch} with {here}, and began with "
+                f"{snapshot.trained_with[-1]}: its last bits are those of neither; result.json says so under trained_with.",
+                StoreWarning,
+                stacklevel=2,
+            )
         if snapshot.epoch < epochs:  # a finished training may have left no optimiser
             optimizer.load_state_dict(torch.load(snapshot.folder / _OPTIMIZER, map_location="cpu", weights_only=True))
         return current, optimizer, snapshot.history
@@ -242,11 +251,18 @@ class Run:
 
     def _keeping(self, trajectory: Trajectory, current: Network, steps: Set[int]) -> dict[int, Callable[[], None]]:
         """What keeps the network at each of ``steps``."""
-        return {step: partial(trajectory.keep, step, partial(network.save, current)) for step in steps}
+        trained_with = self._trained_further(current, []).trained_with
+        return {step: partial(trajectory.keep, step, partial(network.save, current), trained_with) for step in steps}
 
     def _load(self, snapshot: Snapshot) -> Network:
         with removal_explained(snapshot.folder):
-            return network.load(snapshot.folder, self.setting.task, self.setting.device, snapshot.history)
+            loaded = network.load(snapshot.folder, self.setting.task, self.setting.device, snapshot.history)
+            return replace(loaded, trained_with=snapshot.trained_with)
+
+    def _trained_further(self, current: Network, history: list[dict[str, float]]) -> Network:
+        """The network after another epoch in this process."""
+        here = network.trained_by(current.module, self.setting.device)
+        return replace(current, history=history, trained_with=network.in_order(*current.trained_with, here))
 
     def trajectory(self, count: int) -> Trajectory:
         """Where the training that is stage number ``count`` is kept; how far it goes is no part of its address."""

@@ -16,7 +16,7 @@ import os
 import shutil
 import uuid
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from trainables.errors import LeaseLost, StoreWarning
 from trainables.files import digest, disk_full_explained, sync, write_json
 from trainables.lease import lease
 
-FORMAT = 2  # raised when the code trains differently from the same configuration
+FORMAT = 3  # raised when the code trains differently from the same configuration
 
 
 def address(identity: Mapping[str, Any]) -> str:
@@ -37,11 +37,15 @@ def address(identity: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A whole and verified snapshot: its folder, the epochs of this training done by then and the metrics of each."""
+    """A whole and verified snapshot: its folder, the epochs of this training done by then and the metrics of each.
+
+    ``trained_with`` holds what computed it and the networks that it comes from, the last to do so last.
+    """
 
     folder: Path
     epoch: int
     history: list[dict[str, float]]
+    trained_with: tuple[str, ...] = ()
 
 
 class Trajectory:
@@ -101,20 +105,20 @@ class Trajectory:
                 shutil.rmtree(folder, ignore_errors=True)
         return None
 
-    def write(self, epoch: int, history: list[dict[str, float]], fill: Callable[[Path], None]) -> None:
+    def write(self, epoch: int, history: list[dict[str, float]], fill: Callable[[Path], None], trained_with: Sequence[str] = ()) -> None:
         """Save a snapshot whole or not at all, then drop the earlier ones; ``fill`` writes its files into the folder it is given.
 
         Raises `StoreError` when the disk is full, and `LeaseLost` when another process has taken over.
         """
         final = self.folder / f"epoch-{epoch:05}"
-        self._write(final, epoch, history, fill)
+        self._write(final, epoch, history, fill, trained_with)
         for earlier in self.folder.glob("epoch-*"):
             if earlier.name < final.name:
                 shutil.rmtree(earlier, ignore_errors=True)
 
-    def keep(self, step: int, fill: Callable[[Path], None]) -> None:
+    def keep(self, step: int, fill: Callable[[Path], None], trained_with: Sequence[str] = ()) -> None:
         """Save a snapshot of the network after ``step`` steps that no later one drops; raises as `write` does."""
-        self._write(self._kept(step), step, [], fill)
+        self._write(self._kept(step), step, [], fill, trained_with)
 
     def kept(self, step: int) -> Snapshot | None:
         """What `keep` saved after ``step`` steps, or None when there is nothing sound; changes nothing."""
@@ -123,14 +127,17 @@ class Trajectory:
     def _kept(self, step: int) -> Path:
         return self.folder / f"step-{step:07}"
 
-    def _write(self, final: Path, position: int, history: list[dict[str, float]], fill: Callable[[Path], None]) -> None:
+    def _write(
+        self, final: Path, position: int, history: list[dict[str, float]], fill: Callable[[Path], None], trained_with: Sequence[str]
+    ) -> None:
         self._check_lease()
         temporary = self.folder / f".tmp-{uuid.uuid4().hex}"
         with disk_full_explained(self.folder):
             try:
                 temporary.mkdir()
                 fill(temporary)
-                content = {"epoch": position, "history": history, "files": {p.name: digest(p) for p in sorted(temporary.iterdir())}}
+                files = {path.name: digest(path) for path in sorted(temporary.iterdir())}
+                content = {"epoch": position, "history": history, "trained_with": list(trained_with), "files": files}
                 write_json(temporary / "snapshot.json", {**content, "digest": address(content)})
                 sync(*temporary.iterdir(), temporary)
                 if final.exists() and not _sound(final):
@@ -184,9 +191,9 @@ def _sound(folder: Path) -> Snapshot | None:
 def _verified(folder: Path) -> Snapshot:
     """The snapshot in ``folder``; raises OSError, ValueError, KeyError or TypeError when anything is amiss."""
     content = json.loads((folder / "snapshot.json").read_text())
-    if address({name: content[name] for name in ("epoch", "history", "files")}) != content["digest"]:
+    if address({name: content[name] for name in ("epoch", "history", "trained_with", "files")}) != content["digest"]:
         raise ValueError("snapshot.json does not match its own digest")
     for name, expected in content["files"].items():
         if digest(folder / name) != expected:
             raise ValueError(f"{name} does not match its checksum")
-    return Snapshot(folder, content["epoch"], content["history"])
+    return Snapshot(folder, content["epoch"], content["history"], tuple(content["trained_with"]))
