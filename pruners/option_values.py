@@ -31,7 +31,7 @@ class Choice(Values):
         """As `Values.checked`."""
         if isinstance(value, str) and value in self.known:
             return value
-        raise PrunerError(f"{what} {shown(value)} is unknown{nearest(shown(value), self.known)}")
+        raise PrunerError(f"{what} {shown(value)} is unknown{nearest(str(value), self.known)}")
 
 
 @final
