@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from pruners.errors import PrunerError
-from pruners.sparse.twice_differentiable import TwiceDifferentiable
 
 _NO_SECOND_DERIVATIVE = re.compile("is not implemented|differentiate twice|double backward", re.IGNORECASE)
 
@@ -20,7 +19,7 @@ def differentiating_twice(method: str) -> Iterator[None]:
     differentiable once only. PrunerError, for ``method``, where some other function of the network has no second derivative.
     """
     try:
-        with sdpa_kernel(SDPBackend.MATH), TwiceDifferentiable():
+        with sdpa_kernel(SDPBackend.MATH):
             yield
     except RuntimeError as error:
         if not _NO_SECOND_DERIVATIVE.search(str(error)):
