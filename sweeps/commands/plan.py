@@ -1,6 +1,7 @@
 """``tombola plan``."""
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -36,7 +37,11 @@ def plan(model: str, weights: str | None, method: str, shape: str, classes: int,
         raise SweepError(str(error), INFEASIBLE) from error
     except (pruners.PrunerError, TaskError) as error:
         raise SweepError(str(error)) from error
-    click.echo(json.dumps(_described(chosen), indent=1) if as_json else _text(chosen))
+    left = pruners.unreached(network, method)
+    if as_json:
+        click.echo(json.dumps(_described(chosen) | {"unreached": {n: asdict(one) for n, one in left.items()}}, indent=1))
+    else:
+        click.echo("\n".join([_text(chosen), *filter(None, [pruners.unreached_sentence(method, left)])]))
 
 
 def _network(model: str, weights: str | None, size: tuple[int, ...], classes: int) -> nn.Module:

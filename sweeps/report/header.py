@@ -20,6 +20,7 @@ def facts(record: StudyRecord) -> list[tuple[str, str]]:
         ("Compression", _named(sweep.get("compression"))),
         ("Network and data", " on ".join(str(task[part]) for part in ("network", "data") if task.get(part))),
         ("Budget", _budget(sweep.get("budget"))),
+        ("Outside the budget", " ".join(came_from.get("unreached", []))),
         ("Lottery", _lottery(sweep.get("lottery"))),
         ("Replicates", str(sweep["replicates"]) if (sweep.get("replicates") or 1) > 1 else ""),
         ("Searched", _searched(record)),

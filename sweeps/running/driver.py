@@ -16,6 +16,7 @@ from sweeps.running.conductor import Conductor, finished_result
 from sweeps.running.progress import Progress
 from sweeps.search import rehearsal, samplers, schedulers
 from sweeps.search.prepare import Prepared, prepare
+from sweeps.search.unreached import unreached
 from sweeps.spec.sweep import Sweep
 from sweeps.study import directory, retention, storage
 from sweeps.study.ledger import Ledger, enqueue
@@ -39,6 +40,8 @@ def drive(
     paths = StudyPaths(Path(out))
     prepared = prepare(sweep)
     rehearsal.check(prepared)
+    for sentence in unreached(prepared):
+        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
     paths.root.mkdir(parents=True, exist_ok=True)
     with only_driver(paths.lock), _quiet():
         provenance = directory.begin(paths, prepared)

@@ -4,6 +4,7 @@ import pruners
 from sweeps.search.epochs import in_words, planned
 from sweeps.search.feasibility import seen
 from sweeps.search.prepare import Prepared
+from sweeps.search.unreached import unreached
 
 
 def dry_run_text(prepared: Prepared) -> str:
@@ -12,6 +13,7 @@ def dry_run_text(prepared: Prepared) -> str:
     lines = [
         f"{file.name}: {prepared.target} trials, sampler {file.method}, {len(prepared.space.distributions)} parameters",
         _network(prepared),
+        *unreached(prepared),
         "objectives: " + ", ".join(f"{m.goal} {m.name}" for m in file.objectives),
     ]
     if prepared.enqueued:

@@ -13,6 +13,7 @@ from typing import Any
 
 from sweeps.errors import SweepError
 from sweeps.search.prepare import Prepared
+from sweeps.search.unreached import unreached
 from sweeps.spec import yaml_file
 from sweeps.spec.sweep import Sweep
 from sweeps.study import storage
@@ -44,6 +45,7 @@ def begin(paths: StudyPaths, prepared: Prepared) -> dict[str, Any]:
         "target": prepared.target,
         "seed": sweep.file.seed,
         "own": _own(prepared),
+        "unreached": unreached(prepared),
         "baselines": [BASELINE + method for method in prepared.baselines],
         "storage": storage.without_password(sweep.file.storage.study),
         "versions": versions(),

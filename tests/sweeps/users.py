@@ -11,6 +11,12 @@ def network() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 10))
 
 
+def one_dimensional() -> nn.Module:
+    """1,536 weights of a Conv1d, 640 of a Linear, 42 biases."""
+    body = (nn.Flatten(), nn.Unflatten(1, (16, 4)), nn.Conv1d(16, 32, 3), nn.ReLU(), nn.Flatten())
+    return nn.Sequential(*body, nn.Linear(64, 10))
+
+
 def raises() -> nn.Module:
     raise RuntimeError("no GPU\ntoday")
 

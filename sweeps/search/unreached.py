@@ -1,0 +1,16 @@
+"""What no budget of a sweep counts."""
+
+import pruners
+from sweeps.search.feasibility import seen
+from sweeps.search.prepare import Prepared
+from sweeps.spec.sweep import METHOD
+
+
+def unreached(prepared: Prepared) -> list[str]:
+    """Say in a sentence for each kind of method that runs how much of the network it leaves out; none where that is little."""
+    methods = [*prepared.sweep.values_of(METHOD), *prepared.baselines]
+    # all methods of one kind reach the same weights, and the first stands for them
+    of_kind = {pruners.methods()[method].kind: method for method in reversed(methods)}
+    network, _ = seen(prepared.sweep.sections(prepared.first_draw).task)
+    said = [pruners.unreached_sentence(method, pruners.unreached(network, method)) for method in of_kind.values()]
+    return [sentence for sentence in said if sentence]
