@@ -2,14 +2,16 @@
 
 import json
 import math
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sweeps.errors import FAILED, INFEASIBLE, SweepError
+from sweeps.errors import FAILED, INFEASIBLE, TOO_MANY_FAILED, SweepError
+from sweeps.running import retries
 from sweeps.search.prepare import Prepared
-from sweeps.study.ledger import CRASHES, DETAILS, METRICS, REASON, Ledger
+from sweeps.study.ledger import CRASHES, DETAILS, MEMORY, METRICS, REASON, Ledger
 from sweeps.study.paths import StudyPaths
 from sweeps.study.record import BASELINE
 from trainables.config import TrialConfig
@@ -50,11 +52,15 @@ class Conductor:
         self._target = target
         self._observers = observers
         self._started: dict[str, float] = {}
-        self._crashes: dict[str, int] = {}
+        self._crashes: dict[tuple[str, bool], int] = {}
+        self._not_before = 0.0
+        self._failures: list[str] | None = []
         self._baselines = [b for b in prepared.baselines if not paths.result(BASELINE + b).exists()]
 
     def next(self) -> Assignment | None:
-        """The next trial, or None while there is none to hand out (all are under way, or the study is `done`)."""
+        """The next trial, or None while there is none to hand out (all are under way, the study is `done`, or it pauses)."""
+        if self.pause:
+            return None
         if self._baselines:
             method = self._baselines.pop(0)
             return self._start(BASELINE + method, {}, self._prepared.baseline_config(method, self._paths))
@@ -70,6 +76,11 @@ class Conductor:
             "Narrow the search or raise the budget.",
             INFEASIBLE,
         )
+
+    @property
+    def pause(self) -> float:
+        """Seconds until the next trial is handed out, after a worker's death; else 0."""
+        return max(0.0, self._not_before - time.monotonic())
 
     @property
     def done(self) -> bool:
@@ -99,24 +110,22 @@ class Conductor:
             reason = f"{missing[0]} is {metrics.get(missing[0], 'missing')}" if missing else None
         self._close(key, "failed" if reason else "complete", metrics, reason)
 
-    def crashed(self, key: str) -> None:
-        """A trial's worker died: the trial is handed out again and goes on from the store, unless that happened too often."""
+    def crashed(self, key: str, out_of_memory: bool = False) -> None:
+        """A trial's worker died, perhaps for want of memory: after a `pause` the trial is handed out again and goes on from the store,
+        unless that happened too often.
+        """
         if key.startswith(BASELINE):
-            self._crashes[key] = self._crashes.get(key, 0) + 1
-            again = self._crashes[key] <= CRASHES
-            if again:
+            deaths = self._crashes[key, out_of_memory] = self._crashes.get((key, out_of_memory), 0) + 1
+            deaths = deaths if deaths <= CRASHES[MEMORY if out_of_memory else True] else 0
+            if deaths:
                 self._baselines.insert(0, key.removeprefix(BASELINE))
         else:
-            again = self._ledger.crashed(int(key))
-        if again:
+            deaths = self._ledger.crashed(int(key), out_of_memory)
+        if deaths:
             del self._started[key]
+            self._not_before = time.monotonic() + retries.pause(deaths, out_of_memory)
         else:
-            self._close(
-                key,
-                "failed",
-                {},
-                f"its worker process died {CRASHES + 1} times, or could not be started (killed, out of memory, a failing import)",
-            )
+            self._close(key, "failed", {}, retries.reason(out_of_memory))
 
     def _note(self, key: str, metrics: Mapping[str, Any]) -> None:
         """An intermediate value for Optuna, which takes none where there are several objectives."""
@@ -136,6 +145,27 @@ class Conductor:
             self._tell(int(key), outcome, plain(metrics), reason, seconds)
         for observer in self._observers:
             observer.ended(key, outcome, metrics, reason)
+        if not key.startswith(BASELINE):
+            self._stop_where_all_fail(reason if outcome == "failed" else None)
+
+    def _stop_where_all_fail(self, reason: str | None) -> None:
+        """Raise `SweepError` where this driver's first trials have all failed alike: the next would too.
+
+        Counted anew by each driver, so that a study goes on once the cause is mended.
+        """
+        if reason is None or self._failures is None:
+            self._failures = None
+            return
+        self._failures.append(reason)
+        most = self._prepared.sweep.file.stop_after_failures
+        if len(self._failures) >= most:
+            alike, self._failures = len({re.sub(r"\d+", "", one) for one in self._failures}) == 1, None
+            if alike:
+                raise SweepError(
+                    f"the first {most} trials all failed with the same reason: {reason.rstrip('.')}. "
+                    "Mend it and go on with the study, or raise stop_after_failures.",
+                    TOO_MANY_FAILED,
+                )
 
     def _tell(self, root: int, outcome: str, metrics: Mapping[str, Any], reason: str | None, seconds: float) -> None:
         if reason:

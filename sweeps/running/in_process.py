@@ -1,6 +1,7 @@
 """Runs a study's trials one after the other in this very process: for a debugger, a notebook, or a machine without Ray."""
 
 import contextlib
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,11 +33,17 @@ class _Controller:
 
 def run(conductor: Conductor, scheduler: TrialScheduler) -> None:
     """Trials in order until the study is done; the scheduler that stops early is the one that Ray would use."""
-    while (assignment := conductor.next()) is not None:
+    while (assignment := _next(conductor)) is not None:
         try:
             conductor.end(assignment.key, _run_one(assignment, conductor, scheduler))
         except LeaseLost:
             conductor.crashed(assignment.key)
+
+
+def _next(conductor: Conductor) -> Assignment | None:
+    while conductor.pause:
+        time.sleep(conductor.pause)
+    return conductor.next()
 
 
 def _run_one(assignment: Assignment, conductor: Conductor, scheduler: TrialScheduler) -> dict[str, Any]:

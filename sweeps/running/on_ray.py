@@ -17,6 +17,7 @@ from ray import tune
 from sweeps.errors import FAILED, SweepError
 from sweeps.running import shipping
 from sweeps.running.conductor import Conductor
+from sweeps.running.retries import Deaths
 from sweeps.running.searcher import StudySearcher
 from sweeps.search.schedulers import TrialScheduler
 from sweeps.spec.keys import Resources
@@ -71,7 +72,8 @@ def cluster(sweep: Sweep, address: str | None) -> Iterator[None]:
 def run(conductor: Conductor, scheduler: TrialScheduler, resources: Resources, paths: StudyPaths, is_local: bool) -> None:
     """Runs trials until the study is done. Raises `SweepError` where this machine (``is_local``) has no room for one."""
     shutil.rmtree(paths.ray, ignore_errors=True)
-    searcher = StudySearcher(conductor)
+    deaths = Deaths()
+    searcher = StudySearcher(conductor, deaths)
     tuner = tune.Tuner(
         tune.with_resources(TrialTrainable, {"cpu": resources.cpus, "gpu": resources.gpus}),
         tune_config=tune.TuneConfig(
@@ -89,6 +91,7 @@ def run(conductor: Conductor, scheduler: TrialScheduler, resources: Resources, p
             name=paths.ray.name,
             storage_path=str(paths.ray.parent.resolve()),
             verbose=0,
+            callbacks=[deaths],
         ),
     )
     if not is_local:

@@ -6,6 +6,7 @@ from ray.tune.search import Searcher
 
 from sweeps.errors import SweepError
 from sweeps.running.conductor import Conductor
+from sweeps.running.retries import Deaths
 from trainables.config import trial_config
 
 
@@ -16,8 +17,9 @@ class StudySearcher(Searcher):
     Tune would wrap it beyond recognition.
     """
 
-    def __init__(self, conductor: Conductor):
+    def __init__(self, conductor: Conductor, deaths: Deaths):
         super().__init__()
+        self._deaths = deaths
         self._conductor: Conductor | None = conductor
         self._keys: dict[str, str] = {}
         self.error: SweepError | None = None
@@ -50,11 +52,11 @@ class StudySearcher(Searcher):
         key = self._keys.pop(trial_id, None)
         if key is None:
             return
-        if error or not result:
-            self._running().crashed(key)
-            return
         try:
-            self._running().end(key, _own(result))
+            if error or not result:
+                self._running().crashed(key, self._deaths.was_of_memory(trial_id))
+            else:
+                self._running().end(key, _own(result))
         except SweepError as error_of_study:
             self.error = error_of_study
 

@@ -231,6 +231,7 @@ class SweepFile(Keys):
     early_terminate: EarlyTerminate | None = None
     enqueue: list[dict[str, Any]] = []
     run_cap: Count
+    stop_after_failures: Count = 5
     task: dict[str, Any]
     training: dict[str, Any] = {}
     compression: dict[str, Any]

@@ -19,8 +19,10 @@ ENQUEUED = "enqueued"
 """What the sweep file's ``enqueue`` gave to the row that was made for it."""
 BUDGET = "budget"
 CRASHED = "crashed"
-"""Marks a row whose worker died; a trial is given `CRASHES` further ones."""
-CRASHES = 3
+"""Marks a row whose worker died: True, or `MEMORY` where it was killed for want of memory."""
+MEMORY = "memory"
+CRASHES = {True: 3, MEMORY: 6}
+"""How many further workers a trial is given after deaths of each kind: other trials may leave memory free again."""
 _PENDING = (TrialState.RUNNING, TrialState.WAITING)
 _STATES = {"stopped_early": TrialState.PRUNED, "infeasible": TrialState.PRUNED, "failed": TrialState.FAIL}
 """Optuna's state of every end but ``complete``."""
@@ -152,15 +154,19 @@ class Ledger:
         """The trial cannot be finished, for this reason."""
         self._end(self._pop(root, metrics, {}), "failed", reason)
 
-    def crashed(self, root: int) -> bool:
-        """The trial's worker died; it is put back into the queue. False where that happened `CRASHES` times before, and nothing is done."""
-        if sum(bool(row.user_attrs.get(CRASHED)) for row in families(self.study)[root]) >= CRASHES:
-            return False
+    def crashed(self, root: int, out_of_memory: bool = False) -> int:
+        """The trial's worker died; it is put back into the queue. How many died of the same cause, 0 where these were more than
+        `CRASHES` allows, and nothing is done.
+        """
+        cause = MEMORY if out_of_memory else True
+        before = sum(row.user_attrs.get(CRASHED) == cause for row in families(self.study)[root])
+        if before >= CRASHES[cause]:
+            return 0
         trial = self._live.pop(root)
-        trial.set_user_attr(CRASHED, True)
+        trial.set_user_attr(CRASHED, cause)
         self.study.tell(trial, state=TrialState.FAIL)
         self.study.add_trial(self._waiting_row(root, families(self.study)[root][-1]))
-        return True
+        return before + 1
 
     def _end(self, trial: Trial, outcome: str, reason: str | None) -> None:
         if outcome == "infeasible":

@@ -93,3 +93,22 @@ def interrupted_when_asked(outputs: Tensor, labels: Tensor) -> Tensor:
 
 def own_loss(outputs: Tensor, labels: Tensor) -> Tensor:
     return nn.functional.cross_entropy(outputs, labels)
+
+
+class _Broken(nn.Module):
+    """Linear layers that fail after three steps of training while the environment's BROKEN says how."""
+
+    def __init__(self, which: str):
+        super().__init__()
+        self.body = nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 10))
+        self.which, self.steps = which, 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.steps += self.training
+        if self.steps > 3 and "BROKEN" in os.environ:
+            raise RuntimeError(" ".join([os.environ["BROKEN"], self.which]))
+        return self.body(x)
+
+
+def broken_while_told(which: str = "") -> nn.Module:
+    return _Broken(which)
