@@ -1,7 +1,7 @@
 """Multiply-adds of one forward pass, and in how many of them the elements of a weight take part."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from math import prod
@@ -17,6 +17,7 @@ from pruners.errors import PrunerError
 from pruners.forward_pass import evaluating, fitting, naming_refusals
 from pruners.inputs import Inputs, forward, join_inputs
 from pruners.layer_names import unwrapped
+from pruners.layer_pair import LayerPair
 
 _aten = torch.ops.aten
 # the two operands of each matrix product
@@ -43,7 +44,8 @@ def multiply_adds(model: nn.Module, example: Inputs, chosen: Mapping[str, tuple[
 
     Counted is the network as defined: attention off its fused kernels, compiled code in eager mode, without wrappers around it.
     ``chosen`` maps names to a weight and the elements of it that are counted (bool, of its shape; None: all). A weight is
-    followed through views, copies and products by elements, whichever module uses it. Where a network takes no batch of one,
+    followed through views, copies and products by elements, whichever module uses it. What a `LayerPair` multiplies out for a
+    parent that reads its weight is left out. Where a network takes no batch of one,
     two and three are counted: what the third adds is what one costs beside all that no example needs.
 
     Raises PrunerError, with the layer's name where it can be told, for an example that the network cannot take.
@@ -61,7 +63,7 @@ def multiply_adds(model: nn.Module, example: Inputs, chosen: Mapping[str, tuple[
 
 
 def _counted(model: nn.Module, example: Inputs, chosen: Mapping[str, tuple[Tensor, Tensor | None]]) -> MultiplyAdds:
-    uses = _Uses(chosen)
+    uses = _Uses(chosen, [p for module in model.modules() if isinstance(module, LayerPair) for p in module.parameters()])
     counter = _Counter(uses.formulas())
     with evaluating(model), naming_refusals(model, example), _as_defined(), counter:
         forward(model, example)
@@ -111,7 +113,7 @@ class _Counter(TorchDispatchMode):
 class _Uses:
     """Which weights the operands of the products are views or copies of."""
 
-    def __init__(self, chosen: Mapping[str, tuple[Tensor, Tensor | None]]) -> None:
+    def __init__(self, chosen: Mapping[str, tuple[Tensor, Tensor | None]], factors: Iterable[Tensor]) -> None:
         self.of_weight = dict.fromkeys(chosen, 0)
         self.chosen = 0
         # by storage: its dtype, the weights in it and, in the storage's order, which elements are chosen
@@ -119,6 +121,8 @@ class _Uses:
         self._alive: list[Tensor] = []
         for name, (weight, elements) in chosen.items():
             self._mark(weight.detach(), {name: torch.ones((), dtype=torch.bool) if elements is None else elements})
+        # storages of what layer pairs multiply out where a parent reads their weight
+        self._factors = {_place(factor) for factor in factors}
 
     def formulas(self) -> dict[Any, Callable[..., int]]:
         """Formulas as torch.utils.flop_counter has them: two operations for each multiply-add."""
@@ -131,6 +135,10 @@ class _Uses:
     def _product(self, factors: tuple[int, int]) -> Callable[..., int]:
         def count(*args: Any, out_val: Any, **_: Any) -> int:
             left, right = args[factors[0]], args[factors[1]]
+            if _place(left) in self._factors and _place(right) in self._factors:
+                self._factors.add(_place(out_val))
+                self._alive.append(out_val)
+                return 0
             return 2 * self._noted(left.numel() * (right.shape[-1] if right.dim() > 1 else 1), left, right)
 
         return count
@@ -155,6 +163,9 @@ class _Uses:
 
     def _copy(self, operands: int) -> Callable[..., int]:
         def follow(*args: Any, out_val: Tensor, **_: Any) -> int:
+            if operands == 1 and _place(args[0]) in self._factors:
+                self._factors.add(_place(out_val))
+                self._alive.append(out_val)
             for operand in args[:operands]:
                 if isinstance(operand, Tensor) and operand.shape == out_val.shape and (marked := self._marked(operand)):
                     self._mark(out_val, marked)
@@ -165,19 +176,23 @@ class _Uses:
 
     def _marked(self, tensor: Tensor) -> dict[str, Tensor]:
         """The chosen elements of each weight, in the form of a tensor that shares its storage."""
-        dtype, marks = self._marks.get(tensor.untyped_storage()._cdata, (tensor.dtype, {}))
+        dtype, marks = self._marks.get(_place(tensor), (tensor.dtype, {}))
         if dtype != tensor.dtype:
             return {}
         return {name: mark.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset()) for name, mark in marks.items()}
 
     def _mark(self, tensor: Tensor, elements: Mapping[str, Tensor]) -> None:
         storage = tensor.untyped_storage()
-        _, marks = self._marks.setdefault(storage._cdata, (tensor.dtype, {}))
+        _, marks = self._marks.setdefault(_place(tensor), (tensor.dtype, {}))
         self._alive.append(tensor)  # its storage's place is not taken by another's meanwhile
         for name, chosen in elements.items():
             mark = torch.zeros(storage.nbytes() // tensor.element_size(), dtype=torch.bool)
             mark.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset()).copy_(chosen)
             marks[name] = mark
+
+
+def _place(tensor: Tensor) -> int:
+    return tensor.untyped_storage()._cdata
 
 
 def _trilinear(*args: Any, out_val: Any, **_: Any) -> int:

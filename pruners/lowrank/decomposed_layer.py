@@ -1,9 +1,9 @@
 """The modules that take a decomposed layer's place: two thinner layers, still readable as the one that they replace."""
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
+
+from pruners.layer_pair import LayerPair
 
 
 class BlockLinear(nn.Module):
@@ -27,25 +27,7 @@ class BlockLinear(nn.Module):
         return f"in_features={num_subspaces * part}, num_subspaces={num_subspaces}, rank={rank}"
 
 
-class _Pair(nn.Sequential):
-    """Two layers in sequence; each may have been decomposed in turn."""
-
-    @property
-    def _first(self) -> Any:
-        return self[0]
-
-    @property
-    def _second(self) -> Any:
-        return self[1]
-
-    @property
-    def bias(self) -> Tensor | None:
-        """The bias of the layer that was decomposed."""
-        bias: Tensor | None = self._second.bias
-        return bias
-
-
-class DecomposedLinear(_Pair):
+class DecomposedLinear(LayerPair):
     """A Linear as two: child ``0`` maps to the subspaces' ranks, child ``1`` mixes them and carries the bias.
 
     Its forward is theirs. What a parent reads of a Linear is here too: ``weight`` (out_features x in_features) is their
@@ -74,7 +56,7 @@ class DecomposedLinear(_Pair):
         return int(self._second.out_features)
 
 
-class DecomposedConv2d(_Pair):
+class DecomposedConv2d(LayerPair):
     """A Conv2d as two: child ``0`` holds the subspaces' filters, child ``1`` is 1 x 1, mixes them and carries the bias.
 
     As `DecomposedLinear`, for what a parent reads of a Conv2d.

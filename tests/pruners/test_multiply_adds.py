@@ -211,3 +211,24 @@ class WeightsAlone(nn.Module):
 
     def forward(self, features):
         return features @ (self.a.weight @ self.b.weight)
+
+
+class Reader(nn.Module):
+    """A parent that reads the weights of its children, and calls none."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear, self.convolution = nn.Linear(8, 12), nn.Conv2d(12, 12, 3, groups=2)
+
+    def forward(self, features):
+        maps = functional.linear(features, self.linear.weight, self.linear.bias).unflatten(1, (12, 1, 1)).expand(-1, -1, 3, 3)
+        return functional.conv2d(maps, self.convolution.weight, self.convolution.bias, groups=2)
+
+
+@pytest.mark.parametrize("pin", [{"rank": 2, "num_subspaces": 2}, {"rank": 1, "num_subspaces": 1}])
+def test_a_parent_that_reads_a_decomposed_weight_multiplies_as_often_as_before(pin):
+    network, example = Reader(), torch.ones(3, 8)
+    artifact = pruners.compress(network, "alds", keep_ratio=1.0, layers=dict.fromkeys(("linear", "convolution"), pin))
+    assert len(artifact.layers) == 2
+    dense = pruners.cost(network, example).multiply_adds
+    assert pruners.cost(artifact, example).multiply_adds == dense == 3 * (8 * 12 + 12 * 6 * 9)
