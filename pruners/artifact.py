@@ -38,6 +38,8 @@ class Artifact(ABC):
     def apply(self, model: nn.Module) -> nn.Module:
         """A compressed copy of ``model``, which must have the compressed network's layers; it is not changed itself.
 
+        Wrappers around it (`torch.compile`, DataParallel, DistributedDataParallel) are left out of the copy.
+
         A complete artifact gives the captured network whatever the model's own weights are.
         """
 

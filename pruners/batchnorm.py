@@ -28,7 +28,7 @@ def recalibrate_batchnorm(model: nn.Module, batches: Iterable[Inputs]) -> None:
                 norm.momentum = None  # a cumulative average
                 norm.train()
             for batch in batches:
-                with naming_refusals(model, batch):
+                with naming_refusals(model, "The network cannot be run on a batch"):
                     forward(model, batch)
                 seen += 1
         finally:

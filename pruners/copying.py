@@ -7,17 +7,18 @@ from typing import Any
 from torch import Tensor, nn
 
 from pruners.errors import PrunerError
-from pruners.layer_names import named_modules, unwrapped
+from pruners.layer_names import named_modules
+from pruners.readiness import check_has_values
 
 
 def copied(model: nn.Module) -> nn.Module:
-    """Copy a network without the wrappers around it (`torch.compile`, DataParallel, DistributedDataParallel).
+    """Copy a network as copy.deepcopy does, and where that gives up for a tensor that belongs to a computation.
 
-    A tensor that belongs to a computation (a kept activation, the weight that torch.nn.utils.prune made of its mask) is copied
-    without its history. Raises PrunerError, which names the module and the attribute, for what cannot be copied: a lock, an open
-    file, a generator.
+    A kept activation, or the weight that torch.nn.utils.prune made of its mask, is copied without its history. Raises
+    PrunerError for a network without values (Lazy modules, the meta device), and one that names the module and the attribute
+    for what cannot be copied: a lock, an open file, a generator.
     """
-    model = unwrapped(model)
+    check_has_values(model)
     # deepcopy takes what memo holds for the copy of what has this id
     memo: dict[int, Any] = {id(t): t.detach().clone() for t in _computed_tensors(model)}
     try:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from pruners.errors import PrunerError
 from pruners.inputs import Inputs, batch_size, forward, input_tensors, join_inputs
@@ -25,23 +25,29 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def naming_refusals(model: nn.Module, inputs: object = None) -> Iterator[None]:
-    """Turn what a forward or backward pass raises into a PrunerError with the layer's name; running out of memory stays."""
+def naming_refusals(model: nn.Module, failed: str) -> Iterator[None]:
+    """Turn what a forward or backward pass raises into a PrunerError that begins with ``failed`` and names the layer.
+
+    Running out of memory stays what it is.
+    """
     try:
         yield
     except (PrunerError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:
-        given = f" of shape {', '.join(_shapes(inputs))}" if isinstance(inputs, Tensor | tuple | list | dict) else ""
-        reason = next(iter(str(error).splitlines()), "").rstrip(".") or type(error).__name__
-        raise PrunerError(f"The network cannot be run on inputs{given}{_refusing(model, error)}: {reason}.") from error
+        reason = next(iter(str(error).splitlines()), "").rstrip(".!") or type(error).__name__
+        raise PrunerError(f"{failed}{_refusing(model, error)}: {reason}.") from error
 
 
-def _shapes(inputs: Inputs) -> list[str]:
+@contextmanager
+def passing(model: nn.Module, inputs: Inputs) -> Iterator[None]:
+    """Hold the network in eval mode for a pass over a batch; PrunerError, with the layer's name, where it refuses the batch."""
     try:
-        return [str(tuple(tensor.shape)) for tensor in input_tensors(inputs)]
+        shapes = " of shape " + ", ".join(str(tuple(tensor.shape)) for tensor in input_tensors(inputs))
     except PrunerError:
-        return [f"unknown ({type(inputs).__name__})"]
+        shapes = ""  # of what is no tensor
+    with evaluating(model), naming_refusals(model, f"The network cannot be run on inputs{shapes}"):
+        yield
 
 
 def _refusing(model: nn.Module, error: Exception) -> str:
@@ -76,7 +82,7 @@ def fitting(model: nn.Module, example: Inputs) -> tuple[Inputs, int]:
 
 
 def _run(model: nn.Module, inputs: Inputs) -> None:
-    with evaluating(model), naming_refusals(model, inputs):
+    with passing(model, inputs):
         forward(model, inputs)
 
 

@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from pruners.errors import PrunerError
-from pruners.forward_pass import evaluating, fitting, naming_refusals
+from pruners.forward_pass import fitting, passing
 from pruners.inputs import Inputs, forward, join_inputs
 from pruners.layer_names import unwrapped
 from pruners.layer_pair import LayerPair
@@ -65,7 +65,7 @@ def multiply_adds(model: nn.Module, example: Inputs, chosen: Mapping[str, tuple[
 def _counted(model: nn.Module, example: Inputs, chosen: Mapping[str, tuple[Tensor, Tensor | None]]) -> MultiplyAdds:
     uses = _Uses(chosen, [p for module in model.modules() if isinstance(module, LayerPair) for p in module.parameters()])
     counter = _Counter(uses.formulas())
-    with evaluating(model), naming_refusals(model, example), _as_defined(), counter:
+    with passing(model, example), _as_defined(), counter:
         forward(model, example)
     return MultiplyAdds(counter.operations // 2, uses.of_weight, uses.chosen)
 

@@ -27,7 +27,7 @@ def check_has_values(model: nn.Module) -> None:
 
 
 def check_computable(name: str, weight: Tensor) -> None:
-    """Raise PrunerError where a layer's weight is of a dtype that neither scores nor singular values are computed in."""
+    """Raise PrunerError where a weight is of a dtype that neither scores nor singular values are computed in."""
     if weight.dtype not in _COMPUTABLE:
         dtype = str(weight.dtype).removeprefix("torch.")
-        raise PrunerError(f"Layer {name!r} has {dtype} weights, which cannot be compressed: exclude it, or convert it to float32.")
+        raise PrunerError(f"{name!r} is {dtype}, which cannot be compressed: exclude the layer, or convert it to float32.")

@@ -1,12 +1,12 @@
 """The stages that change a network without training it."""
 
-import copy
 import dataclasses
 import math
 import warnings
 from typing import Any
 
 import pruners
+from pruners.copying import copied
 from trainables import loss, scoring, seeds
 from trainables.errors import TaskError
 from trainables.network import Network, in_order
@@ -75,7 +75,7 @@ def mask_of(network: Network, what: str) -> pruners.Mask:
 
 def recalibrate(network: Network, stage: RecalibrateBN, setting: Setting, seed: int) -> Network:
     """A copy of ``network`` with BatchNorm's statistics estimated on ``stage.images`` training images, as they are (not augmented)."""
-    module = copy.deepcopy(network.module)
+    module = copied(network.module)
     pruners.recalibrate_batchnorm(module, [inputs for inputs, _ in _training_batches(setting, seed, stage.images)])
     return Network(module, network.artifact, trained_with=network.trained_with)
 

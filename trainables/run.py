@@ -1,6 +1,5 @@
 """The one executor of recipes: an epoch at a time, and nothing that the store already holds."""
 
-import copy
 import io
 import math
 import warnings
@@ -14,6 +13,7 @@ from typing import Any
 import torch
 
 import pruners
+from pruners.copying import copied
 from trainables import compressing, identity, loss, network
 from trainables.course import Course
 from trainables.data.sound import cause
@@ -188,7 +188,7 @@ class Run:
         if snapshot := trajectory.latest(epochs):
             return self._resume(snapshot, len(self._epoch_ends(stage)))
         before = yield from self._after(count - 1)
-        current = replace(before, module=copy.deepcopy(before.module))
+        current = replace(before, module=copied(before.module))
         return current, make(current.module, self.setting.training), []
 
     def _epoch_ends(self, stage: Train) -> list[int]:

@@ -1,11 +1,11 @@
 """Linear mode connectivity: the error on the straight line between two networks (Frankle et al., ICML 2020, section 2)."""
 
-import copy
 from typing import Any
 
 import torch
 from torch import nn
 
+from pruners.copying import copied
 from trainables.data.splits import Split
 from trainables.setting import Setting
 
@@ -18,7 +18,7 @@ def between(one: nn.Module, other: nn.Module, setting: Setting, split: Split) ->
 
     ``barrier`` is the highest of them above the mean of the two ends', in shares of the images; ``stable`` where that is below 2 %.
     """
-    middle, ends = copy.deepcopy(one), (one.state_dict(), other.state_dict())
+    middle, ends = copied(one), (one.state_dict(), other.state_dict())
     errors = []
     for point in range(_POINTS):
         share = point / (_POINTS - 1)

@@ -7,6 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pruners.errors import PrunerError
+from pruners.forward_pass import evaluating, fitting
+from pruners.inputs import forward
 from trainables import checkpoint, data, factory, files, networks, seeds
 from trainables.config import TaskConfig
 from trainables.data import Data
@@ -66,15 +69,13 @@ def sources(task: TaskConfig, parts: Sequence[str] = ("network", "data", "loss")
 
 def _check_fits(network: nn.Module, task: TaskConfig, examples: Data) -> None:
     """Raises `TaskError` unless the network turns an input into at least one output per class."""
-    was_training = network.training
-    network.eval()
     try:
-        with torch.no_grad():
-            outputs = network(examples.train.example())
-    except Exception as error:
-        shape = examples.input_shape
-        raise TaskError(f"network {task.network} cannot take inputs of {task.data}, shape {shape}: {factory.describe(error)}.") from error
-    network.train(was_training)
+        inputs, _ = fitting(network, examples.train.example())
+    except PrunerError as error:
+        shape, reason = examples.input_shape, factory.describe(error.__cause__ or error)
+        raise TaskError(f"network {task.network} cannot take inputs of {task.data}, shape {shape}: {reason}.") from error
+    with evaluating(network):
+        outputs = forward(network, inputs)
     if not isinstance(outputs, Tensor) or outputs.dim() < 2 or outputs.shape[1] < examples.num_classes:
         got = f"a tensor of shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs).__name__
         raise TaskError(f"network {task.network} returns {got} for one input; logits (1, {examples.num_classes}) are needed.")

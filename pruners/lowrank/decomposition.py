@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from pruners.artifact import Artifact
 from pruners.copying import copied
 from pruners.errors import BadArtifact
+from pruners.layer_names import unwrapped
 from pruners.lowrank.decompose import replace_layers, weights_from_factors
 from pruners.lowrank.layer_error import layer_errors
 from pruners.lowrank.metrics import METRICS
@@ -100,7 +101,7 @@ class Decomposition(Artifact):
         A complete artifact gives the captured network whatever the model's own weights are.
         """
         weights = {n: (*self._pair(n), c.num_subspaces) for n, c in self.layers.items()}
-        small = replace_layers(copied(model), weights, self.shapes)
+        small = replace_layers(copied(unwrapped(model)), weights, self.shapes)
         if self.complete:
             restore_state(small, self.tensors)
         return small

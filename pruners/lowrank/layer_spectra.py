@@ -11,6 +11,7 @@ from torch import Tensor
 from pruners.errors import PrunerError
 from pruners.lowrank.gram import cut, gram, grams
 from pruners.lowrank.shapes import LayerShape
+from pruners.readiness import check_computable
 
 _WELL_CONDITIONED = 1e-5
 """Below this share of a slice's largest singular value the square root of a Gram matrix's eigenvalue is no longer good to 1e-9."""
@@ -35,7 +36,8 @@ class LayerSpectra:
 
     @property
     def matrix(self) -> Tensor:
-        """The folded weight, groups x rows x columns, in float64; PrunerError where it is not finite."""
+        """The folded weight, groups x rows x columns, in float64; PrunerError where it is not finite, or no floating-point numbers."""
+        check_computable(f"{self.name}.weight" if self.name else "weight", self.weight)
         if not self._finite:
             raise PrunerError(f"Layer {self.name!r} has weights that are not finite.")
         return self.weight.to("cpu", torch.float64).reshape(self.shape.groups, *self.shape.matrix)

@@ -60,6 +60,7 @@ def plan(
     chosen_options = rule.with_defaults(options)
     spectra = model if isinstance(model, Spectra) else spectra_of(model)
     shape = _shape(spectra, example if flops_ratio is not None else None)
+    shape.check_any()
     limit = resolve_budget(shape, keep_ratio, budget, flops_ratio)
     candidates = rule.candidates(shape, chosen_options)
     least = least_cost(shape, candidates, limit.unit)
@@ -79,6 +80,7 @@ def least_budget(
     """
     unit = unit_of(kind)
     shape = model if isinstance(model, NetworkShape) else NetworkShape(model, example if kind == "flops_ratio" else None)
+    shape.check_any()
     rule = rank_method_named(method)
     least = least_cost(shape, rule.candidates(shape, rule.with_defaults(options)), unit)
     return Budget(kind, least, unit).as_asked(least, shape)  # type: ignore[arg-type]  # unit_of has checked the kind

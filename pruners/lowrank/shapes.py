@@ -10,6 +10,7 @@ from pruners.errors import PrunerError, UnknownLayer, nearest
 from pruners.inputs import Inputs, check_example
 from pruners.layer_names import check_module, matching, named_modules
 from pruners.positions import output_positions
+from pruners.readiness import check_initialized
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ class NetworkShape:
 
     def __init__(self, model: nn.Module, example: Inputs | None = None) -> None:
         check_module(model)
+        check_initialized(model)
         holders = _holders(model)
         self.layers: dict[str, LayerShape] = {}
         self.fixed: dict[str, LayerShape] = {}
@@ -89,6 +91,14 @@ class NetworkShape:
         if example is not None:
             check_example(example)
         self._positions = None if example is None else output_positions(model, compressible_modules(model), example)
+
+    def check_any(self) -> None:
+        """Raise PrunerError where the network has no layer that can be decomposed."""
+        if not self.layers:
+            raise PrunerError(
+                "The network has no layer that can be decomposed: a Conv2d or Linear whose weight is a parameter of its own. "
+                "pruners.unreached tells what it has instead."
+            )
 
     def unit_cost(self, name: str, unit: str) -> int:
         """What one weight of a layer costs: 1 parameter, or as many multiply-adds as its output has positions."""

@@ -12,6 +12,7 @@ from pruners.layer_names import check_module
 from pruners.lowrank.frontier import LayerSearch
 from pruners.lowrank.layer_spectra import LayerSpectra
 from pruners.lowrank.shapes import NetworkShape, compressible_modules
+from pruners.readiness import check_has_values
 
 
 class Spectra:
@@ -21,6 +22,7 @@ class Spectra:
     """
 
     def __init__(self, model: nn.Module) -> None:
+        check_has_values(model)
         self.shape = NetworkShape(model)
         self.model = ref(model)
         modules = compressible_modules(model)

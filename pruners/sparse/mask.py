@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from pruners.artifact import Artifact
 from pruners.copying import copied
 from pruners.errors import BadArtifact
-from pruners.layer_names import named_parameters
+from pruners.layer_names import named_parameters, unwrapped
 from pruners.sparse.prunable import PrunableLayer
 from pruners.state import restore_state, state_of
 
@@ -95,7 +95,7 @@ class Mask(Artifact):
 
     def apply(self, model: nn.Module) -> nn.Module:
         """As `Artifact.apply`: a copy in which removed weights are zero."""
-        small = copied(model)
+        small = copied(unwrapped(model))
         if self.complete:
             restore_state(small, self._state)
         self.apply_(small)

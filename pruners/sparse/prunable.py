@@ -9,6 +9,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from pruners.layer_names import matching, named_modules
 from pruners.option_values import LAYERS
+from pruners.readiness import check_initialized
 
 Kind = Literal["conv", "linear", "output"]
 
@@ -42,6 +43,7 @@ def prunable(model: nn.Module, exclude: Iterable[str] = ()) -> dict[str, Prunabl
     all where one of them is in ``exclude``, which holds names or shell patterns ("layer1.*"). Tensors on the meta device will do.
     Raises UnknownLayer for one that is no such layer's.
     """
+    check_initialized(model)
     weights = {name: found for module_name, module in named_modules(model) for name, found in _weights(module_name, module)}
     excluded = matching(LAYERS.checked(exclude, "exclude"), weights, "exclude", "prunable layer")
     last = next((name for name, (module, _) in reversed(weights.items()) if isinstance(module, nn.Linear)), None)

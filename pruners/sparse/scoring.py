@@ -8,8 +8,10 @@ from torch import Tensor, nn
 
 from pruners.copying import copied
 from pruners.errors import PrunerError
+from pruners.forward_pass import naming_refusals
 from pruners.inputs import Inputs, batch_size
-from pruners.layer_names import named_parameters
+from pruners.layer_names import named_parameters, unwrapped
+from pruners.readiness import check_computable
 from pruners.sparse.prunable import PrunableLayer
 from pruners.sparse.score_method import Given, ScoreMethod, Scores
 
@@ -45,11 +47,14 @@ class Scorer:
     ) -> None:
         self._method, self._given, self._options = method, given, options
         self._layers = layers
-        copy = copied(model)
+        copy = copied(unwrapped(model))
+        for name, weight in _weights(copy, layers).items():
+            check_computable(name, weight)
         # before the method looks: one that changes the weights would tell of what it made of them
         _remove(_weights(copy, layers), alive)
         _check_finite(_weights(copy, layers), layers, "weights")
-        self._network = method.prepared(copy, options)
+        with naming_refusals(copy, f"Method {method.name} cannot prepare the network"):
+            self._network = method.prepared(copy, options)
         for weight in _weights(self._network, layers).values():
             weight.requires_grad_()
 
@@ -58,7 +63,7 @@ class Scorer:
         weights = _weights(self._network, self._layers)
         alive = {name: mask.to(weights[name].device) for name, mask in alive.items()}
         _remove(weights, alive)
-        with torch.enable_grad():
+        with torch.enable_grad(), naming_refusals(self._network, f"Method {self._method.name} cannot score the network"):
             scores = self._method.scores(self._network, weights, alive, self._given, self._options)
         scores = {name: score.detach() for name, score in scores.items()}
         if not _finite(scores.values()):
