@@ -9,7 +9,8 @@ from torch import nn
 
 from pruners.artifact import Artifact, network_of
 from pruners.forward_pass import evaluating, fitting
-from pruners.inputs import Inputs, forward, inputs_device
+from pruners.inputs import Inputs, check_example, forward, inputs_device
+from pruners.layer_names import check_module
 from pruners.multiply_adds import multiply_adds
 from pruners.readiness import check_initialized
 from pruners.sparse.mask import Mask
@@ -42,6 +43,8 @@ def cost(model: nn.Module | Artifact, example: Inputs, mask: Mask | None = None)
     if isinstance(model, Artifact):
         mask = model if isinstance(model, Mask) else mask
         model = network_of(model)
+    check_module(model)
+    check_example(example)
     check_initialized(model)
     removed = {} if mask is None else {n: (w, ~mask.masks[n]) for n, w in mask.weights_of(model).items()}
     batch, copies = fitting(model, example)
