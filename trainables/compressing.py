@@ -7,7 +7,7 @@ from typing import Any
 
 import pruners
 from pruners.copying import copied
-from trainables import loss, scoring, seeds
+from trainables import scoring, seeds
 from trainables.errors import TaskError
 from trainables.network import Network, in_order
 from trainables.setting import Setting
@@ -90,7 +90,7 @@ def _needed(stage: Compress, setting: Setting, seed: int) -> dict[str, Any]:
     if "data" in needs:
         needed["data"] = [scoring.sample(setting.data, stage.scoring_per_class, seed, setting.device)]
     if "loss" in needs:
-        needed["loss"] = loss.resolve(setting.task.loss)
+        needed["loss"] = setting.loss
     return needed
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
 from pydantic.dataclasses import dataclass
 
 from trainables import position
@@ -19,11 +19,24 @@ Position = Annotated[str, AfterValidator(position.check)]
 
 
 @dataclass(frozen=True, config=_STRICT)
+class MetricConfig:
+    """A metric by built-in name or as the user's ``package.module:function``; without a goal the built-in's own, else maximize."""
+
+    name: str
+    goal: Literal["maximize", "minimize"] | None = None
+
+
+def _as_metric(given: Any) -> Any:
+    return MetricConfig(given) if isinstance(given, str) else given
+
+
+@dataclass(frozen=True, config=_STRICT)
 class TaskConfig:
-    """A network, its data and its loss.
+    """A network, its data, its loss and what tells how good it is.
 
     ``network`` and ``data`` are a built-in name or the user's ``package.module:factory``; a network may also be
-    ``torchvision:NAME``. ``checkpoint`` is a trained state dict (.safetensors, or .pt holding tensors only).
+    ``torchvision:NAME``. ``checkpoint`` is a trained state dict (.safetensors, or .pt holding tensors only). The first of ``metrics`` is
+    the primary one; without any they follow from the loss.
     """
 
     network: str
@@ -32,6 +45,7 @@ class TaskConfig:
     data_options: dict[str, Any] = Field(default_factory=dict)
     loss: str = "cross_entropy"
     checkpoint: str | None = None
+    metrics: tuple[Annotated[MetricConfig, BeforeValidator(_as_metric)], ...] = ()
 
 
 @dataclass(frozen=True, config=_STRICT)

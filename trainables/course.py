@@ -37,7 +37,8 @@ class Course:
         epoch, within = divmod(first, self.steps_per_epoch)
         order = seeds.permutation(len(split), self.seed, epoch, self.order)
         size = self.training.batch_size
-        return split.batches(order[within * size : (within + last - first) * size], size, device)
+        drawn = seeds.derive(self.seed, "batches", epoch)  # for what a streamed data set draws
+        return split.batches(order[within * size : (within + last - first) * size], size, device, drawn)
 
     def epoch_end(self, step: int) -> int:
         """The first step of the epoch after that of ``step``."""

@@ -1,29 +1,44 @@
 """How good a network is on one split."""
 
-import torch
-from torch import nn
+from collections.abc import Callable, Mapping
 
+import torch
+from torch import Tensor, nn
+
+from pruners.inputs import forward
 from trainables.data.splits import Split
 from trainables.loss import Loss
+from trainables.metrics.users import Counter
 
 BATCH = 512  # fixed: the order of summation, and with it the last bits of the loss, does not depend on the trial
 
 
 @torch.no_grad()
-def evaluate(network: nn.Module, split: Split, loss: Loss, device: torch.device) -> tuple[float, float]:
-    """(accuracy, mean loss) over ``split``, the network in evaluation mode and put back; accuracy in [0, 1].
+def evaluate(
+    network: nn.Module,
+    split: Split,
+    loss: Loss,
+    device: torch.device,
+    counters: Mapping[str, Counter],
+    weight: Callable[[Tensor], int | Tensor] = len,
+) -> dict[str, float]:
+    """Return the mean ``loss`` over ``split`` and what each of ``counters`` tells; the network in evaluation mode, and put back.
 
-    Outputs are logits (N, classes, ...), the largest along dimension 1 is the answer.
+    ``weight`` says of a batch's labels how much its mean loss weighs; one that weighs nothing is left out.
     """
     was_training = network.training
     network.eval()
-    right = torch.zeros((), dtype=torch.int64, device=device)
     total = torch.zeros((), dtype=torch.float64, device=device)
-    answers = 0
-    for inputs, labels in split.in_order(BATCH, device):
-        outputs = network(inputs)
-        right += (outputs.argmax(dim=1) == labels).sum()
-        total += loss(outputs, labels).double() * len(labels)
-        answers += labels.numel()
-    network.train(was_training)
-    return right.item() / answers, total.item() / len(split)
+    weights = torch.zeros((), dtype=torch.int64, device=device)
+    try:
+        for inputs, labels in split.in_order(BATCH, device):
+            outputs = forward(network, inputs)
+            weighs = torch.as_tensor(weight(labels), device=device)
+            total += torch.where(weighs > 0, loss(outputs, labels).double() * weighs, 0.0)
+            weights += weighs
+            for counter in counters.values():
+                counter.update(outputs, labels)
+    finally:
+        network.train(was_training)
+    mean = total.item() / weights.item() if weights.item() else float("nan")
+    return {"loss": mean, **{name: counter.compute() for name, counter in counters.items()}}

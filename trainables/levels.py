@@ -92,20 +92,25 @@ class Levels(Work):
     def _verdict(self, track: str, replicates: list[Figures]) -> Figures:
         """A track against the dense networks of the same seeds, for a transferred ticket those of its target."""
         other = TRANSFER if track == TRANSFER else TICKET
+        setting = self.levels[0][other][0]
         return verdict(
-            [one["tracks"][track]["val/accuracy"] for one in replicates],
-            [one["tracks"][other]["val/accuracy"] for one in self._done[0]["replicates"]],
+            [one["tracks"][track][setting.primary] for one in replicates],
+            [one["tracks"][other][setting.primary] for one in self._done[0]["replicates"]],
+            setting.metrics[0].goal,
         )
 
     def _metrics(self, level: int, compressed: list[Figures]) -> Metrics:
         tracks = self._done[level]["tracks"]
         ticket = tracks[TICKET]
-        others = {f"{n}/val/accuracy": track["val/accuracy"] for n, track in tracks.items() if n != TICKET}
+        told = [f"val/{metric.name}" for metric in self.setting.metrics]
+        others = {f"{n}/{name}": track[name] for n, track in tracks.items() if n != TICKET for name in told if name in track}
+        dense = self._done[0]["tracks"][TICKET]
         return {
             **{name: value for name, value in ticket.items() if name != "step"},
             **others,
             **result.averaged(compressed),
-            "dense/val/accuracy": self._done[0]["tracks"][TICKET]["val/accuracy"],
+            **{f"dense/{name}": dense[name] for name in told},
+            "primary": self.setting.primary,
             "level": level,
             "epoch": level,
             "step": self._steps(level),
@@ -147,7 +152,8 @@ def _figures(run: Run, trained: Network) -> Figures:
     if not history:  # the user's own trained network
         return {**run.setting.evaluate(trained.module, run.setting.data.validation, "val"), "history": []}
     early = min(history, key=lambda epoch: epoch["val/loss"])
-    early_stop = {f"early_stop/{name}": early[name] for name in ("step", "val/accuracy", "val/loss")}
+    told = ("step", "val/loss", *(f"val/{metric.name}" for metric in run.setting.metrics))
+    early_stop = {f"early_stop/{name}": early[name] for name in told if name in early}
     return {**history[-1], **early_stop, "history": history}
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from torch import Tensor
 from torch.nn import functional
@@ -9,16 +10,49 @@ from torch.nn import functional
 from trainables import factory
 from trainables.errors import TaskError, nearest
 
-Loss = Callable[[Tensor, Tensor], Tensor]
+Loss = Callable[[Any, Tensor], Tensor]
+"""The mean loss of a batch, a scalar, from the network's outputs and the labels."""
 
-BUILT_IN: dict[str, Loss] = {"cross_entropy": functional.cross_entropy, "nll": functional.nll_loss}
+
+def aligned(outputs: Any, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return outputs and labels in one shape, and labels in the outputs' dtype: an output for each label.
+
+    A last dimension of 1 may be missing in one of them: (N, 1) outputs for (N,) labels. Raises `TaskError` for other shapes, which
+    torch would repeat along each other in silence.
+    """
+    if not isinstance(outputs, Tensor):
+        raise TaskError(f"an output for each label is needed, and the network returns {type(outputs).__name__}.")
+    if outputs.shape == (*labels.shape, 1):
+        outputs = outputs.squeeze(-1)
+    elif labels.shape == (*outputs.shape, 1):
+        labels = labels.squeeze(-1)
+    if outputs.shape != labels.shape:
+        raise TaskError(
+            f"an output for each label is needed; outputs have the shape {tuple(outputs.shape)} and labels {tuple(labels.shape)}."
+        )
+    return outputs, labels.to(outputs.dtype)
 
 
-def resolve(name: str, label_smoothing: float = 0.0) -> Loss:
-    """The mean loss of a batch, from outputs (N, classes, ...) and labels (N, ...) to a scalar.
+def _for_each_label(loss: Loss) -> Loss:
+    return lambda outputs, labels: loss(*aligned(outputs, labels))
 
-    ``name`` is a built-in or the user's ``package.module:function``. Raises `TaskError` for an unknown name, and for
-    ``label_smoothing`` with any loss but cross_entropy.
+
+OF_CLASSES: dict[str, Loss] = {"cross_entropy": functional.cross_entropy, "nll": functional.nll_loss}
+OF_VALUES: dict[str, Loss] = {
+    "mse": _for_each_label(functional.mse_loss),
+    "l1": _for_each_label(functional.l1_loss),
+    "huber": _for_each_label(functional.huber_loss),
+    "bce_with_logits": _for_each_label(functional.binary_cross_entropy_with_logits),
+}
+BUILT_IN = OF_CLASSES | OF_VALUES
+
+
+def resolve(name: str, label_smoothing: float = 0.0, ignored: int = -100) -> Loss:
+    """Return the mean loss of a batch.
+
+    Those of classes take outputs (N, classes, ...) and labels (N, ...), of which ``ignored`` ones do not count; those of values take an
+    output for each label. ``name`` is a built-in or the user's ``package.module:function``. Raises `TaskError` for an unknown name, and
+    for ``label_smoothing`` with any loss but cross_entropy.
     """
     if label_smoothing and name != "cross_entropy":
         raise TaskError(f"label_smoothing belongs to the loss cross_entropy, not to {name}.")
@@ -26,4 +60,13 @@ def resolve(name: str, label_smoothing: float = 0.0) -> Loss:
         return factory.resolve(name, "loss")
     if name not in BUILT_IN:
         raise TaskError(f"there is no loss {name!r}; {nearest(name, BUILT_IN)}")
-    return partial(functional.cross_entropy, label_smoothing=label_smoothing) if label_smoothing else BUILT_IN[name]
+    if name == "nll":
+        return partial(functional.nll_loss, ignore_index=ignored)
+    if name == "cross_entropy":
+        return partial(functional.cross_entropy, ignore_index=ignored, label_smoothing=label_smoothing)
+    return BUILT_IN[name]
+
+
+def weight(name: str, ignored: int, labels: Tensor) -> int | Tensor:
+    """How much a batch's mean loss weighs in that of a split: by its labels that count where they are classes, else by its examples."""
+    return (labels != ignored).sum() if name in OF_CLASSES else len(labels)

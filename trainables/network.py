@@ -63,11 +63,11 @@ def export(network: Network, folder: Path) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def load(folder: Path, task: TaskConfig, device: torch.device, history: list[dict[str, float]]) -> Network:
-    """Read back what `save` wrote, onto ``device``; ``history`` is the network's, which lies elsewhere."""
+def load(folder: Path, task: TaskConfig, device: torch.device) -> Network:
+    """Read back what `save` wrote, onto ``device``; its history lies elsewhere."""
     module = build_network(task)
     if not (folder / "spec.json").exists():
         load_model(module, str(folder / "model.safetensors"))
-        return Network(module.to(device), None, history)
+        return Network(module.to(device))
     artifact = pruners.load(folder)
-    return Network(artifact.apply(module).to(device), artifact, history)
+    return Network(artifact.apply(module).to(device), artifact)

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor
-
 import pruners
+from pruners.inputs import Inputs
 from trainables.network import Network
 
 Layers = dict[str, dict[str, float]]
@@ -30,7 +29,7 @@ def layers(network: Network) -> Layers:
     }
 
 
-def metrics(network: Network, dense: Mapping[str, float], example: Tensor) -> dict[str, Any]:
+def metrics(network: Network, dense: Mapping[str, float], example: Inputs) -> dict[str, Any]:
     """The metrics of a compressed network that training does not change; ``dense`` holds params and multiply_adds of the dense one."""
     artifact = network.artifact
     mask = artifact if isinstance(artifact, pruners.Mask) else None

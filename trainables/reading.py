@@ -15,8 +15,9 @@ from trainables.setting import Setting
 def read_test(config: TrialConfig, which: Literal["dense", "trial"]) -> dict[str, Any]:
     """Evaluate the trial's dense networks, or its compressed ones, on the test split.
 
-    Returns ``test/accuracy`` and ``test/loss`` averaged over the replicates, each with its ``_std``, and ``replicates``: the figures
-    of every seed. Dense networks that the store lacks are trained. Raises `TaskError` when the trial has no finished networks.
+    Returns ``test/loss`` and ``test/<metric>`` for each of the task's metrics, averaged over the replicates, each with its
+    ``_std``, and ``replicates``: the figures of every seed. Dense networks that the store lacks are trained. Raises `TaskError`
+    when the trial has no finished networks.
     """
     with reproducible(config.threads):
         setting = Setting.of(config)
@@ -38,4 +39,4 @@ def _network(config: TrialConfig, setting: Setting, seed: int, which: str) -> ne
     folder = network_folder(config, seed)
     if result.read(config) is None or not (folder / "spec.json").exists():
         raise TaskError(f"trial {config.key} has no finished network in {folder}.")
-    return network.load(folder, config.task, setting.device, [])
+    return network.load(folder, config.task, setting.device)

@@ -12,10 +12,10 @@ _measured: WeakKeyDictionary[nn.Module, dict[str, float]] = WeakKeyDictionary() 
 
 
 def measured(dense: Network, setting: Setting) -> dict[str, float]:
-    """val/accuracy, val/loss, params, multiply_adds and latency_ms of a dense network."""
+    """Validation's metrics and loss, params, multiply_adds and latency_ms of a dense network."""
     if dense.module not in _measured:
         metrics = dense.history[-1] if dense.history else setting.evaluate(dense.module, setting.data.validation, "val")
-        _measured[dense.module] = {name: metrics[name] for name in ("val/accuracy", "val/loss")} | costs(dense, setting)
+        _measured[dense.module] = {name: value for name, value in metrics.items() if name.startswith("val/")} | costs(dense, setting)
     return _measured[dense.module]
 
 

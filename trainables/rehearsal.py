@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 import pruners
 from pruners.copying import copied
 from pruners.inputs import forward
-from trainables import compressing, loss, seeds
+from trainables import compressing, seeds
 from trainables.data.augment import augment
 from trainables.data.sound import check_data
 from trainables.data.splits import Batch, Split, TensorSplit
@@ -60,16 +61,11 @@ class _OneBatch(Split):
     def __len__(self) -> int:
         return len(self._batch[1])
 
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """As `Split.input_shape`."""
-        return self._split.input_shape
+    def first(self) -> Batch:
+        """As `Split.first`."""
+        return self._split.first()
 
-    def example(self) -> Tensor:
-        """As `Split.example`."""
-        return self._split.example()
-
-    def batches(self, order: Tensor, batch_size: int, device: torch.device) -> Iterator[Batch]:
+    def batches(self, order: Tensor, batch_size: int, device: torch.device, seed: int = 0) -> Iterator[Batch]:
         """As `Split.batches`, but of the one batch."""
         yield self._batch
 
@@ -110,7 +106,7 @@ def _trained(setting: Setting, network: Network, batch: Batch, which: str, to_bl
         raise Refused(to_blame, f"{which} has no trainable parameter.")
     if setting.training.augment:
         inputs = augment(inputs, setting.training.augment, seeds.generator(0, "augment", 0))
-    criterion = loss.resolve(setting.task.loss, setting.training.label_smoothing)
+    criterion = setting.training_loss()
     outputs = _called(to_blame, f"{which} fails in train mode", lambda: forward(copied(module), inputs))
     value = _called(("task", "loss"), f"loss {setting.task.loss} fails on {_shapes(outputs, labels)}", lambda: criterion(outputs, labels))
     _check_value(setting, value, outputs, labels, is_dense=artifact is None)
@@ -124,11 +120,15 @@ def _trained(setting: Setting, network: Network, batch: Batch, which: str, to_bl
 
 
 def _evaluated(setting: Setting, module: nn.Module, held_out: Batch, which: str, to_blame: tuple[str, ...]) -> None:
-    criterion, split = loss.resolve(setting.task.loss), _OneBatch(held_out, setting.data.validation)
+    split = _OneBatch(held_out, setting.data.validation)
     with torch.no_grad():
         _called(to_blame, f"{which} fails in eval mode", lambda: forward(module, held_out[0]))
     judged = f"{which} cannot be evaluated with loss {setting.task.loss} on a validation batch"
-    _called(("task", "loss"), judged, lambda: evaluate(module, split, criterion, setting.device))
+    _called(("task", "loss"), judged, lambda: evaluate(module, split, setting.loss, setting.device, {}))
+    for metric in setting.metrics:
+        counters = {metric.name: metric.counter(setting.data.labels_nothing)}
+        judged = f"{which} cannot be evaluated with metric {metric.reference} on a validation batch"
+        _called(("task", "metrics"), judged, partial(evaluate, module, split, setting.loss, setting.device, counters))
 
 
 def _check_value(setting: Setting, value: Any, outputs: Any, labels: Tensor, is_dense: bool) -> None:

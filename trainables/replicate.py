@@ -11,9 +11,9 @@ class Replicate:
     """A recipe's run for one seed, stopped after every epoch of the recipe's closing `Train`, where it has one.
 
     Nobody waits for a replicate that is not inside one of its methods: a stopped trial may be kept without ever being told.
-    ``done`` counts those epochs; ``dense`` holds val/accuracy, val/loss, params, multiply_adds and latency_ms of the uncompressed network
-    (without a recipe for it the last three), ``layers`` what became of each compressed layer, ``compressed`` the metrics that retraining
-    does not change.
+    ``done`` counts those epochs; ``dense`` holds validation's metrics and loss, params, multiply_adds and latency_ms of the
+    uncompressed network (without a recipe for it the last three), ``layers`` what became of each compressed layer,
+    ``compressed`` the metrics that retraining does not change.
     """
 
     def __init__(self, setting: Setting, dense: Recipe | None, recipe: Recipe, seed: int):
@@ -33,7 +33,8 @@ class Replicate:
         compressed = self._to_closing_train()
         self.run.pause()
         self.layers = outcome.layers(compressed)
-        known = {"dense/val/accuracy": self.dense["val/accuracy"]} if "val/accuracy" in self.dense else {}
+        told = [f"val/{metric.name}" for metric in self.setting.metrics]
+        known = {f"dense/{name}": self.dense[name] for name in told if name in self.dense}
         self.compressed = known | outcome.metrics(compressed, self.dense, self.setting.example())
 
     def reach(self, epoch: int) -> None:
@@ -76,6 +77,10 @@ class Replicate:
         """Training and validation metrics after epoch ``epoch``; 0 stands for the result of a recipe that does not end with training."""
         found = self._history[epoch - 1] if epoch else self._not_retrained
         return {name: value for name, value in found.items() if name != "step"}
+
+    def lacks(self, epoch: int) -> bool:
+        """Whether epoch ``epoch`` was trained when not all of the task's metrics were measured."""
+        return epoch <= self.done and not self.setting.stored_names.keys() <= self._history[epoch - 1].keys()
 
     @property
     def _retrains(self) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from trainables.config import TrialConfig
 from trainables.files import write_json
 
-_SPREAD = ("val/accuracy", "val/loss", "train/loss", "test/accuracy", "test/loss")
+_SPREAD = ("val/", "test/", "train/loss")
 _VERSIONS = ("torch", "torchvision", "ray", "safetensors")
 
 
@@ -25,7 +25,7 @@ def averaged(replicates: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         values = [replicate[name] for replicate in replicates]
         # equal values stay as they are: a parameter count stays an integer
         means[name] = values[0] if len(set(values)) == 1 else statistics.fmean(values)
-        if name in _SPREAD:
+        if name.startswith(_SPREAD):
             means[f"{name}_std"] = statistics.stdev(values) if len(values) > 1 else 0.0
     return means
 

@@ -35,6 +35,8 @@ class Retraining(Work):
             self._started, self._epoch = True, min(replicate.done for replicate in self._replicates)
         epochs = self._replicates[0].epochs
         self._epoch = min(self._epoch + 1, epochs)
+        while self._epoch < epochs and any(replicate.lacks(self._epoch) for replicate in self._replicates):
+            self._epoch += 1
         for replicate in self._replicates:
             replicate.reach(self._epoch)
         if self._epoch < epochs:

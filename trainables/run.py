@@ -14,7 +14,7 @@ import torch
 
 import pruners
 from pruners.copying import copied
-from trainables import compressing, identity, loss, network
+from trainables import compressing, identity, network
 from trainables.course import Course
 from trainables.data.sound import cause
 from trainables.errors import StoreWarning, TrainingError
@@ -27,6 +27,7 @@ from trainables.stages import Adopt, Compress, Recipe, Reinitialize, Rewind, Set
 from trainables.store import Snapshot, Trajectory, address, removal_explained
 from trainables.task import build_network
 from trainables.training import train
+from trainables.validation_history import to_store
 
 _OPTIMIZER = "optimizer.pt"
 _kept = KeptNetworks()
@@ -85,7 +86,8 @@ class Run:
 
     def _after(self, count: int) -> Generator[Epoch, None, Network]:
         """The network after the first ``count`` stages."""
-        key = (str(self.setting.store), str(self.setting.device), address(self._identity(count)))
+        told = sorted(self.setting.stored_names.values())  # what its history tells
+        key = (str(self.setting.store), str(self.setting.device), address(self._identity(count)), *told)
         if kept := _kept.get(key):
             return kept
         if count == 0:
@@ -135,7 +137,7 @@ class Run:
         trajectory, epochs = self.trajectory(count), len(self._epoch_ends(stage))
         if finished := trajectory.at(epochs):
             result = self._load(finished)
-            yield Epoch(count, epochs, finished.history, result)
+            yield Epoch(count, epochs, result.history, result)
             return result
         with self._training(trajectory):
             current, optimizer, history = yield from self._begin(trajectory, count, stage, epochs)
@@ -149,7 +151,8 @@ class Run:
                 current, done = self._trained_further(current, history), len(history)
                 if done == epochs or done % self.setting.checkpoint_every == 0:
                     goes_on = None if done == epochs and stage.stop == stage.horizon else optimizer
-                    trajectory.write(done, history, partial(_save, current, goes_on), current.trained_with)
+                    told = to_store(history, self.setting.stored_names)
+                    trajectory.write(done, told, partial(_save, current, goes_on), current.trained_with)
                 yield Epoch(count, done, history, current)
         return current
 
@@ -178,7 +181,8 @@ class Run:
             history = [*history, self._epoch(trajectory, current, optimizer, 1, stage, len(history), also_keep=step)]
             current, done = self._trained_further(current, history), len(history)
             if further is None or further.epoch < done:
-                trajectory.write(done, history, partial(_save, current, optimizer), current.trained_with)
+                told = to_store(history, self.setting.stored_names)
+                trajectory.write(done, told, partial(_save, current, optimizer), current.trained_with)
             yield Epoch(1, done, history, current)
 
     def _begin(
@@ -221,7 +225,7 @@ class Run:
             )
         if snapshot.epoch < epochs:  # a finished training may have left no optimiser
             optimizer.load_state_dict(torch.load(snapshot.folder / _OPTIMIZER, map_location="cpu", weights_only=True))
-        return current, optimizer, snapshot.history
+        return current, optimizer, current.history
 
     def _epoch(
         self,
@@ -238,7 +242,7 @@ class Run:
         first, last = ends[done - 1] if done else stage.start, ends[done]
         trajectory.record(first // setting.steps_per_epoch, last - first, setting.trainer)
         course = Course(setting.training, self.seed, setting.steps_per_epoch, stage.horizon, stage.order, stage.last_rate)
-        criterion = loss.resolve(setting.task.loss, setting.training.label_smoothing)
+        criterion = setting.training_loss()
         keep = self._keeping(trajectory, current, (setting.keep | {also_keep}) if count == 1 else set())
         masks = current.artifact.masks if isinstance(current.artifact, pruners.Mask) else None
         trained = train(current.module, optimizer, setting.data.train, criterion, course, first, last, setting.device, masks, keep)
@@ -256,8 +260,9 @@ class Run:
 
     def _load(self, snapshot: Snapshot) -> Network:
         with removal_explained(snapshot.folder):
-            loaded = network.load(snapshot.folder, self.setting.task, self.setting.device, snapshot.history)
-            return replace(loaded, trained_with=snapshot.trained_with)
+            loaded = network.load(snapshot.folder, self.setting.task, self.setting.device)
+        history = self.setting.read_back(loaded.module, snapshot.history)
+        return replace(loaded, history=history, trained_with=snapshot.trained_with)
 
     def _trained_further(self, current: Network, history: list[dict[str, float]]) -> Network:
         """The network after another epoch in this process."""

@@ -1,18 +1,24 @@
 """What all replicates of a trial share."""
 
+import math
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from pruners.inputs import Inputs, move_inputs
 from trainables import device, evaluation, loss, position, task
 from trainables.config import TaskConfig, TrainingConfig, TrialConfig
 from trainables.data import Data
 from trainables.data.splits import Split
+from trainables.errors import TrainingError
+from trainables.loss import Loss
+from trainables.metrics import NamedMetric, metrics_of
 from trainables.training import steps_per_epoch
+from trainables.validation_history import History, from_store, stored_names
 
 
 @dataclass(frozen=True)
@@ -54,11 +60,54 @@ class Setting:
         """Optimiser steps in an epoch."""
         return steps_per_epoch(len(self.data.train), self.training.batch_size)
 
-    def example(self) -> Tensor:
+    @cached_property
+    def metrics(self) -> tuple[NamedMetric, ...]:
+        """The task's metrics, the primary one first."""
+        return metrics_of(self.task)
+
+    @property
+    def primary(self) -> str:
+        """The name of the metric on validation that says how good a network is."""
+        return f"val/{self.metrics[0].name}"
+
+    @cached_property
+    def loss(self) -> Loss:
+        """The task's loss without label smoothing, as evaluation and scoring take it."""
+        return loss.resolve(self.task.loss, ignored=self.data.labels_nothing)
+
+    def training_loss(self) -> Loss:
+        """The task's loss as training takes it."""
+        return loss.resolve(self.task.loss, self.training.label_smoothing, self.data.labels_nothing)
+
+    def example(self) -> Inputs:
         """The first training input as a batch of one, on the device."""
-        return self.data.train.example().to(self.device)
+        return move_inputs(self.data.train.example(), self.device)
+
+    @cached_property
+    def stored_names(self) -> dict[str, str]:
+        """Under which name the store keeps each of the task's metrics."""
+        return stored_names(self.metrics)
+
+    def read_back(self, module: nn.Module, stored: History) -> History:
+        """The metrics of every epoch of the training of ``module``, as the store has them.
+
+        Metrics that the store lacks are measured anew for the last epoch, and missing in those before.
+        """
+        history = from_store(stored, self.stored_names)
+        if history and not self.stored_names.keys() <= history[-1].keys():
+            history[-1] |= self.evaluate(module, self.data.validation, "val")
+        return history
 
     def evaluate(self, module: nn.Module, split: Split, name: str) -> dict[str, float]:
-        """``{name}/accuracy`` and ``{name}/loss`` of a network on a split."""
-        accuracy, mean_loss = evaluation.evaluate(module, split, loss.resolve(self.task.loss), self.device)
-        return {f"{name}/accuracy": accuracy, f"{name}/loss": mean_loss}
+        """``{name}/loss`` and ``{name}/<metric>`` of a network on a split, for each of the task's metrics.
+
+        Raises `TrainingError` for a metric that is not finite.
+        """
+        ignored = self.data.labels_nothing
+        counters = {metric.name: metric.counter(ignored) for metric in self.metrics}
+        weight = partial(loss.weight, self.task.loss, ignored)
+        found = evaluation.evaluate(module, split, self.loss, self.device, counters, weight)
+        for metric in self.metrics:
+            if math.isfinite(found["loss"]) and not math.isfinite(found[metric.name]):
+                raise TrainingError(f"metric {metric.reference} is {found[metric.name]} on the split {name}; nothing can be told by it.")
+        return {f"{name}/{metric}": value for metric, value in found.items()}

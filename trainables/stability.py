@@ -7,6 +7,7 @@ from torch import nn
 
 from pruners.copying import copied
 from trainables.data.splits import Split
+from trainables.metrics import NamedMetric
 from trainables.setting import Setting
 
 _POINTS = 30
@@ -17,13 +18,24 @@ def between(one: nn.Module, other: nn.Module, setting: Setting, split: Split) ->
     """``errors`` at 30 evenly spaced points from ``one`` to ``other``, both ends among them; BatchNorm's statistics are mixed too.
 
     ``barrier`` is the highest of them above the mean of the two ends', in shares of the images; ``stable`` where that is below 2 %.
+
+    The error is that of the task's primary metric; of one that is no share, the barrier must be below 2 % of the ends' mean.
     """
-    middle, ends = copied(one), (one.state_dict(), other.state_dict())
+    middle, pair = copied(one), (one.state_dict(), other.state_dict())
     errors = []
     for point in range(_POINTS):
         share = point / (_POINTS - 1)
-        mixed = {n: torch.lerp(t, ends[1][n], share) if t.is_floating_point() else t for n, t in ends[0].items()}
+        mixed = {n: torch.lerp(t, pair[1][n], share) if t.is_floating_point() else t for n, t in pair[0].items()}
         middle.load_state_dict(mixed)
-        errors.append(1 - setting.evaluate(middle, split, "val")["val/accuracy"])
-    barrier = max(errors) - (errors[0] + errors[-1]) / 2
-    return {"barrier": barrier, "stable": barrier < _STABLE, "errors": errors}
+        errors.append(_error(setting.evaluate(middle, split, "val")[setting.primary], setting.metrics[0]))
+    ends = (errors[0] + errors[-1]) / 2
+    barrier = max(errors) - ends
+    limit = _STABLE if setting.metrics[0].is_share else _STABLE * abs(ends)
+    return {"barrier": barrier, "stable": barrier < limit, "errors": errors}
+
+
+def _error(value: float, metric: NamedMetric) -> float:
+    """What grows as the network gets worse: a share's complement, another metric itself or its negative."""
+    if metric.goal == "minimize":
+        return value
+    return 1 - value if metric.is_share else -value

@@ -5,15 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from pruners.errors import PrunerError
-from pruners.forward_pass import evaluating, fitting
-from pruners.inputs import forward
+from pruners.inputs import Inputs
 from trainables import checkpoint, data, factory, files, networks, seeds
 from trainables.config import TaskConfig
 from trainables.data import Data
-from trainables.errors import TaskError
+from trainables.fits import check_fits, outputs_needed
 from trainables.source_digest import source_digests
 
 
@@ -22,21 +20,22 @@ def load_data(task: TaskConfig) -> Data:
     return data.load(task.data, task.data_options)
 
 
-def example_input(task: TaskConfig) -> Tensor:
-    """The first training input as a batch of one, on the CPU: shape (1, ...)."""
+def example_input(task: TaskConfig) -> Inputs:
+    """The first training input as a batch of one, on the CPU, in any form that a network is called with."""
     return load_data(task).train.example()
 
 
 def build_network(task: TaskConfig, seed: int = 0) -> nn.Module:
     """The task's network on the CPU, initialised from ``seed``, or with the checkpoint's weights where the task has one.
 
-    Raises `TaskError` when there is no such network, its factory fails, or it cannot take the data's inputs.
+    Raises `TaskError` when there is no such network, its factory fails, it cannot take the data's inputs, or
+    the task's loss and metrics cannot take what it makes of them.
     """
     cpu, examples = torch.device("cpu"), load_data(task)
     with seeds.own_random_numbers(cpu):
         seeds.seed_everything(seed, "initialisation", 0, cpu)
-        network = networks.build(task.network, task.network_options, examples.input_shape, examples.num_classes)
-        _check_fits(network, task, examples)
+        network = networks.build(task.network, task.network_options, examples.input_shape, outputs_needed(task, examples))
+        check_fits(network, task, examples)
     if task.checkpoint:
         checkpoint.restore(network, task.checkpoint)
     return network
@@ -65,17 +64,3 @@ def sources(task: TaskConfig, parts: Sequence[str] = ("network", "data", "loss")
     for part, name in named.items():
         factory.resolve(name, part)
     return source_digests(named.values())
-
-
-def _check_fits(network: nn.Module, task: TaskConfig, examples: Data) -> None:
-    """Raises `TaskError` unless the network turns an input into at least one output per class."""
-    try:
-        inputs, _ = fitting(network, examples.train.example())
-    except PrunerError as error:
-        shape, reason = examples.input_shape, factory.describe(error.__cause__ or error)
-        raise TaskError(f"network {task.network} cannot take inputs of {task.data}, shape {shape}: {reason}.") from error
-    with evaluating(network):
-        outputs = forward(network, inputs)
-    if not isinstance(outputs, Tensor) or outputs.dim() < 2 or outputs.shape[1] < examples.num_classes:
-        got = f"a tensor of shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs).__name__
-        raise TaskError(f"network {task.network} returns {got} for one input; logits (1, {examples.num_classes}) are needed.")

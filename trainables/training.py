@@ -48,7 +48,6 @@ def train(
     masked = masked_parameters(network, masks or {})
     network.train()
     with seeds.own_random_numbers(device):
-        seeds.seed_everything(course.seed, "batches", first // course.steps_per_epoch, device)  # for what a streamed data set draws at once
         for i, (inputs, labels) in enumerate(course.batches(split, first, last, device)):
             step = first + i
             if course.training.augment:

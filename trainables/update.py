@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
+from pruners.inputs import forward
 from pruners.layer_names import named_parameters
 from trainables.data.splits import Batch
 from trainables.loss import Loss
@@ -25,7 +26,7 @@ def update(
     The gradient of each of ``masked`` (a parameter beside its mask, 0 or 1 in the parameter's dtype) is set to zero where the mask is.
     """
     inputs, labels = batch
-    value = loss(network(inputs), labels)
+    value = loss(forward(network, inputs), labels)
     optimizer.zero_grad()
     value.backward()
     for parameter, mask in masked:

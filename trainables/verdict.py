@@ -7,12 +7,14 @@ from typing import Any
 
 from scipy.special import stdtr, stdtrit
 
+from trainables.metrics.metric import Goal
+
 CONFIDENCE = 0.95
 _ROUNDING = 1e-9  # what accuracies that are equal fractions may differ by as floats
 
 
-def verdict(values: Sequence[float], reference: Sequence[float]) -> dict[str, Any]:
-    """``values`` against ``reference``, accuracies of the same seeds in the same order, by Student's paired t-test (two-sided).
+def verdict(values: Sequence[float], reference: Sequence[float], goal: Goal = "maximize") -> dict[str, Any]:
+    """``values`` against ``reference``, a metric of the same seeds in the same order, by Student's paired t-test (two-sided).
 
     ``verdict`` is better or worse where the 95 % confidence interval (``low``, ``high``) of the mean ``difference`` leaves out 0, else
     matching: not told apart by so many ``seeds``, which says the less the wider the interval is. One seed tells nothing (``one seed``).
@@ -31,5 +33,6 @@ def verdict(values: Sequence[float], reference: Sequence[float]) -> dict[str, An
     reach = float(stdtrit(seeds - 1, (1 + CONFIDENCE) / 2)) * error
     low, high = mean - reach, mean + reach
     p = float(2 * stdtr(seeds - 1, -abs(mean) / error))
-    word = "better" if low > 0 else "worse" if high < 0 else "matching"
+    above, below = ("better", "worse") if goal == "maximize" else ("worse", "better")
+    word = above if low > 0 else below if high < 0 else "matching"
     return {"verdict": word, "difference": mean, "low": low, "high": high, "p": p, "seeds": seeds}

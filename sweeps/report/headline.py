@@ -3,12 +3,23 @@
 from collections import Counter
 
 from sweeps.report.families import CONTROL_NAMES, Family, families, lowest_common_density
-from sweeps.report.words import count, lower_name, mean_and_spread, method_of, percent, quality_of, unit_of, value_of, with_unit
+from sweeps.report.words import (
+    count,
+    difference,
+    lower_name,
+    mean_and_spread,
+    method_of,
+    percent,
+    points_of,
+    quality_of,
+    unit_of,
+    value_of,
+    with_unit,
+)
 from sweeps.study import levels
 from sweeps.study.levels import TICKET, Level
 from sweeps.study.record import StudyRecord, TrialRecord
 
-_ACCURACY = "val/accuracy"
 _SIZES = (("compress/density", "weights"), ("compress/params_kept", "parameters"))
 
 
@@ -24,23 +35,25 @@ def headline(record: StudyRecord) -> str:
 
 def _tickets(record: StudyRecord, trial: TrialRecord) -> str:
     """The sparsest ticket as good as the dense network, the best one and the first that is worse, each with what the seeds can tell."""
+    primary = record.measured[0]
+    sparsest, top = levels.sparsest_reaching(trial.levels, primary), levels.best(trial.levels, primary)
+    worse = levels.first_worse(trial.levels)
     said = f"In trial {trial.key}, the best: " if len(record.complete) > 1 else ""
-    dense = f"{lower_name(_ACCURACY)} against {_reached(trial.levels[0])}"
-    sparsest, top, worse = (find(trial.levels) for find in (levels.sparsest_reaching, levels.best, levels.first_worse))
-    assert top is not None  # a lottery has at least one level
+    dense = f"{lower_name(primary.name)} against {_reached(trial.levels[0], primary.name)}"
+    best = f"{_kept(top)}{' of the weights' if sparsest is None else ''}: {_reached(top, primary.name)}"
     if sparsest is not None:
-        said += f"The sparsest ticket that reaches the dense network keeps {_kept(sparsest)} of the weights: {_reached(sparsest)} {dense}"
-        said += f" ({_said(sparsest)}). The best ticket keeps {_kept(top)}: {_reached(top)} ({_said(top)})."
+        said += f"The sparsest ticket that reaches the dense network keeps {_kept(sparsest)} of the weights: "
+        said += f"{_reached(sparsest, primary.name)} {dense} ({_said(sparsest, primary.name)})."
+        said += f" The best ticket keeps {best} ({_said(top, primary.name)})."
     else:
-        said += (
-            f"No ticket reaches the dense network. The best one keeps {_kept(top)} of the weights: {_reached(top)} {dense} ({_said(top)})."
-        )
+        said += f"No ticket reaches the dense network. The best one keeps {best} {dense} ({_said(top, primary.name)})."
     if worse is not None:
-        said += f" Tickets are first found worse at {_kept(worse)} of the weights: {_reached(worse)} ({_said(worse)})."
+        said += f" Tickets are first found worse at {_kept(worse)} of the weights: "
+        said += f"{_reached(worse, primary.name)} ({_said(worse, primary.name)})."
     return said
 
 
-def _said(level: Level) -> str:
+def _said(level: Level, metric: str) -> str:
     """The verdict in words that claim no more than it does."""
     told = level["verdict"][TICKET]
     if told["verdict"] == "one seed":
@@ -49,16 +62,16 @@ def _said(level: Level) -> str:
         return "all seeds differ by the same, which a test cannot judge"
     seeds = count(told["seeds"], "seed")
     word = f"not told apart by {seeds}" if told["verdict"] == "matching" else f"{told['verdict']} over {seeds}"
-    return f"{word}, difference {100 * told['low']:+.2f} to {100 * told['high']:+.2f} points"
+    return f"{word}, difference {difference(metric, told['low'])} to {difference(metric, told['high'])}{points_of(metric)}"
 
 
 def _kept(level: Level) -> str:
     return f"{percent(level['density'])}\N{NARROW NO-BREAK SPACE}%"
 
 
-def _reached(level: Level) -> str:
+def _reached(level: Level, metric: str) -> str:
     ticket = level["tracks"][TICKET]
-    return f"{mean_and_spread(_ACCURACY, ticket[_ACCURACY], ticket.get(f'{_ACCURACY}_std'))}\N{NARROW NO-BREAK SPACE}%"
+    return f"{mean_and_spread(metric, ticket[metric], ticket.get(f'{metric}_std'))}\N{NARROW NO-BREAK SPACE}{unit_of(metric)}".rstrip()
 
 
 def _methods(record: StudyRecord) -> str:
@@ -67,7 +80,7 @@ def _methods(record: StudyRecord) -> str:
     common = lowest_common_density(found) if found else None
     if common is None or len({family.method for family in found}) < 2 or record.sweep.get("method") != "grid":
         return ""
-    goal = next((o.goal for o in record.objectives if o.name == quality_of(record)), "maximize")
+    goal = next(o.goal for o in (*record.objectives, *record.measured) if o.name == quality_of(record))
     ranked = sorted(found, key=lambda family: _family_value(record, family, common), reverse=goal == "maximize")
     first, second = ranked[0], ranked[1]
     said = f"With {percent(common)}\N{NARROW NO-BREAK SPACE}% of the weights, the fewest that every method was run with, "

@@ -79,11 +79,11 @@ def charts(record: StudyRecord, shares: dict[str, float], reason: str) -> list[C
 def _lottery_charts(record: StudyRecord, best: TrialRecord, shares: dict[str, float], reason: str) -> list[Chart]:
     """What compares trials is left out where there is one: a lottery's levels are its study."""
     complete = [trial for trial in record.complete if trial.levels]
-    optional = [early_stop_chart(record, best), *stability_charts(best), level_gradients_chart(best)]
+    optional = [early_stop_chart(record, best), *stability_charts(record, best), level_gradients_chart(best)]
     return [
         accuracy_chart(record, best),
         *([all_tickets_chart(record, complete)] if len(complete) > 1 else []),
-        verdicts_chart(best),
+        verdicts_chart(best, record.measured[0].name),
         *(chart for chart in optional if chart is not None),
         layers_chart(record),
         *([*front_charts(record), history_chart(record), importance_chart(shares, reason)] if len(record.trials) > 1 else []),

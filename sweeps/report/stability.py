@@ -7,29 +7,31 @@ from sweeps.report import chart, density
 from sweeps.report.chart import Chart
 from sweeps.report.density import Point
 from sweeps.report.tickets import spread
-from sweeps.report.words import percent
+from sweeps.report.words import is_share, lower_name, percent, points_of, scaled
 from sweeps.study.levels import Level
-from sweeps.study.record import TrialRecord
+from sweeps.study.record import StudyRecord, TrialRecord
 
 _STABLE = 2.0  # points of error (Frankle et al. 2020, section 2)
 _MOST_CURVES = 6
 
 
-def stability_charts(trial: TrialRecord) -> list[Chart]:
+def stability_charts(record: StudyRecord, trial: TrialRecord) -> list[Chart]:
     """Linear mode connectivity (Frankle, Dziugaite, Roy & Carbin, ICML 2020, figures 2 and 5); nothing where it was not measured."""
     measured = [level for level in trial.levels if "stability" in level]
     if not measured:
         return []
-    return [_barriers(measured, spread(trial)), _curves(measured)]
+    metric = record.measured[0].name
+    return [_barriers(measured, spread(trial), metric), _curves(measured, metric)]
 
 
-def _barriers(measured: Sequence[Level], how_spread: str) -> Chart:
-    barriers = [Point(level["density"], tuple(100 * one["barrier"] for one in level["stability"])) for level in measured]
-    drawn = density.figure("Error barrier, points", height=320)
-    density.line(drawn, barriers, "error barrier", chart.BEST, unit=" points")
+def _barriers(measured: Sequence[Level], how_spread: str, metric: str) -> Chart:
+    barriers = [Point(level["density"], tuple(scaled(metric, one["barrier"]) for one in level["stability"])) for level in measured]
+    drawn = density.figure(f"Error barrier{',' if points_of(metric) else ''}{points_of(metric)}", height=320)
+    density.line(drawn, barriers, "error barrier", chart.BEST, unit=points_of(metric))
     density.axis(drawn, [p.density for p in barriers])
     drawn.update_layout(showlegend=False)
-    chart.level(drawn, _STABLE, "stable below 2 points", chart.MUTED)
+    if is_share(metric):
+        chart.level(drawn, _STABLE, "stable below 2 points", chart.MUTED)
     caption = (
         "How far the error rises on the straight line between two runs of a level that saw the images in different orders, "
         f"above the mean of its two ends. {how_spread}"
@@ -37,11 +39,12 @@ def _barriers(measured: Sequence[Level], how_spread: str) -> Chart:
     return Chart("stability", "Stability to the order of the images", caption, drawn)
 
 
-def _curves(measured: Sequence[Level]) -> Chart:
-    drawn = chart.figure("Way from the one run to the other", "Validation error, %", height=360)
+def _curves(measured: Sequence[Level], metric: str) -> Chart:
+    title = "Validation error, %" if metric == "val/accuracy" else f"Validation error by {lower_name(metric)}"
+    drawn = chart.figure("Way from the one run to the other", title, height=360)
     shown = measured[:: -(-len(measured) // _MOST_CURVES)]
     for level, color in zip(shown, chart.ramp(len(shown)), strict=True):
-        errors = [100 * statistics.fmean(at) for at in zip(*(one["errors"] for one in level["stability"]), strict=True)]
+        errors = [scaled(metric, statistics.fmean(at)) for at in zip(*(one["errors"] for one in level["stability"]), strict=True)]
         kept = percent(level["density"])
         drawn.add_scatter(
             x=[point / (len(errors) - 1) for point in range(len(errors))],
@@ -49,7 +52,7 @@ def _curves(measured: Sequence[Level]) -> Chart:
             mode="lines",
             name=f"{kept} %",
             line={"color": color, "width": 2},
-            hovertemplate=f"{kept} % of the weights<br>%{{y:.2f}} %<extra></extra>",
+            hovertemplate=f"{kept} % of the weights<br>%{{y:.2f}}{' %' if is_share(metric) else ''}<extra></extra>",
         )
     drawn.update_yaxes(rangemode="tozero")
     return Chart("stability-curves", "Error between two runs", "Means over the replicates; the legend gives the weights kept.", drawn)

@@ -35,7 +35,8 @@ class Row:
 def heads(record: StudyRecord) -> list[str]:
     """The columns' names, in the order of `Row.cells`."""
     last = "Weights kept, %" if has_masks(record) else "Latency, ms"
-    return [titled(quality_of(record)), "Test accuracy, %", "CR-P, %", "CR-F, %", "Parameters", last]
+    quality = [titled(name) for name in _qualities(record)]
+    return [*quality, *(titled(name) for name in _tests(record)), "CR-P, %", "CR-F, %", "Parameters", last]
 
 
 def rows(record: StudyRecord) -> list[Row]:
@@ -56,28 +57,30 @@ def rows(record: StudyRecord) -> list[Row]:
 
 
 def _dense_row(record: StudyRecord) -> Row:
-    quality, dense = quality_of(record), record.dense
+    dense = record.dense
     cells = (
-        mean_and_spread(quality, dense.get(quality), dense.get(f"{quality}_std")),
-        _test(record, "dense", "dense"),
+        *(mean_and_spread(name, dense.get(name), dense.get(f"{name}_std")) for name in _qualities(record)),
+        *_test(record, "dense", "dense"),
         "0.0",
         "0.0",
         _whole(dense.get("params")),
         percent(1) if has_masks(record) else number("latency_ms", dense.get("latency_ms")),
     )
-    trained = quality in dense or "val/accuracy" in dense
+    trained = any(name in dense for name in _qualities(record))
     return Row("Dense", "uncompressed" if trained else "uncompressed; this study trained none", chart.DENSE, cells)
 
 
 def _trial_row(record: StudyRecord, trial: TrialRecord, color: str, role: str = "", label: str = "") -> Row:
     """Without a role and a label of its own the trial is a baseline, and its method's name is the label."""
-    quality = quality_of(record)
-    spread = trial.metrics.get(f"{quality}_std") if len(trial.replicates) > 1 else None
+    several = len(trial.replicates) > 1
     density = value_of(record, trial, "compress/density")
     latency = number("latency_ms", value_of(record, trial, "compress/latency_ms"))
     cells = (
-        mean_and_spread(quality, value_of(record, trial, quality), spread),
-        _test(record, role, trial.key),
+        *(
+            mean_and_spread(name, value_of(record, trial, name), trial.metrics.get(f"{name}_std") if several else None)
+            for name in _qualities(record)
+        ),
+        *_test(record, role, trial.key),
         _removed(value_of(record, trial, "compress/params_kept")),
         _removed(value_of(record, trial, "compress/flops_kept")),
         _whole(value_of(record, trial, "compress/params")),
@@ -93,16 +96,19 @@ def _trial_row(record: StudyRecord, trial: TrialRecord, color: str, role: str = 
 
 def _ticket_rows(record: StudyRecord, trial: TrialRecord) -> list[Row]:
     """The tickets that the study is about. Test is not read for them, and multiply-adds are counted for the last level's alone."""
-    named = [("Best ticket", levels.best(trial.levels)), ("Sparsest ticket that reaches dense", levels.sparsest_reaching(trial.levels))]
+    named = [
+        ("Best ticket", levels.best(trial.levels, record.measured[0])),
+        ("Sparsest ticket that reaches dense", levels.sparsest_reaching(trial.levels, record.measured[0])),
+    ]
     return [_ticket_row(record, trial, label, level) for label, level in named if level is not None]
 
 
 def _ticket_row(record: StudyRecord, trial: TrialRecord, label: str, level: Level) -> Row:
-    ticket, quality = level["tracks"][TICKET], quality_of(record)
+    ticket = level["tracks"][TICKET]
     params, told = record.dense.get("params"), level["verdict"][TICKET]
     cells = (
-        mean_and_spread(quality, ticket.get(quality), ticket.get(f"{quality}_std")),
-        NONE,
+        *(mean_and_spread(name, ticket.get(name), ticket.get(f"{name}_std")) for name in _qualities(record)),
+        *(NONE for _ in _tests(record)),
         _removed(level["params_kept"]),
         NONE,
         _whole(None if params is None else level["params_kept"] * params),
@@ -111,11 +117,22 @@ def _ticket_row(record: StudyRecord, trial: TrialRecord, label: str, level: Leve
     return Row(label, f"{method_of(trial)}, level {level['level']}, {told['verdict']}", chart.TRIAL, cells)
 
 
-def _test(record: StudyRecord, role: str, key: str) -> str:
+def _qualities(record: StudyRecord) -> list[str]:
+    """What says how good a network is on validation: the study's own quality, then the task's other metrics."""
+    return list(dict.fromkeys([quality_of(record), *(metric.name for metric in record.measured)]))
+
+
+def _tests(record: StudyRecord) -> list[str]:
+    """The task's metrics on test."""
+    return [metric.name.replace("val/", "test/", 1) for metric in record.measured]
+
+
+def _test(record: StudyRecord, role: str, key: str) -> list[str]:
+    """What the test split says of a network, by each of the task's metrics."""
     reading = record.test.get(role, {})
     if reading.get("key") != key:
-        return NONE
-    return mean_and_spread("test/accuracy", reading.get("test/accuracy"), reading.get("test/accuracy_std"))
+        return [NONE for _ in _tests(record)]
+    return [mean_and_spread(name, reading.get(name), reading.get(f"{name}_std")) for name in _tests(record)]
 
 
 def _removed(kept: float | None) -> str:
@@ -132,7 +149,7 @@ def notes(record: StudyRecord) -> list[str]:
     if has_masks(record):
         said.append("A mask sets weights to zero and leaves the layers' shapes as they are: by itself it saves no time.")
     if record.best is not None and record.best.levels:
-        said.append("A ticket reaches dense where its mean accuracy is dense's or more; the verdicts below say how sure that is.")
+        said.append("A ticket reaches dense where in the mean it is as good as dense or better; the verdicts below say how sure that is.")
     if record.test:
         said.append("Selection used the validation split; the test split was read once for each network, at the end.")
     else:

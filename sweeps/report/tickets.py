@@ -1,4 +1,4 @@
-"""The lottery-ticket papers' figures: accuracy and early stopping against density, for the tickets and what they must beat."""
+"""The lottery-ticket papers' figures: quality and early stopping against density, for the tickets and what they must beat."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from sweeps.report import chart, density
 from sweeps.report.chart import Chart
 from sweeps.report.density import Point
-from sweeps.report.words import method_of, with_unit
+from sweeps.report.words import method_of, name_of, scaled, titled, unit_of, with_unit
 from sweeps.study.levels import TICKET, Level
 from sweeps.study.record import StudyRecord, TrialRecord
 
@@ -21,18 +21,19 @@ TRACKS = {
 
 
 def accuracy_chart(record: StudyRecord, trial: TrialRecord) -> Chart:
-    """Validation accuracy over density, one line a track (Frankle & Carbin 2019, figure 4)."""
-    drawn = density.figure("Validation accuracy, %", height=440)
-    shown = _add_tracks(drawn, trial.levels, "val/accuracy", scale=100, unit=" %")
-    dense = trial.levels[0]["tracks"][TICKET]["val/accuracy"]
-    drawn_points = [point for name in shown for point in points(trial.levels, name, "val/accuracy", 100)]
-    bounds = chart.opening_range([value for point in drawn_points for value in point.values], must_show=[100 * dense])
+    """The task's primary metric over density, one line a track (Frankle & Carbin 2019, figure 4)."""
+    metric = record.measured[0].name
+    drawn = density.figure(titled(metric), height=440)
+    shown = _add_tracks(drawn, trial.levels, metric, scale=scaled(metric, 1), unit=_unit(metric))
+    dense = trial.levels[0]["tracks"][TICKET][metric]
+    drawn_points = [point for name in shown for point in points(trial.levels, name, metric, scaled(metric, 1))]
+    bounds = chart.opening_range([value for point in drawn_points for value in point.values], must_show=[scaled(metric, dense)])
     drawn.update_yaxes(range=bounds)
-    chart.level(drawn, 100 * dense, f"dense {with_unit('val/accuracy', dense)}", chart.DENSE, below=True)
+    chart.level(drawn, scaled(metric, dense), f"dense {with_unit(metric, dense)}", chart.DENSE, below=True)
     caption = _of(record, trial) + spread(trial) + chart.outside([point.mean for point in drawn_points], bounds)
     if "transfer" in shown:
         caption += " The transferred tickets were trained elsewhere: their dense network is their own first point."
-    return Chart("tickets", "Accuracy against weights kept", caption, drawn)
+    return Chart("tickets", f"{name_of(metric).removeprefix('Validation ').capitalize()} against weights kept", caption, drawn)
 
 
 def early_stop_chart(record: StudyRecord, trial: TrialRecord) -> Chart | None:
@@ -50,7 +51,8 @@ def early_stop_chart(record: StudyRecord, trial: TrialRecord) -> Chart | None:
 
 def all_tickets_chart(record: StudyRecord, trials: Sequence[TrialRecord]) -> Chart:
     """The tickets of all trials, each trial a line, in one colour for each value of what tells them apart."""
-    drawn = density.figure("Validation accuracy, %", height=440)
+    metric = record.measured[0].name
+    drawn = density.figure(titled(metric), height=440)
     separating = _separating(trials)
     colors: dict[str, str] = {}
     means: list[float] = []
@@ -58,10 +60,10 @@ def all_tickets_chart(record: StudyRecord, trials: Sequence[TrialRecord]) -> Cha
     for trial in trials:
         label = ", ".join(f"{name.rpartition('.')[2]} {trial.params[name]}" for name in separating) or method_of(trial)
         color = colors.setdefault(label, chart.SERIES[len(colors) % len(chart.SERIES)])
-        found = points(trial.levels, TICKET, "val/accuracy", 100)
+        found = points(trial.levels, TICKET, metric, scaled(metric, 1))
         means += [point.mean for point in found]
         heights += [value for point in found for value in point.values]
-        density.line(drawn, found, label, color, unit=" %")
+        density.line(drawn, found, label, color, unit=_unit(metric))
     density.axis(drawn, [level["density"] for trial in trials for level in trial.levels])
     bounds = chart.opening_range(heights)
     drawn.update_yaxes(range=bounds)
@@ -74,8 +76,13 @@ def points(levels: Sequence[Level], track: str, metric: str, scale: float = 1) -
     return [
         Point(level["density"], tuple(scale * one["tracks"][track][metric] for one in level["replicates"]))
         for level in levels
-        if track in level["tracks"]
+        if metric in level["tracks"].get(track, {})  # a ticket that was transferred may be measured by something else
     ]
+
+
+def _unit(metric: str) -> str:
+    """What follows a value of the metric."""
+    return f" {unit_of(metric)}" if unit_of(metric) else ""
 
 
 def spread(trial: TrialRecord) -> str:
@@ -84,7 +91,7 @@ def spread(trial: TrialRecord) -> str:
 
 
 def _add_tracks(drawn: go.Figure, levels: Sequence[Level], metric: str, *, scale: float = 1, unit: str = "", digits: int = 2) -> list[str]:
-    shown = [name for name in TRACKS if any(name in level["tracks"] for level in levels)]
+    shown = [name for name in TRACKS if points(levels, name, metric)]
     for name in reversed(shown):  # the ticket's line lies on top
         label, color = TRACKS[name]
         density.line(drawn, points(levels, name, metric, scale), label, color, unit=unit, digits=digits)

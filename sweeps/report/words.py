@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from sweeps.study.record import Outcome, StudyRecord, TrialRecord
+from trainables.metrics import is_share as is_built_in_share
+from trainables.metrics import title_of
 
 _NAMES = {
-    "val/accuracy": "Validation accuracy",
-    "val/loss": "Validation loss",
     "train/loss": "Training loss",
     "train/grad_norm": "Gradient norm",
     "compress/params": "Parameters",
@@ -19,6 +19,7 @@ _NAMES = {
     "compress/density": "Weights kept",
     "compress/error": "Largest layer error",
 }
+_SPLITS = {"val": "Validation", "test": "Test"}
 OUTCOMES: dict[Outcome, str] = {
     "complete": "complete",
     "stopped_early": "stopped early",
@@ -32,12 +33,16 @@ NONE = "–"  # noqa: RUF001  (an empty cell)
 
 def name_of(metric: str) -> str:
     """The metric's name for a reader; the metric itself when it is not one of ours."""
-    return _NAMES.get(metric, metric)
+    if metric in _NAMES:
+        return _NAMES[metric]
+    split, _, own = metric.partition("/")
+    return f"{_SPLITS[split]} {title_of(own) or own}" if split in _SPLITS and own else metric
 
 
 def lower_name(metric: str) -> str:
     """The metric's name inside a sentence."""
-    return name_of(metric) if metric not in _NAMES else _NAMES[metric][0].lower() + _NAMES[metric][1:]
+    name = name_of(metric)
+    return name if name == metric else name[0].lower() + name[1:]
 
 
 def unit_of(metric: str) -> str:
@@ -54,7 +59,8 @@ def titled(metric: str) -> str:
 
 def is_share(metric: str) -> bool:
     """Whether the metric lies between 0 and 1 and is shown in per cent."""
-    return metric.removesuffix("_std").endswith(("accuracy", "_kept", "density"))
+    name = metric.removesuffix("_std")
+    return is_built_in_share(name) or name.endswith(("_kept", "density"))
 
 
 def scaled(metric: str, value: float) -> float:
@@ -69,6 +75,16 @@ def number(metric: str, value: float | None) -> str:
     if is_share(metric):
         return f"{100 * value:.2f}"
     return compact(value)
+
+
+def difference(metric: str, value: float) -> str:
+    """A difference of two values of the metric with its sign, of shares in points, without a unit."""
+    return f"{scaled(metric, value):+.2f}" if is_share(metric) else f"{value:+.3g}"
+
+
+def points_of(metric: str) -> str:
+    """What follows `difference` in running text."""
+    return " points" if is_share(metric) else ""
 
 
 def percent(share: float) -> str:
@@ -127,8 +143,8 @@ def has_masks(record: StudyRecord) -> bool:
 
 
 def quality_of(record: StudyRecord) -> str:
-    """The metric that says how good a network is: the first objective that is not a cost."""
-    return next((o.name for o in record.objectives if not o.name.startswith("compress/")), "val/accuracy")
+    """The metric that says how good a network is: the first objective that is not a cost, else the task's primary one."""
+    return next((o.name for o in record.objectives if not o.name.startswith("compress/")), record.measured[0].name)
 
 
 def setting_of(record: StudyRecord, trial: TrialRecord, name: str) -> Any:

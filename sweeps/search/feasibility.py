@@ -7,18 +7,20 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 import pruners
 import trainables
 from pruners import InfeasibleBudget, PrunerError
 from pruners.errors import nearest
+from pruners.inputs import Inputs
 from pruners.sparse.feasible import check_mask
 from sweeps.errors import INFEASIBLE, Incompatible, SweepError
 from sweeps.spec.sections import TrialSections
 from sweeps.spec.sweep import Sweep
 from trainables import loss
-from trainables.config import TaskConfig, TrialConfig
+from trainables.config import TaskConfig, TrainingConfig, TrialConfig
+from trainables.metrics import metrics_of
 from trainables.recipes import RECIPES
 from trainables.stages import Compress, Recipe, Settle
 from trainables.task import sources
@@ -85,7 +87,7 @@ def miss(trainable: str, sections: TrialSections) -> Miss:
     return Miss(kind, asked, _over(stage, "budget" if kind == "parameters" else kind, asked, network, example))
 
 
-def seen(task: TaskConfig) -> tuple[nn.Module, Tensor]:
+def seen(task: TaskConfig) -> tuple[nn.Module, Inputs]:
     """The task's network and one input, built once for each task and state of the user's code."""
     built = _build(json.dumps(asdict(task), sort_keys=True), tuple(sources(task, ("network", "data")).values()))
     if isinstance(built, trainables.TaskError):
@@ -94,7 +96,7 @@ def seen(task: TaskConfig) -> tuple[nn.Module, Tensor]:
 
 
 @lru_cache(maxsize=8)
-def _build(task: str, _: tuple[str, ...]) -> tuple[nn.Module, Tensor] | trainables.TaskError:
+def _build(task: str, _: tuple[str, ...]) -> tuple[nn.Module, Inputs] | trainables.TaskError:
     """A task that fails fails once: beside other parameters' values it is looked at again and again."""
     config = TaskConfig(**json.loads(task))
     try:
@@ -121,7 +123,7 @@ def smallest(recipe: Recipe) -> Compress:
     return found[-1]
 
 
-def _over(stage: Compress, keyword: str, asked: float, network: nn.Module, example: Tensor) -> float:
+def _over(stage: Compress, keyword: str, asked: float, network: nn.Module, example: Inputs) -> float:
     options: dict[str, Any] = {**stage.options, **{name: value for name in ("tolerance", "layers") if (value := getattr(stage, name))}}
     if not _removes_single_weights(stage.method):
         return pruners.least_budget(network, keyword, method=stage.method, example=example, **options) / asked - 1
@@ -140,7 +142,7 @@ def _removes_single_weights(method: str) -> bool:
 def _check_tasks(sweep: Sweep, sections: TrialSections) -> None:
     """The loss, the network on its data, and where a lottery takes its tickets."""
     try:
-        loss.resolve(sections.task.loss, sections.training.label_smoothing)
+        _resolve(sections.task, sections.training)
     except trainables.TaskError as error:
         raise Incompatible(sweep.where(["task", "loss"]), str(error)) from error
     try:
@@ -152,9 +154,15 @@ def _check_tasks(sweep: Sweep, sections: TrialSections) -> None:
         task, training = target.task or sections.task, target.training or sections.training
         try:
             seen(task)
-            loss.resolve(task.loss, training.label_smoothing)
+            _resolve(task, training)
         except trainables.TaskError as error:
             raise Incompatible(sweep.where(["lottery", "transfer"]), f"lottery.transfer: {error}") from error
+
+
+def _resolve(task: TaskConfig, training: TrainingConfig) -> None:
+    loss.resolve(task.loss, training.label_smoothing)
+    for metric in metrics_of(task):
+        metric.counter(ignored=-100)
 
 
 def _check_names(sweep: Sweep, sections: TrialSections) -> None:

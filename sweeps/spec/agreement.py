@@ -4,9 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pruners
+from pruners.errors import nearest
 from sweeps.errors import Incompatible, SweepError
-from sweeps.spec.keys import SweepFile
+from sweeps.spec.keys import METRICS, SweepFile
 from sweeps.spec.sections import TrialSections
+from trainables.errors import TaskError
+from trainables.metrics import metrics_of
 from trainables.recipes import RECIPES
 
 Where = Callable[[Sequence[str | int]], str]
@@ -33,6 +36,7 @@ def check(file: SweepFile, sections: TrialSections, where: Where) -> None:
 
     An unknown method is left to those who know the network.
     """
+    _check_metrics(file, sections, where)
     _check_training(file.trainable, sections, where)
     method = sections.compression.method
     if method not in pruners.methods():
@@ -41,6 +45,23 @@ def check(file: SweepFile, sections: TrialSections, where: Where) -> None:
     for path, needed, sentence in _needs(file, sections):
         if kind != needed:
             raise Incompatible(where(path), f"{sentence}, and {method} {_DOES[kind]}; {_those(needed)}.")
+
+
+def _check_metrics(file: SweepFile, sections: TrialSections, where: Where) -> None:
+    """Raise `SweepError` for an unknown metric of the task, and for an objective that is none of its metrics."""
+    try:
+        reported = {f"val/{metric.name}" for metric in metrics_of(sections.task)} | {"val/loss"}
+    except TaskError as error:
+        raise SweepError(f"{where(['task', 'metrics'])}: {error}") from error
+    for index, objective in enumerate(file.objectives):
+        path: list[str | int] = ["metric", "name"] if file.metric else ["metrics", index, "name"]
+        key = ".".join(map(str, path))
+        if objective.name in METRICS and objective.name.startswith("val/") and objective.name not in reported:
+            named = objective.name.removeprefix("val/")
+            raise Incompatible(where(path), f"{key}: the task does not measure {objective.name}; add {named} to task.metrics.")
+        if objective.name.startswith("val/") and objective.name not in reported:
+            hint = nearest(objective.name, reported)
+            raise SweepError(f"{where(path)}: {key}: {objective.name!r} is no metric of a trial{hint}")
 
 
 def _check_training(trainable: str, sections: TrialSections, where: Where) -> None:

@@ -6,14 +6,16 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
+from pruners.errors import nearest
 from sweeps.search.samplers import SAMPLERS
 from sweeps.spec.names import one_of
+from trainables.metrics import BUILT_IN
 from trainables.recipes import RECIPES
 
 Count = Annotated[int, Field(ge=1)]
 
 METRICS = {
-    "val/accuracy": "maximize",
+    **{f"val/{name}": metric.goal for name, metric in BUILT_IN.items()},
     "val/loss": "minimize",
     "train/loss": "minimize",
     "compress/params": "minimize",
@@ -24,7 +26,7 @@ METRICS = {
     "compress/latency_ms": "minimize",
     "compress/error": "minimize",
 }
-"""What a trial reports that a study may optimise, with the usual goal."""
+"""What a trial may report that a study may optimise, with the usual goal; a task's own metrics come beside them."""
 
 DISTRIBUTIONS = (
     "constant", "categorical", "int_uniform", "uniform", "q_uniform",
@@ -39,6 +41,13 @@ def _is_a_folder_name(name: str) -> str:
     return name
 
 
+def _is_reported(name: str) -> str:
+    """Names behind val/ are those of the task's metrics, and held against them once the task is known."""
+    if name not in METRICS and not name.startswith("val/"):
+        raise ValueError(f"{name!r} is no metric of a trial{nearest(name, METRICS)}")
+    return name
+
+
 class Keys(BaseModel):
     """A mapping of the sweep file in which an unknown key is an error."""
 
@@ -48,7 +57,7 @@ class Keys(BaseModel):
 class Metric(Keys):
     """An objective: a metric's name and whether more is better."""
 
-    name: Annotated[str, one_of(METRICS, "metric of a trial")]
+    name: Annotated[str, AfterValidator(_is_reported)]
     goal: Literal["maximize", "minimize"]
 
     @field_validator("name", mode="before")

@@ -20,7 +20,7 @@ def export(record: StudyRecord, trial: TrialRecord, target: Path) -> None:
     paths = StudyPaths(record.directory)
     if not trial.replicates:
         raise SweepError(f"Trial {trial.key} left no network ({paths.result(trial.key)} is missing or damaged).", FAILED)
-    source = paths.network(trial.key, _best_seed(trial))
+    source = paths.network(trial.key, _best_seed(record, trial))
     if not source.is_dir():
         why = "retention.networks is best" if record.sweep.get("retention", {}).get("networks") == "best" else f"{source} is missing"
         raise SweepError(f"Trial {trial.key} left no network ({why}).", FAILED)
@@ -43,10 +43,11 @@ def find(record: StudyRecord, key: str | None) -> TrialRecord:
     return trials[key]
 
 
-def _best_seed(trial: TrialRecord) -> int:
-    def accuracy(replicate: Mapping[str, Any]) -> float:
-        value: float = replicate["metrics"]["val/accuracy"]
-        return value
+def _best_seed(record: StudyRecord, trial: TrialRecord) -> int:
+    primary = record.measured[0]
 
-    seed: int = max(trial.replicates, key=accuracy)["seed"]
+    def gain(replicate: Mapping[str, Any]) -> float:
+        return primary.gain(replicate["metrics"][primary.name])
+
+    seed: int = max(trial.replicates, key=gain)["seed"]
     return seed

@@ -2,10 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import optuna
+
+from trainables.config import TaskConfig
+from trainables.metrics import metrics_of
 
 BASELINE = "baseline-"
 """A baseline's key is this and its method's name."""
@@ -19,6 +23,10 @@ class Objective:
 
     name: str
     goal: Literal["maximize", "minimize"]
+
+    def gain(self, value: float) -> float:
+        """Return the value, negative where less is better: what is to be as large as possible."""
+        return value if self.goal == "maximize" else -value
 
 
 @dataclass(frozen=True)
@@ -50,10 +58,10 @@ class TrialRecord:
 class StudyRecord:
     """A study as it stands.
 
-    ``dense`` holds the dense network's metrics (``val/accuracy``, ``params``, ``multiply_adds``, ...), empty until a trial
+    ``dense`` holds the dense network's metrics (``val/<metric>``, ``params``, ``multiply_adds``, ...), empty until a trial
     that measured it has ended; a study that trains no dense network knows its ``params`` and ``multiply_adds`` only.
     ``own`` is the method's own answer (the tolerance form's first trial, or the method's baseline).
-    ``test`` maps ``dense``, ``own`` and ``best`` to ``{"key", "test/accuracy", "test/accuracy_std", "read_at"}``, each read once.
+    ``test`` maps ``dense``, ``own`` and ``best`` to ``{"key", "test/<metric>", "test/<metric>_std", "read_at"}``, each read once.
     ``sweep`` is the resolved sweep file as plain data; ``provenance`` the content of study.json.
     """
 
@@ -74,6 +82,13 @@ class StudyRecord:
         """How many trials ended (or stand) this way."""
         return sum(t.outcome == outcome for t in self.trials)
 
+    @cached_property
+    def measured(self) -> tuple[Objective, ...]:
+        """What the task's networks are measured by on validation, the primary metric first."""
+        given = self.sweep.get("task") or {}
+        task = TaskConfig(given.get("network", ""), given.get("data", ""), loss=given.get("loss", ""), metrics=given.get("metrics", ()))
+        return tuple(Objective(f"val/{metric.name}", metric.goal) for metric in metrics_of(task))
+
     @property
     def complete(self) -> tuple[TrialRecord, ...]:
         """The trials with values, in order of their numbers."""
@@ -91,7 +106,7 @@ class StudyRecord:
 
     def _gains(self, trial: TrialRecord) -> tuple[float, ...]:
         assert trial.values is not None
-        return tuple(v if o.goal == "maximize" else -v for v, o in zip(trial.values, self.objectives, strict=True))
+        return tuple(o.gain(v) for v, o in zip(trial.values, self.objectives, strict=True))
 
     def _dominates(self, one: TrialRecord, other: TrialRecord) -> bool:
         mine, theirs = self._gains(one), self._gains(other)

@@ -8,14 +8,20 @@ from rich.table import Table
 from sweeps.study import levels
 from sweeps.study.levels import TICKET
 from sweeps.study.record import BASELINE, StudyRecord, TrialRecord
+from trainables.metrics import is_share
 
 
 def closing_table(record: StudyRecord) -> Table:
-    """Validation, test (read once), CR-P and CR-F: the shares of parameters and multiply-adds removed; of masks also the weights kept."""
+    """Validation and test (read once) by each of the task's metrics, CR-P and CR-F, of masks also the weights kept.
+
+    CR-P and CR-F are the shares of parameters and multiply-adds removed.
+    """
     masks = any("compress/density" in trial.metrics for trial in (*record.trials, *record.baselines))
     table = Table(title=None, header_style="bold")
     table.add_column("network", justify="left")
-    for column in ("validation", "test", "CR-P", "CR-F", *(("weights",) if masks else ())):
+    names = [metric.name.removeprefix("val/") for metric in record.measured]
+    told = ("validation", "test") if len(names) == 1 else tuple(f"{split} {name}" for name in names for split in ("val", "test"))
+    for column in (*told, "CR-P", "CR-F", *(("weights",) if masks else ())):
         table.add_column(column, justify="right")
     for name, cells, style in _rows(record):
         table.add_row(name, *cells[: len(table.columns) - 1], style=style)
@@ -25,42 +31,46 @@ def closing_table(record: StudyRecord) -> Table:
 def _rows(record: StudyRecord) -> Iterator[tuple[str, tuple[str, ...], str | None]]:
     """Name, cells (the weights kept last) and style."""
     if record.dense:
-        accuracy = _share(record.dense, "val/accuracy")
-        yield "dense", (accuracy, _test(record.test.get("dense")), _removed(1.0), _removed(1.0), _kept(1.0)), None
+        quality = _quality(record, record.dense, record.test.get("dense"))
+        yield "dense", (*quality, _removed(1.0), _removed(1.0), _kept(1.0)), None
     for trial in record.baselines:
         if trial.outcome == "complete" and trial != record.own:
-            yield f"{trial.key.removeprefix(BASELINE)} (baseline)", _cells(trial, None), None
+            yield f"{trial.key.removeprefix(BASELINE)} (baseline)", _cells(record, trial, None), None
     if record.own:
-        yield "the method's own answer", _cells(record.own, record.test.get("own")), None
+        yield "the method's own answer", _cells(record, record.own, record.test.get("own")), None
     if record.best and record.best.levels:
-        yield from _tickets(record.best)
-        yield f"last level (trial {record.best.key})", _cells(record.best, record.test.get("best")), "bold"
+        yield from _tickets(record, record.best)
+        yield f"last level (trial {record.best.key})", _cells(record, record.best, record.test.get("best")), "bold"
     elif record.best:
-        yield f"best found (trial {record.best.key})", _cells(record.best, record.test.get("best")), "bold"
+        yield f"best found (trial {record.best.key})", _cells(record, record.best, record.test.get("best")), "bold"
 
 
-def _tickets(trial: TrialRecord) -> Iterator[tuple[str, tuple[str, ...], None]]:
-    named = (("best ticket", levels.best(trial.levels)), ("sparsest reaching dense", levels.sparsest_reaching(trial.levels)))
+def _tickets(record: StudyRecord, trial: TrialRecord) -> Iterator[tuple[str, tuple[str, ...], None]]:
+    primary = record.measured[0]
+    found = levels.best(trial.levels, primary), levels.sparsest_reaching(trial.levels, primary)
+    named = zip(("best ticket", "sparsest reaching dense"), found, strict=True)
     for name, level in named:
         if level is not None:
-            accuracy = _share(level["tracks"][TICKET], "val/accuracy")
-            yield name, (accuracy, "-", _removed(level["params_kept"]), "-", _kept(level["density"])), None
+            quality = _quality(record, level["tracks"][TICKET], None)
+            yield name, (*quality, _removed(level["params_kept"]), "-", _kept(level["density"])), None
 
 
-def _cells(trial: TrialRecord, test: Mapping[str, Any] | None) -> tuple[str, ...]:
+def _cells(record: StudyRecord, trial: TrialRecord, test: Mapping[str, Any] | None) -> tuple[str, ...]:
     kept, flops, density = (trial.metrics.get(f"compress/{name}") for name in ("params_kept", "flops_kept", "density"))
-    return _share(trial.metrics, "val/accuracy"), _test(test), _removed(kept), _removed(flops), _kept(density)
+    return *_quality(record, trial.metrics, test), _removed(kept), _removed(flops), _kept(density)
 
 
-def _test(reading: Mapping[str, Any] | None) -> str:
-    return _share(reading, "test/accuracy") if reading else "-"
+def _quality(record: StudyRecord, metrics: Mapping[str, Any], test: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Each of the task's metrics on validation and on test."""
+    names = [metric.name for metric in record.measured]
+    return tuple(text for name in names for text in (_value(metrics, name), _value(test or {}, name.replace("val/", "test/", 1))))
 
 
-def _share(metrics: Mapping[str, Any], name: str) -> str:
+def _value(metrics: Mapping[str, Any], name: str) -> str:
     if name not in metrics:
         return "-"
-    spread = metrics.get(name + "_std", 0)
-    return f"{metrics[name]:.2%}" + (f" ± {spread:.2%}" if spread else "")
+    form, spread = ".2%" if is_share(name) else ".4g", metrics.get(name + "_std", 0)
+    return f"{metrics[name]:{form}}" + (f" ± {spread:{form}}" if spread else "")
 
 
 def _removed(kept: float | None) -> str:

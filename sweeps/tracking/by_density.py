@@ -10,12 +10,13 @@ _BESIDE_THE_TICKET = ("reinit", "random", TRANSFER, SECOND_ORDER)
 
 
 def by_density(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """``density/<track>``, the validation accuracy of each track of a level, beside the density; nothing for what is no level.
+    """``density/<track>``, the task's primary metric for each track of a level, beside the density; nothing for what is no level.
 
     The dense network (level 0) has density 1 and is the first point of the ticket's curve.
     """
     if "level" not in metrics:
         return {}
-    others = {track: metrics[name] for track in _BESIDE_THE_TICKET if (name := f"{track}/val/accuracy") in metrics}
-    curves = {f"density/{track}": value for track, value in ({TICKET: metrics["val/accuracy"]} | others).items()}
+    primary = metrics["primary"]
+    others = {track: metrics[name] for track in _BESIDE_THE_TICKET if (name := f"{track}/{primary}") in metrics}
+    curves = {f"density/{track}": value for track, value in ({TICKET: metrics[primary]} | others).items()}
     return {DENSITY: metrics.get(DENSITY, 1.0), **curves}

@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import re
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
@@ -14,7 +15,7 @@ from sweeps.search.samplers import SAMPLERS
 from sweeps.spec import keys
 from sweeps.spec.sweep import Sweep
 from tests.docs.pages import PAGES, PROJECT, blocks, section, tables
-from trainables import config, data, factory, networks
+from trainables import config, data, factory, loss, metrics, networks
 from trainables.recipes import RECIPES
 
 PAGE = "docs/sweep-file.md"
@@ -72,11 +73,22 @@ def first_columns(heading: str, title: str) -> list[str]:
 
 def test_every_name_has_its_row() -> None:
     assert first_columns("Objectives", "metric") == list(keys.METRICS)
+    assert first_columns("Losses and metrics", "metric") == list(metrics.BUILT_IN)
+    assert first_columns("Losses and metrics", "loss") == list(loss.BUILT_IN)
     assert first_columns("Trainables", "trainable") == list(RECIPES)
     assert first_columns("Samplers", "method") == list(SAMPLERS)
     assert first_columns("Parameters", "distribution") == list(keys.DISTRIBUTIONS)
     assert first_columns("task", "network") == list(networks.BUILT_IN)
     assert first_columns("task", "data set") == list(data.BUILT_IN)
+
+
+def test_goals_and_defaults_of_metrics_are_told() -> None:
+    [rows] = [table for table in tables(section(PAGE, "Losses and metrics")) if table[0][0] == "metric"]
+    assert {name: goal for name, goal, *_ in rows[1:]} == {name: metric.goal for name, metric in metrics.BUILT_IN.items()}
+    for name in loss.BUILT_IN:
+        [primary] = metrics.metrics_of(config.TaskConfig("n", "d", loss=name))
+        [told] = [row[0] for row in rows[1:] if name in re.findall(r"\w+", row[2])]
+        assert told == primary.name
 
 
 @pytest.mark.parametrize(("title", "built_in"), [("network", networks.BUILT_IN), ("data set", data.BUILT_IN)])

@@ -15,7 +15,7 @@ from sweeps.report.tickets import accuracy_chart
 from sweeps.report.verdicts import verdicts_chart
 from sweeps.report.words import percent
 from sweeps.study.levels import Level, sparsest_reaching
-from sweeps.study.record import StudyRecord
+from sweeps.study.record import Objective, StudyRecord
 from sweeps.study.table import closing_table
 
 from .test_report_content import text_of
@@ -27,6 +27,7 @@ def level(number: int, verdict: str, difference: float) -> Level:
     return {"level": number, "density": 0.5**number, "params_kept": 0.5**number, "tracks": {"ticket": ticket}, "verdict": {"ticket": told}}
 
 
+PRIMARY = Objective("val/accuracy", "maximize")
 DENSE: Level = {"level": 0, "density": 1.0, "params_kept": 1.0, "tracks": {"ticket": {"val/accuracy": 0.9, "val/accuracy_std": 0.001}}}
 
 
@@ -46,9 +47,9 @@ def test_the_headline_names_the_sparsest_ticket_that_reaches_dense_and_what_the_
 
 def test_a_level_behind_a_worse_one_is_not_the_answer() -> None:
     levels = [DENSE, level(1, "matching", 0.01), level(2, "worse", -0.03), level(3, "matching", 0.02)]
-    found = sparsest_reaching(levels)
+    found = sparsest_reaching(levels, PRIMARY)
     assert found is not None and found["level"] == 1
-    assert sparsest_reaching([DENSE, level(1, "worse", -0.03)]) is None
+    assert sparsest_reaching([DENSE, level(1, "worse", -0.03)], PRIMARY) is None
 
 
 def test_one_seed_is_told_nothing(two_rewind_points: StudyRecord) -> None:
@@ -56,13 +57,13 @@ def test_one_seed_is_told_nothing(two_rewind_points: StudyRecord) -> None:
     assert "one seed cannot tell" in said and "better over" not in said and "worse" not in said
     best = two_rewind_points.best
     assert best is not None
-    assert "there is no verdict" in verdicts_chart(best).caption
+    assert "there is no verdict" in verdicts_chart(best, "val/accuracy").caption
 
 
 def test_the_verdict_table_repeats_the_record(lottery: StudyRecord) -> None:
     best = lottery.best
     assert best is not None
-    table = verdicts_chart(best).table
+    table = verdicts_chart(best, "val/accuracy").table
     assert table is not None
     assert [row[0][0] for row in table.rows] == ["100", "40", "16", "6.4"]
     for row, found in zip(table.rows[1:], best.levels[1:], strict=True):

@@ -159,7 +159,7 @@ NETWORKS = {
     "unknown data": _data("digitz", r"s\.yaml:2: there is no data set 'digitz'; did you mean digits\?"),
     "data that is a number": _data(
         f"{USERS}:data_of_a_number",
-        r"s\.yaml:2: data factory .*:data_of_a_number returned int, not a dict with train, validation, test \(or a Data\)\.",
+        r"s\.yaml:2: data factory .*:data_of_a_number returned int, not a dict with train, validation, test, a tuple of these, or a Data\.",
     ),
     "data without a test split": _data(
         f"{USERS}:data_without_test",

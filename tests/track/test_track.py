@@ -58,7 +58,14 @@ def level(number: int, density: float, **tracks: float) -> dict[str, Any]:
     """What a lottery reports after a level; the dense network has no mask and so no density."""
     others = {f"{track}/val/accuracy": accuracy for track, accuracy in tracks.items() if track != "ticket"}
     masked = {"compress/density": density, "compress/layer/fc/density": density / 2} if number else {}
-    own = {"level": number, "epoch": number, "step": 100 * number + 100, "val/accuracy": tracks["ticket"], "early_stop/val/accuracy": 0.5}
+    own = {
+        "primary": "val/accuracy",
+        "level": number,
+        "epoch": number,
+        "step": 100 * number + 100,
+        "val/accuracy": tracks["ticket"],
+        "early_stop/val/accuracy": 0.5,
+    }
     return {**own, **others, **masked, "dense/val/accuracy": 0.9, "final": False}
 
 

@@ -31,7 +31,7 @@ def trial(root: Path, key: str = "0", *, task: TaskConfig = TASK, retrain: int =
 def weights(config: TrialConfig, seed: int = 0) -> dict[str, torch.Tensor]:
     """The compressed network that a finished trial left."""
     folder = Path(config.directory) / "network" / f"seed-{seed}"
-    return load(folder, config.task, torch.device("cpu"), []).module.state_dict()
+    return load(folder, config.task, torch.device("cpu")).module.state_dict()
 
 
 def same_bits(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:

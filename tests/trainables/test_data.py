@@ -191,7 +191,7 @@ def test_a_users_ready_data_may_be_read_by_other_processes() -> None:
         (f"{USERS}:without_test", {}, "returned no 'test'; a dict with train, validation, test is needed."),
         (f"{USERS}:misspelt", {}, "returned the unknown split 'valdiation'; did you mean validation?"),
         (f"{USERS}:uneven", {}, "train has 119 inputs and 120 labels"),
-        (f"{USERS}:float_labels", {}, "train has labels of type torch.float32; integer classes are needed."),
+        (f"{USERS}:float_labels", {}, "the labels of train are floats of 1 dimensions, those of validation integers of 1"),
         (f"{USERS}:string_split", {}, "test is str, neither a pair of tensors"),
         (f"{USERS}:countless", {}, 'does not say its classes; add "num_classes"'),
     ],

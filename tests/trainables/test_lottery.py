@@ -21,6 +21,7 @@ from trainables.config import CompressionConfig, LotteryConfig, TaskConfig, Trai
 from trainables.course import Course
 from trainables.evaluation import evaluate
 from trainables.loss import resolve
+from trainables.metrics import Accuracy
 from trainables.run import Run
 from trainables.setting import Setting
 from trainables.sharing import epochs_needed
@@ -87,7 +88,8 @@ def textbook_ticket(levels: int, rewind_epochs: int) -> list[float]:
             textbook_epoch(network, optimiser, masks, seeds.permutation(len(trainables.load_data(PERCEPTRON).train), 0, epoch), TRAINING.lr)
             if not level and epoch + 1 == rewind_epochs:
                 early = copy.deepcopy(network.state_dict())
-        accuracies.append(evaluate(network, trainables.load_data(PERCEPTRON).validation, resolve("cross_entropy"), CPU)[0])
+        split, counters = trainables.load_data(PERCEPTRON).validation, {"accuracy": Accuracy(-100)}
+        accuracies.append(evaluate(network, split, resolve("cross_entropy"), CPU, counters)["accuracy"])
     return accuracies
 
 

@@ -27,7 +27,7 @@ def task(first):
 
 def exported(config, first):
     folder = Path(config.directory) / "network" / "seed-0"
-    artifact, module = pruners.load(folder), load(folder, config.task, CPU, []).module
+    artifact, module = pruners.load(folder), load(folder, config.task, CPU).module
     assert module.encoder.weight is module.head.weight
     assert artifact.masks.keys() == NAMES
     for name, kept in artifact.masks.items():
@@ -88,7 +88,7 @@ def test_a_masked_step_moves_both_names_alike(first):
 def test_a_dense_tied_network_is_saved_and_starts_another(first, tmp_path):
     network = TiedDecoder(first)
     save(Network(network), tmp_path)
-    again = load(tmp_path, task(first), CPU, []).module
+    again = load(tmp_path, task(first), CPU).module
     assert again.encoder.weight is again.head.weight and torch.equal(again.head.weight, network.head.weight)
     save_model(network, str(tmp_path / "checkpoint.safetensors"))
     config = TaskConfig(f"{USERS}:TiedDecoder", f"{USERS}:sentences", {"first": first}, checkpoint=str(tmp_path / "checkpoint.safetensors"))

@@ -1,12 +1,13 @@
 """What a task trains on: three splits and what a network must know of them."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from pruners.inputs import input_tensors
 from trainables.data.dataset_digest import dataset_digest
 from trainables.data.splits import Split, StreamedSplit, TensorSplit
 from trainables.errors import TaskError
@@ -14,10 +15,12 @@ from trainables.seeds import generator
 
 _SPLIT_SEED = 20210711  # one split for everyone: trials, replicates and studies are compared on the same images
 
+UNLABELLED = 255
+
 
 @dataclass(frozen=True)
 class Data:
-    """Train, validation and test splits of inputs with integer class labels.
+    """Train, validation and test splits of inputs with labels; ``num_classes`` is None where labels are no classes.
 
     ``digest`` is a SHA-256 of the examples in memory, of what `dataset_digest` reads of them where they stream: it tells two
     data sets of the same name apart.
@@ -26,7 +29,7 @@ class Data:
     train: Split
     validation: Split
     test: Split
-    num_classes: int
+    num_classes: int | None
     digest: str
 
     @property
@@ -34,13 +37,23 @@ class Data:
         """The shape of one input, without the batch: (channels, height, width) for images."""
         return self.train.input_shape
 
+    @property
+    def labels_nothing(self) -> int:
+        """The label that says of a position that it counts for nothing: 255 in label maps (N, H, W, ...), else torch's -100.
 
-def from_splits(splits: Sequence[Split], num_classes: int) -> Data:
+        Where there are more than 255 classes, 255 is one of them.
+        """
+        is_map = self.train.first()[1].dim() > 2
+        return UNLABELLED if is_map and (self.num_classes is None or self.num_classes <= UNLABELLED) else -100
+
+
+def from_splits(splits: Sequence[Split], num_classes: int | None) -> Data:
     """`Data` of the train, validation and test ``splits``, its digest taken."""
     seen, known = hashlib.sha256(), dict[int, str]()
     for split in splits:
         if isinstance(split, TensorSplit):
-            for tensor in (split.inputs, split.labels):
+            seen.update(str(list(split.inputs)).encode() if isinstance(split.inputs, Mapping) else b"")
+            for tensor in (*input_tensors(split.inputs), split.labels):
                 seen.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
                 seen.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
         elif isinstance(split, StreamedSplit):

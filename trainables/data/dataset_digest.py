@@ -3,10 +3,8 @@
 import hashlib
 import math
 import os
-import random
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from trainables import factory, seeds
+from trainables.data.streaming import own_numbers
 from trainables.errors import StoreWarning, TaskError
 
 _READ = 2**30  # bytes of an array, or of all files together, that are read; of more than that, so many spread evenly
@@ -204,21 +203,8 @@ def _bytes(value: Any) -> int:
 
 def _example(dataset: Any, index: int) -> Any:
     """One example, read with every global generator seeded by its index and put back after it."""
-    with seeds.own_random_numbers(torch.device("cpu")), _own_random_numbers_of_python_and_numpy(index):
-        seeds.seed_everything(0, "digest", index, torch.device("cpu"))
+    with own_numbers(seeds.derive(0, "digest", index)):
         try:
             return dataset[index]
         except Exception as error:
             raise TaskError(f"the data set {type(dataset).__name__} gives no example {index}: {factory.describe(error)}.") from error
-
-
-@contextmanager
-def _own_random_numbers_of_python_and_numpy(seed: int) -> Iterator[None]:
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  # the very generator that the user's code may draw from
-    random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002
-    try:
-        yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002

@@ -11,23 +11,27 @@ from trainables.config import TaskConfig
 from trainables.data.data import Data
 from trainables.data.splits import Split, TensorSplit
 from trainables.errors import Refused
-from trainables.loss import BUILT_IN
+from trainables.loss import OF_CLASSES, OF_VALUES
 
 _SAMPLE = 64  # examples looked at of a split that streams
-_IGNORED = -100  # what torch's losses leave out in maps of labels
 
 
 def check_data(data: Data, task: TaskConfig) -> None:
     """Look at all examples in memory and at some of those that stream.
 
-    Raises `Refused` for inputs that are not finite and, with a built-in loss, for labels that are no class.
+    Raises `Refused` for inputs that are not finite and, with a built-in loss, for labels that are not what it takes.
     """
     for name in ("train", "validation", "test"):
         inputs, labels = _examples(getattr(data, name))
         if bad := not_finite(inputs):
             raise Refused(("task", "data"), f"data {task.data}: {name} has inputs that are no numbers (NaN or infinity): {bad}.")
-        if task.loss in BUILT_IN and isinstance(labels, Tensor) and (bad := _no_class(labels, data.num_classes)):
+        if task.loss in OF_CLASSES and data.num_classes is not None and (bad := _no_class(labels, data.num_classes, data.labels_nothing)):
             raise Refused(("task", "data"), f"data {task.data}: {name} has {bad}; classes are 0 to {data.num_classes - 1}.")
+        if task.loss in OF_VALUES and (bad := not_finite(labels)):
+            raise Refused(("task", "data"), f"data {task.data}: {name} has labels that are no numbers (NaN or infinity): {bad}.")
+        if task.loss == "bce_with_logits" and not 0 <= float(labels.min()) <= float(labels.max()) <= 1:
+            odd = float(labels.min()) if labels.min() < 0 else float(labels.max())
+            raise Refused(("task", "data"), f"data {task.data}: {name} has the label {odd:g}; those of bce_with_logits are 0 to 1.")
 
 
 def not_finite(inputs: Any) -> str | None:
@@ -55,10 +59,10 @@ def _examples(split: Split) -> tuple[Any, Any]:
     return next(iter(split.batches(order, len(order), cpu)))
 
 
-def _no_class(labels: Tensor, classes: int) -> str | None:
+def _no_class(labels: Tensor, classes: int, ignored: int) -> str | None:
     if labels.is_floating_point():
         return None
-    judged = labels[labels != _IGNORED] if labels.dim() > 1 else labels
+    judged = labels[labels != ignored] if labels.dim() > 1 else labels
     if judged.numel() and judged.min() < 0:
         return f"the label {int(judged.min())}"
     return f"the label {int(judged.max())}" if judged.numel() and judged.max() >= classes else None

@@ -1,22 +1,27 @@
-"""One part of a data set: held in memory as one tensor, or streamed from a map-style dataset."""
+"""One part of a data set: held in memory as tensors, or streamed from a map-style dataset."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from typing import Any, Protocol, cast
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, default_collate
 
-Batch = tuple[Tensor, Tensor]
+from pruners.inputs import Inputs, input_tensors, map_tensors, move_inputs, take_inputs
+from trainables.data.streaming import Collate, SeededItems
+
+Batch = tuple[Any, Tensor]
+"""Inputs in any of the forms of `pruners.inputs.Inputs`, and labels: int64 or float32, (N, ...)."""
 
 
 class Examples(Protocol):
-    """A map-style dataset of (input tensor, integer label)."""
+    """A map-style dataset of (input, label), of several inputs and a label, or of dictionaries with the label among them."""
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int, /) -> tuple[Tensor, Any]: ...
+    def __getitem__(self, index: int, /) -> Any: ...
 
 
 class Split(ABC):
@@ -26,17 +31,28 @@ class Split(ABC):
     def __len__(self) -> int: ...
 
     @abstractmethod
-    def batches(self, order: Tensor, batch_size: int, device: torch.device) -> Iterator[Batch]:
-        """(inputs, labels) for consecutive runs of ``batch_size`` indices of ``order`` (int64 on the CPU); the last may be short."""
+    def batches(self, order: Tensor, batch_size: int, device: torch.device, seed: int = 0) -> Iterator[Batch]:
+        """(inputs, labels) for consecutive runs of ``batch_size`` indices of ``order`` (int64 on the CPU); the last may be short.
+
+        What examples draw at random when they are read follows from ``seed`` and their index.
+        """
+
+    @abstractmethod
+    def first(self) -> Batch:
+        """The first example as a batch of one, on the CPU."""
+
+    def example(self) -> Any:
+        """The first input as a batch of one, on the CPU."""
+        return self.first()[0]
 
     @property
-    @abstractmethod
     def input_shape(self) -> tuple[int, ...]:
-        """The shape of one input, without the batch."""
+        """The shape of one input, without the batch; of the first where an example has several."""
+        return tuple(input_tensors(self.example())[0].shape[1:])
 
-    @abstractmethod
-    def example(self) -> Tensor:
-        """The first input as a batch of one, on the CPU."""
+    def read_by(self, workers: int) -> Self:
+        """The same examples, read by so many processes where they are not in memory."""
+        return self
 
     def in_order(self, batch_size: int, device: torch.device) -> Iterator[Batch]:
         """Every example once, first to last."""
@@ -44,67 +60,72 @@ class Split(ABC):
 
 
 class TensorSplit(Split):
-    """A whole split as two tensors; moved to a device once and kept there."""
+    """A whole split in tensors; moved to a device once and kept there."""
 
-    def __init__(self, inputs: Tensor, labels: Tensor):
+    def __init__(self, inputs: Inputs, labels: Tensor):
         self._on = {torch.device("cpu"): (inputs, labels)}
         self.inputs, self.labels = inputs, labels
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """As `Split.input_shape`."""
-        return tuple(self.inputs.shape[1:])
+    def first(self) -> Batch:
+        """As `Split.first`."""
+        return take_inputs(self.inputs, slice(1)), self.labels[:1]
 
-    def example(self) -> Tensor:
-        """As `Split.example`."""
-        return self.inputs[:1]
-
-    def batches(self, order: Tensor, batch_size: int, device: torch.device) -> Iterator[Batch]:
+    def batches(self, order: Tensor, batch_size: int, device: torch.device, seed: int = 0) -> Iterator[Batch]:
         """As `Split.batches`."""
         if device not in self._on:
-            self._on[device] = self.inputs.to(device), self.labels.to(device)
+            self._on[device] = move_inputs(self.inputs, device), self.labels.to(device)
         inputs, labels = self._on[device]
         for indices in order.to(device).split(batch_size):
-            yield inputs.index_select(0, indices), labels.index_select(0, indices)
+            yield map_tensors(_selecting(indices), inputs), labels.index_select(0, indices)
 
 
+@dataclass(frozen=True, eq=False)
 class StreamedSplit(Split):
     """Examples read one by one from a map-style dataset, by a DataLoader with ``workers`` processes.
 
-    ``mean`` and ``std`` (one value a channel) normalise each batch on the device.
+    ``mean`` and ``std`` (one value a channel) normalise each batch of a single input on the device. ``collate`` makes a batch of items.
     """
 
-    def __init__(self, dataset: Examples, workers: int = 0, mean: Tensor | None = None, std: Tensor | None = None):
-        self.dataset, self.workers, self.mean, self.std = dataset, workers, mean, std
+    dataset: Examples
+    workers: int = 0
+    mean: Tensor | None = None
+    std: Tensor | None = None
+    collate: Callable[[list[Any]], Any] = default_collate
 
     def __len__(self) -> int:
         return len(self.dataset)
 
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """As `Split.input_shape`."""
-        return tuple(self.dataset[0][0].shape)
+    def first(self) -> Batch:
+        """As `Split.first`."""
+        inputs, labels = Collate(self.collate)([SeededItems(self.dataset, 0)[0]])
+        return self._normalised(inputs), labels
 
-    def example(self) -> Tensor:
-        """As `Split.example`."""
-        return self._normalised(self.dataset[0][0][None])
+    def read_by(self, workers: int) -> Self:
+        """As `Split.read_by`."""
+        return replace(self, workers=workers)
 
-    def batches(self, order: Tensor, batch_size: int, device: torch.device) -> Iterator[Batch]:
+    def batches(self, order: Tensor, batch_size: int, device: torch.device, seed: int = 0) -> Iterator[Batch]:
         """As `Split.batches`."""
         loader = DataLoader(
-            cast(Dataset[tuple[Tensor, Any]], self.dataset),
+            SeededItems(self.dataset, seed),
             batch_sampler=[indices.tolist() for indices in order.split(batch_size)],
             num_workers=self.workers,
+            collate_fn=Collate(self.collate),
             pin_memory=device.type == "cuda",
+            generator=torch.Generator(),  # without one it draws from the global generator
         )
         for inputs, labels in loader:
-            yield self._normalised(inputs.to(device, non_blocking=True)), labels.to(device, non_blocking=True)
+            yield self._normalised(move_inputs(inputs, device, non_blocking=True)), labels.to(device, non_blocking=True)
 
-    def _normalised(self, inputs: Tensor) -> Tensor:
+    def _normalised(self, inputs: Any) -> Any:
         if self.mean is None or self.std is None:
             return inputs
         shape = (1, -1, *(1,) * (inputs.dim() - 2))
         return (inputs - self.mean.to(inputs.device).view(shape)) / self.std.to(inputs.device).view(shape)
+
+
+def _selecting(indices: Tensor) -> Callable[[Tensor], Tensor]:
+    return lambda tensor: tensor.index_select(0, indices)

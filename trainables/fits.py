@@ -1,0 +1,68 @@
+"""Whether a network, its data, its loss and its metrics belong together, told by one example."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pruners.errors import PrunerError
+from pruners.forward_pass import evaluating, fitting
+from pruners.inputs import forward, input_tensors
+from trainables import factory
+from trainables.config import TaskConfig
+from trainables.data import Data
+from trainables.errors import TaskError
+from trainables.loss import OF_CLASSES, OF_VALUES, aligned
+from trainables.metrics import BUILT_IN, OF_CLASSES_ONLY, metrics_of
+
+
+def outputs_needed(task: TaskConfig, examples: Data) -> int:
+    """Return how many outputs a network needs: one for each class, or one for each value of an example's labels."""
+    if task.loss in OF_VALUES or examples.num_classes is None:
+        return examples.train.first()[1][0].numel()
+    return examples.num_classes
+
+
+def check_fits(network: nn.Module, task: TaskConfig, examples: Data) -> None:
+    """Raise `TaskError` unless the network takes an input, and its loss and metrics what comes out beside the labels.
+
+    A loss or metric of the user's own is not tried here.
+    """
+    inputs, labels = examples.train.first()
+    outputs, copies = _outputs(network, inputs, task)
+    labels = torch.cat([labels] * copies)
+    reads_classes = task.loss in OF_CLASSES or any(metric.reference in OF_CLASSES_ONLY for metric in metrics_of(task))
+    if task.loss in OF_CLASSES and labels.is_floating_point():
+        others = ", ".join(OF_VALUES)
+        raise TaskError(f"loss {task.loss} needs whole numbers as labels, and those of {task.data} are not; {others} take them.")
+    if task.loss not in OF_VALUES and reads_classes and examples.num_classes is not None:
+        _check_classes(outputs, labels, task, examples.num_classes)
+    try:
+        if task.loss in OF_VALUES:
+            aligned(outputs, labels)
+        for metric in metrics_of(task):
+            if metric.reference in BUILT_IN:
+                metric.counter(examples.labels_nothing).update(outputs, labels)
+    except TaskError as error:
+        raise TaskError(f"network {task.network} with data {task.data}, loss {task.loss}: {error}") from error
+
+
+def _outputs(network: nn.Module, inputs: Any, task: TaskConfig) -> tuple[Any, int]:
+    """What the network makes of one example and 1, or of two copies of it and 2 where it takes no batch of one."""
+    try:
+        taken, copies = fitting(network, inputs)
+    except PrunerError as error:
+        shapes = " and ".join(str(tuple(tensor.shape[1:])) for tensor in input_tensors(inputs))
+        reason = factory.describe(error.__cause__ or error)
+        raise TaskError(f"network {task.network} cannot take inputs of {task.data}, shape {shapes}: {reason}.") from error
+    with evaluating(network):
+        return forward(network, taken), copies
+
+
+def _check_classes(outputs: Any, labels: Tensor, task: TaskConfig, num_classes: int) -> None:
+    """``labels`` (1, ...) are one class for each position."""
+    positions = tuple(labels.shape[1:])
+    fits = isinstance(outputs, Tensor) and outputs.dim() > 1 and outputs.shape[1] >= num_classes and outputs.shape[2:] == positions
+    if not fits:
+        got = f"a tensor of shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs).__name__
+        raise TaskError(f"network {task.network} returns {got} for one input; logits {(1, num_classes, *positions)} are needed.")

@@ -1,0 +1,77 @@
+"""Metrics by name. To add one: a final subclass of `Metric` in a file here, and a line in `BUILT_IN`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from trainables import factory
+from trainables.config import MetricConfig, TaskConfig
+from trainables.errors import TaskError, nearest
+from trainables.metrics.classes import F1, Accuracy, MeanIoU, TopFiveAccuracy
+from trainables.metrics.metric import Goal, Metric
+from trainables.metrics.users import Counter, UsersMetric
+from trainables.metrics.values import MeanAbsoluteError, RootMeanSquaredError
+
+BUILT_IN: Mapping[str, type[Metric]] = {
+    "accuracy": Accuracy,
+    "top5_accuracy": TopFiveAccuracy,
+    "f1": F1,
+    "mean_iou": MeanIoU,
+    "mae": MeanAbsoluteError,
+    "rmse": RootMeanSquaredError,
+}
+_OF_LOSS = {"mse": "mae", "l1": "mae", "huber": "mae", "bce_with_logits": "f1"}
+OF_CLASSES_ONLY = ("accuracy", "top5_accuracy", "f1", "mean_iou")
+_TAKEN = ("loss", "grad_norm")
+
+
+@dataclass(frozen=True)
+class NamedMetric:
+    """One of a task's metrics: ``name`` stands behind val/ and test/, ``reference`` is what the sweep file says."""
+
+    name: str
+    reference: str
+    goal: Goal
+
+    def counter(self, ignored: int) -> Counter:
+        """Return a new counter for one split; labels that are ``ignored`` count for nothing. Raises `TaskError`."""
+        if self.reference in BUILT_IN:
+            return BUILT_IN[self.reference](ignored)
+        return UsersMetric(self.reference, factory.resolve(self.reference, "metric"))
+
+    @property
+    def is_share(self) -> bool:
+        """Whether it lies between 0 and 1 and is shown in per cent."""
+        return self.reference in BUILT_IN and BUILT_IN[self.reference].is_share
+
+
+def metrics_of(task: TaskConfig) -> tuple[NamedMetric, ...]:
+    """Return the task's metrics, the primary one first: those that it names, else what goes with its loss.
+
+    Nothing is imported. Raises `TaskError` for an unknown name and for two of one name.
+    """
+    given = task.metrics or (MetricConfig(_OF_LOSS.get(task.loss, "accuracy")),)
+    found = tuple(_named(one) for one in given)
+    for place, metric in enumerate(found):
+        if metric.name in (*_TAKEN, *(other.name for other in found[:place])):
+            raise TaskError(f"task.metrics: the name {metric.name!r} is taken; a metric's name is what stands behind the colon.")
+    return found
+
+
+def is_share(name: str) -> bool:
+    """Whether a metric (accuracy, val/f1, ...) is a built-in one between 0 and 1, which is shown in per cent."""
+    found = BUILT_IN.get(name.rpartition("/")[2])
+    return found is not None and found.is_share
+
+
+def title_of(name: str) -> str | None:
+    """Return the title of a built-in metric (accuracy, val/f1, ...), None for others."""
+    found = BUILT_IN.get(name.rpartition("/")[2])
+    return found.title if found else None
+
+
+def _named(given: MetricConfig) -> NamedMetric:
+    if given.name in BUILT_IN:
+        return NamedMetric(given.name, given.name, given.goal or BUILT_IN[given.name].goal)
+    if factory.is_reference(given.name):
+        return NamedMetric(given.name.partition(":")[2], given.name, given.goal or "maximize")
+    raise TaskError(f"there is no metric {given.name!r}; {nearest(given.name, BUILT_IN)}")

@@ -1,0 +1,185 @@
+"""Metrics of networks that choose: one of several classes for each label, or yes or no for each of several labels."""
+
+from abc import abstractmethod
+from typing import Any, ClassVar, final
+
+import torch
+from torch import Tensor
+
+from trainables.errors import TaskError
+from trainables.loss import aligned
+from trainables.metrics.metric import Goal, Metric
+
+_TOP = 5
+
+
+class _OfClasses(Metric):
+    """Outputs are class scores (N, classes, ...) for integer labels (N, ...), or logits of the labels' own shape for labels 0 and 1."""
+
+    name: ClassVar[str]
+    goal: ClassVar[Goal] = "maximize"
+    is_share: ClassVar[bool] = True
+
+    def _has_classes(self, outputs: Any, labels: Tensor) -> bool:
+        """Whether each label is one of several classes; not so where each is 0 or 1 and has an output of its own."""
+        if isinstance(outputs, Tensor):
+            if outputs.dim() > 1 and outputs.shape[1] > 1 and outputs[:, 0].shape == labels.shape and not labels.is_floating_point():
+                return True
+            if outputs.shape == labels.shape or outputs.shape == (*labels.shape, 1):
+                return False
+        raise TaskError(
+            f"metric {self.name} needs class scores (N, classes, ...) for integer labels (N, ...), or an output for each label 0 or 1; "
+            f"{_told(outputs)} for {_kind(labels)} labels of shape {tuple(labels.shape)} are neither."
+        )
+
+    def _scores(self, outputs: Any, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores (M, classes) and classes (M,) of the labels that count."""
+        if not self._has_classes(outputs, labels):
+            raise TaskError(f"metric {self.name} needs class scores (N, classes, ...), not an output for each label 0 or 1.")
+        counted = labels != self.ignored
+        return outputs.movedim(1, -1)[counted], labels[counted]
+
+
+@final
+class Accuracy(_OfClasses):
+    """Share of the labels that are told right: the class of the largest output, or the sign of the label's own logit."""
+
+    name, title = "accuracy", "accuracy"
+
+    def __init__(self, ignored: int):
+        super().__init__(ignored)
+        self._right: Tensor | int = 0
+        self._all: Tensor | int = 0
+
+    def update(self, outputs: Any, labels: Tensor) -> None:
+        """As `Metric.update`."""
+        if self._has_classes(outputs, labels):
+            counted = labels != self.ignored
+            right = (outputs.argmax(dim=1) == labels) & counted
+            self._all = self._all + counted.sum()
+        else:
+            logits, labels = aligned(outputs, labels)
+            right = (logits > 0) == (labels > 0.5)
+            self._all = self._all + labels.numel()
+        self._right = self._right + right.sum()
+
+    def compute(self) -> float:
+        """As `Metric.compute`."""
+        return _ratio(int(self._right), int(self._all))
+
+
+@final
+class TopFiveAccuracy(_OfClasses):
+    """Share of the labels that are among the five largest outputs (among all where there are fewer classes)."""
+
+    name, title = "top5_accuracy", "top-5 accuracy"
+
+    def __init__(self, ignored: int):
+        super().__init__(ignored)
+        self._right: Tensor | int = 0
+        self._all = 0
+
+    def update(self, outputs: Any, labels: Tensor) -> None:
+        """As `Metric.update`."""
+        scores, classes = self._scores(outputs, labels)
+        top = scores.topk(min(_TOP, scores.shape[1]), dim=1).indices
+        self._right = self._right + (top == classes[:, None]).any(dim=1).sum()
+        self._all += len(classes)
+
+    def compute(self) -> float:
+        """As `Metric.compute`."""
+        return _ratio(int(self._right), self._all)
+
+
+class _ByClass(_OfClasses):
+    """A mean over classes, from how often each was told and was right, was told, and was there."""
+
+    def __init__(self, ignored: int):
+        super().__init__(ignored)
+        self._counts: Tensor | None = None
+
+    def _count(self, predicted: Tensor, classes: Tensor, number: int) -> None:
+        """``predicted`` and ``classes``: int64, shape (M,)."""
+        parts = (classes[predicted == classes], predicted, classes)
+        self._add(torch.stack([torch.bincount(part, minlength=number)[:number] for part in parts]))
+
+    def _add(self, counts: Tensor) -> None:
+        self._counts = counts if self._counts is None else self._counts + counts
+
+    @staticmethod
+    @abstractmethod
+    def _of_class(right: Tensor, told: Tensor, there: Tensor) -> Tensor:
+        """The metric of each class, float64, from the three counts (classes,); 0 / 0 is 0."""
+
+    def compute(self) -> float:
+        """As `Metric.compute`; classes that were neither told nor there are left out."""
+        if self._counts is None:
+            return float("nan")
+        right, told, there = self._counts.cpu().double()
+        seen = (told + there) > 0
+        return float(self._of_class(right, told, there)[seen].mean())
+
+
+@final
+class F1(_ByClass):
+    """Macro F1: the mean over classes of 2 right / (told + there) (scikit-learn's ``f1_score(average="macro")``).
+
+    Where each example has several labels 0 or 1, these take the classes' place, and those that are never told nor there count as 0.
+    """
+
+    name, title = "f1", "F1"
+
+    def __init__(self, ignored: int):
+        super().__init__(ignored)
+        self._all_count = False
+
+    def update(self, outputs: Any, labels: Tensor) -> None:
+        """As `Metric.update`."""
+        if self._has_classes(outputs, labels):
+            scores, classes = self._scores(outputs, labels)
+            self._count(scores.argmax(dim=1), classes, scores.shape[1])
+            return
+        logits, labels = aligned(outputs, labels)
+        told, there = ((values > limit).flatten(1 if values.dim() > 1 else 0) for values, limit in ((logits, 0), (labels, 0.5)))
+        if told.dim() == 1:  # one label an example
+            told, there = told[:, None], there[:, None]
+        self._all_count = True
+        self._add(torch.stack([(told & there).sum(0), told.sum(0), there.sum(0)]))
+
+    def compute(self) -> float:
+        """As `Metric.compute`."""
+        if self._all_count and self._counts is not None:
+            return float(self._of_class(*self._counts.cpu().double()).mean())
+        return super().compute()
+
+    @staticmethod
+    def _of_class(right: Tensor, told: Tensor, there: Tensor) -> Tensor:
+        return 2 * right / (told + there).clamp_min(1)
+
+
+@final
+class MeanIoU(_ByClass):
+    """Mean intersection over union: the mean over classes of right / (told + there - right) (scikit-learn's macro Jaccard score)."""
+
+    name, title = "mean_iou", "mean IoU"
+
+    def update(self, outputs: Any, labels: Tensor) -> None:
+        """As `Metric.update`."""
+        scores, classes = self._scores(outputs, labels)
+        self._count(scores.argmax(dim=1), classes, scores.shape[1])
+
+    @staticmethod
+    def _of_class(right: Tensor, told: Tensor, there: Tensor) -> Tensor:
+        return right / (told + there - right).clamp_min(1)
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else float("nan")
+
+
+def _told(outputs: Any) -> str:
+    return f"outputs of shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else f"outputs that are {type(outputs).__name__}"
+
+
+def _kind(labels: Tensor) -> str:
+    return "float" if labels.is_floating_point() else "integer"

@@ -1,0 +1,64 @@
+"""Metrics of networks that tell values: how far outputs lie from labels."""
+
+import math
+from abc import abstractmethod
+from typing import Any, ClassVar, final
+
+import torch
+from torch import Tensor
+
+from trainables.loss import aligned
+from trainables.metrics.metric import Goal, Metric
+
+
+class _OfDistances(Metric):
+    """A sum over all values of outputs and labels, which are of one shape."""
+
+    goal: ClassVar[Goal] = "minimize"
+    is_share: ClassVar[bool] = False
+
+    def __init__(self, ignored: int):
+        super().__init__(ignored)
+        self._sum: Tensor | float = 0.0
+        self._values = 0
+
+    def update(self, outputs: Any, labels: Tensor) -> None:
+        """As `Metric.update`."""
+        outputs, labels = aligned(outputs, labels)
+        self._sum = self._sum + self._of_values(outputs.double() - labels.double()).sum()
+        self._values += labels.numel()
+
+    @staticmethod
+    @abstractmethod
+    def _of_values(differences: Tensor) -> Tensor:
+        """What each difference adds to the sum."""
+
+    def compute(self) -> float:
+        """As `Metric.compute`."""
+        return float(self._sum) / self._values if self._values else float("nan")
+
+
+@final
+class MeanAbsoluteError(_OfDistances):
+    """The mean of |output - label| over all values."""
+
+    title = "mean absolute error"
+
+    @staticmethod
+    def _of_values(differences: Tensor) -> Tensor:
+        return differences.abs()
+
+
+@final
+class RootMeanSquaredError(_OfDistances):
+    """The square root of the mean of (output - label)^2 over all values."""
+
+    title = "root mean squared error"
+
+    @staticmethod
+    def _of_values(differences: Tensor) -> Tensor:
+        return torch.square(differences)
+
+    def compute(self) -> float:
+        """As `Metric.compute`."""
+        return math.sqrt(super().compute())

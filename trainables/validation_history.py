@@ -1,0 +1,45 @@
+"""The metrics of every epoch as the store keeps them, and as a task with perhaps other metrics reads them back.
+
+What is measured changes nothing of what is trained, so metrics are no part of a trajectory's address. A metric of the user's own is
+kept under its name and the digest of its source.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+from trainables import factory
+from trainables.metrics import NamedMetric
+from trainables.source_digest import source_digests
+
+History = list[dict[str, float]]
+
+_LOSS = "val/loss"
+
+
+def stored_names(metrics: Sequence[NamedMetric]) -> dict[str, str]:
+    """Return under which name the store keeps each of ``metrics``, by the name that trials tell it under."""
+    return {f"val/{metric.name}": f"val/{metric.name}{_source(metric)}" for metric in metrics}
+
+
+def to_store(history: History, stored: dict[str, str]) -> History:
+    """Return the metrics of every epoch under the store's names."""
+    return [{stored.get(name, name): value for name, value in epoch.items()} for epoch in history]
+
+
+def from_store(history: History, stored: dict[str, str]) -> History:
+    """Return the metrics of every epoch that are ``stored``, under the names that trials tell them under; an epoch may lack some."""
+    told = []
+    for epoch in history:
+        kept = {name: value for name, value in epoch.items() if not name.startswith("val/") or name == _LOSS}
+        told.append(kept | {name: epoch[key] for name, key in stored.items() if key in epoch})
+    return told
+
+
+def _source(metric: NamedMetric) -> str:
+    """What tells two states of a metric of the user's own apart; nothing for a built-in one."""
+    if not factory.is_reference(metric.reference):
+        return ""
+    factory.resolve(metric.reference, "metric")
+    digests = json.dumps(source_digests([metric.reference]), sort_keys=True)
+    return "@" + hashlib.sha256(digests.encode()).hexdigest()
