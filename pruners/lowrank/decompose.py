@@ -22,34 +22,22 @@ def weights_from_factors(shape: LayerShape, linear: bool, left: Tensor, right: T
     return first.contiguous(), second.reshape(*second.shape, 1, 1).contiguous()
 
 
-_HOOKS = (
-    "_forward_pre_hooks",
-    "_forward_pre_hooks_with_kwargs",
-    "_forward_hooks",
-    "_forward_hooks_with_kwargs",
-    "_forward_hooks_always_called",
-    "_backward_pre_hooks",
-    "_backward_hooks",
-    "_is_full_backward_hook",
-)
-"""Where torch keeps what is called before and after a module: it may change inputs and outputs, and goes on doing so."""
+def decompose(module: nn.Conv2d | nn.Linear, first: Tensor, second: Tensor, num_subspaces: int) -> None:
+    """Make of a layer two, in place: the slices' own filters, then the mixing of their outputs, which carries the bias.
 
-
-def decomposed(module: nn.Conv2d | nn.Linear, first: Tensor, second: Tensor, num_subspaces: int) -> DecomposedConv2d | DecomposedLinear:
-    """Make of a layer two: the slices' own filters, then the mixing of their outputs, which carries the bias.
-
-    Stride, padding, dilation and groups, device, dtype, requires_grad, hooks, other attributes and the mode are the layer's own.
+    Stride, padding, dilation and groups, device, dtype, requires_grad and the mode are the layer's own. It stays the same
+    object, so whoever holds it (a parent, a list of layers, a hook) has the small one, and its attributes and hooks stay.
     """
+    linear = isinstance(module, nn.Linear)
     inner = _inner_linear(first) if isinstance(module, nn.Linear) else _inner_convolution(module, first, num_subspaces)
     outer = _outer(module, second)
     _set_weight(inner, first, module)
     _set_weight(outer, second, module)
     outer.bias = module.bias  # type: ignore[assignment]  # Conv2d and Linear both may go without
-    pair = DecomposedLinear(inner, outer) if isinstance(module, nn.Linear) else DecomposedConv2d(inner, outer)
-    pair.__dict__ |= {name: vars(module)[name] for name in _HOOKS}
-    # what else somebody has written on the layer, or reads of it (a Conv2d's output_padding)
-    pair.__dict__ |= {name: value for name, value in vars(module).items() if name not in vars(pair) and not hasattr(type(pair), name)}
-    return pair.train(module.training)
+    module._parameters.clear()
+    module.__class__ = DecomposedLinear if linear else DecomposedConv2d  # type: ignore[assignment]
+    module.add_module("0", inner.train(module.training))
+    module.add_module("1", outer.train(module.training))
 
 
 def _set_weight(part: nn.Module, weight: Tensor, dense: nn.Conv2d | nn.Linear) -> None:
@@ -98,21 +86,21 @@ def _outer(module: nn.Conv2d | nn.Linear, second: Tensor) -> nn.Module:
 
 
 def replace_layers(model: nn.Module, weights: Mapping[str, tuple[Tensor, Tensor, int]], shapes: Mapping[str, LayerShape]) -> nn.Module:
-    """Puts the decomposed layers in, wherever a layer is registered; returns the model, or what took its own place.
+    """Decompose layers of ``model``, in place; returns it without the wrappers around it.
 
     ``weights`` maps a layer to its two weights and num_subspaces. BadArtifact where a layer is missing or of another shape.
     """
     modules = compressible_modules(model)
-    replaced: dict[int, DecomposedConv2d | DecomposedLinear] = {}
     for name, (first, second, num_subspaces) in weights.items():
         if name not in modules:
             raise BadArtifact(f"The artifact does not fit: the network has no Conv2d or Linear {name!r}{nearest(name, modules)}")
         if shape_of(modules[name]) != shapes[name]:
             raise BadArtifact(f"The artifact does not fit: layer {name!r} is {shape_of(modules[name])}, not {shapes[name]}.")
-        replaced[id(modules[name])] = decomposed(modules[name], first, second, num_subspaces)
+        decompose(modules[name], first, second, num_subspaces)
+    decomposed = {modules[name] for name in weights}
     for parent in list(model.modules()):
         for child_name, child in parent._modules.items():
-            # a wrapper around the layer itself goes too: what it compiled is the dense layer
-            if child is not None and id(unwrapped(child)) in replaced:
-                parent._modules[child_name] = replaced[id(unwrapped(child))]
-    return replaced.get(id(model), model)
+            # a wrapper around the layer itself goes: what it compiled is the dense layer
+            if child is not None and unwrapped(child) in decomposed:
+                parent._modules[child_name] = unwrapped(child)
+    return model

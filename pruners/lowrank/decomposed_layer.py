@@ -30,9 +30,10 @@ class BlockLinear(nn.Module):
 class DecomposedLinear(LayerPair):
     """A Linear as two: child ``0`` maps to the subspaces' ranks, child ``1`` mixes them and carries the bias.
 
-    Its forward is theirs. What a parent reads of a Linear is here too: ``weight`` (out_features x in_features) is their
-    product, multiplied out at each reading with gradients to both, so that `nn.TransformerEncoderLayer`'s fast path or
-    ``F.linear(x, self.child.weight)`` stays right. Such a reader computes with the dense weight and saves no multiply-adds.
+    Its forward is theirs. What a parent reads of a Linear is here too: in_features, out_features, bias, and ``weight``
+    (out_features x in_features), their product, multiplied out at each reading with gradients to both, so that
+    `nn.TransformerEncoderLayer`'s fast path or ``F.linear(x, self.child.weight)`` stays right. Such a reader computes with
+    the dense weight and saves no multiply-adds.
     """
 
     @property
@@ -44,72 +45,23 @@ class DecomposedLinear(LayerPair):
             return second @ first
         return torch.einsum("okr,krm->okm", second.unflatten(1, first.shape[:2]), first).flatten(1)
 
-    @property
-    def in_features(self) -> int:
-        """Features of an input."""
-        first: Tensor = self._first.weight
-        return first.shape[-1] if first.dim() == 2 else first.shape[0] * first.shape[2]
-
-    @property
-    def out_features(self) -> int:
-        """Features of an output."""
-        return int(self._second.out_features)
-
 
 class DecomposedConv2d(LayerPair):
     """A Conv2d as two: child ``0`` holds the subspaces' filters, child ``1`` is 1 x 1, mixes them and carries the bias.
 
-    As `DecomposedLinear`, for what a parent reads of a Conv2d.
+    As `DecomposedLinear`, for what a parent reads of a Conv2d: its channels, kernel_size, stride and so on are the dense
+    layer's.
     """
+
+    groups: int
 
     @property
     def weight(self) -> Tensor:
         """The product of the two weights: out_channels x in_channels / groups x kernel. It cannot be assigned."""
         first: Tensor = self._first.weight
         second: Tensor = self._second.weight
-        groups, width = self.groups, second.shape[1]
-        per_group = self._first.groups // groups
-        left = second.reshape(groups, -1, per_group, width // per_group)
-        right = first.reshape(groups, per_group, width // per_group, -1)
+        width = second.shape[1]
+        per_group = self._first.groups // self.groups
+        left = second.reshape(self.groups, -1, per_group, width // per_group)
+        right = first.reshape(self.groups, per_group, width // per_group, -1)
         return torch.einsum("gokr,gkrm->gokm", left, right).reshape(len(second), -1, *first.shape[2:])
-
-    @property
-    def in_channels(self) -> int:
-        """Channels of an input."""
-        return int(self._first.in_channels)
-
-    @property
-    def out_channels(self) -> int:
-        """Channels of an output."""
-        return int(self._second.out_channels)
-
-    @property
-    def groups(self) -> int:
-        """Groups of the layer that was decomposed."""
-        return int(self._second.groups)
-
-    @property
-    def kernel_size(self) -> tuple[int, ...]:
-        """Height and width."""
-        return tuple(self._first.kernel_size)
-
-    @property
-    def stride(self) -> tuple[int, ...]:
-        """Height and width."""
-        return tuple(self._first.stride)
-
-    @property
-    def padding(self) -> tuple[int, ...] | str:
-        """Height and width, ``same`` or ``valid``."""
-        padding: tuple[int, ...] | str = self._first.padding
-        return padding
-
-    @property
-    def dilation(self) -> tuple[int, ...]:
-        """Height and width."""
-        return tuple(self._first.dilation)
-
-    @property
-    def padding_mode(self) -> str:
-        """As of `nn.Conv2d`."""
-        return str(self._first.padding_mode)

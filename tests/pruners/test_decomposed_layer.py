@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional
-from torchvision.models.swin_transformer import SwinTransformer
+from torchvision.models.swin_transformer import SwinTransformer, SwinTransformerBlockV2
 
 import pruners
 
@@ -31,6 +31,20 @@ class ReadsTransposed(nn.Module):
         return self.b(x) @ self.b.weight.T + self.a.bias[: self.a.out_features]
 
 
+class HoldsItsLayersInAList(nn.Module):
+    """Layers that are called, and read, through a reference that is no module's child."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(24, 24), nn.Linear(24, 24)
+        self.order = [self.b, self.a]
+
+    def forward(self, x):
+        for layer in self.order:
+            x = layer(x) + x @ self.order[0].weight
+        return x
+
+
 class ReadsConvolution(nn.Module):
     def __init__(self):
         super().__init__()
@@ -46,18 +60,20 @@ def encoder(**options):
     return nn.Sequential(nn.TransformerEncoder(layer, 2, enable_nested_tensor=not options), nn.Linear(32, 3))
 
 
-def swin():
-    return SwinTransformer([4, 4], 16, [2, 1], [2, 2], [4, 4], stochastic_depth_prob=0.0, num_classes=5)
+def swin(**options):
+    return SwinTransformer([4, 4], 16, [2, 1], [2, 2], [4, 4], stochastic_depth_prob=0.0, num_classes=5, **options)
 
 
 TOKENS, IMAGES = (2, 5, 32), (2, 8, 9, 10)
 CASES = {
     "a Linear's weight and bias": (ReadsLinear, (3, 24)),
     "a transposed weight": (ReadsTransposed, (3, 24)),
+    "layers in a list": (HoldsItsLayersInAList, (3, 24)),
     "a convolution's weight, stride and groups": (ReadsConvolution, IMAGES),
     "TransformerEncoderLayer": (encoder, TOKENS),
     "TransformerEncoderLayer, norm first": (lambda: encoder(norm_first=True), TOKENS),
     "Swin attention": (swin, (1, 3, 32, 32)),
+    "Swin attention, version 2": (lambda: swin(block=SwinTransformerBlockV2), (1, 3, 32, 32)),
 }
 
 

@@ -92,7 +92,7 @@ PLANS = [
     ),
     Bad(PLAN + "--keep-ratio .2 --metric maxx", r"metric 'maxx' is unknown; did you mean 'max'\?"),
     Bad(PLAN + "--keep-ratio .2 --method svdd", r"There is no method 'svdd'; did you mean 'svd'\?"),
-    Bad(PLAN + "--keep-ratio .2 --method svd --metric max", r"svd has no option 'metric'; known are exclude\."),
+    Bad(PLAN + "--keep-ratio .2 --method svd --metric max", r"svd has no option 'metric'; known are exclude, rank_multiple\."),
     Bad(PLAN + "--keep-ratio .2 --input 3,x", r"--input 3,x: expected whole numbers, as in 3,224,224\."),
     Bad(PLAN + "--keep-ratio .2 --input 3,0", r"--input 3,0: every side must be at least 1\."),
     Bad(PLAN + "--keep-ratio .2 --classes 0", r"Invalid value for '--classes': 0 is not in the range x>=1\. \(tombola plan .*\)"),
