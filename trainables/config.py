@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAda
 from pydantic.dataclasses import dataclass
 
 from trainables import position
-from trainables.errors import Incompatible
+from trainables.errors import Incompatible, nearest
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -70,13 +70,28 @@ class ScheduleConfig:
         return self
 
 
+OPTIMIZERS = ("sgd", "adam", "adamw")
+
+
+def _is_an_optimizer(name: str) -> str:
+    if name not in OPTIMIZERS and "." not in name and ":" not in name:
+        hint = nearest(name, (*OPTIMIZERS, "torch.optim.RMSprop"))
+        raise ValueError(f"there is no optimizer {name!r}; {hint}")
+    return name
+
+
 @dataclass(frozen=True, config=_STRICT)
 class TrainingConfig:
-    """How a network is trained; retraining follows the tail of the same schedule."""
+    """How a network is trained; retraining follows the tail of the same schedule.
+
+    ``optimizer`` is a built-in name, torch's own as ``torch.optim.NAME`` or the user's ``package.module:Class``; ``optimizer_options`` are
+    keyword arguments of its class. Gradients are scaled down to an L2 norm of ``clip_norm``. With ``bf16`` the network computes under
+    autocast in bfloat16 while it is trained; its weights, the loss and every evaluation stay float32.
+    """
 
     epochs: Annotated[int, Field(ge=0)] = 10
     batch_size: Count = 128
-    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
+    optimizer: Annotated[str, AfterValidator(_is_an_optimizer)] = "sgd"
     lr: Positive = 0.1
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     nesterov: bool = False
@@ -84,6 +99,9 @@ class TrainingConfig:
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     schedule: ScheduleConfig = Field(default_factory=ScheduleConfig)
     augment: tuple[Literal["flip", "crop", "shift"], ...] = ()
+    optimizer_options: dict[str, Any] = Field(default_factory=dict)
+    clip_norm: Positive | None = None
+    precision: Literal["float32", "bf16"] = "float32"
 
     @model_validator(mode="after")
     def _nesterov_has_momentum(self) -> "TrainingConfig":
@@ -184,7 +202,7 @@ class TrialConfig:
     ``trainable`` names its recipe, ``key`` the trial on disk; ``directory`` (its results) and ``store`` (trajectories) lie on the
     storage path that every node sees. ``seeds`` holds one seed per replicate. ``checkpoint_every`` counts epochs. The dense network is kept
     at ``keep_at``, so that this and other trials can rewind to it. Without ``dense_reference`` a recipe that starts from scratch
-    trains no dense network to be compared with.
+    trains no dense network to be compared with. ``num_workers`` processes read data that are not in memory (0: as the data say).
     """
 
     key: str
@@ -202,6 +220,7 @@ class TrialConfig:
     lottery: LotteryConfig | None = None
     keep_at: tuple[Position, ...] = ()
     dense_reference: bool = True
+    num_workers: Annotated[int, Field(ge=0)] = 0
 
 
 trial_config: TypeAdapter[TrialConfig] = TypeAdapter(TrialConfig)

@@ -3,13 +3,26 @@
 from dataclasses import asdict
 from typing import Any
 
-from trainables import task
+from trainables import factory, task
+from trainables.config import TrainingConfig
+from trainables.optimizer import is_built_in, reference
+from trainables.source_digest import source_digests
 from trainables.stages import Adopt, Stage
+
+
+def of_training(training: TrainingConfig) -> dict[str, Any]:
+    """A training as plain data, with the source of an optimiser of the user's own."""
+    plain = asdict(training)
+    if is_built_in(training) or training.optimizer.startswith("torch."):
+        return plain
+    named = reference(training)
+    factory.resolve(named, "optimizer")
+    return plain | {"optimizer_source": source_digests([named])}
 
 
 def of_stage(stage: Stage) -> dict[str, Any]:
     """A stage as plain data, for the address of what comes after it."""
     if isinstance(stage, Adopt):
         stages = [of_stage(one) for one in stage.recipe]
-        return {"stage": "Adopt", "task": task.identity(stage.task), "training": asdict(stage.training), "stages": stages}
+        return {"stage": "Adopt", "task": task.identity(stage.task), "training": of_training(stage.training), "stages": stages}
     return {"stage": type(stage).__name__, **asdict(stage)}

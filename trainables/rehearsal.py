@@ -116,7 +116,7 @@ def _trained(setting: Setting, network: Network, batch: Batch, which: str, to_bl
         raise Refused(("training", "optimizer"), str(error)) from error
     masked = masked_parameters(module, artifact.masks) if isinstance(artifact, pruners.Mask) else ()
     step = f"{which} cannot be trained with optimizer {setting.training.optimizer} and loss {setting.task.loss}"
-    _called(to_blame, step, lambda: update(module, optimizer, criterion, (inputs, labels), masked))
+    _called(to_blame, step, lambda: update(module, optimizer, criterion, (inputs, labels), setting.training, masked))
 
 
 def _evaluated(setting: Setting, module: nn.Module, held_out: Batch, which: str, to_blame: tuple[str, ...]) -> None:

@@ -5,7 +5,7 @@ import math
 import warnings
 from collections.abc import Callable, Generator, Iterator, Set
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -274,13 +274,16 @@ class Run:
         stage = identity.of_stage(self.recipe[count - 1])
         del stage["stop"]
         before = self._identity(count - 1)
-        return Trajectory(self.setting.store, {"before": before, "seed": self.seed, "training": asdict(self.setting.training), **stage})
+        return Trajectory(
+            self.setting.store, {"before": before, "seed": self.seed, "training": identity.of_training(self.setting.training), **stage}
+        )
 
     def _identity(self, count: int) -> dict[str, Any]:
         """All that determines the network after the first ``count`` stages; a checkpoint is the same for every seed."""
         seed = None if self.setting.task.checkpoint and not count else self.seed
         stages = [identity.of_stage(stage) for stage in self.recipe[:count]]
-        training = asdict(self.setting.training) if any(isinstance(stage, Train | Settle) for stage in self.recipe[:count]) else None
+        trained = any(isinstance(stage, Train | Settle) for stage in self.recipe[:count])
+        training = identity.of_training(self.setting.training) if trained else None
         return {"task": self.setting.identity, "seed": seed, "stages": stages, "training": training}
 
 

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pruners.inputs import Inputs, move_inputs
 from trainables import device, evaluation, loss, position, task
 from trainables.config import TaskConfig, TrainingConfig, TrialConfig
 from trainables.data import Data
 from trainables.data.splits import Split
-from trainables.errors import TrainingError
+from trainables.errors import Refused, TrainingError
 from trainables.loss import Loss
 from trainables.metrics import NamedMetric, metrics_of
 from trainables.training import steps_per_epoch
@@ -36,19 +36,22 @@ class Setting:
     trainer: str
     checkpoint_every: int
     keep: frozenset[int] = frozenset()
+    num_workers: int = 0
 
     @staticmethod
     def of(config: TrialConfig) -> "Setting":
         """The setting that a trial is configured with. Raises `TaskError`."""
-        examples = task.load_data(config.task)
+        examples = task.load_data(config.task).read_by(config.num_workers)
+        _check_augment(config.training, examples)
         where = device.choose(config.device)
         per_epoch = steps_per_epoch(len(examples.train), config.training.batch_size)
         keep = frozenset(position.steps(text, per_epoch) for text in config.keep_at)
-        return Setting(config.task, config.training, examples, where, Path(config.store), config.directory, config.checkpoint_every, keep)
+        store, every = Path(config.store), config.checkpoint_every
+        return Setting(config.task, config.training, examples, where, store, config.directory, every, keep, config.num_workers)
 
     def elsewhere(self, other: TaskConfig, training: TrainingConfig) -> "Setting":
         """The same place and trainer for another task or another training."""
-        return replace(self, task=other, training=training, data=task.load_data(other))
+        return replace(self, task=other, training=training, data=task.load_data(other).read_by(self.num_workers))
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -111,3 +114,14 @@ class Setting:
             if math.isfinite(found["loss"]) and not math.isfinite(found[metric.name]):
                 raise TrainingError(f"metric {metric.reference} is {found[metric.name]} on the split {name}; nothing can be told by it.")
         return {f"{name}/{metric}": value for metric, value in found.items()}
+
+
+def _check_augment(training: TrainingConfig, examples: Data) -> None:
+    """Raise `Refused` where there is nothing that may be changed at random without changing what it means."""
+    inputs, labels = examples.train.first()
+    if not training.augment:
+        return
+    if not isinstance(inputs, Tensor) or inputs.dim() != 4:
+        raise Refused(("training", "augment"), "training.augment changes images (channels, height, width), and the data's inputs are none.")
+    if labels.dim() > 2:
+        raise Refused(("training", "augment"), "training.augment would change images and not their label maps; let the data set do it.")

@@ -55,7 +55,7 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = course.rate(step)
             seeds.seed_everything(course.seed, "step", step, device)
-            losses[i], norm = update(network, optimizer, loss, (inputs, labels), masked, with_norm=i % _NORM_EVERY == 0)
+            losses[i], norm = update(network, optimizer, loss, (inputs, labels), course.training, masked, with_norm=i % _NORM_EVERY == 0)
             if norm is not None:
                 norms.append(norm)
             if (i + 1) % _CHECK_EVERY == 0:

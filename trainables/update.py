@@ -1,14 +1,17 @@
 """One step of training on one batch: the same whether a trial trains or a sweep is being looked at."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from pruners.inputs import forward
 from pruners.layer_names import named_parameters
+from trainables.config import TrainingConfig
 from trainables.data.splits import Batch
 from trainables.loss import Loss
+from trainables.optimizer import is_built_in
 
 MaskedParameters = Iterable[tuple[nn.Parameter, Tensor]]
 
@@ -18,23 +21,40 @@ def update(
     optimizer: torch.optim.Optimizer,
     loss: Loss,
     batch: Batch,
+    training: TrainingConfig,
     masked: MaskedParameters = (),
     with_norm: bool = False,
 ) -> tuple[Tensor, Tensor | None]:
     """Take one optimiser step on ``batch``, in place; the loss before it (a scalar), and the L2 norm of the gradient if asked for.
 
-    The gradient of each of ``masked`` (a parameter beside its mask, 0 or 1 in the parameter's dtype) is set to zero where the mask is.
+    The gradient of each of ``masked`` (a parameter beside its mask, 0 or 1 in the parameter's dtype) is set to zero where the mask is,
+    before it is clipped; after the step of an optimiser that is not built in, so is the parameter.
     """
     inputs, labels = batch
-    value = loss(forward(network, inputs), labels)
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    with torch.autocast(parameters[0].device.type, torch.bfloat16, enabled=training.precision == "bf16"):
+        outputs = forward(network, inputs)
+    value = loss(_in_full(outputs), labels)
     optimizer.zero_grad()
     value.backward()
     for parameter, mask in masked:
         if parameter.grad is not None:
             parameter.grad.mul_(mask)
-    norm = nn.utils.get_total_norm([p.grad for p in _parameters(optimizer) if p.grad is not None]) if with_norm else None
+    if training.clip_norm is not None:
+        norm: Tensor | None = nn.utils.clip_grad_norm_(parameters, training.clip_norm)
+    else:
+        norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]) if with_norm else None
     optimizer.step()
+    if not is_built_in(training):
+        with torch.no_grad():
+            for parameter, mask in masked:
+                parameter.masked_fill_(mask == 0, 0)
     return value.detach(), norm
+
+
+def _in_full(outputs: Any) -> Any:
+    """Outputs that autocast left in bfloat16 as float32."""
+    return outputs.float() if isinstance(outputs, Tensor) and outputs.dtype == torch.bfloat16 else outputs
 
 
 def masked_parameters(network: nn.Module, masks: Mapping[str, Tensor]) -> list[tuple[nn.Parameter, Tensor]]:
@@ -42,7 +62,3 @@ def masked_parameters(network: nn.Module, masks: Mapping[str, Tensor]) -> list[t
     # a tied weight has a name in each of its modules, and its mask may be under any of them
     parameters = named_parameters(network)
     return [(parameters[name], mask.to(parameters[name])) for name, mask in masks.items()]
-
-
-def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
-    return [parameter for group in optimizer.param_groups for parameter in group["params"]]

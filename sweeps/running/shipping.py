@@ -24,9 +24,11 @@ def runtime_env(sweep: Sweep) -> Iterator[dict[str, Any]]:
 
 def user_modules(sweep: Sweep) -> list[str]:
     """Top-level names of the user's modules that the tasks' ``package.module:factory`` texts point into, and of those they import."""
-    transfers = (sections.lottery.transfer for sections in sweep.for_all if sections.lottery)
-    tasks = [*(sections.task for sections in sweep.for_all), *(transfer.task for transfer in transfers if transfer and transfer.task)]
+    transfers = [s.lottery.transfer for s in sweep.for_all if s.lottery and s.lottery.transfer]
+    tasks = [sections.task for sections in sweep.for_all] + [transfer.task for transfer in transfers if transfer.task]
+    trainings = [sections.training for sections in sweep.for_all] + [t.training for t in transfers if t.training]
     texts = {getattr(task, key) for task in tasks for key in ("network", "data", "loss")}
+    texts |= {metric.name for task in tasks for metric in task.metrics} | {training.optimizer for training in trainings}
     modules = {text.split(":")[0] for text in texts if ":" in text and not text.startswith("torchvision:")}
     return sorted({name.partition(".")[0] for module in modules for name in users_modules(module)} - set(_OURS))
 

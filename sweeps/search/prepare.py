@@ -149,6 +149,7 @@ class Prepared:
             seeds=tuple(range(file.seed, file.seed + file.replicates)),
             device="auto" if file.resources.gpus else "cpu",
             threads=file.resources.cpus,
+            num_workers=file.resources.num_workers,
             lottery=sections.lottery,
             dense_reference=self._has_one_dense_network,
         )

@@ -190,11 +190,15 @@ class EarlyTerminate(Keys):
 
 
 class Resources(Keys):
-    """What one trial holds: CPUs (also its threads), a share of GPUs; ``concurrent`` caps how many run at once."""
+    """What one trial holds: CPUs (also its threads), a share of GPUs; ``concurrent`` caps how many run at once.
+
+    ``num_workers`` processes read data that are not in memory.
+    """
 
     cpus: Count = 1
     gpus: float = Field(default=0.0, ge=0)
     concurrent: Count | None = None
+    num_workers: Annotated[int, Field(ge=0)] = 0
 
 
 class Storage(Keys):

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -36,6 +36,13 @@ class Data:
     def input_shape(self) -> tuple[int, ...]:
         """The shape of one input, without the batch: (channels, height, width) for images."""
         return self.train.input_shape
+
+    def read_by(self, workers: int) -> "Data":
+        """The same data, read by so many processes where they are not in memory; 0 leaves it as the data say."""
+        if not workers:
+            return self
+        train, validation, test = (split.read_by(workers) for split in (self.train, self.validation, self.test))
+        return replace(self, train=train, validation=validation, test=test)
 
     @property
     def labels_nothing(self) -> int:
