@@ -145,7 +145,8 @@ def _explains(uses: Sequence[Use], gradient: Tensor) -> bool:
     """Whether the uses together give this gradient, up to rounding."""
     if not gradient.numel():
         return True
-    found, size = torch.zeros_like(gradient), gradient.norm()
+    # contiguous, as a gradient may not be
+    found, size = gradient.new_zeros(gradient.shape), gradient.norm()
     for use in uses:
         whole = found.view(use.groups, len(found) // use.groups, -1)
         for start, stop in use.chunks():

@@ -79,6 +79,25 @@ def test_second_derivatives_of_attention_against_the_full_hessian(make, train):
     close(obd, by_layer(plain, flat**2 * signs * (hessian @ signs.double()) / 2), rtol=1e-8)
 
 
+@pytest.mark.parametrize("inplace", [False, True])
+def test_second_derivatives_of_the_hard_sigmoid_against_the_full_hessian(inplace):
+    torch.manual_seed(2)
+    parts = [nn.Linear(4, 5), nn.Hardsigmoid(inplace=inplace), nn.Tanh(), nn.Linear(5, 3)]
+    network = nn.Sequential(*parts).double()
+    plain = nn.Sequential(parts[0], Hard(), *parts[2:]).double()
+    inputs, labels = sequences(samples=9)
+    batch = 3 * inputs[:, 0], labels
+    assert 0 < (parts[0](batch[0]).abs() > 3).sum() < 45
+    flat, gradient, hessian = curvature(plain, batch)
+    grasp = scored(GraSP(), network, data=[batch], loss=cross_entropy, preset="one-batch", temperature=1.0)
+    close(grasp, by_layer(plain, flat * (hessian @ gradient)), rtol=1e-8)
+
+
+class Hard(nn.Module):
+    def forward(self, x):
+        return (x / 6 + 0.5).clamp(0, 1)
+
+
 class ForcedFlash(ByHand):
     """Attention that insists on a kernel without a second derivative."""
 
