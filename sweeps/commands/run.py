@@ -104,12 +104,15 @@ def _tell_end(console: Console, sweep: Sweep, record: StudyRecord, out: Path, op
         console.print("Test was read once for each of its figures, after the search; nothing was selected by it.\n", soft_wrap=True)
     console.print(_counts(record))
     console.print(_epochs(sweep, record), soft_wrap=True)
+    if record.time_is_up:
+        go_on = _resume_command(out, options)
+        console.print(f"The time limit of {sweep.file.time_limit} was reached. Go on with: {go_on}", soft_wrap=True, markup=False)
     offline = any(paths.wandb.glob("**/offline-run-*"))
     lines = {
         "report": paths.report,
         "smaller network": paths.best if record.best else None,
         "study": paths.root,
-        "more trials": f"{_resume_command(out, options)} --trials {2 * record.target}",
+        "more trials": None if record.time_is_up else f"{_resume_command(out, options)} --trials {2 * record.target}",
         "upload to W&B": shlex.join([_program("wandb"), "sync", "--yes", str(paths.wandb)]) if offline else None,
     }
     for name, value in lines.items():

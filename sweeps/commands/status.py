@@ -1,6 +1,7 @@
 """``tombola status``."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ def status(study: Path, storage: str | None, as_json: bool) -> None:
     for outcome in ("stopped_early", "failed", "infeasible", "running"):
         if told[outcome]:
             click.echo(f"  {outcome.replace('_', ' ')}: {told[outcome]}")
+    if told["time_is_up"]:
+        click.echo(f"  stopped at its time limit; go on with: {shlex.join(['tombola', 'resume', str(study)])}")
     if told["best"]:
         values = ", ".join(f"{name} {value:.6g}" for name, value in told["best"]["values"].items())
         click.echo(f"  best: trial {told['best']['trial']}, {values}")
@@ -41,6 +44,7 @@ def describe(record: StudyRecord) -> dict[str, Any]:
         "failed": record.count("failed"),
         "infeasible": record.count("infeasible"),
         "running": record.count("running") + record.count("waiting"),
+        "time_is_up": record.time_is_up,
         "best": best and {"trial": best.key, "values": dict(zip(names, best.values or (), strict=True)), "params": dict(best.params)},
         "objectives": [{"name": o.name, "goal": o.goal} for o in record.objectives],
     }

@@ -27,6 +27,7 @@ def facts(record: StudyRecord) -> list[tuple[str, str]]:
         ("Sampler", _named(sweep.get("method"))),
         ("Objectives", ", ".join(f"{o.goal} {name_of(o.name)[0].lower()}{name_of(o.name)[1:]}" for o in record.objectives)),
         ("Early stopping", _named(sweep.get("early_terminate"))),
+        ("Time limit", _time_limit(record)),
         ("Started", _moment(came_from.get("created"))),
         ("Versions", plain(came_from.get("versions", {}))),
     ]
@@ -76,6 +77,11 @@ def _searched(record: StudyRecord) -> str:
     """The parameters' names, or their number where a reader would not read them all."""
     names = list(dict.fromkeys(name for trial in record.trials for name in trial.params))
     return ", ".join(names) if len(names) <= _MOST_NAMES else count(len(names), "parameter")
+
+
+def _time_limit(record: StudyRecord) -> str:
+    limit = record.sweep.get("time_limit") or ""
+    return f"{limit}, reached with {record.count('complete')} of {record.target} trials complete" if record.time_is_up else limit
 
 
 def _lottery(lottery: Any) -> str:

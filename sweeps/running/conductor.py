@@ -4,7 +4,7 @@ import json
 import math
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -45,12 +45,23 @@ class Observer(Protocol):
 class Conductor:
     """One driver's view of a study under way."""
 
-    def __init__(self, prepared: Prepared, ledger: Ledger, paths: StudyPaths, target: int, observers: Sequence[Observer]):
+    def __init__(
+        self,
+        prepared: Prepared,
+        ledger: Ledger,
+        paths: StudyPaths,
+        target: int,
+        observers: Sequence[Observer],
+        clock: Callable[[], float] = time.monotonic,
+    ):
         self._prepared = prepared
         self._ledger = ledger
         self._paths = paths
         self._target = target
         self._observers = observers
+        self._clock = clock
+        limit = prepared.sweep.file.seconds
+        self._ends = math.inf if limit is None else clock() + limit
         self._started: dict[str, float] = {}
         self._crashes: dict[tuple[str, bool], int] = {}
         self._not_before = 0.0
@@ -58,14 +69,14 @@ class Conductor:
         self._baselines = [b for b in prepared.baselines if not paths.result(BASELINE + b).exists()]
 
     def next(self) -> Assignment | None:
-        """The next trial, or None while there is none to hand out (all are under way, the study is `done`, or it pauses)."""
-        if self.pause:
+        """The next trial, or None while there is none to hand out: all are under way, it pauses, or this driver's work `is_over`."""
+        if self.pause or self.time_is_up:
             return None
         if self._baselines:
             method = self._baselines.pop(0)
             return self._start(BASELINE + method, {}, self._prepared.baseline_config(method, self._paths))
         for _ in range(_PATIENCE):
-            if self._taken() >= self._target:
+            if self._taken() >= self._target or self.time_is_up:
                 return None
             asked = self._ledger.ask()
             if asked:
@@ -80,13 +91,23 @@ class Conductor:
     @property
     def pause(self) -> float:
         """Seconds until the next trial is handed out, after a worker's death; else 0."""
-        return max(0.0, self._not_before - time.monotonic())
+        return max(0.0, self._not_before - self._clock())
 
     @property
     def done(self) -> bool:
         """Whether as many trials have ended as the study wants."""
         counts = self._ledger.counts()
         return not self._started and not self._baselines and self._ended(counts) >= self._target
+
+    @property
+    def time_is_up(self) -> bool:
+        """Whether the time limit has passed since this driver began: no trial is handed out any more, those under way end."""
+        return self._clock() >= self._ends
+
+    @property
+    def is_over(self) -> bool:
+        """Whether this driver has nothing more to do: the study is done, or time is up and nothing is under way."""
+        return self.done or (self.time_is_up and not self._started)
 
     def report(self, key: str, metrics: Mapping[str, Any]) -> None:
         """A trial's metrics after an epoch, or a level, that was not its last."""
@@ -123,7 +144,7 @@ class Conductor:
             deaths = self._ledger.crashed(int(key), out_of_memory)
         if deaths:
             del self._started[key]
-            self._not_before = time.monotonic() + retries.pause(deaths, out_of_memory)
+            self._not_before = self._clock() + retries.pause(deaths, out_of_memory)
         else:
             self._close(key, "failed", {}, retries.reason(out_of_memory))
 
@@ -134,13 +155,13 @@ class Conductor:
 
     def _start(self, key: str, params: Mapping[str, Any], config: TrialConfig) -> Assignment:
         assignment = Assignment(key, params, config)
-        self._started[key] = time.monotonic()
+        self._started[key] = self._clock()
         for observer in self._observers:
             observer.started(assignment)
         return assignment
 
     def _close(self, key: str, outcome: str, metrics: Mapping[str, Any], reason: str | None) -> None:
-        seconds = time.monotonic() - self._started.pop(key)
+        seconds = self._clock() - self._started.pop(key)
         if not key.startswith(BASELINE):
             self._tell(int(key), outcome, plain(metrics), reason, seconds)
         for observer in self._observers:

@@ -31,7 +31,9 @@ from sweeps.tracking.tracker import Tracker
 def drive(
     sweep: Sweep, out: Path | str, *, address: str | None = None, without_ray: bool = False, console: Console | None = None
 ) -> StudyRecord:
-    """Runs the sweep in the directory ``out`` until ``run_cap`` trials have ended, and closes it with tests, export and report.
+    """Runs the sweep in the directory ``out`` until ``run_cap`` trials have ended or its time is up, and closes it.
+
+    Closing is reading test, the export and the report.
 
     ``address`` is a Ray cluster that is already up; ``without_ray`` runs the trials one by one in this process. Raises `SweepError`
     with the exit code of what stands in the way, KeyboardInterrupt when stopped by hand; the same call then goes on where it stood.
@@ -56,9 +58,13 @@ def drive(
         with contextlib.closing(tracker), _workers(sweep, address, without_ray or idle), progress:
             if not conductor.done:
                 _run_trials(prepared, conductor, paths, address, without_ray)
+            time_is_up = not conductor.done
+            if time_is_up:
+                directory.note_that_time_is_up(paths, provenance)
             record = close(prepared, paths, file.storage.study, partial(_read_test, None if without_ray else file.resources))
             retention.expire(file.retention, store)
-            retention.keep_what_is_wanted(file.retention, store, paths, record)
+            if not time_is_up:
+                retention.keep_what_is_wanted(file.retention, store, paths, record)
             return record
 
 
@@ -86,7 +92,7 @@ def _run_trials(prepared: Prepared, conductor: Conductor, paths: StudyPaths, add
         in_process.run(conductor, scheduler)
     else:
         on_ray.run(conductor, scheduler, file.resources, paths, is_local=address is None)
-    if not conductor.done:
+    if not conductor.is_over:
         # Tune answers the first Ctrl-C by ending its loop in good order.
         raise KeyboardInterrupt
 

@@ -31,7 +31,7 @@ class StudySearcher(Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next trial's configuration, None for "ask again later", or Tune's word for the end."""
         conductor = self._running()
-        if conductor.done or self.error:
+        if conductor.done or conductor.time_is_up or self.error:
             return Searcher.FINISHED
         try:
             assignment = conductor.next()

@@ -16,6 +16,8 @@ def dry_run_text(prepared: Prepared) -> str:
         *unreached(prepared),
         "objectives: " + ", ".join(f"{m.goal} {m.name}" for m in file.objectives),
     ]
+    if file.seconds is not None:
+        lines.append(f"time limit: no new trial after {file.seconds:,.0f} s")
     if prepared.enqueued:
         lines.append(f"enqueued: {len(prepared.enqueued)} of these trials, tried first")
     if prepared.baselines:

@@ -2,6 +2,7 @@
 
 import math
 import re
+from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
@@ -27,6 +28,9 @@ METRICS = {
     "compress/error": "minimize",
 }
 """What a trial may report that a study may optimise, with the usual goal; a task's own metrics come beside them."""
+
+_UNITS = (86400, 3600, 60, 1)
+"""Seconds of a day, an hour, a minute, a second."""
 
 DISTRIBUTIONS = (
     "constant", "categorical", "int_uniform", "uniform", "q_uniform",
@@ -227,6 +231,17 @@ class Retention(Keys):
         return value
 
 
+def _seconds(time: Any) -> float:
+    """Seconds of a number, or of days, hours, minutes and seconds as in ``1h30m``; 0 for anything else."""
+    if isinstance(time, int | float) and not isinstance(time, bool):
+        return float(time)
+    parts = re.fullmatch(r"(?:([\d.]+)d)? ?(?:([\d.]+)h)? ?(?:([\d.]+)m)? ?(?:([\d.]+)s)?", str(time).strip())
+    try:
+        return sum(float(n) * each for n, each in zip(parts.groups(), _UNITS, strict=True) if n) if parts else 0.0
+    except ValueError:  # 1.2.3
+        return 0.0
+
+
 class SweepFile(Keys):
     """A sweep file's top level. ``method`` names the sampler, as at W&B; ``compression.method`` what shrinks the network."""
 
@@ -245,6 +260,7 @@ class SweepFile(Keys):
     enqueue: list[dict[str, Any]] = []
     run_cap: Count
     stop_after_failures: Count = 5
+    time_limit: str | None = None
     task: dict[str, Any]
     training: dict[str, Any] = {}
     compression: dict[str, Any]
@@ -256,6 +272,18 @@ class SweepFile(Keys):
     resources: Resources = Resources()
     storage: Storage = Storage()
     retention: Retention = Retention()
+
+    @field_validator("time_limit", mode="before")
+    @classmethod
+    def _a_duration(cls, value: Any) -> Any:
+        if value is not None and not 0 < _seconds(value) < math.inf:
+            raise ValueError(f"a time as in 45m, 2h or 1h30m, or a number of seconds above 0, not {value!r}")
+        return value if value is None or isinstance(value, str) else f"{Decimal(str(value)):f}s"
+
+    @property
+    def seconds(self) -> float | None:
+        """How long one driver hands out trials, in seconds; None: until ``run_cap`` is reached."""
+        return None if self.time_limit is None else _seconds(self.time_limit)
 
     @model_validator(mode="after")
     def _objectives(self) -> Self:

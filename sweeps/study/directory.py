@@ -19,9 +19,21 @@ from sweeps.spec.sweep import Sweep
 from sweeps.study import storage
 from sweeps.study.load import read_provenance
 from sweeps.study.paths import StudyPaths
-from sweeps.study.record import BASELINE
+from sweeps.study.record import BASELINE, TIME_IS_UP
 
-_MAY_CHANGE = ("run_cap", "enqueue", "resources", "description", "project", "entity", "storage", "baselines", "retention")
+_MAY_CHANGE = (
+    "run_cap",
+    "time_limit",
+    "stop_after_failures",
+    "enqueue",
+    "resources",
+    "description",
+    "project",
+    "entity",
+    "storage",
+    "baselines",
+    "retention",
+)
 """Keys that may differ when a study is continued: they change how much is run and kept, and where, not what a trial is."""
 
 
@@ -50,11 +62,17 @@ def begin(paths: StudyPaths, prepared: Prepared) -> dict[str, Any]:
         "storage": storage.without_password(sweep.file.storage.study),
         "versions": versions(),
         "machine": machine(),
+        TIME_IS_UP: False,
         "git_commit": _git_commit(),
     }
     write_atomically(paths.sweep, _dumped(sweep))
     write_atomically(paths.provenance, json.dumps(provenance, indent=1))
     return provenance
+
+
+def note_that_time_is_up(paths: StudyPaths, provenance: Mapping[str, Any]) -> None:
+    """Write into study.json that the sweep's time limit ended this run; whoever goes on with the study takes it back."""
+    write_atomically(paths.provenance, json.dumps({**provenance, TIME_IS_UP: True}, indent=1))
 
 
 def versions() -> dict[str, str]:

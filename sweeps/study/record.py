@@ -8,9 +8,12 @@ from typing import Any, Literal
 
 import optuna
 
+from sweeps.study.ledger import root_of
 from trainables.config import TaskConfig
 from trainables.metrics import metrics_of
 
+TIME_IS_UP = "time_is_up"
+"""Whether the study's last run ended at the sweep's time limit; in study.json."""
 BASELINE = "baseline-"
 """A baseline's key is this and its method's name."""
 
@@ -78,6 +81,11 @@ class StudyRecord:
     provenance: Mapping[str, Any]
     study: optuna.Study
 
+    @property
+    def time_is_up(self) -> bool:
+        """Whether the last run ended at the sweep's time limit, so that the study can go on."""
+        return bool(self.provenance.get(TIME_IS_UP))
+
     def count(self, outcome: Outcome) -> int:
         """How many trials ended (or stand) this way."""
         return sum(t.outcome == outcome for t in self.trials)
@@ -94,10 +102,11 @@ class StudyRecord:
         """The trials with values, in order of their numbers."""
         return tuple(t for t in self.trials if t.outcome == "complete")
 
-    @property
+    @cached_property
     def front(self) -> tuple[TrialRecord, ...]:
-        """The complete trials that no other beats in every objective; with one objective, the best alone."""
-        return tuple(t for t in self.complete if not any(self._dominates(other, t) for other in self.complete))
+        """The complete trials that no other beats in every objective, as Optuna sorts them; with one objective, the best and its equals."""
+        found = {str(root_of(row)) for row in self.study.best_trials}
+        return tuple(t for t in self.complete if t.key in found)
 
     @property
     def best(self) -> TrialRecord | None:
@@ -107,7 +116,3 @@ class StudyRecord:
     def _gains(self, trial: TrialRecord) -> tuple[float, ...]:
         assert trial.values is not None
         return tuple(o.gain(v) for v, o in zip(trial.values, self.objectives, strict=True))
-
-    def _dominates(self, one: TrialRecord, other: TrialRecord) -> bool:
-        mine, theirs = self._gains(one), self._gains(other)
-        return all(a >= b for a, b in zip(mine, theirs, strict=True)) and mine != theirs
