@@ -15,7 +15,7 @@ from tests.sweeps.studies import digits
 
 FOLDER = Path(__file__).parents[2]
 ALL_BUT_A_DECOMPOSITION: dict[str, Any] = {
-    "task": {"network": "added_mlp", "network_options": {"widths": [8]}, "data": "added_digits"},
+    "task": {"network": "added_mlp", "network_options": {"widths": [8]}, "data": "added_digits", "metrics": ["accuracy", "added_accuracy"]},
     "trainable": "added_at_init",
     "compression": {"method": "added_magnitude"},
     "method": "added_genetic",
@@ -44,3 +44,4 @@ def test_what_was_added_is_validated_and_run(tombola: Callable[..., Answer], tmp
         assert len({trial.params["training.lr"] for trial in record.trials}) == 2
         assert result["dense"]["params"] == 64 * 8 + 8 + 8 * 10 + 10
         assert len(result["history"]) == 1
+        assert result["metrics"]["val/accuracy"] < result["metrics"]["val/added_accuracy"] <= 1

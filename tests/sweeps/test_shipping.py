@@ -32,12 +32,14 @@ def test_what_the_users_code_imports_is_packed_with_it(tmp_path: Path, monkeypat
         "packed_parts/__init__.py": "",
         "packed_parts/block.py": "import packed_helper",
         "packed_helper.py": "",
+        "packed_metric.py": "",
         "not_packed.py": "",
     }
     for path, text in files.items():
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
-    with runtime_env(Sweep.from_data(digits(task={"network": "packed_net:network", "data": "digits"}))) as env:
+    task = {"network": "packed_net:network", "data": "digits", "metrics": ["accuracy", "packed_metric:metric"]}
+    with runtime_env(Sweep.from_data(digits(task=task))) as env:
         packed = {path.relative_to(env["working_dir"]).as_posix() for path in Path(env["working_dir"]).rglob("*pack*")}
-    assert packed == {"packed_net.py", "packed_parts", "packed_helper.py"}
+    assert packed == {"packed_net.py", "packed_parts", "packed_helper.py", "packed_metric.py"}
