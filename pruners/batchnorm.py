@@ -8,6 +8,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from pruners.errors import PrunerError
 from pruners.forward_pass import evaluating, naming_refusals
 from pruners.inputs import Inputs, forward
+from pruners.layer_names import check_module
+from pruners.option_values import shown
 
 
 def recalibrate_batchnorm(model: nn.Module, batches: Iterable[Inputs]) -> None:
@@ -16,6 +18,9 @@ def recalibrate_batchnorm(model: nn.Module, batches: Iterable[Inputs]) -> None:
     Every batch counts the same; only BatchNorm layers run in train mode meanwhile, so dropout stays off. Batches must be
     on the network's device. Nothing else changes. PrunerError where there are no batches.
     """
+    check_module(model)
+    if not isinstance(batches, Iterable):
+        raise PrunerError(f"batches takes batches of input, not {shown(batches)}.")
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
     if not norms:
         return

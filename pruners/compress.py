@@ -13,13 +13,12 @@ from pruners.lowrank.planning import plan
 from pruners.lowrank.spectra import spectra_of
 from pruners.method import Method
 from pruners.methods import method_named, score_method_named
-from pruners.option_values import Whole, shown
-from pruners.sparse.mask import Mask
+from pruners.option_values import shown
+from pruners.seeding import SEED
+from pruners.sparse.mask import Mask, checked_mask
 from pruners.sparse.prune import prune, score
 from pruners.sparse.score_method import ScoreMethod, Scores
 from pruners.unreached import UnreachedWarning, unreached, unreached_sentence
-
-_SEED = Whole(-(2**63), 2**64 - 1)  # what torch's generators take
 
 
 def compress(
@@ -54,7 +53,7 @@ def compress(
     """
     rule = method_named(method)
     _check_arguments(rule, data, loss, example, mask)
-    seed = _SEED.checked(seed, "seed")
+    seed = SEED.checked(seed, "seed")
     if not isinstance(rule, ScoreMethod):
         if mask is not None:
             raise PrunerError(f"Method {method} decomposes layers and cannot go on from a mask.")
@@ -91,7 +90,7 @@ def scores(
     """
     rule = score_method_named(method)
     _check_arguments(rule, data, loss, example, mask)
-    seed = _SEED.checked(seed, "seed")
+    seed = SEED.checked(seed, "seed")
     return score(model, rule, data=data, loss=loss, example=example, seed=seed, mask=mask, options=options)
 
 
@@ -111,5 +110,5 @@ def _check_arguments(method: Method, data: object, loss: object, example: object
         raise PrunerError(f"loss takes a function of outputs and labels, not {shown(loss)}.")
     if example is not None:
         check_example(example)
-    if mask is not None and not isinstance(mask, Mask):
-        raise PrunerError(f"mask takes a Mask to go on from, not {shown(mask)}.")
+    if mask is not None:
+        checked_mask(mask)

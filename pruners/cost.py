@@ -13,7 +13,7 @@ from pruners.inputs import Inputs, check_example, forward, inputs_device
 from pruners.layer_names import check_module
 from pruners.multiply_adds import multiply_adds
 from pruners.readiness import check_initialized
-from pruners.sparse.mask import Mask
+from pruners.sparse.mask import Mask, checked_mask
 
 _WARMUP = 2
 _REPEATS = 10
@@ -46,6 +46,7 @@ def cost(model: nn.Module | Artifact, example: Inputs, mask: Mask | None = None)
     check_module(model)
     check_example(example)
     check_initialized(model)
+    mask = None if mask is None else checked_mask(mask)
     removed = {} if mask is None else {n: (w, ~mask.masks[n]) for n, w in mask.weights_of(model).items()}
     batch, copies = fitting(model, example)
     count = multiply_adds(model, example, removed)

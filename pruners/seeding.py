@@ -6,6 +6,11 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from pruners.option_values import Whole
+
+SEED = Whole(-(2**63), 2**64 - 1)
+"""What torch's generators take."""
+
 
 @contextmanager
 def seeded(seed: int, model: nn.Module) -> Iterator[None]:

@@ -8,7 +8,7 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils import parametrize
 
 from pruners.errors import PrunerWarning
-from pruners.layer_names import named_modules, named_parameters
+from pruners.layer_names import check_module, named_modules, named_parameters
 from pruners.lowrank.decomposed_layer import BlockLinear
 from pruners.lowrank.shapes import compressible_modules, why_not
 from pruners.methods import method_named
@@ -43,6 +43,7 @@ def unreached(model: nn.Module, method: str = "alds") -> dict[str, Unreached]:
     They are no part of the weights that ``keep_ratio`` is a share of. Listed are matrices, kernels and tensors of more
     dimensions, not biases, norms and other vectors; tensors on the meta device will do. Raises UnknownMethod.
     """
+    check_module(model)
     kind = method_named(method).kind
     reached = {id(weight) for weight in _reached(model, kind)}
     total = sum(parameter.numel() for parameter in model.parameters())

@@ -13,13 +13,13 @@ from torch import nn
 from pruners.copying import copied
 from pruners.errors import PrunerError
 from pruners.layer_names import named_modules, unwrapped
-from pruners.seeding import seeded
-from pruners.sparse.mask import Mask
+from pruners.seeding import SEED, seeded
+from pruners.sparse.mask import Mask, checked_mask
 
 
 def shuffle(mask: Mask, seed: int) -> Mask:
     """The mask with its entries in a random order within every layer; densities stay. Without a captured network."""
-    generator = torch.Generator().manual_seed(seed)
+    mask, generator = checked_mask(mask), torch.Generator().manual_seed(SEED.checked(seed, "seed"))
     masks = {name: kept.flatten()[torch.randperm(kept.numel(), generator=generator)].view(kept.shape) for name, kept in mask.masks.items()}
     return _recorded(mask, masks, "shuffle", seed)
 
@@ -29,7 +29,7 @@ def random_mask(mask: Mask, seed: int) -> Mask:
 
     The distribution is that of `shuffle`; the two names are those of the two papers.
     """
-    generator = torch.Generator().manual_seed(seed)
+    mask, generator = checked_mask(mask), torch.Generator().manual_seed(SEED.checked(seed, "seed"))
     masks = {}
     for name, kept in mask.masks.items():
         drawn = torch.zeros(kept.numel(), dtype=torch.bool)
@@ -46,7 +46,7 @@ def reinitialize(model: nn.Module, seed: int) -> nn.Module:
     for that. Buffers that belong to it (BatchNorm's statistics) start again too. PrunerError for a module that has parameters and
     neither method.
     """
-    fresh = copied(model)
+    fresh, seed = copied(model), SEED.checked(seed, "seed")
     names = {module: name for name, module in named_modules(fresh)}
     with seeded(seed, model):
         for module in _inner_first(fresh, set()):

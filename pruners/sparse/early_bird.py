@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from pruners.errors import PrunerError
-from pruners.sparse.mask import Mask
+from pruners.option_values import Number, Whole
+from pruners.sparse.mask import Mask, checked_mask
 
 
 def mask_distance(first: Mask, second: Mask) -> float:
@@ -12,6 +13,7 @@ def mask_distance(first: Mask, second: Mask) -> float:
     You et al.: Drawing Early-Bird Tickets, ICLR 2020, arXiv 1909.11957, section 3, where the masks are of channels. PrunerError that
     names the first parameter in which the masks are of different networks.
     """
+    first, second = checked_mask(first), checked_mask(second)
     for name in {**first.masks, **second.masks}:
         shapes = [tuple(mask.masks[name].shape) if name in mask.masks else None for mask in (first, second)]
         if shapes[0] != shapes[1]:
@@ -28,10 +30,9 @@ def settled(masks: Sequence[Mask], window: int = 5, tolerance: float = 0.1) -> b
     You et al.: Drawing Early-Bird Tickets, ICLR 2020, arXiv 1909.11957, section 4, algorithm 1: one mask an epoch, a first-in-first-out
     queue of length 5, a threshold of 0.1. The paper's code counts the newest mask among its five, so compares with four, and lets
     a distance equal to the threshold pass: ``window=4`` is that but for the equality. False while there are fewer masks.
-    Raises PrunerError for a window that is no positive whole number, and as `mask_distance`.
+    Raises PrunerError for a window that is no positive whole number, a tolerance below 0, and as `mask_distance`.
     """
-    if isinstance(window, bool) or not isinstance(window, int) or window < 1:
-        raise PrunerError(f"window must be a whole number of at least 1, not {window!r}.")
+    window, tolerance = Whole(1).checked(window, "window"), Number().checked(tolerance, "tolerance")
     if len(masks) <= window:
         return False
     *before, newest = masks[-window - 1 :]

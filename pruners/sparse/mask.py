@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from pruners.artifact import Artifact
 from pruners.copying import copied
-from pruners.errors import BadArtifact
+from pruners.errors import BadArtifact, PrunerError
 from pruners.layer_names import named_parameters, unwrapped
+from pruners.option_values import shown
 from pruners.sparse.prunable import PrunableLayer
 from pruners.state import restore_state, state_of
 
@@ -147,3 +148,10 @@ class Mask(Artifact):
             raise TypeError("the masks are not those of its layers")
         state = files["model"] if described["complete"] else None
         return cls(described["method"], {**described["options"]}, prunable, masks, state=state)
+
+
+def checked_mask(mask: Any) -> Mask:
+    """Return the mask that an argument is; PrunerError for anything else."""
+    if isinstance(mask, Mask):
+        return mask
+    raise PrunerError(f"mask takes a Mask, not {shown(mask)}.")

@@ -63,7 +63,7 @@ def test_masks_of_different_networks_are_refused(shapes):
         pruners.settled([one, other], window=1)
 
 
-@pytest.mark.parametrize("window", [0, -1, 2.0, True])
+@pytest.mark.parametrize("window", [0, -1, 2.5, True])
 def test_a_window_is_a_positive_whole_number(window):
     with pytest.raises(pruners.PrunerError, match="window"):
         pruners.settled([mask_of([True] * 9)] * 9, window=window)

@@ -176,6 +176,28 @@ def test_a_loss_that_gives_no_tensor_is_told_so(answer):
         pruners.compress(network(), "snip", keep_ratio=0.5, **given() | {"loss": lambda outputs, labels: answer})
 
 
+def a_mask():
+    return pruners.compress(network(), "random", keep_ratio=0.5)
+
+
+OTHERS = {
+    "shuffle's seed": (lambda: pruners.shuffle(a_mask(), "a"), "seed must be a whole number"),
+    "shuffle's mask": (lambda: pruners.shuffle("a", 1), "mask takes a Mask, not 'a'"),
+    "random mask's seed": (lambda: pruners.random_mask(a_mask(), 2**64), "seed must be a whole number of at most"),
+    "reinitialisation's seed": (lambda: pruners.reinitialize(network(), None), "seed must be a whole number"),
+    "distance": (lambda: pruners.mask_distance(a_mask(), {}), r"mask takes a Mask, not \{\}"),
+    "tolerance": (lambda: pruners.settled([a_mask()] * 3, 1, "a"), "tolerance must be a number of at least 0, not 'a'"),
+    "cost's mask": (lambda: pruners.cost(network(), torch.ones(1, 4), "a"), "mask takes a Mask, not 'a'"),
+    "recalibration's batches": (lambda: pruners.recalibrate_batchnorm(network(), 3), "batches takes batches of input, not 3"),
+}
+
+
+@pytest.mark.parametrize(("call", "message"), OTHERS.values(), ids=OTHERS)
+def test_arguments_of_other_functions_are_named(call, message):
+    with pytest.raises(pruners.PrunerError, match=message):
+        call()
+
+
 CALLS = {
     "compress": lambda model: pruners.compress(model, "svd", keep_ratio=0.5),
     "compress by a mask": lambda model: pruners.compress(model, "random", keep_ratio=0.5),
@@ -185,6 +207,11 @@ CALLS = {
     "budget_of": lambda model: pruners.budget_of(model, {}),
     "prunable": pruners.prunable,
     "compressible": pruners.compressible,
+    "unreached": pruners.unreached,
+    "reinitialize": lambda model: pruners.reinitialize(model, 0),
+    "recalibrate_batchnorm": lambda model: pruners.recalibrate_batchnorm(model, []),
+    "cost": lambda model: pruners.cost(model, torch.ones(1, 4)),
+    "apply": lambda model: a_mask().apply(model),
 }
 
 
