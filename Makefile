@@ -18,7 +18,7 @@ TESTING := $(VENV)/.tests-installed
 SYSTEM_PACKAGES := postgresql openssh-server iproute2 rsync dataset-fashion-mnist chromium
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check test-system requirements results bench clean
+.PHONY: help setup demo test check test-system requirements results networks bench clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*##/make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -51,6 +51,9 @@ RESULTS := runs/alds_digits runs/lottery_fashion runs/pruning_at_init_fashion
 
 results: $(TESTING)  ## write docs/results.md and its pictures from the studies in runs/
 	$(BIN)/python -m docs.results $(RESULTS)
+
+networks: $(TESTING)  ## take torchvision's networks through every step and write docs/networks.md
+	$(BIN)/python -m docs.networks
 
 bench: $(TESTING)  ## the measurements in bench/
 	for script in bench/*.py; do $(BIN)/python "$$script" || exit 1; done

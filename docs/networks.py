@@ -1,6 +1,6 @@
 """Writes docs/networks.md: every classifier of torchvision through compress, apply, forward, cost, save and load.
 
-`python -m docs.networks` runs each network that has no result in runs/networks yet, in a process of its own, and writes the page.
+`make networks` runs each network that has no result in runs/networks yet, in a process of its own, and writes the page.
 """
 
 import argparse
@@ -164,7 +164,7 @@ def page(rows: Sequence[Row]) -> str:
     good = sum(not row.failures and len(row.kept) == len(METHODS) for row in rows)
     return f"""# torchvision's networks
 
-`python -m docs.networks` writes this page. It takes every classification network of torchvision
+`make networks` writes this page. It takes every classification network of torchvision
 {torchvision.__version__.split("+")[0]}, a detection network (`{DETECTION}`) and a segmentation
 network (`{SEGMENTATION}`), without trained weights. Each of three methods compresses them to a keep
 ratio of {KEEP_RATIO}. The small network is run in train and in eval mode, its cost is taken, and it is saved and loaded onto a
