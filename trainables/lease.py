@@ -2,6 +2,10 @@
 
 A lease is a file ``lease-<n>.json``; the highest n counts. Taking over creates n + 1 with O_EXCL, so exactly one of several
 waiters wins, and nothing is ever deleted that could still count. Plain POSIX: no locks that network file systems lack.
+
+No library carries it yet. filelock's SoftFileLease (from 3.30) has the heartbeat and the waiter's own clock, but a lease
+that a trial cut off in this very process left is never passed on while its thread beats, and nobody else can ask whether a
+folder is held; flufl.lock has no heartbeat and compares clocks of different machines.
 """
 
 import json
