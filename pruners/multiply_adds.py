@@ -65,14 +65,14 @@ def multiply_adds(model: nn.Module, example: Inputs, chosen: Mapping[str, tuple[
 def _counted(model: nn.Module, example: Inputs, chosen: Mapping[str, tuple[Tensor, Tensor | None]]) -> MultiplyAdds:
     uses = _Uses(chosen, [p for module in model.modules() if isinstance(module, LayerPair) for p in module.parameters()])
     counter = _Counter(uses.formulas())
-    with passing(model, example), _as_defined(), counter:
+    with passing(model, example), as_defined(), counter:
         forward(model, example)
     return MultiplyAdds(counter.operations // 2, uses.of_weight, uses.chosen)
 
 
 @contextmanager
-def _as_defined() -> Iterator[None]:
-    """Fused kernels hide the products in them, and compiled code the operations."""
+def as_defined() -> Iterator[None]:
+    """Run networks as they are defined: fused kernels hide the products in them, and compiled code the operations."""
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     compiled = "torch._dynamo" in sys.modules

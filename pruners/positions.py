@@ -8,7 +8,8 @@ from torch.nn.modules.conv import _ConvTransposeNd
 
 from pruners.forward_pass import evaluating, fitting
 from pruners.inputs import Inputs, forward
-from pruners.multiply_adds import multiply_adds
+from pruners.layer_names import unwrapped
+from pruners.multiply_adds import as_defined, multiply_adds
 
 
 def output_positions(model: nn.Module, layers: Mapping[str, nn.Module], example: Inputs) -> dict[str, int]:
@@ -23,16 +24,18 @@ def output_positions(model: nn.Module, layers: Mapping[str, nn.Module], example:
     positions = {name: -(-count.of_weight[name] // max(1, weight.numel())) for name, weight in weights.items()}
     # a weight that is made anew for every call cannot be followed; the calls of its layer can
     unseen = {name: layers[name] for name, number in positions.items() if not number}
-    return positions | (_positions_of_calls(model, unseen, example) if unseen else {})
+    return positions | (positions_of_calls(model, unseen, example) if unseen else {})
 
 
-def _positions_of_calls(model: nn.Module, layers: Mapping[str, nn.Module], example: Inputs) -> dict[str, int]:
+def positions_of_calls(model: nn.Module, layers: Mapping[str, nn.Module], example: Inputs) -> dict[str, int]:
+    """Count the output positions of each layer's own calls alone, not where others multiply by its weight."""
     batch, copies = fitting(model, example)
     positions = dict.fromkeys(layers, 0)
     handles = [layer.register_forward_hook(_counter(name, positions)) for name, layer in layers.items()]
     try:
-        with evaluating(model):
-            forward(model, batch)
+        # the fast path of nn.TransformerEncoder would read the weights of layers that it else calls
+        with evaluating(model), as_defined():
+            forward(unwrapped(model), batch)
     finally:
         for handle in handles:
             handle.remove()

@@ -9,7 +9,7 @@ from torch import nn
 from pruners.errors import PrunerError, UnknownLayer, nearest
 from pruners.inputs import Inputs, check_example
 from pruners.layer_names import check_module, matching, named_modules
-from pruners.positions import output_positions
+from pruners.positions import output_positions, positions_of_calls
 from pruners.readiness import check_initialized
 
 
@@ -90,7 +90,14 @@ class NetworkShape:
         """Weights of all compressible layers, a shared one counted once: the base of keep_ratio."""
         if example is not None:
             check_example(example)
-        self._positions = None if example is None else output_positions(model, compressible_modules(model), example)
+        self._positions: dict[str, int] | None = None
+        self._calls: dict[str, int] | None = None
+        """How often each weight is multiplied, by whomever and by calls of its own layer."""
+        if example is not None:
+            modules = compressible_modules(model)
+            self._positions = output_positions(model, modules, example)
+            calls = positions_of_calls(model, modules, example)
+            self._calls = {name: min(calls[name], number) for name, number in self._positions.items()}
 
     def check_any(self) -> None:
         """Raise PrunerError where the network has no layer that can be decomposed."""
@@ -101,22 +108,29 @@ class NetworkShape:
             )
 
     def unit_cost(self, name: str, unit: str) -> int:
-        """What one weight of a layer costs: 1 parameter, or as many multiply-adds as its output has positions."""
-        if unit == "parameters":
-            return 1
-        if self._positions is None:
-            raise PrunerError("A budget in multiply-adds (flops_ratio) needs example=, a batch of input.")
-        return self._positions[name]
+        """What one weight of a decomposed layer costs: 1 parameter, or as many multiply-adds as its outputs have positions.
+
+        Where a parent multiplies by the weight itself, it does so by the whole one, however the layer is decomposed: that
+        is part of `fixed_cost`.
+        """
+        return 1 if unit == "parameters" else self._counted(self._calls)[name]
 
     def total(self, unit: str) -> int:
         """Cost of all compressible layers left dense, in parameters or multiply-adds."""
         if unit == "parameters":
             return self.params
-        return sum(shape.params * self.unit_cost(name, unit) for name, shape in (self.layers | self.fixed).items())
+        positions = self._counted(self._positions)
+        return sum(shape.params * positions[name] for name, shape in (self.layers | self.fixed).items())
 
     def fixed_cost(self, unit: str) -> int:
-        """The part of `total` that no choice changes: layers with shared weights."""
+        """The part of `total` that no choice changes: layers with shared weights, and weights that parents multiply by."""
         return self.total(unit) - sum(shape.params * self.unit_cost(name, unit) for name, shape in self.layers.items())
+
+    @staticmethod
+    def _counted(positions: dict[str, int] | None) -> dict[str, int]:
+        if positions is None:
+            raise PrunerError("A budget in multiply-adds (flops_ratio) needs example=, a batch of input.")
+        return positions
 
     def named_by(self, patterns: Collection[str], option: str) -> list[str]:
         """Return the layers that names or shell patterns ("layer1.*") mean; UnknownLayer for one that means none."""

@@ -11,14 +11,14 @@ Share = TypeVar("Share")
 
 
 def ranks_at_largest_share(task: Task, shares: Sequence[Share], ranks: Callable[[Share], dict[str, int]]) -> dict[str, tuple[int, int]]:
-    """Rank and num_subspaces of every layer, dense where the rank saves nothing.
+    """Rank and num_subspaces of every layer, dense where the rank saves nothing of what the budget counts.
 
     ``shares`` ascend and ranks grow with them, so the cost does, and the last share within the budget is found by bisection.
     """
     unit, layers = task.budget.unit, task.shape.layers
 
     def choices(share: Share) -> dict[str, tuple[int, int]]:
-        at = ranks(share)
+        at = {n: rank for n, rank in ranks(share).items() if task.shape.unit_cost(n, unit)}
         return {n: (at[n], 1) if n in at and at[n] <= layers[n].largest_saving_rank(1) else DENSE for n in task.candidates}
 
     def cost(share: Share) -> int:

@@ -140,6 +140,22 @@ def test_compiled_copied_and_saved(tmp_path):
         assert torch.equal(pruners.load(tmp_path).apply(encoder()).eval()(inputs), expected)
 
 
+@unreached_is_expected
+@pytest.mark.parametrize("method", [n for n, m in pruners.methods().items() if m.kind == "decomposition"])
+@pytest.mark.parametrize("make, shape, read", [(ReadsLinear, (3, 24), {"b"}), (encoder, TOKENS, set()), (swin, (1, 3, 32, 32), None)])
+def test_a_budget_in_multiply_adds_counts_what_a_parent_multiplies(method, make, shape, read):
+    """A weight that its parent multiplies by is no cheaper for being decomposed, so such a layer stays dense."""
+    torch.manual_seed(5)
+    network, example = make(), torch.randn(shape)
+    dense, whole = pruners.cost(network, example).multiply_adds, pruners.NetworkShape(network, example)
+    artifact = pruners.compress(network, method, flops_ratio=0.7, example=example)
+    saved = dense - pruners.cost(artifact, example).multiply_adds
+    assert saved == whole.total("multiply_adds") - artifact.plan.cost >= whole.total("multiply_adds") - artifact.budget > 0
+    read = {n for n in whole.layers if n.endswith(("qkv", "proj"))} if read is None else read
+    assert not read & artifact.layers.keys()
+    assert {n for n in whole.layers if not whole.unit_cost(n, "multiply_adds")} == read
+
+
 def test_names_of_the_weights_are_those_of_two_layers_in_sequence():
     _, small, _ = compressed(ReadsLinear)
     assert set(small.b.state_dict()) == {"0.weight", "1.weight", "1.bias"}
