@@ -75,10 +75,11 @@ def test_a_masked_step_moves_both_names_alike(first):
     network = TiedDecoder(first)
     mask = pruners.compress(network, "random", keep_ratio=0.5)
     mask.apply_(network)
-    optimizer = make(network, TrainingConfig(1, 16, "sgd", 0.1))
+    training = TrainingConfig(1, 16, "sgd", 0.1)
     tokens = torch.arange(6).repeat(2, 4).T
     before = network.head.weight.detach().clone()
-    update(network, optimizer, torch.nn.functional.cross_entropy, (tokens, tokens[:, 0]), masked_parameters(network, mask.masks))
+    batch, masked = (tokens, tokens[:, 0]), masked_parameters(network, mask.masks)
+    update(network, make(network, training), torch.nn.functional.cross_entropy, batch, training, masked)
     moved = network.head.weight.detach() != before
     assert network.encoder.weight is network.head.weight
     assert torch.equal(moved, mask.masks["head.weight"])
