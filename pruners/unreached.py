@@ -12,6 +12,7 @@ from pruners.layer_names import check_module, named_modules, named_parameters
 from pruners.lowrank.decomposed_layer import BlockLinear
 from pruners.lowrank.shapes import compressible_modules, why_not
 from pruners.methods import method_named
+from pruners.readiness import check_initialized
 from pruners.sparse.prunable import prunable
 
 _NEGLIGIBLE = 0.01
@@ -44,6 +45,7 @@ def unreached(model: nn.Module, method: str = "alds") -> dict[str, Unreached]:
     dimensions, not biases, norms and other vectors; tensors on the meta device will do. Raises UnknownMethod.
     """
     check_module(model)
+    check_initialized(model)
     kind = method_named(method).kind
     reached = {id(weight) for weight in _reached(model, kind)}
     total = sum(parameter.numel() for parameter in model.parameters())

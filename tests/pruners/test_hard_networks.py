@@ -102,6 +102,7 @@ def everything_that_looks_at(model):
 def test_lazy_layers_are_named_until_they_have_been_run():
     model = nn.Sequential(nn.LazyLinear(16), nn.ReLU(), nn.Linear(16, 3))
     asked = [*everything_that_looks_at(model), lambda: pruners.cost(model, torch.ones(1, 8)), lambda: pruners.least_budget(model)]
+    asked += [lambda: pruners.unreached(model, "alds"), lambda: pruners.unreached(model, "magnitude")]
     for ask in asked:
         with pytest.raises(pruners.PrunerError, match=r"'0' \(LazyLinear\) has no weights before"):
             ask()

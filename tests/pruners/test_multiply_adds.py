@@ -158,6 +158,20 @@ def test_masked_transformers_cost_no_less_than_nothing_and_no_more_than_dense():
         assert 0 <= pruners.cost(pruners.compress(network, "random", keep_ratio=keep_ratio), example).multiply_adds <= dense
 
 
+def test_a_mask_is_followed_under_autocast():
+    class Cast(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(8, 8)
+
+        def forward(self, features):
+            with torch.autocast("cpu", torch.bfloat16):
+                return self.layer(features)
+
+    mask = pruners.compress(Cast(), "random", budget=20)
+    assert pruners.cost(mask.apply(Cast()), torch.ones(3, 8), mask=mask).multiply_adds == 3 * 20
+
+
 class Computed(nn.Linear):
     """A weight that is standardised at every call: none of its zeros is a zero in the product."""
 
