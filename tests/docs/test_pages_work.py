@@ -12,9 +12,12 @@ from pathlib import Path
 import pytest
 
 from sweeps.cli import cli
+from sweeps.report.words import name_of
+from sweeps.study.record import StudyRecord
 from tests.docs.pages import PAGES, PROJECT, Block, blocks, command_lines
 
 DEMO = Path("sweeps/configs/alds_digits.yaml")
+TASKS = "docs/tasks.md"
 QUICK = ("--set", "training.epochs=1", "--set", "compression.retrain_epochs=0")
 CHEAP = ("plan", "methods", "validate", "status", "report", "export")
 
@@ -61,11 +64,36 @@ def follow(block: Block, names: dict[str, object]) -> None:
             assert not cli.main(words[1:], standalone_mode=False), words
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python", "sh")])
+@pytest.mark.parametrize("page", [page for page in PAGES if page != TASKS and blocks(page, "python", "sh")])
 def test_a_page_works_from_top_to_bottom(page: str, reader: Path) -> None:
     names: dict[str, object] = {"__name__": page}
     for block in blocks(page):
         follow(block, names)
+
+
+@pytest.mark.filterwarnings("ignore:Layer 'head' shares its weight:UserWarning")  # it stays dense in the decomposition
+def test_a_transformer_and_a_segmentation_network_go_through_a_whole_sweep_each(reader: Path) -> None:
+    names: dict[str, object] = {"__name__": TASKS}
+    for block in blocks(TASKS):
+        follow(block, names)
+    for name, metrics, chance in (("sums", ("accuracy", "top5_accuracy"), 1 / 13), ("ink", ("mean_iou", "accuracy"), 1 / 3)):
+        record = names[name]
+        assert isinstance(record, StudyRecord)
+        assert {trial.params["compression.method"] for trial in record.complete} == set(
+            record.sweep["parameters"]["compression.method"]["values"]
+        )
+        assert [metric.name for metric in record.measured] == [f"val/{metric}" for metric in metrics]
+        for trial in record.complete:
+            assert trial.metrics[f"val/{metrics[0]}"] > 1.5 * chance
+            assert trial.metrics["compress/params_kept"] < 0.8 and trial.metrics["compress/flops_kept"] < 0.8
+        assert {f"test/{metric}" for metric in metrics} <= record.test["best"].keys() & record.test["dense"].keys()
+        page = (record.directory / "report.html").read_text(encoding="utf-8")
+        assert all(title in page for title in map(name_of, (f"test/{metric}" for metric in metrics)))
+    sums = names["sums"]
+    assert isinstance(sums, StudyRecord)
+    [masked] = [trial for trial in sums.complete if trial.params["compression.method"] == "magnitude"]
+    assert {name.partition(".")[0] for name in masked.layers} == {"attention", "feed", "head"}
+    assert sum(name.startswith("attention") for name in masked.layers) == 2  # the packed projections and the one behind them
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "pycon")])
