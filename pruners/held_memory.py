@@ -9,12 +9,12 @@ from pruners.lowrank.spectra import spectra_kept
 
 
 def held_memory(model: nn.Module) -> int:
-    """Return the bytes of a network's parameters and buffers and of the spectra kept for it, on whatever device they lie."""
+    """Return the bytes of a network's parameters, buffers and kept spectra, on whatever device they lie."""
     return _bytes([*model.parameters(), *model.buffers(), spectra_kept(model)])
 
 
 def _bytes(root: Any) -> int:
-    """The bytes of all tensors and arrays that can be reached through containers and objects of this package, each memory once."""
+    """Sum up all tensors and arrays held by containers and objects of this package, each memory once."""
     seen: set[tuple[str, int]] = set()
     waiting, total = [root], 0
     while waiting:

@@ -33,7 +33,7 @@ class LeaseLost(RuntimeError):
 
 
 class StoreWarning(UserWarning):
-    """An entry of the store is damaged and is built again."""
+    """An entry of the store is built again, a training goes on elsewhere, or code or data are not known for certain."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""Which modules of the user's own code a module pulls in, read from the sources without running any of them."""
+"""Which modules of the user's own code a module pulls in, read from the sources without running any."""
 
 import ast
 import importlib.util
@@ -22,12 +22,12 @@ _BY_OTHER_MEANS = {"spec_from_file_location", "load_module", "run_path", "run_mo
 
 
 def users_modules(name: str, read: Read | None = None) -> dict[str, ModuleSpec]:
-    """Find the modules of the user's own code that importing ``name`` runs or may run, that one first, packages above them included.
+    """Find the modules of the user's own that importing ``name`` may run, itself and packages above included.
 
-    Imports inside functions count, and so does ``import_module`` of a literal name. Where a module's name is computed, all
-    modules beside the one that computes it count. What is there for type checkers only does not. ``read`` gives the sources,
-    by default as the disk has them. Installed packages, the standard library and Tombola end the search; ``name`` itself may be
-    an installed one.
+    Imports inside functions count, and so does ``import_module`` of a literal name. Where a module's name is
+    computed, all modules beside the one that computes it count. What is there for type checkers only does
+    not. ``read`` gives the sources, by default as the disk has them. Installed packages, the standard library
+    and Tombola end the search; ``name`` itself may be an installed one.
     """
     found: dict[str, ModuleSpec] = {}
     waiting, seen = [name], set()
@@ -49,11 +49,13 @@ def users_modules(name: str, read: Read | None = None) -> dict[str, ModuleSpec]:
 
 
 def find(name: str) -> ModuleSpec | None:
-    """Find a module's spec, of a loaded module its own; runs no package's code, as ``importlib.util.find_spec`` would."""
+    """Find a module's spec, a loaded one's own; runs no package's code, as importlib's would."""
     loaded = sys.modules.get(name)
-    if loaded is not None:
+    if isinstance(spec := getattr(loaded, "__spec__", None), ModuleSpec):
+        return spec
+    if name == "__main__":
         file = getattr(loaded, "__file__", None)
-        return loaded.__spec__ or (importlib.util.spec_from_file_location(name, file) if file else None)
+        return importlib.util.spec_from_file_location(name, file) if file else None
     above = name.rpartition(".")[0]
     within = _locations(above) if above else None
     if above and within is None:
@@ -65,7 +67,7 @@ def find(name: str) -> ModuleSpec | None:
 
 
 def source(spec: ModuleSpec) -> bytes | None:
-    """Read a module's file as the disk has it now (of a compiled module its binary); None where there is none."""
+    """Read a module's file, a compiled one's binary, as the disk has it now; None where there is none."""
     get_data = getattr(spec.loader, "get_data", None)
     if not spec.has_location or not spec.origin or get_data is None:
         return None
@@ -180,7 +182,7 @@ def _parsed(text: bytes) -> ast.Module | None:
 
 @dataclass
 class _Imports(ast.NodeVisitor):
-    """What one module imports: ``names`` that are modules or what modules hold, and packages it imports ``*`` from."""
+    """Collects what a module imports: ``names`` of modules or in modules, and packages read with ``*``."""
 
     package: str
     names: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""The dense networks that a process keeps from one trial to the next, with the spectra that `pruners` keeps of each."""
+"""The dense networks that a process keeps between trials, with the spectra that `pruners` keeps of each."""
 
 from collections import OrderedDict
 
@@ -11,7 +11,8 @@ LIMIT = 512 * 2**20  # bytes, of CPU and GPU together
 class KeptNetworks:
     """Networks by key, the least recently used of which go when all together take more than ``limit`` bytes.
 
-    The last one used stays however large it is. A network's spectra grow after it was put here, so that they are weighed at every use.
+    The last one used stays however large it is. A network's spectra grow after it was put here, so that they
+    are weighed at every use.
     """
 
     def __init__(self, limit: int = LIMIT):
@@ -26,7 +27,7 @@ class KeptNetworks:
         return network
 
     def put(self, key: tuple[str, ...], network: Network) -> None:
-        """Keep ``network``, and let go of others until there is room. Its gradients, which training left, go too."""
+        """Keep ``network`` without its gradients, and let go of others until there is room."""
         network.module.zero_grad(set_to_none=True)
         self._networks[key] = network
         self._networks.move_to_end(key)

@@ -1,4 +1,4 @@
-"""What the user's code is known by: the source of every module of theirs that a factory pulls in, as this process runs it."""
+"""What the user's code is known by: the source of every module that a factory pulls in, as it runs here."""
 
 import hashlib
 import sys
@@ -13,10 +13,11 @@ _read: dict[str, tuple[object, bytes | None]] = {}  # by module: which loading o
 
 
 def source_digests(references: Iterable[str]) -> dict[str, str]:
-    """SHA-256 of the source of every module of the user's own that ``package.module:attribute`` texts pull in, by module name.
+    """Return the SHA-256 of every module of the user's own that ``module:attribute`` texts pull in, by name.
 
-    The digest is of the code that runs: of a module that was edited after this process had loaded it that is the old one, and a
-    `StoreWarning` says so. Raises `TaskError` for a reference into a module without a file, of which no edit would be noticed.
+    The digest is of the code that runs: of a module that was edited after this process had loaded it that is
+    the old one, and a `StoreWarning` says so. Raises `TaskError` for a reference into a module without a
+    file, of which no edit would be noticed.
     """
     digests: dict[str, str] = {}
     for reference in references:
@@ -35,7 +36,7 @@ def _as_loaded(name: str, spec: ModuleSpec) -> bytes | None:
     if module is None:
         _read[name] = None, now
         return now
-    loading = module.__spec__ or module  # loading a module again gives it another spec
+    loading = getattr(module, "__spec__", None) or module  # loading a module again gives it another spec
     known, before = _read.get(name, (loading, now))
     if known is None and before != now:  # loaded since it was looked at, from the one or the other
         before = b"\0".join(text for text in (before, now) if text is not None)

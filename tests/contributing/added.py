@@ -1,4 +1,4 @@
-"""Runs what the recipes of CONTRIBUTING.md added to a scratch copy of the repository, into which this file is copied as a test."""
+"""Runs what CONTRIBUTING.md's recipes added to a scratch copy, into which this file is copied as a test."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md's recipes, followed to the letter in a scratch copy of the repository, make what they say."""
+"""CONTRIBUTING.md's recipes, followed to the letter in a scratch copy, make what they say."""
 
 import re
 import shutil
@@ -20,7 +20,8 @@ SELECTED = "added and (validated or same or round_trip) or every_name or every_o
 class Addition:
     """A thing like one that is there already: ``words`` says how each of the latter's names is spelt now.
 
-    ``file`` is the folder's file that the new one is modelled on, ``differs`` what is another there; without a file all is said in lines.
+    ``file`` is the folder's file that the new one is modelled on, ``differs`` what is another there; without
+    a file all is said in lines.
     """
 
     recipe: str
@@ -68,7 +69,7 @@ def renamed(text: str, words: dict[str, str]) -> str:
 
 
 def follow(addition: Addition, copy: Path) -> None:
-    """Do what the recipe says: its new file, and in every file that it names a line below each line of what is there already."""
+    """Do what the recipe says: its new file, and in every file that it names a line below each line of the model."""
     found = places(addition.recipe)
     if addition.file:
         [folder] = [copy / place for place in found if place.endswith("/") and (copy / place / addition.file).exists()]

@@ -27,7 +27,7 @@ FILES = {
 
 @pytest.fixture
 def studied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], dict[str, tuple[float, float]]]:
-    """Runs the sweep over both networks as a new process would; params and epochs trained now of each network."""
+    """Runs the sweep over both networks as a new process would; params and epochs trained now of each."""
     monkeypatch.syspath_prepend(tmp_path)
     for path, text in FILES.items():
         (tmp_path / path).parent.mkdir(exist_ok=True)

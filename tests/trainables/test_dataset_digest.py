@@ -1,4 +1,4 @@
-"""What a streamed data set is known by: changed labels and replaced pictures are noticed, copies and augmentation are not."""
+"""What a streamed data set is known by: changed labels and pictures are noticed, copies and augmentation are not."""
 
 import os
 import random

@@ -74,7 +74,7 @@ def test_gradients_are_not_kept() -> None:
 
 
 def test_a_worker_does_not_grow_with_its_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every trial has a dense network of its own; all memory of tensors and spectra that is alive is counted."""
+    """Every trial has a dense network of its own; the memory of all living tensors and spectra is counted."""
     monkeypatch.setattr(run, "_kept", KeptNetworks(limit=2**20))
 
     def alive() -> int:

@@ -1,4 +1,4 @@
-"""Which of the user's modules a factory pulls in, and that an edit of any of them, and of no other, is noticed."""
+"""Which of the user's modules a factory pulls in; an edit of any of them, and of no other, is noticed."""
 
 import importlib
 import itertools
@@ -16,7 +16,7 @@ _numbers = itertools.count()
 
 
 class Project:
-    """A folder of modules that Python finds, under names that no other test uses: @ in texts stands for the number."""
+    """A folder of modules that Python finds, under names that no other test uses: @ stands for the number."""
 
     def __init__(self, folder: Path):
         self.folder, self.number = folder, next(_numbers)
@@ -168,6 +168,17 @@ def test_code_of_which_nobody_knows_which_edit_runs_matches_no_other(project: Pr
         unsure = project.digests("n@")
     importlib.reload(sys.modules[project.name("h@")])
     assert len({str(digests) for digests in (first, unsure, project.digests("n@"))}) == 3
+
+
+def test_a_module_that_puts_an_object_in_its_place_is_known_by_its_file(project: Project) -> None:
+    project.write({"n@.py": "import h@", "h@.py": "import sys\nclass Lazy: ...\nsys.modules[__name__] = Lazy()"})
+    importlib.import_module(project.name("n@"))
+    before = project.digests("n@")
+    assert set(before) == {project.name("n@"), project.name("h@")}
+    project.write({"h@.py": "import sys"})
+    with pytest.warns(trainables.StoreWarning, match="was edited after"):
+        assert project.digests("n@") == before
+    del sys.modules[project.name("h@")]
 
 
 def test_a_module_without_a_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

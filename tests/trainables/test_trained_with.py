@@ -1,4 +1,4 @@
-"""Results say with which torch, on which kind of device and in which type they were trained; going on with another is told."""
+"""Results say with which torch, device and type they were trained; going on with another is told."""
 
 import json
 from pathlib import Path

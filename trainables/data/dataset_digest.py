@@ -33,11 +33,12 @@ Hash = Any  # hashlib's own type has no public name
 def dataset_digest(dataset: Any, known: dict[int, str]) -> str:
     """Return the SHA-256 of what a map-style data set holds; of its own ``digest``, a text, where it has one.
 
-    Read are its tensors, arrays, tables and lists (its labels, usually) up to 1 GiB each in full; of the files that it lists the
-    paths below their common folder, the sizes and the contents, these up to 1 GiB in full and beyond it a part of every file; the
-    data sets in it; and a sample of examples, each after seeding torch, numpy and random, so that augmentation gives the same.
-    No time of a file counts: copies are alike. ``known`` collects the digests by data set: splits of one folder share it.
-    Raises `TaskError` for a ``digest`` that is no text and for an example that cannot be read.
+    Read are its tensors, arrays, tables and lists (its labels, usually) up to 1 GiB each in full; of the
+    files that it lists the paths below their common folder, the sizes and the contents, these up to 1 GiB in
+    full and beyond it a part of every file; the data sets in it; and a sample of examples, each after seeding
+    torch, numpy and random, so that augmentation gives the same. No time of a file counts: copies are alike.
+    ``known`` collects the digests by data set: splits of one folder share it. Raises `TaskError` for a
+    ``digest`` that is no text and for an example that cannot be read.
     """
     if id(dataset) not in known:
         known[id(dataset)] = "itself"
@@ -123,7 +124,7 @@ def _evenly(length: int, count: int) -> list[int]:
 
 
 def _files(value: Any, folders: Sequence[str | Path]) -> list[tuple[Path, str]]:
-    """Every file in a list of paths, or of rows that hold paths, and what stands beside it (a label); empty for anything else.
+    """Find every file in a list of paths, or of rows that hold them, and what stands beside it (a label).
 
     Paths may start from one of ``folders``.
     """
@@ -159,7 +160,7 @@ def _add_files(seen: Hash, files: Sequence[tuple[Path, str]]) -> None:
 
 
 def _add_file(seen: Hash, path: Path, size: int, share: int | None) -> None:
-    """All of a file, or ``share`` bytes of it: half from its middle, half from its end, as beginnings are alike."""
+    """Add a file, or ``share`` bytes: half from its middle, half from its end, as beginnings are alike."""
     with path.open("rb") as file:
         if share is None or size <= share:
             while block := file.read(2**20):
@@ -177,8 +178,9 @@ def _add_examples(seen: Hash, dataset: Any) -> None:
     same = [one == other for one, other in zip(*twice, strict=True)]
     if not all(same):
         warnings.warn(
-            f"the data set {type(dataset).__name__} gives another example each time that one is read, whatever is seeded: "
-            f"replaced examples cannot be noticed. Give it an attribute digest, a text that says which data they are.",
+            f"the data set {type(dataset).__name__} gives another example each time that one is read, "
+            f"whatever is seeded: replaced examples cannot be noticed. Give it an attribute digest, a text that says "
+            f"which data it is.",
             StoreWarning,
             stacklevel=2,
         )

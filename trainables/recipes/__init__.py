@@ -1,4 +1,4 @@
-"""Trainables by name. To add one: a file here with a subclass of `Trainable`, and its place in the list below."""
+"""Trainables by name. To add one: a file here with a subclass of `Trainable`, and its line below."""
 
 from trainables.recipes.compress import TrainCompressRetrain
 from trainables.recipes.early_bird import EarlyBird

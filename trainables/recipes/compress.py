@@ -19,8 +19,8 @@ class TrainCompressRetrain(Trainable):
     def stages(self, config: TrialConfig, steps_per_epoch: int) -> Recipe:
         """Return the stages; those that do nothing are left out.
 
-        Retraining runs the last ``retrain_epochs`` epochs of the training schedule again; when it is longer than training, the whole
-        schedule over its own length.
+        Retraining runs the last ``retrain_epochs`` epochs of the training schedule again; when it is longer
+        than training, the whole schedule over its own length.
         """
         compression, epochs = config.compression, config.training.epochs
         stages: list[Stage] = [*dense(config, steps_per_epoch), *pruning(config)]

@@ -15,14 +15,14 @@ _WINDOW, _TOLERANCE = 5, 0.1
 
 @final
 class EarlyBird(Trainable):
-    """Early-Bird tickets (You et al., ICLR 2020, section 3): the mask is drawn as soon as it has stayed the same for five epochs."""
+    """Early-Bird tickets (You et al., ICLR 2020, section 3): the mask is drawn once it has settled."""
 
     name = "early_bird"
     unused = NO_LEVELS | TRAINS_ANEW
     kind = "mask"
 
     def stages(self, config: TrialConfig, steps_per_epoch: int) -> Recipe:
-        """Return the stages: what is left is trained over the whole schedule from the weights it was drawn with.
+        """Return the stages: what is left is trained over the whole schedule from the weights at the draw.
 
         Raises `TaskError` where nothing is trained first.
         """

@@ -10,7 +10,7 @@ from trainables.stages import Recipe, Train
 
 @final
 class PruneAtInit(Trainable):
-    """Prune the network as it is initialised (or as the checkpoint has it), then train what is left from the schedule's start."""
+    """Prune the network as initialised (or as the checkpoint has it), then train what is left."""
 
     name = "prune_at_init"
     unused = NO_LEVELS | TRAINS_ANEW

@@ -19,21 +19,21 @@ TRAINS_ANEW = {
 
 @dataclass(frozen=True)
 class Reported:
-    """What a trial reports before its end: one report for each of ``unit`` (in the plural), as many as ``key`` of the sweep file says."""
+    """What a trial reports before its end: once for each of ``unit``, as many as the file's ``key`` says."""
 
     unit: str
     key: str
 
 
 class Trainable(ABC):
-    """A way from a trial's configuration to a small network; to add one, subclass it and list it in `trainables.recipes.RECIPES`."""
+    """A way from a configuration to a small network; to add one, subclass it and list it in `RECIPES`."""
 
     name: ClassVar[str]
     """What the sweep file's key ``trainable`` calls it."""
     reports: ClassVar[Reported] = Reported("epochs", "training.epochs")
     """What early stopping and progress count."""
     unused: ClassVar[Mapping[str, str]] = NO_LEVELS
-    """Sections, and keys of ``compression`` (``compression.retrain_epochs``), that it does not use, and why; giving one is an error."""
+    """Sections, and keys such as ``compression.retrain_epochs``, that it does not use, each with the reason."""
     kind: ClassVar[Literal["mask", "decomposition"] | None] = None
     """The one kind of method that it goes with; None: any."""
     trains_dense: ClassVar[bool] = True
@@ -43,13 +43,13 @@ class Trainable(ABC):
 
     @abstractmethod
     def stages(self, config: TrialConfig, steps_per_epoch: int) -> Recipe:
-        """Return the stages that a trial goes through, of levels those of the last; ``steps_per_epoch`` counts optimiser steps.
+        """Return a trial's stages, of levels those of the last; ``steps_per_epoch`` counts optimiser steps.
 
         Raises `TaskError` for a configuration of which no recipe can be made.
         """
 
     def keep_at(self, config: TrialConfig, searched: Mapping[str, Sequence[Any]]) -> tuple[str, ...]:
-        """Return the places of the dense training (``2ep``, ``500it``) at which any trial of a sweep may want its network.
+        """Return where in the dense training (``2ep``, ``500it``) any trial of a sweep may want its network.
 
         ``searched`` holds, by their keys in the sweep file, what the settings that are searched may be.
         """
