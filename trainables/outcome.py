@@ -38,7 +38,7 @@ def metrics(network: Network, dense: Mapping[str, float], example: Inputs) -> di
         "compress/params": cost.params,
         "compress/params_kept": cost.params / dense["params"],
         "compress/multiply_adds": cost.multiply_adds,
-        "compress/flops_kept": cost.multiply_adds / dense["multiply_adds"],
+        "compress/flops_kept": cost.multiply_adds / dense["multiply_adds"] if dense["multiply_adds"] else 1.0,
         "compress/latency_ms": cost.latency_ms,
     }
     if mask:

@@ -156,3 +156,12 @@ def test_a_network_that_cannot_be_is_explained(network: str, options: dict, mess
     with pytest.raises(trainables.TaskError, match=message) as caught:
         trainables.build_network(TaskConfig(network, "digits", options))
     assert "\n" not in str(caught.value)
+
+
+def test_a_network_that_takes_no_batch_of_one_is_looked_at_with_two_examples() -> None:
+    task = TaskConfig(f"{USERS}:batch_network", "digits")
+    network, example = trainables.build_network(task), trainables.example_input(task)
+    assert network.training and len(example) == 1
+    assert pruners.cost(network, example).multiply_adds == 64 * 32 + 32 * 10
+    artifact = pruners.compress(network, "alds", flops_ratio=0.5, example=example)
+    assert pruners.cost(artifact, example).multiply_adds == artifact.plan.cost <= (64 * 32 + 32 * 10) // 2

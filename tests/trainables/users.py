@@ -24,6 +24,12 @@ def network(width: int = 24, dropout: float = 0.2) -> nn.Module:
     )
 
 
+def batch_network() -> nn.Module:
+    """It takes no batch of one, not even in eval mode."""
+    norm = nn.BatchNorm1d(32, track_running_stats=False)
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 32), norm, nn.ReLU(), nn.Linear(32, 10))
+
+
 def broken_network() -> nn.Module:
     raise RuntimeError("no weights\nfor you")
 
