@@ -1,4 +1,10 @@
-"""What every chart of the report shares: its colours, its calm layout, the range it opens with."""
+"""What every chart of the report shares: its colours, its calm layout, the range it opens with.
+
+Optuna's plotly figures are no base for front, history and importance. They draw the study's rows, without baselines,
+replicates and the dense network; their history has no line of the best so far once its values are shown in per cent;
+their front writes every trial's parameters into the page (4.5 MB for 3,000 trials of 20 parameters); their importances
+are computed again, though the table of trials needs them too.
+"""
 
 import html
 import math
