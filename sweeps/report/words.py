@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from sweeps.search.space import setting
 from sweeps.study.record import Outcome, StudyRecord, TrialRecord
 from trainables.metrics import is_share as is_built_in_share
 from trainables.metrics import title_of
@@ -149,8 +150,9 @@ def quality_of(record: StudyRecord) -> str:
 
 def setting_of(record: StudyRecord, trial: TrialRecord, name: str) -> Any:
     """What a setting such as ``compression.method`` was in a trial: searched, fixed among the parameters, or in its section; or None."""
-    if name in trial.params:
-        return trial.params[name]
+    for searched, value in trial.params.items():
+        if setting(searched) == name:
+            return value
     fixed = (record.sweep.get("parameters") or {}).get(name)
     if isinstance(fixed, Mapping) and "value" in fixed:
         return fixed["value"]

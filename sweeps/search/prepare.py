@@ -125,10 +125,11 @@ class Prepared:
         Raises `Incompatible` for values that do not go together.
         """
         sections = self.sections(params)
-        if all((name.startswith("training.") and name not in _COUNTED) or name.endswith(per_layer.TOLERANCE) for name in params):
+        names = {setting(name) for name in (*params, *(self.space.constants.keys() & self.space.conditions.keys()))}
+        if all((name.startswith("training.") and name not in _COUNTED) or name.endswith(per_layer.TOLERANCE) for name in names):
             return None
         missed = feasibility.check_one(self.sweep, sections)
-        searched = any(name.split(".")[0] in ("task", *_HOW_MUCH) or name.endswith(per_layer.RANK) for name in params)
+        searched = any(name.split(".")[0] in ("task", *_HOW_MUCH) or name.endswith(per_layer.RANK) for name in names)
         return missed.over if searched else None
 
     def store(self, paths: StudyPaths) -> Path:

@@ -3,12 +3,14 @@
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from optuna.importance import get_param_importances
 
-from sweeps import Sweep
+from sweeps import Sweep, TrialRecord
+from sweeps.report.words import setting_of
 from sweeps.search import samplers
 from sweeps.search.prepare import prepare
 from sweeps.study import storage
@@ -150,3 +152,17 @@ def test_a_study_over_conditional_parameters_comes_to_its_report(tmp_path: Path)
     assert record.count("complete") == 4 and len({len(t.params) for t in record.trials}) > 1
     page = (tmp_path / "report.html").read_text()
     assert all(name in page for trial in record.trials for name in trial.params)
+
+
+def test_the_report_knows_what_a_setting_was_under_each_value() -> None:
+    record: Any = SimpleNamespace(sweep=sweep().resolved())
+    draws = ({"training.optimizer": "sgd", LR_SGD: 0.2}, {"training.optimizer": "adam", LR_ADAM: 0.002}, {"training.optimizer": "adamw"})
+    told = [setting_of(record, TrialRecord("0", "complete", params=params), "training.lr") for params in draws]
+    assert told == [0.2, 0.002, 0.05]
+
+
+def test_a_budget_held_under_a_value_is_looked_at_before_a_worker_is() -> None:
+    size = {"training.batch_size": {"values": [64, {"value": 128, "parameters": {"budget.keep_ratio": {"value": 0.0001}}}]}}
+    prepared = prepare(sweep(parameters=size))
+    fits, misses = (prepared.violation({"training.batch_size": value}) for value in (64, 128))
+    assert fits is not None and misses is not None and fits <= 0 < misses
