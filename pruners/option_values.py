@@ -17,7 +17,7 @@ class Values(ABC):
 
     @abstractmethod
     def checked(self, value: Any, what: str) -> Any:
-        """Return the value as methods use it. Raises PrunerError, which names ``what`` and the value, for one of another kind."""
+        """Return the value as methods use it. Raises PrunerError, naming ``what`` and the value, for another kind."""
 
 
 @final

@@ -15,8 +15,8 @@ from trainables.factory import describe
 def restore(network: nn.Module, path: str) -> None:
     """Load the state dict at ``path`` (.safetensors, or .pt holding tensors only) into ``network``, every entry of it.
 
-    Of the names of a tied weight one is enough: safetensors' ``save_model`` keeps no more. Raises `TaskError` when the file is
-    missing or unreadable, or when a name or a shape differs.
+    Of the names of a tied weight one is enough: safetensors' ``save_model`` keeps no more. Raises `TaskError`
+    when the file is missing or unreadable, or when a name or a shape differs.
     """
     state, expected = _read(Path(path).expanduser()), network.state_dict(keep_vars=True)
     given = {id(expected[name]): tensor for name, tensor in state.items() if name in expected}

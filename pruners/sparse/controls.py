@@ -1,8 +1,9 @@
 """Sanity controls: a mask, or a network, without what the method, or training, knew. What survives them was not due to that.
 
-Frankle, Dziugaite, Roy, Carbin: Pruning Neural Networks at Initialization: Why Are We Missing the Mark?, ICLR 2021, arXiv 2009.08576,
-section 5; Frankle & Carbin: The Lottery Ticket Hypothesis, ICLR 2019, arXiv 1803.03635, section 2. Their third control on masks, inverted
-scores, is the option ``invert`` of every score method.
+Frankle, Dziugaite, Roy, Carbin: Pruning Neural Networks at Initialization: Why Are We Missing the Mark?, ICLR
+2021, arXiv 2009.08576, section 5; Frankle & Carbin: The Lottery Ticket Hypothesis, ICLR 2019, arXiv
+1803.03635, section 2. Their third control on masks, inverted scores, is the option ``invert`` of every score
+method.
 """
 
 from collections.abc import Iterator
@@ -41,10 +42,10 @@ def random_mask(mask: Mask, seed: int) -> Mask:
 def reinitialize(model: nn.Module, seed: int) -> nn.Module:
     """Return a copy of the network in which every module drew its parameters anew, as torch's own layers do.
 
-    Inner modules come first, as in a constructor, by ``reset_parameters`` or, as in nn.MultiheadAttention and nn.Transformer,
-    ``_reset_parameters``. An initialisation that the network's factory puts in their place afterwards is not repeated: build it anew
-    for that. Buffers that belong to it (BatchNorm's statistics) start again too. PrunerError for a module that has parameters and
-    neither method.
+    Inner modules come first, as in a constructor, by ``reset_parameters`` or, as in nn.MultiheadAttention and
+    nn.Transformer, ``_reset_parameters``. An initialisation that the network's factory puts in their place
+    afterwards is not repeated: build it anew for that. Buffers that belong to it (BatchNorm's statistics)
+    start again too. PrunerError for a module that has parameters and neither method.
     """
     fresh, seed = copied(model), SEED.checked(seed, "seed")
     names = {module: name for name, module in named_modules(fresh)}

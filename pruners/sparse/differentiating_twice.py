@@ -1,4 +1,4 @@
-"""Second derivatives of any network: functions that have them in place of those that do not, and one sentence where there are none."""
+"""Second derivatives: functions that have them in place of those that do not, or one sentence about it."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,9 +19,10 @@ _NO_SECOND_DERIVATIVE = re.compile("is not implemented|differentiate twice|doubl
 def differentiating_twice(method: str) -> Iterator[None]:
     """Run networks, and differentiate their gradients, by functions that have second derivatives.
 
-    ``torch.nn.functional.scaled_dot_product_attention`` and all that is built on it take torch's math kernel: the fused ones are
-    differentiable once only; so is the hard sigmoid (MobileNetV3's), which is put together from others. PrunerError, for ``method``,
-    where some other function of the network has no second derivative.
+    ``torch.nn.functional.scaled_dot_product_attention`` and all that is built on it take torch's math kernel:
+    the fused ones are differentiable once only; so is the hard sigmoid (MobileNetV3's), which is put together
+    from others. PrunerError, for ``method``, where some other function of the network has no second
+    derivative.
     """
     try:
         with sdpa_kernel(SDPBackend.MATH), _HardSigmoid():

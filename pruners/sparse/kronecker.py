@@ -14,11 +14,12 @@ from pruners.sparse.use import Use
 class Factors:
     """Sums over samples s and positions t, for each group of a weight: rows r r^T (groups, o, o), columns c c^T (groups, d, d).
 
-    With the weight reshaped to (groups, o, d), K-FAC takes a group's Fisher matrix to be (rows / uses) ⊗ (columns / samples), where
-    ``uses`` counts each group's pairs (s, t): Grosse, Martens: A Kronecker-factored approximate Fisher matrix for convolution layers, ICML
-    2016, arXiv 1602.01407, section 3.1, theorem 1 (for a Linear, Martens, Grosse, ICML 2015, arXiv 1503.05671, section 3.1).
-    A weight that is used several times counts as one with more positions; each group (the query's, the key's and the value's part of
-    an attention's packed projection too) has its own factors, biases have none.
+    With the weight reshaped to (groups, o, d), K-FAC takes a group's Fisher matrix to be (rows / uses) ⊗
+    (columns / samples), where ``uses`` counts each group's pairs (s, t): Grosse, Martens: A
+    Kronecker-factored approximate Fisher matrix for convolution layers, ICML 2016, arXiv 1602.01407, section
+    3.1, theorem 1 (for a Linear, Martens, Grosse, ICML 2015, arXiv 1503.05671, section 3.1). A weight that is
+    used several times counts as one with more positions; each group (the query's, the key's and the value's
+    part of an attention's packed projection too) has its own factors, biases have none.
     """
 
     rows: Tensor
@@ -44,9 +45,9 @@ class Factors:
     def inverse_diagonal(self, samples: int, damping: float) -> Tensor:
         """Diagonal of the inverse of the Fisher matrix over ``samples``, (groups, o, d) in float64; infinite without any curvature.
 
-        ``sqrt(damping)`` times its mean eigenvalue is added to each factor's diagonal: Martens and Grosse's factored Tikhonov damping
-        (2015, section 6.3) with ``damping`` relative to the mean eigenvalue of the product. PrunerError for factors that are not
-        finite, or singular.
+        ``sqrt(damping)`` times its mean eigenvalue is added to each factor's diagonal: Martens and Grosse's
+        factored Tikhonov damping (2015, section 6.3) with ``damping`` relative to the mean eigenvalue of the
+        product. PrunerError for factors that are not finite, or singular.
         """
         diagonals = []
         uses = self.rows.new_tensor(self.uses, dtype=torch.float64).clamp(min=1)[:, None, None]

@@ -31,12 +31,13 @@ _attention = FunctionType(
 def layer_uses(
     network: nn.Module, weights: Mapping[str, nn.Parameter], inputs: Inputs, objective: Callable[[Tensor], Tensor]
 ) -> dict[str, list[Use]]:
-    """Find every use, in one forward and one backward pass over a batch, of one of ``weights`` in a convolution or as a Linear's.
+    """Find every use of ``weights`` in a convolution or as a Linear's, in one pass over a batch and back.
 
-    It does not matter which module calls: nn.MultiheadAttention reads the weight of its ``out_proj`` and never calls it.
-    ``objective`` makes of the network's output the loss, a mean over samples; a weight that is not used gets an empty list. Uses of
-    other kinds (in a sum, in a product that is written out) are not found, see `complete_uses`; what an embedding looks up in a weight
-    that it shares with a Linear counts as constant.
+    It does not matter which module calls: nn.MultiheadAttention reads the weight of its ``out_proj`` and
+    never calls it. ``objective`` makes of the network's output the loss, a mean over samples; a weight that
+    is not used gets an empty list. Uses of other kinds (in a sum, in a product that is written out) are not
+    found, see `complete_uses`; what an embedding looks up in a weight that it shares with a Linear counts as
+    constant.
     """
     return _watched(network, weights, inputs, objective)[0]
 
@@ -44,7 +45,7 @@ def layer_uses(
 def complete_uses(
     network: nn.Module, weights: Mapping[str, nn.Parameter], inputs: Inputs, objective: Callable[[Tensor], Tensor]
 ) -> dict[str, list[Use]]:
-    """As `layer_uses`; PrunerError, with the layer's name, where these do not make up the gradient in the weight."""
+    """As `layer_uses`; PrunerError, with the layer's name, where these do not make up a weight's gradient."""
     uses, gradients = _watched(network, weights, inputs, objective)
     for name, gradient in gradients.items():
         if gradient is not None and not _explains(uses[name], gradient):
@@ -58,7 +59,7 @@ def complete_uses(
 
 @dataclass(frozen=True)
 class _Call:
-    """A use whose gradient is still to come; ``arranged`` brings the samples of its inputs and gradients to the front."""
+    """A use whose gradient is still to come; ``arranged`` brings samples to the front."""
 
     name: str
     inputs: Tensor
@@ -69,7 +70,7 @@ class _Call:
 
 
 class _Watch(TorchFunctionMode):
-    """Note the calls of torch's convolutions and of `linear` that take one of ``weights``, of so many ``parts`` each, or parts of one."""
+    """Note the calls of torch's convolutions and of `linear` that take one of ``weights`` or some of its ``parts``."""
 
     def __init__(self, weights: Mapping[str, nn.Parameter], parts: Mapping[str, int], samples: int) -> None:
         super().__init__()
@@ -121,7 +122,7 @@ class _Watch(TorchFunctionMode):
 def _watched(
     network: nn.Module, weights: Mapping[str, nn.Parameter], inputs: Inputs, objective: Callable[[Tensor], Tensor]
 ) -> tuple[dict[str, list[Use]], dict[str, Tensor | None]]:
-    """The uses, and the gradients of the loss summed over the samples in the weights, None where it does not depend on one."""
+    """The uses, and the gradients in the weights of the loss summed over the samples, None where there is none."""
     samples = batch_size(inputs)
     with _Watch(weights, _parts(network, weights), samples) as watch:
         outputs = forward(network, inputs)
@@ -157,7 +158,7 @@ def _explains(uses: Sequence[Use], gradient: Tensor) -> bool:
 
 
 def _first_part(weight: Tensor, owner: Tensor, parts: int) -> int | None:
-    """Which part of ``owner`` the weight, itself or a view of whole parts, begins with; None for a view of another kind."""
+    """The part of ``owner`` that the weight, itself or a view of whole parts, begins with; None for other views."""
     if weight is owner:
         return 0
     height = len(owner) // parts
@@ -167,7 +168,7 @@ def _first_part(weight: Tensor, owner: Tensor, parts: int) -> int | None:
 
 
 def _samples_first(samples: int, sequences: int, values: Tensor) -> Tensor:
-    """Features (positions, sequences, f) inside an attention, perhaps flattened to (positions * sequences, f), as (n, ..., f).
+    """An attention's features (positions, sequences, f), perhaps with the first two flattened, as (n, ..., f).
 
     Several sequences may belong to a sample; where it cannot be, the values are returned as they are.
     """

@@ -22,19 +22,23 @@ _LABELS = ("sampled", "empirical")
 class MLPrune(ScoreMethod):
     """w_ij^2 / (2 [G^-1]_ii [A^-1]_jj), with A and G the Kronecker factors of the layer's Fisher matrix.
 
-    Zeng, Urtasun: MLPrune: Multi-Layer Pruning for Automated Neural Network Compression, 2018 (openreview r1g5b2RcKm), the baseline of
-    Wang et al., GraSP, ICLR 2020. The saliency w_q^2 / (2 [F^-1]_qq) is that of Hassibi, Stork: Second Order Derivatives for
-    Network Pruning: Optimal Brain Surgeon, NIPS 1992; inverting G ⊗ A factor by factor makes it the formula above. One threshold
-    holds for all layers; the other weights are not adjusted, only the mask is wanted.
+    Zeng, Urtasun: MLPrune: Multi-Layer Pruning for Automated Neural Network Compression, 2018 (openreview
+    r1g5b2RcKm), the baseline of Wang et al., GraSP, ICLR 2020. The saliency w_q^2 / (2 [F^-1]_qq) is that of
+    Hassibi, Stork: Second Order Derivatives for Network Pruning: Optimal Brain Surgeon, NIPS 1992; inverting
+    G ⊗ A factor by factor makes it the formula above. One threshold holds for all layers; the other weights
+    are not adjusted, only the mask is wanted.
 
-    A (d, d) is the second moment of the layer's inputs (of a convolution: of its patches, summed over positions) and G (o, o) that
-    of the gradients of each sample's loss in its outputs (the mean over positions); each group of a convolution has its own.
-    Biases are left out of A. ``labels="sampled"`` draws each label from softmax(outputs), classes along dimension 1, which gives the Fisher
-    matrix itself; ``empirical`` takes the labels as given, which any loss allows. Gradients of a softmax sum to zero, so the output
-    layer's G is always singular: ``damping`` decides how little that layer's weights are then worth, see `Factors.inverse_diagonal`.
-    A layer without curvature scores zero. BatchNorm is in eval mode. The weight of an attention's projections, or of any layer that is
-    never called because its parent reads its weight, is scored by the uses themselves, and refused by a PrunerError where it is
-    used otherwise than in a convolution or as a Linear's. A Linear that shares its weight with an embedding is scored as a Linear alone.
+    A (d, d) is the second moment of the layer's inputs (of a convolution: of its patches, summed over
+    positions) and G (o, o) that of the gradients of each sample's loss in its outputs (the mean over
+    positions); each group of a convolution has its own. Biases are left out of A. ``labels="sampled"`` draws
+    each label from softmax(outputs), classes along dimension 1, which gives the Fisher matrix itself;
+    ``empirical`` takes the labels as given, which any loss allows. Gradients of a softmax sum to zero, so the
+    output layer's G is always singular: ``damping`` decides how little that layer's weights are then worth,
+    see `Factors.inverse_diagonal`. A layer without curvature scores zero. BatchNorm is in eval mode. The
+    weight of an attention's projections, or of any layer that is never called because its parent reads its
+    weight, is scored by the uses themselves, and refused by a PrunerError where it is used otherwise than in
+    a convolution or as a Linear's. A Linear that shares its weight with an embedding is scored as a Linear
+    alone.
     """
 
     name = "mlprune"

@@ -14,12 +14,12 @@ from pruners.readiness import check_initialized
 Kind = Literal["conv", "linear", "output"]
 
 PROJECTIONS = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")
-"""Attributes of `torch.nn.MultiheadAttention` that are weights of Linears without being a Linear's; the first holds all three."""
+"""Weights that `torch.nn.MultiheadAttention` keeps without a Linear around them; the first holds all three."""
 
 
 @dataclass(frozen=True)
 class PrunableLayer:
-    """A layer with a prunable weight: the parameter's name, its shape and what kind of layer it is; the last Linear is the output."""
+    """A layer with a prunable weight: the parameter's name, its shape, the kind; the last Linear is the output."""
 
     parameter: str
     shape: tuple[int, ...]
@@ -35,13 +35,14 @@ class PrunableLayer:
 
 
 def prunable(model: nn.Module, exclude: Iterable[str] = ()) -> dict[str, PrunableLayer]:
-    """Return the weights of convolutions, Linears and attention's projections by layer name, in the order of ``named_modules``.
+    """Return the prunable weights of a network by layer name, in the order of ``named_modules``.
 
-    Biases, norms, embeddings and recurrent layers are never pruned. A weight that is no module's ``weight`` goes by its own name:
-    ``nn.MultiheadAttention`` called "attention" has the layer "attention.in_proj_weight" (or q_proj_weight, k_proj_weight and
-    v_proj_weight) beside its Linear "attention.out_proj". A weight that several layers share counts once, under the first, and not at
-    all where one of them is in ``exclude``, which holds names or shell patterns ("layer1.*"). Tensors on the meta device will do.
-    Raises UnknownLayer for one that is no such layer's.
+    Convolutions, Linears and attention's projections have one; biases, norms, embeddings and recurrent layers
+    are never pruned. A weight that is no module's ``weight`` goes by its own name: ``nn.MultiheadAttention``
+    called "attention" has the layer "attention.in_proj_weight" (or q_proj_weight, k_proj_weight and
+    v_proj_weight) beside its Linear "attention.out_proj". A weight that several layers share counts once,
+    under the first, and not at all where one of them is in ``exclude``, which holds names or shell patterns
+    ("layer1.*"). Tensors on the meta device will do. Raises UnknownLayer for one that is no such layer's.
     """
     check_initialized(model)
     weights = {name: found for module_name, module in named_modules(model) for name, found in _weights(module_name, module)}
@@ -60,7 +61,7 @@ def prunable(model: nn.Module, exclude: Iterable[str] = ()) -> dict[str, Prunabl
 
 
 def linear_weights(module: nn.Module) -> list[nn.Parameter]:
-    """Return the weights of one module that multiply features: a Linear's own, or the packed projections of an attention."""
+    """Return the weights of one module that multiply features: a Linear's own, or an attention's projections."""
     return [_parameter(*found) for _, found in _weights("", module) if not isinstance(module, _ConvNd)]
 
 

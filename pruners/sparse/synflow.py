@@ -17,15 +17,17 @@ from pruners.sparse.score_method import Given, ScoreMethod, Scores
 class SynFlow(ScoreMethod):
     """|w dR/dw|, of the weight's shape, where R is the sum of the outputs of the network of absolute values on an input of ones.
 
-    Tanaka, Kunin, Yamins, Ganguli: Pruning neural networks without any data by iteratively conserving synaptic flow, NeurIPS 2020,
-    arXiv 2006.05467, section 6. As in the authors' code every parameter and buffer is made absolute, BatchNorm's running statistics
-    included, BatchNorm runs in eval mode, and weights go in 100 rounds of exponentially falling density: one round empties layers. R is a
-    product over depth, which single precision does not hold for deep networks, so scores are in float64 unless told (``dtype``).
+    Tanaka, Kunin, Yamins, Ganguli: Pruning neural networks without any data by iteratively conserving
+    synaptic flow, NeurIPS 2020, arXiv 2006.05467, section 6. As in the authors' code every parameter and
+    buffer is made absolute, BatchNorm's running statistics included, BatchNorm runs in eval mode, and weights
+    go in 100 rounds of exponentially falling density: one round empties layers. R is a product over depth,
+    which single precision does not hold for deep networks, so scores are in float64 unless told (``dtype``).
     Raises PrunerError where they overflow.
 
-    Inputs that are no floats (the tokens of an embedding, a padding mask) stay as the example's first sample has them: the embedding's
-    absolute rows of these tokens then play the part of the ones. Where all positions of a sequence are the same, as ones are unless the
-    network adds positions to them, attention is uniform whatever its queries and keys, whose weights then score zero.
+    Inputs that are no floats (the tokens of an embedding, a padding mask) stay as the example's first sample
+    has them: the embedding's absolute rows of these tokens then play the part of the ones. Where all
+    positions of a sequence are the same, as ones are unless the network adds positions to them, attention is
+    uniform whatever its queries and keys, whose weights then score zero.
     """
 
     name = "synflow"
@@ -66,7 +68,7 @@ class SynFlow(ScoreMethod):
 
 
 def _ones(example: Inputs, weight: Tensor) -> Any:
-    """One sample of ones in the weights' dtype, on their device; of what is no float, the example's own first sample."""
+    """One sample of ones in the weights' dtype; of what is no float, the example's own first sample."""
 
     def one(tensor: Tensor) -> Tensor:
         if tensor.is_floating_point():

@@ -12,7 +12,7 @@ _ELEMENTS = 2**22  # of the largest tensor that one chunk of samples makes
 
 @dataclass(frozen=True)
 class Sliding:
-    """How a convolution moves over its input; ``padding`` is before and after each dimension, the last one first."""
+    """How a convolution moves over its input; ``padding`` is before and after each dimension, last first."""
 
     stride: tuple[int, ...]
     padding: tuple[int, ...]
@@ -23,10 +23,11 @@ class Sliding:
 
 @dataclass(frozen=True)
 class Use:
-    """One product with a weight: ``inputs`` (n, ...) and ``gradients`` (n, ...), those of each sample's loss in its output.
+    """One product with a weight: ``inputs`` (n, ...) and ``gradients`` (n, ...) of each sample's loss in its output.
 
-    ``sliding`` is a convolution's; without it the features in the last dimension go through a Linear. A packed weight is ``parts``
-    Linears, one above the other (an attention's query, key and value), and the use may be of some only, from the ``first`` on.
+    ``sliding`` is a convolution's; without it the features in the last dimension go through a Linear. A
+    packed weight is ``parts`` Linears, one above the other (an attention's query, key and value), and the use
+    may be of some only, from the ``first`` on.
     """
 
     weight: Tensor
@@ -38,7 +39,7 @@ class Use:
 
     @property
     def groups(self) -> int:
-        """Blocks of the weight's rows that have nothing to do with each other: a convolution's groups, or the parts."""
+        """Blocks of rows that have nothing to do with each other: a convolution's groups, or the parts."""
         return self.sliding.groups if self.sliding else self.parts
 
     @property
@@ -48,7 +49,7 @@ class Use:
 
     @property
     def positions(self) -> int:
-        """How often a sample uses each weight: at a convolution's output (transposed: input) positions, at the steps of a sequence."""
+        """How often a sample uses each weight: at a convolution's output (transposed: input) positions, at steps."""
         if self.sliding:
             return (self.inputs if self.sliding.transposed else self.gradients)[0, 0].numel()
         return self.gradients[0, ..., 0].numel()
@@ -66,11 +67,12 @@ class Use:
         return [(start, min(start + size, self.samples)) for start in range(0, self.samples, size)]
 
     def factors(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
-        """Rows (used groups, rows, n, positions) and columns (used groups, columns, n, positions) of samples ``start`` to ``stop``.
+        """Rows (used groups, rows, n, positions) and columns (used groups, columns, n, positions) of some samples.
 
-        The gradient of a sample's loss in the weight, of shape (groups, rows, columns) once reshaped, is the sum over its positions of
-        the outer products of both. Rows are output gradients and columns patches of the input; in a transposed convolution, whose
-        weight lies the other way round, rows are inputs and columns patches of the output gradient.
+        The gradient of a sample's loss in the weight, of shape (groups, rows, columns) once reshaped, is the
+        sum over its positions of the outer products of both. Rows are output gradients and columns patches of
+        the input; in a transposed convolution, whose weight lies the other way round, rows are inputs and
+        columns patches of the output gradient.
         """
         inputs, gradients = self.inputs[start:stop], self.gradients[start:stop]
         if self.sliding is None:
@@ -82,7 +84,7 @@ class Use:
         return rows.movedim(0, 1).reshape(self.groups, -1, len(rows), self.positions), columns.unflatten(0, (self.groups, -1))
 
     def sample_gradients(self, start: int, stop: int) -> Tensor:
-        """Gradients of the samples' losses in the weight, (n, groups, rows, columns); zero in groups that are not used."""
+        """Gradients of the samples' losses in the weight, (n, groups, rows, columns); zero in unused groups."""
         rows, columns = self.factors(start, stop)
         gradients = rows.permute(2, 0, 1, 3) @ columns.permute(2, 0, 3, 1)
         if gradients.shape[1] == self.groups:
@@ -98,7 +100,7 @@ def _features(values: Tensor) -> Tensor:
 
 
 def _patches(maps: Tensor, sliding: Sliding, kernel: torch.Size, positions: torch.Size) -> Tensor:
-    """What the kernel sees of maps (n, channels, ...) at each position, as (channels * kernel, n, positions)."""
+    """What the kernel sees of maps (n, channels, ...) at each position: (channels * kernel, n, positions)."""
     maps = pad(maps, sliding.padding)
     samples, channels = maps.shape[:2]
     of_sample, of_channel, *along = maps.stride()
