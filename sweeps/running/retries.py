@@ -28,22 +28,18 @@ def reason(out_of_memory: bool) -> str:
 
 
 class Deaths(tune.Callback):
-    """Remembers Tune's trials, in whose error files Ray says why a worker died."""
+    """Knows Tune's trials, in whose error files Ray says why a worker died, also one that died before its trial began."""
 
     def __init__(self) -> None:
-        self._trials: dict[str, Any] = {}
+        self._trials: list[Any] = []
 
-    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A trial has its worker."""
-        self._trials[trial.trial_id] = trial
-
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A trial that ended well has no death to explain."""
-        self._trials.pop(trial.trial_id, None)
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Tune's list of trials, which it adds to."""
+        self._trials = trials
 
     def was_of_memory(self, trial_id: str) -> bool:
         """Whether Ray ended the trial's worker because the machine was running out of memory."""
-        trial = self._trials.pop(trial_id, None)
+        trial = next((trial for trial in reversed(self._trials) if trial.trial_id == trial_id), None)
         path = trial.error_file if trial else None
         return bool(path and Path(path).exists() and of_memory(Path(path).read_text(errors="replace")))
 
