@@ -7,14 +7,18 @@ from pydantic.dataclasses import dataclass
 
 from trainables import position
 from trainables.errors import Incompatible, nearest
+from trainables.numbers_read import Number, Truth, WholeNumber, whole_number
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
-Share = Annotated[float, Field(gt=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
-ProperShare = Annotated[float, Field(gt=0, lt=1)]
+Positive = Annotated[Number, Field(gt=0)]
+NotNegative = Annotated[Number, Field(ge=0)]
+Share = Annotated[Number, Field(gt=0, le=1)]
+Count = Annotated[WholeNumber, Field(ge=1)]
+ProperShare = Annotated[Number, Field(gt=0, lt=1)]
+Epochs = Annotated[WholeNumber, Field(ge=0, le=1_000_000)]
+Levels = Annotated[WholeNumber, Field(ge=1, le=1_000)]
+Weights = Annotated[int, Field(ge=1, le=2**53), BeforeValidator(whole_number)]
 Position = Annotated[str, AfterValidator(position.check)]
 
 
@@ -89,14 +93,14 @@ class TrainingConfig:
     autocast in bfloat16 while it is trained; its weights, the loss and every evaluation stay float32.
     """
 
-    epochs: Annotated[int, Field(ge=0)] = 10
+    epochs: Epochs = 10
     batch_size: Count = 128
     optimizer: Annotated[str, AfterValidator(_is_an_optimizer)] = "sgd"
     lr: Positive = 0.1
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    nesterov: bool = False
+    momentum: Annotated[Number, Field(ge=0, lt=1)] = 0.9
+    nesterov: Truth = False
     weight_decay: NotNegative = 0.0
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    label_smoothing: Annotated[Number, Field(ge=0, lt=1)] = 0.0
     schedule: ScheduleConfig = Field(default_factory=ScheduleConfig)
     augment: tuple[Literal["flip", "crop", "shift"], ...] = ()
     optimizer_options: dict[str, Any] = Field(default_factory=dict)
@@ -119,7 +123,7 @@ class BudgetConfig:
     """
 
     keep_ratio: Share | None = None
-    parameters: Count | None = None
+    parameters: Weights | None = None
     flops_ratio: Share | None = None
 
     @model_validator(mode="after")
@@ -150,8 +154,8 @@ class CompressionConfig:
 
     method: str
     options: dict[str, Any] = Field(default_factory=dict)
-    recalibrate_bn: Annotated[int, Field(ge=0)] = 512
-    retrain_epochs: Annotated[int, Field(ge=0)] = 0
+    recalibrate_bn: Annotated[WholeNumber, Field(ge=0)] = 512
+    retrain_epochs: Epochs = 0
     tolerance: dict[str, Positive] = Field(default_factory=dict)
     layers: dict[str, LayerShape] = Field(default_factory=dict)
     control: Literal["none", "shuffle", "random", "reinit"] = "none"
@@ -184,7 +188,7 @@ class LotteryConfig:
     (Morcos et al. 2019); ``stability`` trains each in a second order of the images and measures the error between the two.
     """
 
-    levels: Count
+    levels: Levels
     rate: ProperShare = 0.2
     layer_rate: dict[str, ProperShare] = Field(default_factory=dict)
     rewind_to: Position = "0it"
@@ -192,7 +196,7 @@ class LotteryConfig:
     shots: Literal["iterative", "one_shot"] = "iterative"
     controls: tuple[Literal["reinit", "random"], ...] = ()
     transfer: TransferConfig | None = None
-    stability: bool = False
+    stability: Truth = False
 
 
 @dataclass(frozen=True, config=_STRICT)

@@ -26,6 +26,7 @@ from sweeps.study.paths import StudyPaths
 from trainables.trainable import TrialTrainable
 
 _log = logging.getLogger(__name__)
+_WITHOUT = "--in-process runs the trials without Ray, one by one."
 
 
 @contextmanager
@@ -61,8 +62,10 @@ def cluster(sweep: Sweep, address: str | None) -> Iterator[None]:
                     log_to_driver=False,
                     logging_level="error",
                 )
-        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-            raise SweepError(f"Ray at {address or 'this machine'} cannot be reached: {_first_line(error)}.", FAILED) from error
+        except Exception as error:  # what Ray raises when its start-up times out is a plain Exception
+            ray.shutdown()
+            what = f"Ray at {address} cannot be reached" if address else "Ray cannot be started on this machine"
+            raise SweepError(f"{what}: {_first_line(error)}. {_WITHOUT}", FAILED) from error
         try:
             yield
         finally:
@@ -108,7 +111,8 @@ def _check_reachable(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), timeout=5).close()
     except (OSError, ValueError) as error:
-        raise SweepError(f"--address {address}: no Ray cluster answers there: {_first_line(error)}.", FAILED) from error
+        sentence = f"--address {address}: no Ray cluster answers there: {_first_line(error)}. {_WITHOUT}"
+        raise SweepError(sentence, FAILED) from error
 
 
 def _room(resources: Resources) -> int:

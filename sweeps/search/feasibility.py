@@ -20,6 +20,7 @@ from sweeps.spec.sections import TrialSections
 from sweeps.spec.sweep import Sweep
 from trainables import loss
 from trainables.config import TaskConfig, TrainingConfig, TrialConfig
+from trainables.factory import describe
 from trainables.metrics import metrics_of
 from trainables.recipes import RECIPES
 from trainables.stages import Compress, Recipe, Settle
@@ -71,6 +72,9 @@ def check_one(sweep: Sweep, sections: TrialSections) -> Miss:
         raise Incompatible(sweep.where(place), str(error)) from error
     except PrunerError as error:
         raise Incompatible(sweep.where(_blamed(sections, str(error))), f"compression: {error}") from error
+    except (TypeError, ValueError, OverflowError, AttributeError) as error:  # an option's value that a method did not look at
+        said = f"compression: {sections.compression.method} cannot use its options: {describe(error)}."
+        raise Incompatible(sweep.where(_blamed(sections, str(error))), said) from error
 
 
 def _blamed(sections: TrialSections, message: str) -> list[str]:

@@ -1,6 +1,7 @@
 """Optuna's samplers by name."""
 
 import inspect
+import math
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ SAMPLERS = {
 }
 """``bayes`` is W&B's word for the model-based search; here it means TPE."""
 
+_MOST_POINTS = 1_000_000
 # Their place in the sequence or the grid follows from the study, so that their seed must stay the study's.
 _ONE_SEED = ("qmc", "grid")
 
@@ -52,6 +54,8 @@ def build(method: str, options: Mapping[str, Any], space: Mapping[str, BaseDistr
     options = dict(options)
     if method == "grid":
         options["search_space"] = {name: grid_values(name, d) for name, d in space.items()}
+        if (points := math.prod(map(len, options["search_space"].values()))) > _MOST_POINTS:
+            raise ValueError(f"the grid would have {points:,} points; at most {_MOST_POINTS:,} are walked through")
     if method == "qmc":
         options.setdefault("warn_asynchronous_seeding", False)
     if method == "cmaes":
@@ -74,7 +78,11 @@ def quiet() -> Iterator[None]:
 
 
 def grid_values(name: str, distribution: BaseDistribution) -> list[Any]:
-    """The finitely many values of a parameter on a grid. Raises ValueError for a range."""
+    """The finitely many values of a parameter on a grid. Raises ValueError for a range, and for more than a million values."""
+    if isinstance(distribution, IntDistribution | FloatDistribution) and distribution.step is not None and not distribution.log:
+        count = (distribution.high - distribution.low) / distribution.step + 1
+        if count > _MOST_POINTS:
+            raise ValueError(f"a grid of {name} would have {count:,.0f} values; at most {_MOST_POINTS:,} are walked through")
     if isinstance(distribution, CategoricalDistribution):
         return list(distribution.choices)
     if isinstance(distribution, IntDistribution) and not distribution.log:

@@ -5,15 +5,25 @@ import re
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from pruners.errors import nearest
 from sweeps.search.samplers import SAMPLERS
 from sweeps.spec.names import one_of
 from trainables.metrics import BUILT_IN
+from trainables.numbers_read import Number, WholeNumber, number
 from trainables.recipes import RECIPES
 
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[WholeNumber, Field(ge=1)]
+
+
+def _within_what_is_drawn(value: float) -> float:
+    if abs(value) > (2**53 if isinstance(value, int) else 1e300):
+        raise ValueError("is beyond what can be drawn: 2**53 for whole numbers, 1e300 for others")
+    return value
+
+
+Bound = Annotated[int | float, AfterValidator(_within_what_is_drawn), BeforeValidator(number)]
 
 METRICS = {
     **{f"val/{name}": metric.goal for name, metric in BUILT_IN.items()},
@@ -95,9 +105,9 @@ class Parameter(Keys):
 
     value: Any = None
     values: list[Choice] | None = None
-    min: int | float | None = None
-    max: int | float | None = None
-    q: float | None = Field(default=None, gt=0)
+    min: Bound | None = None
+    max: Bound | None = None
+    q: Number | None = Field(default=None, gt=0)
     distribution: Annotated[str, one_of(DISTRIBUTIONS, "distribution that Optuna can sample")] | None = None
     parameters: dict[str, Self] | None = None
 
@@ -135,8 +145,8 @@ class Parameter(Keys):
 class Range(Keys):
     """From ``min`` to ``max``."""
 
-    min: float = Field(gt=0)
-    max: float = Field(gt=0)
+    min: Number = Field(gt=0)
+    max: Number = Field(gt=0)
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -190,7 +200,7 @@ class EarlyTerminate(Keys):
     type: Annotated[str, one_of(("asha", "hyperband", "median"), "way to stop early")]
     min_iter: Count = 1
     max_iter: Count | None = None
-    eta: Annotated[int, Field(ge=2)] = 3
+    eta: Annotated[WholeNumber, Field(ge=2)] = 3
 
 
 class Resources(Keys):
@@ -199,10 +209,10 @@ class Resources(Keys):
     ``num_workers`` processes read data that are not in memory.
     """
 
-    cpus: Count = 1
-    gpus: float = Field(default=0.0, ge=0)
+    cpus: Annotated[Count, Field(le=10_000)] = 1
+    gpus: Number = Field(default=0.0, ge=0)
     concurrent: Count | None = None
-    num_workers: Annotated[int, Field(ge=0)] = 0
+    num_workers: Annotated[WholeNumber, Field(ge=0)] = 0
 
 
 class Storage(Keys):
@@ -267,8 +277,8 @@ class SweepFile(Keys):
     budget: dict[str, Any] = {}
     lottery: dict[str, Any] = {}
     baselines: list[str] = []
-    replicates: Count = 1
-    seed: Annotated[int, Field(ge=0)] = 0
+    replicates: Annotated[Count, Field(le=10_000)] = 1
+    seed: Annotated[WholeNumber, Field(ge=0)] = 0
     resources: Resources = Resources()
     storage: Storage = Storage()
     retention: Retention = Retention()

@@ -25,6 +25,11 @@ for _kind in (_Loader, _Dumper):
     _kind.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+0123456789."))
 
 
+_YAML = "tag:yaml.org,2002:"
+_NO_PLAIN_DATA = {"timestamp": "a date", "binary": "binary data", "set": "a set", "omap": "an ordered mapping", "pairs": "a list of pairs"}
+_MOST_NODES, _DEEPEST = 100_000, 50
+
+
 @dataclass(frozen=True)
 class Source:
     """A file's data with the line (from 1) of every key and list item, and the ``--set`` texts that changed it."""
@@ -40,7 +45,8 @@ class Source:
             override = self.overrides.get(tuple(path[:length]))
             if override is not None:
                 return f"--set {override}"
-            line = self.lines.get(tuple(path[:length]))
+            here = tuple(path[:length])
+            line = self.lines.get(here, self.lines.get(tuple(map(str, here))))  # a number that stands as a key
             if line is not None:
                 return f"{self.name}:{line}"
         return self.name
@@ -49,9 +55,10 @@ class Source:
 def parse_value(text: str) -> Any:
     """One YAML value, as ``--set key=value`` gives it."""
     try:
-        return yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        raise SweepError(f"--set: cannot read the value {text!r}: {_first_line(error)}.") from error
+        return _composed(text, "--set", Source("--set", {}))
+    except SweepError as error:
+        said = str(error).removeprefix("--set:1: ").removeprefix("--set: ").removeprefix("not valid YAML: ")
+        raise SweepError(f"--set: cannot read the value {text!r}: {said}") from error
 
 
 def dumped(data: Mapping[str, Any]) -> str:
@@ -62,7 +69,7 @@ def dumped(data: Mapping[str, Any]) -> str:
 def read(path: Path) -> Source:
     """The mapping in ``path``; a `SweepError` names the file and the line of what is wrong."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise SweepError(f"{path}: no such file.") from error
     except IsADirectoryError as error:
@@ -74,40 +81,74 @@ def read(path: Path) -> Source:
 
 def parse(text: str, name: str) -> Source:
     """The mapping in ``text``; ``name`` stands for the file in messages."""
-    loader = _Loader(text)
+    source = Source(name, {})
+    data = _composed(text, name, source)
+    if data is None and not source.lines:
+        raise SweepError(f"{name}: the file is empty.")
+    if not isinstance(data, dict):
+        raise SweepError(f"{name}:1: expected keys and values at the top, as in `name: my_sweep`.")
+    source.data.update(data)
+    return source
+
+
+def _composed(text: str, name: str, source: Source) -> Any:
+    """The plain data in ``text``, the lines of its keys noted in ``source``."""
+    loader = None
     try:
+        loader = _Loader(text)
         root = loader.get_single_node()
         if root is None:
-            raise SweepError(f"{name}: the file is empty.")
-        if not isinstance(root, yaml.MappingNode):
-            raise SweepError(f"{name}:1: expected keys and values at the top, as in `name: my_sweep`.")
-        source = Source(name, {})
-        _note_lines(root, (), source)
-        source.data.update(loader.construct_document(root))
-        return source
+            return None
+        _Walk(source).note(root, (), ())
+        return loader.construct_document(root)
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise SweepError(f"{name}{line}: not valid YAML: {error.problem}.") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a number of thousands of digits, a day that is none
         raise SweepError(f"{name}: not valid YAML: {_first_line(error)}.") from error
+    except RecursionError as error:
+        raise SweepError(f"{name}: keys and lists are nested too deeply.") from error
     finally:
-        loader.dispose()
+        if loader:
+            loader.dispose()
 
 
-def _note_lines(node: yaml.Node, path: KeyPath, source: Source) -> None:
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            here = (*path, str(key.value))
-            if here in source.lines:
-                raise SweepError(
-                    f'{source.name}:{key.start_mark.line + 1}: the key "{key.value}" stands twice (first on line {source.lines[here]}).'
-                )
-            source.lines[here] = key.start_mark.line + 1
-            _note_lines(value, here, source)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            source.lines[(*path, index)] = value.start_mark.line + 1
-            _note_lines(value, (*path, index), source)
+class _Walk:
+    """Notes the line of every key and item, an alias's as often as it stands; refuses what is no plain and finite data."""
+
+    def __init__(self, source: Source):
+        self._source, self._seen = source, 0
+
+    def note(self, node: yaml.Node, path: KeyPath, above: tuple[yaml.Node, ...]) -> None:
+        """Note what lies at and below ``node``, which stands at ``path`` below the nodes ``above``."""
+        self._check(node, above)
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                here = (*path, str(key.value))
+                line = key.start_mark.line + 1
+                if here in self._source.lines:
+                    raise SweepError(
+                        f'{self._source.name}:{line}: the key "{key.value}" stands twice (first on line {self._source.lines[here]}).'
+                    )
+                self._source.lines[here] = line
+                self.note(value, here, (*above, node))
+        elif isinstance(node, yaml.SequenceNode):
+            for index, value in enumerate(node.value):
+                self._source.lines[(*path, index)] = value.start_mark.line + 1
+                self.note(value, (*path, index), (*above, node))
+
+    def _check(self, node: yaml.Node, above: tuple[yaml.Node, ...]) -> None:
+        place = f"{self._source.name}:{node.start_mark.line + 1}"
+        self._seen += 1
+        if any(node is other for other in above):
+            raise SweepError(f"{place}: an anchor here holds itself.")
+        if self._seen > _MOST_NODES:
+            raise SweepError(f"{place}: more than {_MOST_NODES:,} keys and values, those that aliases repeat included.")
+        if len(above) > _DEEPEST:
+            raise SweepError(f"{place}: keys and lists are nested more than {_DEEPEST} deep.")
+        kind = node.tag.removeprefix(_YAML)
+        if kind in _NO_PLAIN_DATA:
+            raise SweepError(f"{place}: {node.value!r} is {_NO_PLAIN_DATA[kind]} to YAML; put it in quotes if it is a text.")
 
 
 def _first_line(error: Exception) -> str:

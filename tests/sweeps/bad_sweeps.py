@@ -76,7 +76,7 @@ NO_KEYS = {
 TYPES = {
     "run_cap: two": BadSweep(
         (("run_cap: 2", "run_cap: two"),),
-        r"s\.yaml:14: run_cap: should be a valid integer, unable to parse string as an integer, not 'two'\.",
+        r"s\.yaml:14: run_cap: should be a whole number, not 'two'\.",
     ),
     "run_cap: 0": BadSweep((("run_cap: 2", "run_cap: 0"),), r"s\.yaml:14: run_cap: should be greater than or equal to 1\."),
     "no run_cap": BadSweep((("run_cap: 2\n", ""),), r's\.yaml: the key "run_cap" is missing\.'),

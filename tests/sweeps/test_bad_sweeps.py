@@ -9,9 +9,10 @@ import pytest
 from tests.sweeps.bad_sparse_sweeps import AT_INIT, BAD_SPARSE_SWEEPS, LOTTERY
 from tests.sweeps.bad_sweeps import BAD_SWEEPS, SWEEP, BadSweep
 from tests.sweeps.bad_tasks import BAD_TASKS
+from tests.sweeps.bad_values import BAD_VALUES
 from tests.sweeps.commands import Answer, assert_short, contents
 
-BAD = BAD_SWEEPS | BAD_SPARSE_SWEEPS | BAD_TASKS
+BAD = BAD_SWEEPS | BAD_SPARSE_SWEEPS | BAD_TASKS | BAD_VALUES
 Tombola = Callable[..., Answer]
 
 
