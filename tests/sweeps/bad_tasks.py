@@ -49,9 +49,8 @@ DATA = {
 NETWORKS = {
     "fails in train mode": _network("train_fails", r" fails in train mode: RuntimeError: no mode to train in\."),
     "takes one example": _network("one_example_only", r" fails in train mode: RuntimeError: shape '\[1, 1, 8, 8\]' is invalid .*\."),
-    "outputs at two places": BadSweep(
-        (("network: lenet_300_100", f"network: {WRONG}:spatial_outputs"),),
-        r"s\.yaml:2: loss cross_entropy fails on outputs of shape \(4, 10, 2\) and labels of shape \(4,\): .*\.",
+    "outputs at two places": _network(
+        "spatial_outputs", r" returns a tensor of shape \(1, 10, 2\) for one input; logits \(1, 10\) are needed\.", 2
     ),
     "fails in its backward pass": _network(
         "in_place", r" cannot be trained with optimizer sgd and loss cross_entropy: RuntimeError: .* inplace operation.*\."
