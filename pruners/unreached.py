@@ -42,11 +42,14 @@ def unreached(model: nn.Module, method: str = "alds") -> dict[str, Unreached]:
     """List the parameters that a method leaves as they are, whatever the budget: by name, in the order of ``named_parameters``.
 
     They are no part of the weights that ``keep_ratio`` is a share of. Listed are matrices, kernels and tensors of more
-    dimensions, not biases, norms and other vectors; tensors on the meta device will do. Raises UnknownMethod.
+    dimensions, not biases, norms and other vectors; tensors on the meta device will do. Raises UnknownMethod, and
+    PrunerError for a network that has no shapes yet.
     """
     check_module(model)
     check_initialized(model)
     kind = method_named(method).kind
+    check_module(model)
+    check_initialized(model)
     reached = {id(weight) for weight in _reached(model, kind)}
     total = sum(parameter.numel() for parameter in model.parameters())
     return {

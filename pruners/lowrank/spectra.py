@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from pruners.errors import PrunerWarning
 from pruners.layer_names import check_module
 from pruners.lowrank.frontier import LayerSearch
 from pruners.lowrank.layer_spectra import LayerSpectra
@@ -29,7 +30,8 @@ class Spectra:
         self.layers = {n: LayerSpectra(n, modules[n].weight.detach().clone(), s) for n, s in self.shape.layers.items()}
         self._searches: dict[tuple[str, str], LayerSearch] = {}
         for name in self.shape.fixed:
-            warnings.warn(f"Layer {name!r} shares its weight with another module and stays dense.", stacklevel=3)
+            message = f"Layer {name!r} shares its weight with another module and stays dense."
+            warnings.warn(message, PrunerWarning, stacklevel=3)
 
     def search(self, name: str, metric: str) -> LayerSearch:
         """What is known about one layer's options under a metric."""

@@ -155,6 +155,11 @@ def test_shapes_alone_will_do():
         assert list(pruners.unreached(beside(nn.Conv1d(4, 6, 3)))) == ["0.weight"]
 
 
+def test_a_network_without_shapes_is_refused():
+    with pytest.raises(pruners.PrunerError, match=r"'1' .LazyLinear. has no weights before it has seen an input"):
+        pruners.unreached(nn.Sequential(nn.ReLU(), nn.LazyLinear(3)))
+
+
 def test_an_unknown_method():
     with pytest.raises(pruners.UnknownMethod, match="magnitude"):
         pruners.unreached(nn.Linear(2, 2), "magnitud")
