@@ -71,6 +71,17 @@ def test_a_loss_that_breaks_down_is_named_with_its_step() -> None:
         train(network, optimizer.make(network, training), training, range(3))
 
 
+def test_inputs_that_are_no_numbers_are_blamed_and_not_the_learning_rate() -> None:
+    images, labels = torch.randn(40, 4), torch.zeros(40, dtype=torch.long)
+    images[13, 2] = float("inf")
+    network, training = nn.Linear(4, 2), TrainingConfig(batch_size=8, lr=0.01)
+    course, cpu = Course(training, 0, 5, 5), torch.device("cpu")
+    split = trainables.TensorSplit(images, labels)
+    said = r"the loss became nan at step \d \(epoch 0\); its batch has inputs that are no numbers \(NaN or infinity\): 1 of 8, .*"
+    with pytest.raises(trainables.TrainingError, match=said):
+        train_steps(network, optimizer.make(network, training), split, nn.functional.cross_entropy, course, 0, 5, cpu)
+
+
 def test_evaluation_agrees_with_one_pass_and_keeps_the_mode() -> None:
     network, split = trainables.build_network(TASK).train(), trainables.load_data(TASK).train
     told = evaluate(network, split, CROSS_ENTROPY, CPU, {"accuracy": Accuracy(-100)})
