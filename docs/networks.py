@@ -57,6 +57,11 @@ class Row:
     seconds: float = 0.0
 
 
+def every() -> list[str]:
+    """The names of all networks that the page is about."""
+    return [*list_models(module=torchvision.models), DETECTION, SEGMENTATION]
+
+
 def subject(name: str, **options: Any) -> Subject:
     """The network of this name without weights; ``options`` are its builder's."""
     side = _SIDES.get(name, 64)
@@ -162,6 +167,8 @@ def page(rows: Sequence[Row]) -> str:
     lines = [heads, ["---", "--:", "--:", "--:", *["--:"] * len(METHODS), "---"], *(_cells(row) for row in rows)]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     good = sum(not row.failures and len(row.kept) == len(METHODS) for row in rows)
+    left = [name for name in every() if name not in {row.name for row in rows}]
+    missing = f"\n\nNot run yet: {', '.join(left)}." if left else ""
     return f"""# torchvision's networks
 
 `make networks` writes this page. It takes every classification network of torchvision
@@ -173,7 +180,7 @@ must be as many as are counted by hand, layer by layer, and no method may leave 
 share of all parameters / of all multiply-adds that is left; weights that a method does not reach are among them. Networks of
 more than {_LARGEST // 10**6} million parameters are counted, not compressed.
 
-{good} of {len(rows)} went through everything.
+{good} of {len(rows)} went through everything.{missing}
 
 {table}
 """
@@ -198,9 +205,8 @@ def main() -> None:
         (name,) = arguments.names
         (arguments.results / f"{name}.json").write_text(json.dumps(asdict(check(name))), encoding="utf-8")
         return
-    every = [*list_models(module=torchvision.models), DETECTION, SEGMENTATION]
-    _run(arguments.names or every, arguments.results, arguments.timeout)
-    found = [arguments.results / f"{name}.json" for name in every]
+    _run(arguments.names or every(), arguments.results, arguments.timeout)
+    found = [arguments.results / f"{name}.json" for name in every()]
     rows = [Row(**json.loads(path.read_text(encoding="utf-8"))) for path in found if path.exists()]
     (HERE / "networks.md").write_text(page(rows), encoding="utf-8")
 
