@@ -74,6 +74,7 @@ $(RUNTIME): requirements.txt pyproject.toml | $(BIN)/uv
 	$(UV) install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
+# Compiled once: the tests start some hundred Python processes, and some machines let none of them keep what it compiled.
 $(TESTING): requirements-test.txt $(RUNTIME)
-	$(UV) install --python $(BIN)/python --requirements requirements-test.txt
+	$(UV) install --python $(BIN)/python --compile-bytecode --requirements requirements-test.txt
 	@touch $@
