@@ -225,6 +225,9 @@ SEARCH = {
     "unknown metric": BadSweep(
         (("val/accuracy", "val/acc"),), r"s\.yaml:13: metric\.name: 'val/acc' is no metric of a trial; did you mean 'val/accuracy'\?"
     ),
+    "a metric that the task does not measure": BadSweep(
+        (("val/accuracy", "val/f1"),), r"s\.yaml:13: metric\.name: the task does not measure val/f1; add f1 to task\.metrics\."
+    ),
     "no metric": BadSweep(
         (("metric: {name: val/accuracy, goal: maximize}\n", ""),),
         r"s\.yaml: give either metric \(one objective\) or metrics \(several\)\.",
