@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from pruners.sparse.threshold import highest, highest_of_layers
+from pruners.sparse.selection.threshold import highest, highest_of_layers
 
 WEIGHTS = 10_000_000
 LAYERS = 50

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 import pruners
-from trainables import networks
+from trainables.task import networks
 
 KEEP_RATIO = 0.02
 SAMPLES = {"resnet20": 100, "vgg16": 20}

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, unfold
 
-from pruners.sparse.mlprune import MLPrune
-from pruners.sparse.obd import OBD
-from pruners.sparse.prunable import prunable
-from pruners.sparse.score_method import Given, ScoreMethod
+from pruners.sparse.methods.mlprune import MLPrune
+from pruners.sparse.methods.obd import OBD
+from pruners.sparse.methods.score_method import Given, ScoreMethod
+from pruners.sparse.selection.prunable import prunable
 
 SAMPLES, PROBES, DAMPING = 100, 4, 1e-3
 Scores = dict[str, Tensor]

@@ -21,12 +21,13 @@ from torchvision import datasets, transforms
 
 import pruners
 import trainables
-from trainables import loss, optimizer
 from trainables.config import TaskConfig, TrainingConfig
-from trainables.course import Course
-from trainables.data.fashion_mnist import DEBIAN
-from trainables.device import reproducible
-from trainables.training import steps_per_epoch, train
+from trainables.task import loss
+from trainables.task.data.fashion_mnist import DEBIAN
+from trainables.training import optimizer
+from trainables.training.device import reproducible
+from trainables.training.loop import steps_per_epoch, train
+from trainables.training.step_plan import Course
 
 CPU = torch.device("cpu")
 BATCH = 60

@@ -11,11 +11,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from sweeps import StudyRecord, Sweep, SweepError, load_record
 from sweeps.report import summary, write_report
-from sweeps.report.chart import Chart, Table
+from sweeps.report.charts.importance import importances
+from sweeps.report.drawing.chart import Chart, Table
+from sweeps.report.drawing.words import compact, plain
 from sweeps.report.headline import headline
-from sweeps.report.importance import importances
 from sweeps.report.page import charts
-from sweeps.report.words import compact, plain
 from sweeps.search.epochs import in_words, trained
 from sweeps.study.directory import differences
 from tests.report.chromium import Browser, chromium

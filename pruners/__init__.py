@@ -14,22 +14,22 @@ of them does not reach in a network: they are outside its budget.
 """
 
 from pruners.artifact import Artifact
-from pruners.batchnorm import recalibrate_batchnorm
 from pruners.compress import compress, scores
 from pruners.cost import Cost, cost
 from pruners.errors import BadArtifact, InfeasibleBudget, PrunerError, PrunerWarning, UnknownLayer, UnknownMethod, UnknownOption
-from pruners.held_memory import held_memory
 from pruners.lowrank.decomposition import Decomposition
+from pruners.lowrank.layers.shapes import LayerShape, NetworkShape, compressible
 from pruners.lowrank.planning import LayerChoice, Plan, budget_of, least_budget, plan
-from pruners.lowrank.shapes import LayerShape, NetworkShape, compressible
-from pruners.lowrank.spectra import Spectra
+from pruners.lowrank.spectra.held_memory import held_memory
+from pruners.lowrank.spectra.network_spectra import Spectra
 from pruners.method import Method, Option
 from pruners.methods import methods
+from pruners.network.batchnorm import recalibrate_batchnorm
 from pruners.sparse.controls import random_mask, reinitialize, shuffle
 from pruners.sparse.early_bird import mask_distance, settled
 from pruners.sparse.mask import LayerDensity, Mask
-from pruners.sparse.prunable import PrunableLayer, prunable
-from pruners.sparse.settings import SHARED as SHARED_OPTIONS
+from pruners.sparse.selection.prunable import PrunableLayer, prunable
+from pruners.sparse.selection.shared_options import SHARED as SHARED_OPTIONS
 from pruners.storage import load
 from pruners.unreached import Unreached, UnreachedWarning, unreached, unreached_sentence
 

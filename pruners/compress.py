@@ -7,17 +7,17 @@ from typing import Any
 from torch import Tensor, nn
 
 from pruners.errors import PrunerError, PrunerWarning
-from pruners.inputs import Inputs, check_example
 from pruners.lowrank.decomposition import LiveDecomposition
 from pruners.lowrank.planning import plan
-from pruners.lowrank.spectra import spectra_of
+from pruners.lowrank.spectra.network_spectra import spectra_of
 from pruners.method import Method
 from pruners.methods import method_named, score_method_named
+from pruners.network.inputs import Inputs, check_example
+from pruners.network.seeding import SEED
 from pruners.option_values import shown
-from pruners.seeding import SEED
 from pruners.sparse.mask import Mask, checked_mask
+from pruners.sparse.methods.score_method import ScoreMethod, Scores
 from pruners.sparse.prune import prune, score
-from pruners.sparse.score_method import ScoreMethod, Scores
 from pruners.unreached import UnreachedWarning, unreached, unreached_sentence
 
 

@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 from pruners.artifact import Artifact, network_of
-from pruners.forward_pass import evaluating, fitting
-from pruners.inputs import Inputs, check_example, forward, inputs_device
-from pruners.layer_names import check_module
-from pruners.multiply_adds import multiply_adds
-from pruners.readiness import check_initialized
+from pruners.network.counting.multiply_adds import multiply_adds
+from pruners.network.forward_pass import evaluating, fitting
+from pruners.network.inputs import Inputs, check_example, forward, inputs_device
+from pruners.network.layer_names import check_module
+from pruners.network.readiness import check_initialized
 from pruners.sparse.mask import Mask, checked_mask
 
 _WARMUP = 2

@@ -6,9 +6,9 @@ from torch import nn
 
 from pruners.errors import PrunerError
 from pruners.methods import score_method_named
-from pruners.sparse.allocation import pools
-from pruners.sparse.prunable import prunable
-from pruners.sparse.settings import settings_of
+from pruners.sparse.selection.allocation import pools
+from pruners.sparse.selection.prunable import prunable
+from pruners.sparse.selection.shared_options import settings_of
 
 
 def check_mask(model: nn.Module, method: str, *, keep_ratio: float | None = None, budget: int | None = None, **options: Any) -> None:

@@ -1,23 +1,23 @@
 """The methods there are. A new one is a file of its own and a line here."""
 
 from pruners.errors import PrunerError, UnknownMethod, nearest
-from pruners.lowrank.alds import ALDS
-from pruners.lowrank.rank_method import RankMethod
-from pruners.lowrank.svd import SVD
-from pruners.lowrank.svd_energy import SVDEnergy
+from pruners.lowrank.methods.alds import ALDS
+from pruners.lowrank.methods.rank_method import RankMethod
+from pruners.lowrank.methods.svd import SVD
+from pruners.lowrank.methods.svd_energy import SVDEnergy
 from pruners.method import Method
 from pruners.option_values import shown
-from pruners.sparse.gradient_magnitude import GradientMagnitude
-from pruners.sparse.grasp import GraSP
-from pruners.sparse.iterative_snip import IterativeSNIP
-from pruners.sparse.magnitude import Magnitude
-from pruners.sparse.mlprune import MLPrune
-from pruners.sparse.movement import Movement
-from pruners.sparse.obd import OBD
-from pruners.sparse.random import Random
-from pruners.sparse.score_method import ScoreMethod
-from pruners.sparse.snip import SNIP
-from pruners.sparse.synflow import SynFlow
+from pruners.sparse.methods.gradient_magnitude import GradientMagnitude
+from pruners.sparse.methods.grasp import GraSP
+from pruners.sparse.methods.iterative_snip import IterativeSNIP
+from pruners.sparse.methods.magnitude import Magnitude
+from pruners.sparse.methods.mlprune import MLPrune
+from pruners.sparse.methods.movement import Movement
+from pruners.sparse.methods.obd import OBD
+from pruners.sparse.methods.random import Random
+from pruners.sparse.methods.score_method import ScoreMethod
+from pruners.sparse.methods.snip import SNIP
+from pruners.sparse.methods.synflow import SynFlow
 
 _METHODS: tuple[Method, ...] = (
     ALDS(),

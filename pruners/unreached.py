@@ -8,12 +8,12 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils import parametrize
 
 from pruners.errors import PrunerWarning
-from pruners.layer_names import check_module, named_modules, named_parameters
-from pruners.lowrank.decomposed_layer import BlockLinear
-from pruners.lowrank.shapes import compressible_modules, why_not
+from pruners.lowrank.layers.decomposed_layer import BlockLinear
+from pruners.lowrank.layers.shapes import compressible_modules, why_not
 from pruners.methods import method_named
-from pruners.readiness import check_initialized
-from pruners.sparse.prunable import prunable
+from pruners.network.layer_names import check_module, named_modules, named_parameters
+from pruners.network.readiness import check_initialized
+from pruners.sparse.selection.prunable import prunable
 
 _NEGLIGIBLE = 0.01
 """Less than this share of a network's parameters outside the budget is not worth a warning."""

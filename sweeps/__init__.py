@@ -10,9 +10,9 @@ from pathlib import Path
 from rich.console import Console
 
 from sweeps.errors import SweepError
-from sweeps.spec.sweep import Sweep
 from sweeps.study.load import load_record
 from sweeps.study.record import Objective, StudyRecord, TrialRecord
+from sweeps.sweep_file.sweep import Sweep
 
 __all__ = ["Objective", "StudyRecord", "Sweep", "SweepError", "TrialRecord", "load_record", "run"]
 

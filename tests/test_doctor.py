@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import wandb
 
-from sweeps import doctor
+from sweeps.commands import diagnosis
 
 PROJECT = Path(__file__).parents[1]
 
@@ -40,7 +40,7 @@ def command(*folders: Path, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_everything_is_looked_at_and_every_trouble_has_a_remedy() -> None:
-    findings = {finding.name: finding for finding in doctor.diagnose()}
+    findings = {finding.name: finding for finding in diagnosis.diagnose()}
     expected = {
         "Python",
         "torch",
@@ -108,26 +108,26 @@ def test_where_wandbs_runs_go(monkeypatch: pytest.MonkeyPatch, mode: str, ok: bo
     monkeypatch.setenv("WANDB_MODE", mode)
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)  # online needs one
     wandb.teardown()  # wandb reads its environment once, and an earlier test may have had it do so
-    finding = doctor.wandb_mode()
+    finding = diagnosis.wandb_mode()
     assert finding.ok is ok
     assert words in finding.sentence
 
 
 def test_a_full_disk_is_told(tmp_path: Path) -> None:
-    assert doctor.free_disk(tmp_path, enough=0).ok
-    assert not doctor.free_disk(tmp_path, enough=10**18).ok
+    assert diagnosis.free_disk(tmp_path, enough=0).ok
+    assert not diagnosis.free_disk(tmp_path, enough=10**18).ok
 
 
 def test_rays_folder_must_be_writable_and_not_full(tmp_path: Path) -> None:
-    assert doctor.ray_temporary_folder(tmp_path, full=1.1).ok
-    assert not doctor.ray_temporary_folder(tmp_path, full=0.0).ok
-    unwritable = doctor.ray_temporary_folder(Path("/proc/sys"), full=1.1)
+    assert diagnosis.ray_temporary_folder(tmp_path, full=1.1).ok
+    assert not diagnosis.ray_temporary_folder(tmp_path, full=0.0).ok
+    unwritable = diagnosis.ray_temporary_folder(Path("/proc/sys"), full=1.1)
     assert not unwritable.ok
     assert unwritable.sentence == "/proc/sys/ray is not writable."
     assert "RAY_TMPDIR" in unwritable.mend
 
 
 def test_small_shared_memory_is_told(tmp_path: Path) -> None:
-    assert doctor.shared_memory_size(tmp_path, enough=0).ok
-    assert "--shm-size" in doctor.shared_memory_size(tmp_path, enough=10**18).mend
-    assert not doctor.shared_memory_size(tmp_path, enough=10**18).ok
+    assert diagnosis.shared_memory_size(tmp_path, enough=0).ok
+    assert "--shm-size" in diagnosis.shared_memory_size(tmp_path, enough=10**18).mend
+    assert not diagnosis.shared_memory_size(tmp_path, enough=10**18).ok

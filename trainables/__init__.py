@@ -1,13 +1,13 @@
 """What one trial does: a task is trained, compressed and retrained, and nothing is trained twice."""
 
 from trainables.config import TaskConfig, TrialConfig, trial_config
-from trainables.data import Data
-from trainables.data.data import from_splits
-from trainables.data.splits import StreamedSplit, TensorSplit
 from trainables.errors import LeaseLost, StoreError, StoreWarning, TaskError, TrainingError
-from trainables.reading import network_folder, read_test
-from trainables.task import build_network, example_input, load_data
-from trainables.trial import Trial, run_trial
+from trainables.results.read_test import network_folder, read_test
+from trainables.task.data import Data
+from trainables.task.data.data import from_splits
+from trainables.task.data.splits import StreamedSplit, TensorSplit
+from trainables.task.task import build_network, example_input, load_data
+from trainables.trials.trial import Trial, run_trial
 
 __all__ = [
     "Data",

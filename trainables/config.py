@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
 from pydantic.dataclasses import dataclass
 
-from trainables import position
+from trainables import training_step
 from trainables.errors import Incompatible, nearest
 from trainables.numbers_read import Number, Truth, WholeNumber, whole_number
 
@@ -19,7 +19,7 @@ ProperShare = Annotated[Number, Field(gt=0, lt=1)]
 Epochs = Annotated[WholeNumber, Field(ge=0, le=1_000_000)]
 Levels = Annotated[WholeNumber, Field(ge=1, le=1_000)]
 Weights = Annotated[int, Field(ge=1, le=2**53), BeforeValidator(whole_number)]
-Position = Annotated[str, AfterValidator(position.check)]
+Position = Annotated[str, AfterValidator(training_step.check)]
 
 
 @dataclass(frozen=True, config=_STRICT)

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from pruners.errors import BadArtifact, nearest
-from pruners.layer_names import unwrapped
-from pruners.lowrank.decomposed_layer import BlockLinear, DecomposedConv2d, DecomposedLinear
-from pruners.lowrank.shapes import LayerShape, compressible_modules, shape_of
+from pruners.lowrank.layers.decomposed_layer import BlockLinear, DecomposedConv2d, DecomposedLinear
+from pruners.lowrank.layers.shapes import LayerShape, compressible_modules, shape_of
+from pruners.network.layer_names import unwrapped
 
 
 def weights_from_factors(shape: LayerShape, linear: bool, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,17 +8,17 @@ from typing import Any, ClassVar, Literal, Self
 from torch import Tensor, nn
 
 from pruners.artifact import Artifact
-from pruners.copying import copied
 from pruners.errors import BadArtifact
-from pruners.layer_names import unwrapped
 from pruners.lowrank.decompose import replace_layers, weights_from_factors
-from pruners.lowrank.layer_error import layer_errors
-from pruners.lowrank.metrics import METRICS
+from pruners.lowrank.layers.shapes import LayerShape, compressible_modules
 from pruners.lowrank.planning import LayerChoice, Plan
-from pruners.lowrank.residual import factors
-from pruners.lowrank.shapes import LayerShape, compressible_modules
-from pruners.lowrank.spectra import Spectra
-from pruners.state import restore_state, state_of
+from pruners.lowrank.spectra.layer_error import layer_errors
+from pruners.lowrank.spectra.metrics import METRICS
+from pruners.lowrank.spectra.network_spectra import Spectra
+from pruners.lowrank.spectra.residual import factors
+from pruners.network.copying import copied
+from pruners.network.layer_names import unwrapped
+from pruners.network.state import restore_state, state_of
 
 
 class Decomposition(Artifact):

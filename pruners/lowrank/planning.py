@@ -7,14 +7,14 @@ from typing import Any
 from torch import nn
 
 from pruners.errors import InfeasibleBudget, PrunerError
-from pruners.inputs import Inputs
-from pruners.lowrank.budget import Budget, resolve_budget, unit_of
-from pruners.lowrank.candidates import DENSE, PINS, check_not_empty, least_cost, pinned_candidate
-from pruners.lowrank.layer_error import layer_error
-from pruners.lowrank.rank_method import Task
-from pruners.lowrank.shapes import NetworkShape
-from pruners.lowrank.spectra import Spectra, spectra_of
+from pruners.lowrank.layers.budget import Budget, resolve_budget, unit_of
+from pruners.lowrank.layers.candidates import DENSE, PINS, check_not_empty, least_cost, pinned_candidate
+from pruners.lowrank.layers.shapes import NetworkShape
+from pruners.lowrank.methods.rank_method import Task
+from pruners.lowrank.spectra.layer_error import layer_error
+from pruners.lowrank.spectra.network_spectra import Spectra, spectra_of
 from pruners.methods import rank_method_named
+from pruners.network.inputs import Inputs
 
 
 @dataclass(frozen=True)

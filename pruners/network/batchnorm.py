@@ -6,9 +6,9 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from pruners.errors import PrunerError
-from pruners.forward_pass import evaluating, naming_refusals
-from pruners.inputs import Inputs, forward
-from pruners.layer_names import check_module
+from pruners.network.forward_pass import evaluating, naming_refusals
+from pruners.network.inputs import Inputs, forward
+from pruners.network.layer_names import check_module
 from pruners.option_values import shown
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from pruners.errors import PrunerError
-from pruners.layer_names import named_modules
-from pruners.readiness import check_has_values
+from pruners.network.layer_names import named_modules
+from pruners.network.readiness import check_has_values
 
 
 def copied(model: nn.Module) -> nn.Module:

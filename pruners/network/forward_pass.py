@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from pruners.errors import PrunerError
-from pruners.inputs import Inputs, batch_size, forward, input_tensors, join_inputs
-from pruners.layer_names import named_modules
+from pruners.network.inputs import Inputs, batch_size, forward, input_tensors, join_inputs
+from pruners.network.layer_names import named_modules
 
 
 @contextmanager

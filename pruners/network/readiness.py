@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from pruners.errors import PrunerError
-from pruners.layer_names import named_buffers, named_modules, named_parameters
+from pruners.network.layer_names import named_buffers, named_modules, named_parameters
 
 _COMPUTABLE = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from pruners.errors import BadArtifact
-from pruners.layer_names import named_buffers, named_parameters
+from pruners.network.layer_names import named_buffers, named_parameters
 
 
 def state_of(model: nn.Module) -> dict[str, Tensor]:

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
-from pruners.copying import copied
 from pruners.errors import PrunerError
-from pruners.layer_names import named_modules, unwrapped
-from pruners.seeding import SEED, seeded
+from pruners.network.copying import copied
+from pruners.network.layer_names import named_modules, unwrapped
+from pruners.network.seeding import SEED, seeded
 from pruners.sparse.mask import Mask, checked_mask
 
 

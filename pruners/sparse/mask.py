@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from pruners.artifact import Artifact
-from pruners.copying import copied
 from pruners.errors import BadArtifact, PrunerError
-from pruners.layer_names import named_parameters, unwrapped
+from pruners.network.copying import copied
+from pruners.network.layer_names import named_parameters, unwrapped
+from pruners.network.state import restore_state, state_of
 from pruners.option_values import shown
-from pruners.sparse.prunable import PrunableLayer
-from pruners.state import restore_state, state_of
+from pruners.sparse.selection.prunable import PrunableLayer
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,16 @@ import torch
 from torch import Tensor, nn
 
 from pruners.errors import BadArtifact, PrunerError, UnknownOption
-from pruners.inputs import Inputs
-from pruners.seeding import seeded
-from pruners.sparse.allocation import pools
-from pruners.sparse.counts import after_rounds
+from pruners.network.inputs import Inputs
+from pruners.network.seeding import seeded
 from pruners.sparse.mask import Mask
-from pruners.sparse.prunable import PrunableLayer, prunable
-from pruners.sparse.score_method import ScoreMethod, Scores
+from pruners.sparse.methods.score_method import ScoreMethod, Scores
 from pruners.sparse.scoring import Scorer, given_for
-from pruners.sparse.settings import SHARED, settings_of
-from pruners.sparse.survivors import Survivors
+from pruners.sparse.selection.allocation import pools
+from pruners.sparse.selection.counts import after_rounds
+from pruners.sparse.selection.prunable import PrunableLayer, prunable
+from pruners.sparse.selection.shared_options import SHARED, settings_of
+from pruners.sparse.selection.survivors import Survivors
 
 Masks = dict[str, Tensor]
 

@@ -6,14 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pruners.copying import copied
 from pruners.errors import PrunerError
-from pruners.forward_pass import naming_refusals
-from pruners.inputs import Inputs, batch_size
-from pruners.layer_names import named_parameters, unwrapped
-from pruners.readiness import check_computable
-from pruners.sparse.prunable import PrunableLayer
-from pruners.sparse.score_method import Given, ScoreMethod, Scores
+from pruners.network.copying import copied
+from pruners.network.forward_pass import naming_refusals
+from pruners.network.inputs import Inputs, batch_size
+from pruners.network.layer_names import named_parameters, unwrapped
+from pruners.network.readiness import check_computable
+from pruners.sparse.methods.score_method import Given, ScoreMethod, Scores
+from pruners.sparse.selection.prunable import PrunableLayer
 
 
 def given_for(

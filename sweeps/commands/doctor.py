@@ -8,7 +8,7 @@ from sweeps.errors import FAILED
 @click.command()
 def doctor() -> int:
     """Check this machine: packages that belong together, GPUs, disk, W&B."""
-    from sweeps.doctor import diagnose  # imports every package it asks about
+    from sweeps.commands.diagnosis import diagnose
 
     findings = diagnose()
     for finding in findings:

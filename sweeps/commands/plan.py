@@ -10,7 +10,8 @@ from torch import nn
 
 import pruners
 from sweeps.errors import INFEASIBLE, SweepError
-from trainables import TaskError, checkpoint, networks
+from trainables import TaskError
+from trainables.task import checkpoint, networks
 
 
 @click.command()

@@ -15,11 +15,11 @@ from sweeps.errors import INTERRUPTED, TOO_MANY_FAILED, SweepError
 from sweeps.search.dry_run import dry_run_text
 from sweeps.search.epochs import alone, in_words, trained
 from sweeps.search.prepare import prepare
-from sweeps.spec.sweep import Sweep
 from sweeps.study.load import read_provenance
 from sweeps.study.paths import StudyPaths
 from sweeps.study.record import StudyRecord
 from sweeps.study.table import closing_table
+from sweeps.sweep_file.sweep import Sweep
 
 _where = [
     click.option("--trials", type=click.IntRange(min=1), help="How many trials the study shall have in all (run_cap)."),

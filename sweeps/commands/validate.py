@@ -7,7 +7,7 @@ import click
 from sweeps.search import rehearsal
 from sweeps.search.dry_run import dry_run_text
 from sweeps.search.prepare import prepare
-from sweeps.spec.sweep import Sweep
+from sweeps.sweep_file.sweep import Sweep
 
 
 @click.command()

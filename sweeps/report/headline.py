@@ -2,8 +2,7 @@
 
 from collections import Counter
 
-from sweeps.report.families import CONTROL_NAMES, Family, families, lowest_common_density
-from sweeps.report.words import (
+from sweeps.report.drawing.words import (
     count,
     difference,
     lower_name,
@@ -16,6 +15,7 @@ from sweeps.report.words import (
     value_of,
     with_unit,
 )
+from sweeps.report.sparse.families import CONTROL_NAMES, Family, families, lowest_common_density
 from sweeps.study import levels
 from sweeps.study.levels import TICKET, Level
 from sweeps.study.record import StudyRecord, TrialRecord

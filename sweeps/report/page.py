@@ -7,19 +7,19 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
 from sweeps.report import header, summary
-from sweeps.report.by_method import method_charts
-from sweeps.report.chart import Chart
-from sweeps.report.curves import curves_chart
-from sweeps.report.front import front_charts
+from sweeps.report.charts.curves import curves_chart
+from sweeps.report.charts.front import front_charts
+from sweeps.report.charts.history import history_chart
+from sweeps.report.charts.importance import importance_chart, importances
+from sweeps.report.charts.layers import layers_chart
+from sweeps.report.drawing.chart import Chart
 from sweeps.report.headline import headline
-from sweeps.report.history import history_chart
-from sweeps.report.importance import importance_chart, importances
-from sweeps.report.layers import layers_chart
-from sweeps.report.method_layers import level_gradients_chart, method_layers_charts
-from sweeps.report.stability import stability_charts
-from sweeps.report.tickets import accuracy_chart, all_tickets_chart, early_stop_chart
+from sweeps.report.sparse.method_layers import level_gradients_chart, method_layers_charts
+from sweeps.report.sparse.methods import method_charts
+from sweeps.report.sparse.stability import stability_charts
+from sweeps.report.sparse.tickets import accuracy_chart, all_tickets_chart, early_stop_chart
+from sweeps.report.sparse.verdicts import verdicts_chart
 from sweeps.report.trials import trial_table
-from sweeps.report.verdicts import verdicts_chart
 from sweeps.study.record import StudyRecord, TrialRecord
 
 _HERE = Path(__file__).parent

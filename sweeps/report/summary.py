@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from sweeps.report import chart
-from sweeps.report.words import (
+from sweeps.report.drawing import chart
+from sweeps.report.drawing.words import (
     NONE,
     OUTCOMES,
     compact,

@@ -14,17 +14,17 @@ from sweeps.running import in_process, on_ray
 from sweeps.running.closing import close, unread
 from sweeps.running.conductor import Conductor, finished_result
 from sweeps.running.progress import Progress
+from sweeps.running.tracker_observer import TrackerObserver
 from sweeps.search import rehearsal, samplers, schedulers
 from sweeps.search.prepare import Prepared, prepare
 from sweeps.search.unreached import unreached
-from sweeps.spec.sweep import Sweep
 from sweeps.study import directory, retention, storage
 from sweeps.study.ledger import Ledger, enqueue
 from sweeps.study.load import load_record
 from sweeps.study.lock import only_driver
 from sweeps.study.paths import StudyPaths
 from sweeps.study.record import StudyRecord
-from sweeps.tracking.observer import TrackerObserver
+from sweeps.sweep_file.sweep import Sweep
 from sweeps.tracking.tracker import Tracker
 
 

@@ -20,10 +20,10 @@ from sweeps.running.conductor import Conductor
 from sweeps.running.retries import Deaths
 from sweeps.running.searcher import StudySearcher
 from sweeps.search.schedulers import TrialScheduler
-from sweeps.spec.keys import Resources
-from sweeps.spec.sweep import Sweep
 from sweeps.study.paths import StudyPaths
-from trainables.trainable import TrialTrainable
+from sweeps.sweep_file.keys import Resources
+from sweeps.sweep_file.sweep import Sweep
+from trainables.trials.ray_trainable import TrialTrainable
 
 _log = logging.getLogger(__name__)
 _WITHOUT = "--in-process runs the trials without Ray, one by one."

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sweeps.spec.sweep import Sweep
-from trainables.import_graph import find, is_users, users_modules
+from sweeps.sweep_file.sweep import Sweep
+from trainables.users_code.import_graph import find, is_users, users_modules
 
 _OURS = ("pruners", "trainables", "sweeps")
 

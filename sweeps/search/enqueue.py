@@ -8,9 +8,9 @@ from optuna.trial import TrialState, create_trial
 
 from pruners.errors import nearest
 from sweeps.errors import SweepError
-from sweeps.search.distributions import choice
-from sweeps.search.space import Space, setting
-from sweeps.spec.sweep import Sweep
+from sweeps.sweep_file.distributions import choice
+from sweeps.sweep_file.space import Space, setting
+from sweeps.sweep_file.sweep import Sweep
 
 
 def configurations(sweep: Sweep, space: Space) -> tuple[dict[str, Any], ...]:

@@ -13,19 +13,19 @@ import pruners
 import trainables
 from pruners import InfeasibleBudget, PrunerError
 from pruners.errors import nearest
-from pruners.inputs import Inputs
-from pruners.sparse.feasible import check_mask
+from pruners.feasible import check_mask
+from pruners.network.inputs import Inputs
 from sweeps.errors import INFEASIBLE, Incompatible, SweepError
-from sweeps.spec.sections import TrialSections
-from sweeps.spec.sweep import Sweep
-from trainables import loss
+from sweeps.sweep_file.sections import TrialSections
+from sweeps.sweep_file.sweep import Sweep
 from trainables.config import TaskConfig, TrainingConfig, TrialConfig
-from trainables.factory import describe
-from trainables.metrics import metrics_of
 from trainables.recipes import RECIPES
 from trainables.stages import Compress, Recipe, Settle
-from trainables.task import sources
-from trainables.training import steps_per_epoch
+from trainables.task import loss
+from trainables.task.metrics import metrics_of
+from trainables.task.task import sources
+from trainables.training.loop import steps_per_epoch
+from trainables.users_code.factory import describe
 
 _KINDS = ("conv", "linear", "output")
 

@@ -8,7 +8,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from pruners import LayerShape
 from pruners.errors import nearest
-from sweeps.spec.keys import PerLayer, Range
+from sweeps.sweep_file.keys import PerLayer, Range
 
 TOLERANCE, RANK, NUM_SUBSPACES = "/tolerance", "/rank", "/num_subspaces"
 

@@ -16,12 +16,12 @@ from sweeps.errors import INFEASIBLE, Incompatible, SweepError
 from sweeps.search import enqueue, feasibility, per_layer, samplers, soundness
 from sweeps.search.feasibility import seen
 from sweeps.search.reports import Reports, reports
-from sweeps.search.space import Space, setting
-from sweeps.spec import agreeing, agreement
-from sweeps.spec.sections import TrialSections
-from sweeps.spec.sweep import Sweep
 from sweeps.study.paths import StudyPaths
 from sweeps.study.record import BASELINE
+from sweeps.sweep_file import agreeing, agreement
+from sweeps.sweep_file.sections import TrialSections
+from sweeps.sweep_file.space import Space, setting
+from sweeps.sweep_file.sweep import Sweep
 from trainables.config import LayerShape as LayerPin
 from trainables.config import TrialConfig
 from trainables.recipes import RECIPES

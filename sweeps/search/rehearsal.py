@@ -9,13 +9,13 @@ from typing import Any
 from sweeps.errors import Incompatible, SweepError
 from sweeps.search.feasibility import check_one, smallest, stages_of, trial_of
 from sweeps.search.prepare import Prepared
-from sweeps.spec.sections import TrialSections
+from sweeps.sweep_file.sections import TrialSections
 from trainables.config import TrialConfig, trial_config
 from trainables.errors import Refused
-from trainables.rehearsal import rehearse
-from trainables.setting import Setting
+from trainables.execution.rehearsal import rehearse
+from trainables.execution.trial_setting import Setting
 from trainables.stages import Train
-from trainables.task import sources
+from trainables.task.task import sources
 
 _MOST = 24
 _NO_MATTER = ("epochs", "batch_size", "lr", "weight_decay", "schedule")

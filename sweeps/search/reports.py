@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sweeps.spec.sweep import Sweep
+from sweeps.sweep_file.sweep import Sweep
 from trainables.recipes import RECIPES
 
 

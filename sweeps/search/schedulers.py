@@ -5,7 +5,7 @@ from typing import Any
 
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
 
-from sweeps.spec.keys import EarlyTerminate, Metric
+from sweeps.sweep_file.keys import EarlyTerminate, Metric
 
 _NEVER = 10**9
 

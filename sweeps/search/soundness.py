@@ -8,8 +8,8 @@ from optuna.samplers import BaseSampler
 from sweeps.errors import SweepError
 from sweeps.search import samplers
 from sweeps.search.reports import Reports
-from sweeps.search.space import Space
-from sweeps.spec.keys import EarlyTerminate, SweepFile
+from sweeps.sweep_file.keys import EarlyTerminate, SweepFile
+from sweeps.sweep_file.space import Space
 
 Where = Callable[[Sequence[str | int]], str]
 

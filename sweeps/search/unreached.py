@@ -3,7 +3,7 @@
 import pruners
 from sweeps.search.feasibility import seen
 from sweeps.search.prepare import Prepared
-from sweeps.spec.sweep import METHOD
+from sweeps.sweep_file.sweep import METHOD
 
 
 def unreached(prepared: Prepared) -> list[str]:

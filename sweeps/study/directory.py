@@ -14,12 +14,12 @@ from typing import Any
 from sweeps.errors import SweepError
 from sweeps.search.prepare import Prepared
 from sweeps.search.unreached import unreached
-from sweeps.spec import yaml_file
-from sweeps.spec.sweep import Sweep
 from sweeps.study import storage
 from sweeps.study.load import read_provenance
 from sweeps.study.paths import StudyPaths
 from sweeps.study.record import BASELINE, TIME_IS_UP
+from sweeps.sweep_file import yaml_file
+from sweeps.sweep_file.sweep import Sweep
 
 _MAY_CHANGE = (
     "run_cap",

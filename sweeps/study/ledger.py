@@ -12,7 +12,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from sweeps.errors import Incompatible
-from sweeps.search.space import Space
+from sweeps.sweep_file.space import Space
 
 ROOT, OUTCOME, REASON, METRICS, DETAILS = "root", "outcome", "reason", "metrics", "details"
 ENQUEUED = "enqueued"

@@ -9,11 +9,11 @@ from typing import Any
 import optuna
 
 from sweeps.errors import FAILED, SweepError
-from sweeps.spec import yaml_file
 from sweeps.study import storage
 from sweeps.study.ledger import DETAILS, METRICS, REASON, families, outcome_of, standing
 from sweeps.study.paths import StudyPaths
 from sweeps.study.record import BASELINE, Objective, Outcome, StudyRecord, TrialRecord
+from sweeps.sweep_file import yaml_file
 
 
 def load_record(directory: Path | str, url: str | None = None) -> StudyRecord:

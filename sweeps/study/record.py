@@ -10,7 +10,7 @@ import optuna
 
 from sweeps.study.ledger import root_of
 from trainables.config import TaskConfig
-from trainables.metrics import metrics_of
+from trainables.task.metrics import metrics_of
 
 TIME_IS_UP = "time_is_up"
 """Whether the study's last run ended at the sweep's time limit; in study.json."""

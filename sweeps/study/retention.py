@@ -4,10 +4,10 @@ import shutil
 import time
 from pathlib import Path
 
-from sweeps.spec.keys import Retention
 from sweeps.study.paths import StudyPaths
 from sweeps.study.record import StudyRecord
-from trainables.retention import last_written, remove, trainers
+from sweeps.sweep_file.keys import Retention
+from trainables.store.removal import last_written, remove, trainers
 
 _DAY = 86400.0
 

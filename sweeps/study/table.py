@@ -8,7 +8,7 @@ from rich.table import Table
 from sweeps.study import levels
 from sweeps.study.levels import TICKET
 from sweeps.study.record import BASELINE, StudyRecord, TrialRecord
-from trainables.metrics import is_share
+from trainables.task.metrics import is_share
 
 
 def closing_table(record: StudyRecord) -> Table:

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sweeps.errors import Incompatible
-from sweeps.search.distributions import extremes, inside
-from sweeps.search.space import Space
+from sweeps.sweep_file.distributions import extremes, inside
+from sweeps.sweep_file.space import Space
 
 Draw = dict[str, Any]
 Check = Callable[[Draw], Any]

@@ -6,11 +6,11 @@ from typing import Any
 import pruners
 from pruners.errors import nearest
 from sweeps.errors import Incompatible, SweepError
-from sweeps.spec.keys import METRICS, SweepFile
-from sweeps.spec.sections import TrialSections
+from sweeps.sweep_file.keys import METRICS, SweepFile
+from sweeps.sweep_file.sections import TrialSections
 from trainables.errors import TaskError
-from trainables.metrics import metrics_of
 from trainables.recipes import RECIPES
+from trainables.task.metrics import metrics_of
 
 Where = Callable[[Sequence[str | int]], str]
 

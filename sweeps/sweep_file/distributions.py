@@ -9,7 +9,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import Trial
 
-from sweeps.spec.keys import Branch, Parameter
+from sweeps.sweep_file.keys import Branch, Parameter
 
 
 def distribution(parameter: Parameter) -> BaseDistribution:

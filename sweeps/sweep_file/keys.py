@@ -9,10 +9,10 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Dis
 
 from pruners.errors import nearest
 from sweeps.search.samplers import SAMPLERS
-from sweeps.spec.names import one_of
-from trainables.metrics import BUILT_IN
+from sweeps.sweep_file.names import one_of
 from trainables.numbers_read import Number, WholeNumber, number
 from trainables.recipes import RECIPES
+from trainables.task.metrics import BUILT_IN
 
 Count = Annotated[WholeNumber, Field(ge=1)]
 

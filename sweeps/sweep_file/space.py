@@ -12,9 +12,9 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution
 
-from sweeps.search.distributions import choice, distribution, extremes, suggest
-from sweeps.spec.keys import Branch, Parameter
-from sweeps.spec.yaml_file import KeyPath
+from sweeps.sweep_file.distributions import choice, distribution, extremes, suggest
+from sweeps.sweep_file.keys import Branch, Parameter
+from sweeps.sweep_file.yaml_file import KeyPath
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,13 @@ from pydantic import TypeAdapter
 
 from pruners.errors import nearest
 from sweeps.errors import Incompatible, SweepError
-from sweeps.search.distributions import extremes
-from sweeps.search.space import Space, WrongParameter, build, setting
-from sweeps.spec import agreeing, agreement, located, yaml_file
-from sweeps.spec.keys import SweepFile
-from sweeps.spec.sections import SECTIONS, TrialSections
-from sweeps.spec.validation import checked
-from sweeps.spec.yaml_file import Source
+from sweeps.sweep_file import agreeing, agreement, located, yaml_file
+from sweeps.sweep_file.distributions import extremes
+from sweeps.sweep_file.keys import SweepFile
+from sweeps.sweep_file.sections import SECTIONS, TrialSections
+from sweeps.sweep_file.space import Space, WrongParameter, build, setting
+from sweeps.sweep_file.validation import checked
+from sweeps.sweep_file.yaml_file import Source
 from trainables.recipes import RECIPES
 
 METHOD = "compression.method"

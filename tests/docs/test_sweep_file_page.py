@@ -12,11 +12,13 @@ from pydantic_core import PydanticUndefined
 
 from sweeps.search.prepare import prepare
 from sweeps.search.samplers import SAMPLERS
-from sweeps.spec import keys
-from sweeps.spec.sweep import Sweep
+from sweeps.sweep_file import keys
+from sweeps.sweep_file.sweep import Sweep
 from tests.docs.pages import PAGES, PROJECT, blocks, section, tables
-from trainables import config, data, factory, loss, metrics, networks
+from trainables import config
 from trainables.recipes import RECIPES
+from trainables.task import data, loss, metrics, networks
+from trainables.users_code import factory
 
 PAGE = "docs/sweep-file.md"
 SECTIONS: dict[str, Any] = {

@@ -2,8 +2,8 @@
 
 import torch
 
-from pruners.sparse.prunable import prunable
-from pruners.sparse.score_method import Given
+from pruners.sparse.methods.score_method import Given
+from pruners.sparse.selection.prunable import prunable
 
 
 def prunable_weights(network):

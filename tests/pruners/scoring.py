@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-from pruners.sparse.prunable import prunable
-from pruners.sparse.score_method import Given
+from pruners.sparse.methods.score_method import Given
+from pruners.sparse.selection.prunable import prunable
 
 
 def weights_of(network):

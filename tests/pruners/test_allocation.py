@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import pruners
-from pruners.lowrank.allocate import allocate
+from pruners.lowrank.methods.allocate import allocate
 
 METRICS = ("max", "thm1", "sum", "true", "frobenius")
 

@@ -11,8 +11,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
 
 import pruners
-from pruners.sparse.grasp import GraSP
-from pruners.sparse.obd import OBD
+from pruners.sparse.methods.grasp import GraSP
+from pruners.sparse.methods.obd import OBD
 from tests.pruners.attention_networks import (
     DECODER_WEIGHTS,
     TOKENS,

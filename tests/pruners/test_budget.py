@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import pruners
-from pruners.lowrank.budget import least_share, share_of
+from pruners.lowrank.layers.budget import least_share, share_of
 
 
 @pytest.mark.parametrize(

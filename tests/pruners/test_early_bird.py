@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import pruners
 from pruners.sparse.mask import Mask
-from pruners.sparse.prunable import PrunableLayer
+from pruners.sparse.selection.prunable import PrunableLayer
 
 SHAPES = {"first.weight": (2, 3), "second.weight": (1, 3)}
 

@@ -9,7 +9,7 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy, mse_loss
 
 import pruners
-from pruners.sparse.grasp import GraSP
+from pruners.sparse.methods.grasp import GraSP
 from tests.pruners.scoring import close, scored, tiny_data, tiny_network, weights_of
 
 FIXED = {"reinit_linear": False}

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 import pruners
-from pruners.inputs import batch_size, forward, input_tensors, join_inputs, move_inputs, split_inputs, take_inputs
+from pruners.network.inputs import batch_size, forward, input_tensors, join_inputs, move_inputs, split_inputs, take_inputs
 
 X, Y = torch.arange(12.0).reshape(6, 2), torch.arange(6, 24.0).reshape(6, 3)
 Pair = namedtuple("Pair", "left right")

@@ -9,9 +9,9 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 import pruners
-from pruners.sparse.layer_uses import complete_uses, layer_uses
-from pruners.sparse.mlprune import MLPrune
-from pruners.sparse.obd import OBD
+from pruners.sparse.curvature.layer_uses import complete_uses, layer_uses
+from pruners.sparse.methods.mlprune import MLPrune
+from pruners.sparse.methods.obd import OBD
 from tests.pruners.attention_networks import WIDTH, Attended, ByHand, Crossed, Decoder, Encoded, ParentReads, sentences, sequences
 from tests.pruners.direct_scores import assert_equal, prunable_weights, scored
 

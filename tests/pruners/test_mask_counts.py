@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, strategies
 
 import pruners
-from pruners.sparse.counts import after_rounds, as_share, divided, kept, share_of
+from pruners.sparse.selection.counts import after_rounds, as_share, divided, kept, share_of
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 import pruners
+from pruners.sparse.methods.score_method import ScoreMethod
 from pruners.sparse.prune import prune, score
-from pruners.sparse.score_method import ScoreMethod
 from tests.pruners.odd_network import WEIGHTS, OddNetwork
 
 pytestmark = pytest.mark.filterwarnings("ignore::pruners.PrunerWarning")

@@ -7,8 +7,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy, mse_loss, unfold
 
 import pruners
-from pruners.sparse.layer_uses import layer_uses
-from pruners.sparse.mlprune import MLPrune
+from pruners.sparse.curvature.layer_uses import layer_uses
+from pruners.sparse.methods.mlprune import MLPrune
 from tests.pruners.direct_scores import assert_equal, scored
 
 DAMPING = 1e-2

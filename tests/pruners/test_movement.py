@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, mse_loss
 
-from pruners.sparse.gradient_magnitude import GradientMagnitude
-from pruners.sparse.movement import Movement
+from pruners.sparse.methods.gradient_magnitude import GradientMagnitude
+from pruners.sparse.methods.movement import Movement
 from tests.pruners.direct_scores import prunable_weights, scored
 
 

@@ -9,10 +9,10 @@ from torch.func import functional_call, jacrev
 from torch.nn.functional import cross_entropy, mse_loss
 
 import pruners
-from pruners.sparse.fisher_diagonal import fisher_diagonal
-from pruners.sparse.hessian_diagonal import hessian_diagonal, probed
-from pruners.sparse.obd import OBD
-from pruners.sparse.score_method import Given
+from pruners.sparse.curvature.fisher_diagonal import fisher_diagonal
+from pruners.sparse.curvature.hessian_diagonal import hessian_diagonal, probed
+from pruners.sparse.methods.obd import OBD
+from pruners.sparse.methods.score_method import Given
 from tests.pruners.direct_scores import assert_equal, prunable_weights, scored
 
 

@@ -10,8 +10,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy, mse_loss
 
 import pruners
-from pruners.sparse.iterative_snip import IterativeSNIP
-from pruners.sparse.snip import SNIP
+from pruners.sparse.methods.iterative_snip import IterativeSNIP
+from pruners.sparse.methods.snip import SNIP
 from tests.pruners.scoring import close, scored, tiny_data, tiny_network, weights_of
 
 

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from torch import nn
 
 import pruners
-from pruners.lowrank.candidates import layer_candidates
-from pruners.lowrank.curves import Curve
-from pruners.lowrank.frontier import LayerSearch
-from pruners.lowrank.layer_error import layer_errors
-from pruners.lowrank.layer_spectra import LayerSpectra
-from pruners.lowrank.metrics import METRICS
-from pruners.lowrank.shapes import shape_of
+from pruners.lowrank.layers.candidates import layer_candidates
+from pruners.lowrank.layers.shapes import shape_of
+from pruners.lowrank.spectra.error_curve import Curve
+from pruners.lowrank.spectra.frontier import LayerSearch
+from pruners.lowrank.spectra.layer_error import layer_errors
+from pruners.lowrank.spectra.layer_spectra import LayerSpectra
+from pruners.lowrank.spectra.metrics import METRICS
 
 
 def spectra_of(layer):

@@ -2,7 +2,7 @@
 
 import torch
 
-from pruners.sparse.survivors import Survivors
+from pruners.sparse.selection.survivors import Survivors
 
 
 def test_layers_of_different_precision_are_compared_exactly():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import pruners
-from pruners.sparse.synflow import SynFlow
+from pruners.sparse.methods.synflow import SynFlow
 from tests.pruners.scoring import close, scored, tiny_network, weights_of
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import given, strategies
 
-from pruners.sparse.threshold import highest, highest_of_layers
+from pruners.sparse.selection.threshold import highest, highest_of_layers
 
 # few values, so that there are many ties; among them two that only float64 tells apart, zeros of both signs and the least float
 VALUES = strategies.sampled_from([-3.0, -0.0, 0.0, 5e-324, 1.0, 1.0 + 2**-40, 7.0, 1e300])

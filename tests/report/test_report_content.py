@@ -9,9 +9,9 @@ import optuna
 import pytest
 
 from sweeps.report import write_report
-from sweeps.report.chart import opening_range
-from sweeps.report.importance import importance_chart, importances
-from sweeps.report.layers import layers_chart
+from sweeps.report.charts.importance import importance_chart, importances
+from sweeps.report.charts.layers import layers_chart
+from sweeps.report.drawing.chart import opening_range
 from sweeps.study.record import StudyRecord, TrialRecord
 
 from .studies import study_record

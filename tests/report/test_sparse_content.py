@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from sweeps.report import chart, density
-from sweeps.report.by_method import method_charts
-from sweeps.report.families import families, lowest_common_density
+from sweeps.report.drawing import chart, density
+from sweeps.report.drawing.words import percent
 from sweeps.report.headline import headline
-from sweeps.report.method_layers import method_layers_charts
-from sweeps.report.tickets import accuracy_chart
-from sweeps.report.verdicts import verdicts_chart
-from sweeps.report.words import percent
+from sweeps.report.sparse.families import families, lowest_common_density
+from sweeps.report.sparse.method_layers import method_layers_charts
+from sweeps.report.sparse.methods import method_charts
+from sweeps.report.sparse.tickets import accuracy_chart
+from sweeps.report.sparse.verdicts import verdicts_chart
 from sweeps.study.levels import Level, sparsest_reaching
 from sweeps.study.record import Objective, StudyRecord
 from sweeps.study.table import closing_table

@@ -14,8 +14,8 @@ from tests.sweeps.bad_sweeps import SWEEP
 from tests.sweeps.commands import Answer, contents
 from tests.sweeps.users import fails_in_training
 from trainables.config import TaskConfig
-from trainables.evaluation import evaluate
-from trainables.metrics import Accuracy
+from trainables.task.metrics import Accuracy
+from trainables.training.evaluation import evaluate
 
 Tombola = Callable[..., Answer]
 
@@ -62,7 +62,9 @@ def test_an_exported_network_loads_with_torch_alone_and_is_as_good_as_recorded(
     assert answer.exit_code == 0 and answer.stdout.startswith(f"Trial {chosen.key} is in small. ")
     network = pruners.load("small").apply(fails_in_training(chosen.params["task.network_options.hidden"]))
     data = trainables.load_data(TaskConfig("lenet_300_100", "digits"))
-    told = evaluate(network, data.validation, trainables.loss.resolve("cross_entropy"), torch.device("cpu"), {"accuracy": Accuracy(-100)})
+    told = evaluate(
+        network, data.validation, trainables.task.loss.resolve("cross_entropy"), torch.device("cpu"), {"accuracy": Accuracy(-100)}
+    )
     assert told["accuracy"] == chosen.metrics["val/accuracy"]
 
 

@@ -10,7 +10,7 @@ import pytest
 from optuna.importance import get_param_importances
 
 from sweeps import Sweep, TrialRecord
-from sweeps.report.words import setting_of
+from sweeps.report.drawing.words import setting_of
 from sweeps.search import samplers
 from sweeps.search.prepare import prepare
 from sweeps.study import storage

@@ -15,9 +15,9 @@ from optuna.storages import JournalStorage
 from optuna.trial import TrialState
 
 from sweeps.search import samplers
-from sweeps.search.space import Condition, Space
 from sweeps.study import storage
 from sweeps.study.ledger import DETAILS, METRICS, REASON, Ledger, enqueue, families, outcome_of, root_of, standing
+from sweeps.sweep_file.space import Condition, Space
 from tests.sweeps.dying_journal import DyingJournal, Killed, Moment
 
 TARGET = 5

@@ -17,8 +17,8 @@ from sweeps.search.prepare import prepare
 from sweeps.study.paths import StudyPaths
 from tests.sweeps.commands import Answer
 from trainables.config import TaskConfig, TrainingConfig
-from trainables.schedule import factor
-from trainables.trial import run_trial
+from trainables.training.schedule import factor
+from trainables.trials.trial import run_trial
 
 PAPERS = Path(trainables.__file__).parents[1] / "sweeps/configs/papers"
 

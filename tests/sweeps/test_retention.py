@@ -24,7 +24,7 @@ def trajectories(store: Path) -> list[Path]:
 
 def forget() -> None:
     """What a new process knows of the networks of the old one."""
-    trainables.run._kept.clear()
+    trainables.execution.run._kept.clear()
 
 
 def networks(study: Path) -> set[str]:

@@ -10,10 +10,10 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from sweeps.search import samplers
-from sweeps.search.space import Space
 from sweeps.study import storage
 from sweeps.study.ledger import Ledger, families, standing
 from sweeps.study.paths import StudyPaths
+from sweeps.sweep_file.space import Space
 
 RANGES: dict[str, BaseDistribution] = {"x": FloatDistribution(1e-3, 1, log=True), "y": IntDistribution(1, 9), "z": FloatDistribution(-1, 1)}
 GRID: dict[str, BaseDistribution] = {

@@ -7,7 +7,7 @@ import pytest
 from ray.tune.schedulers import TrialScheduler
 
 from sweeps.search import schedulers
-from sweeps.spec.keys import EarlyTerminate, Metric
+from sweeps.sweep_file.keys import EarlyTerminate, Metric
 
 
 @dataclass(frozen=True)

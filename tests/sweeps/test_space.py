@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from sweeps import Sweep, SweepError
-from sweeps.search import distributions
-from sweeps.spec.keys import Parameter
-from sweeps.spec.yaml_file import dumped, parse, parse_value
+from sweeps.sweep_file import distributions
+from sweeps.sweep_file.keys import Parameter
+from sweeps.sweep_file.yaml_file import dumped, parse, parse_value
 from tests.sweeps.studies import digits
 
 SHARE = st.floats(1e-6, 1e6)

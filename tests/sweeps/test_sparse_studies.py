@@ -11,8 +11,8 @@ import sweeps
 from sweeps import StudyRecord, Sweep, SweepError
 from sweeps.search.epochs import alone, planned, trained
 from sweeps.search.prepare import prepare
-from sweeps.spec import yaml_file
 from sweeps.study.paths import StudyPaths
+from sweeps.sweep_file import yaml_file
 from tests.sweeps.commands import Answer
 from tests.sweeps.studies import USERS, digits, run
 

@@ -11,7 +11,7 @@ import yaml
 import pruners
 from sweeps.search.prepare import prepare
 from sweeps.search.unreached import unreached
-from sweeps.spec.sweep import Sweep
+from sweeps.sweep_file.sweep import Sweep
 from tests.sweeps.commands import Answer
 from tests.sweeps.studies import USERS, digits
 

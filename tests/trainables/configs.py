@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from trainables.config import BudgetConfig, CompressionConfig, ScheduleConfig, TaskConfig, TrainingConfig, TrialConfig
-from trainables.network import load
+from trainables.execution.network import load
 
 USERS = "tests.trainables.users"
 TASK = TaskConfig(f"{USERS}:network", "digits", {"width": 8})

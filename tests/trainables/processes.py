@@ -11,7 +11,7 @@ from typing import Any
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
-    ["torch._dynamo", "trainables", "trainables.data.digits", "tests.trainables.users", "tests.trainables.processes"]
+    ["torch._dynamo", "trainables", "trainables.task.data.digits", "tests.trainables.users", "tests.trainables.processes"]
 )
 
 
@@ -48,7 +48,7 @@ def run_trials(configs: list[dict]) -> None:
 
 def hold(folder: Path, log: Path, seconds: float) -> None:
     """Hold a lease for a while; ``log`` gets a line when it is got and one when it is given back."""
-    from trainables.lease import lease
+    from trainables.store.lease import lease
 
     with lease(folder, heartbeat=0.1, patience=1.0):
         with log.open("a") as file:

@@ -9,12 +9,12 @@ from sklearn.neighbors import KNeighborsClassifier
 from torchvision.transforms.functional import to_pil_image
 
 import trainables
-from trainables import data
 from trainables.config import TaskConfig
-from trainables.data import fashion_mnist, image_folder
-from trainables.data.augment import augment
-from trainables.data.data import balanced, stratified
-from trainables.data.splits import StreamedSplit, TensorSplit
+from trainables.task import data
+from trainables.task.data import fashion_mnist, image_folder
+from trainables.task.data.data import balanced, stratified
+from trainables.task.data.splits import StreamedSplit, TensorSplit
+from trainables.training.augment import augment
 
 CPU = torch.device("cpu")
 USERS = "tests.trainables.users"

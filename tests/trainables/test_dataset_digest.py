@@ -18,8 +18,8 @@ from torchvision.transforms import v2
 from torchvision.transforms.functional import to_pil_image
 
 import trainables
-from trainables.data import dataset_digest as module
-from trainables.data.dataset_digest import dataset_digest
+from trainables.task.data import dataset_digest as module
+from trainables.task.data.dataset_digest import dataset_digest
 
 
 def digest(dataset: Any) -> str:

@@ -10,12 +10,13 @@ import torch
 from torch import nn
 
 import pruners
-from pruners.lowrank import spectra
+from pruners.lowrank.spectra import network_spectra
 from tests.trainables.configs import trial
-from trainables import run, run_trial
+from trainables import run_trial
 from trainables.config import CompressionConfig, TaskConfig, TrainingConfig
-from trainables.kept_networks import KeptNetworks
-from trainables.network import Network
+from trainables.execution import run
+from trainables.execution.kept_networks import KeptNetworks
+from trainables.execution.network import Network
 
 
 def network(width: int = 100) -> Network:
@@ -27,7 +28,7 @@ def test_a_network_is_weighed_with_its_buffers_and_spectra() -> None:
     own = 4 * (50 * 100 + 100 + 100 + 100 + 100 * 50 + 50) + 4 * 200 + 8
     assert pruners.held_memory(module) == own
     pruners.plan(module, keep_ratio=0.5)
-    kept = spectra._kept[module]
+    kept = network_spectra._kept[module]
     values = sum(value.nbytes for layer in kept.layers.values() for value in (*layer._values.values(), *layer._samples.values()))
     weights = 4 * 2 * 50 * 100
     assert own + weights + values < pruners.held_memory(module) < own + weights + 12 * values
@@ -38,7 +39,7 @@ def test_a_network_is_weighed_with_its_buffers_and_spectra() -> None:
 
 def test_views_of_one_array_are_weighed_once() -> None:
     module = nn.Linear(4, 4, bias=False)
-    kept = spectra.spectra_of(module)
+    kept = network_spectra.spectra_of(module)
     array = np.zeros((10, 100))
     before = pruners.held_memory(module)
     kept._searches = {("a", ""): array[3:], ("b", ""): array[:, 1], ("c", ""): torch.from_numpy(array)}  # type: ignore[dict-item]
@@ -57,7 +58,7 @@ def test_the_least_recently_used_goes_first_and_its_spectra_with_it() -> None:
     assert last
     module = weakref.ref(last.module)
     pruners.plan(last.module, keep_ratio=0.5)  # it has grown since it was put there
-    held = weakref.ref(spectra._kept[last.module])
+    held = weakref.ref(network_spectra._kept[last.module])
     del last
     assert kept.get(("d",)) and not kept.get(("a",)), "the grown one leaves no room for others"
     kept.put(("e",), network(400))
@@ -81,7 +82,7 @@ def test_a_worker_does_not_grow_with_its_trials(tmp_path: Path, monkeypatch: pyt
         gc.collect()
         tensors = [thing for thing in gc.get_objects() if type(thing) in (torch.Tensor, nn.Parameter)]
         storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors}
-        return sum(storages.values()) + sum(pruners.held_memory(module) for module in list(spectra._kept))
+        return sum(storages.values()) + sum(pruners.held_memory(module) for module in list(network_spectra._kept))
 
     sizes = []
     for number in range(7):

@@ -10,8 +10,8 @@ from sklearn import metrics as sklearn
 import trainables
 from tests.trainables.configs import trial
 from trainables.config import BudgetConfig, CompressionConfig, TaskConfig, TrainingConfig, TrialConfig
-from trainables.network import load
-from trainables.result import read
+from trainables.execution.network import load
+from trainables.results.result import read
 
 TASKS = "tests.trainables.users_tasks"
 USERS = "tests.trainables.users_metrics"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.trainables import processes
-from trainables.lease import lease
+from trainables.store.lease import lease
 
 
 def lines(log: Path) -> list[list[str]]:

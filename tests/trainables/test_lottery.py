@@ -16,17 +16,18 @@ import pruners
 import trainables
 from tests.trainables import processes
 from tests.trainables.configs import TASK, USERS, comparable, same_bits, trial, weights
-from trainables import optimizer, seeds
+from trainables import seeds
 from trainables.config import CompressionConfig, LotteryConfig, TaskConfig, TrainingConfig, TransferConfig, TrialConfig, trial_config
-from trainables.course import Course
-from trainables.evaluation import evaluate
-from trainables.loss import resolve
-from trainables.metrics import Accuracy
-from trainables.run import Run
-from trainables.setting import Setting
-from trainables.sharing import epochs_needed
-from trainables.tracks import tracks
-from trainables.training import train as train_steps
+from trainables.execution.run import Run
+from trainables.execution.trial_setting import Setting
+from trainables.task.loss import resolve
+from trainables.task.metrics import Accuracy
+from trainables.training import optimizer
+from trainables.training.evaluation import evaluate
+from trainables.training.loop import train as train_steps
+from trainables.training.step_plan import Course
+from trainables.trials.epochs_needed import epochs_needed
+from trainables.trials.lottery_tracks import tracks
 
 PERCEPTRON = TaskConfig("lenet_300_100", "digits")
 TRAINING = TrainingConfig(3, 128, "adam", 3e-3)

@@ -12,8 +12,8 @@ from torch import Tensor
 
 import trainables
 from trainables.config import MetricConfig, TaskConfig
-from trainables.metrics import BUILT_IN, metrics_of
-from trainables.metrics.users import UsersMetric
+from trainables.task.metrics import BUILT_IN, metrics_of
+from trainables.task.metrics.users import UsersMetric
 
 USERS = "tests.trainables.users_metrics"
 CUTS = (0, 1, 40, 41, 97, 150)

@@ -6,8 +6,8 @@ from torch import nn
 
 import pruners
 import trainables
-from trainables import networks
 from trainables.config import TaskConfig
+from trainables.task import networks
 
 USERS = "tests.trainables.users"
 

@@ -11,9 +11,10 @@ import pytest
 import trainables
 from tests.trainables import processes
 from tests.trainables.configs import comparable, same_bits, trial, weights
-from trainables import run, store
-from trainables.lease import is_held
-from trainables.retention import last_written, remove, trainers
+from trainables.execution import run
+from trainables.store import trajectory
+from trainables.store.lease import is_held
+from trainables.store.removal import last_written, remove, trainers
 
 
 def folders(store: Path) -> list[Path]:
@@ -39,7 +40,7 @@ def test_what_goes_between_a_look_and_the_next_is_trained_anew(tmp_path: Path, m
     first, again = trial(tmp_path), trial(tmp_path, "again")
     metrics = trainables.run_trial(first)
     run._kept.clear()  # as in a new process
-    look, removed = getattr(store.Trajectory, seen), []
+    look, removed = getattr(trajectory.Trajectory, seen), []
 
     def look_before_the_removal(trajectory, *up_to):
         found = look(trajectory, *up_to)
@@ -50,7 +51,7 @@ def test_what_goes_between_a_look_and_the_next_is_trained_anew(tmp_path: Path, m
     if seen != "at":  # what is finished is only read
         for finished in (tmp_path / "store").glob("*/*/epoch-*"):
             shutil.rmtree(finished)
-    monkeypatch.setattr(store.Trajectory, seen, look_before_the_removal)
+    monkeypatch.setattr(trajectory.Trajectory, seen, look_before_the_removal)
     with pytest.raises(trainables.LeaseLost, match=r"removed from the store|took over"):
         trainables.run_trial(again)
     assert removed and not (Path(again.directory) / "result.json").exists()

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainables.config import ScheduleConfig
-from trainables.schedule import factor
+from trainables.training.schedule import factor
 
 HORIZONS = st.integers(1, 300)
 PLACES = st.floats(0, 1, exclude_max=True)

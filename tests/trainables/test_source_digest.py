@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import trainables
-from trainables.import_graph import find, users_modules
-from trainables.source_digest import source_digests
+from trainables.users_code.import_graph import find, users_modules
+from trainables.users_code.source_digest import source_digests
 
 _numbers = itertools.count()
 
@@ -97,7 +97,11 @@ LAYOUTS: dict[str, tuple[dict[str, str], str, set[str]]] = {
     ),
     "a namespace package": ({"s@/n.py": "from s@.h import x", "s@/h.py": "", "s@/g.py": ""}, "s@.n", {"s@", "s@.n", "s@.h"}),
     "what is installed": (
-        {"site-packages/i@/__init__.py": "import h@", "h@.py": "", "n@.py": "import i@, torch, pruners, trainables.task, collections.abc"},
+        {
+            "site-packages/i@/__init__.py": "import h@",
+            "h@.py": "",
+            "n@.py": "import i@, torch, pruners, trainables.task.task, collections.abc",
+        },
         "n@",
         {"n@"},
     ),

@@ -10,7 +10,7 @@ import trainables
 from tests.trainables import processes
 from tests.trainables.configs import TASK, USERS, comparable, same_bits, trial, weights
 from trainables.config import TrialConfig, trial_config
-from trainables.lease import lease
+from trainables.store.lease import lease
 
 STEPS = 17  # of an epoch; a trial has three epochs of training and two of retraining
 

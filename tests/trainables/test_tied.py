@@ -12,9 +12,9 @@ import trainables
 from tests.trainables.configs import USERS, trial
 from tests.trainables.users import TiedDecoder
 from trainables.config import BudgetConfig, CompressionConfig, LotteryConfig, TaskConfig, TrainingConfig, TransferConfig
-from trainables.network import Network, load, save
-from trainables.optimizer import make
-from trainables.update import masked_parameters, update
+from trainables.execution.network import Network, load, save
+from trainables.training.optimizer import make
+from trainables.training.update import masked_parameters, update
 
 CPU = torch.device("cpu")
 FIRST = pytest.mark.parametrize("first", ["encoder", "head"])

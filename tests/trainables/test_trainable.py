@@ -3,7 +3,7 @@ from pathlib import Path
 from tests.trainables.configs import comparable, same_bits, trial, weights
 from trainables import run_trial
 from trainables.config import TrialConfig, trial_config
-from trainables.trainable import TrialTrainable
+from trainables.trials.ray_trainable import TrialTrainable
 
 
 def plain(config: TrialConfig) -> dict:

@@ -8,8 +8,8 @@ import torch
 
 import trainables
 from tests.trainables.configs import trial
-from trainables import run
 from trainables.config import CompressionConfig, LotteryConfig, TaskConfig, TrainingConfig, TrialConfig
+from trainables.execution import run
 
 
 def trained_with(config: TrialConfig) -> list[str]:

@@ -5,13 +5,14 @@ import torch
 from torch import nn
 
 import trainables
-from trainables import loss, optimizer
 from trainables.config import ScheduleConfig, TaskConfig, TrainingConfig
-from trainables.course import Course
-from trainables.evaluation import evaluate
-from trainables.metrics import Accuracy
-from trainables.training import steps_per_epoch
-from trainables.training import train as train_steps
+from trainables.task import loss
+from trainables.task.metrics import Accuracy
+from trainables.training import optimizer
+from trainables.training.evaluation import evaluate
+from trainables.training.loop import steps_per_epoch
+from trainables.training.loop import train as train_steps
+from trainables.training.step_plan import Course
 
 CPU = torch.device("cpu")
 USERS = "tests.trainables.users"

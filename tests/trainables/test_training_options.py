@@ -10,10 +10,10 @@ from torch import nn
 import pruners
 import trainables
 from tests.trainables.configs import trial, weights
-from trainables import optimizer
 from trainables.config import BudgetConfig, CompressionConfig, TaskConfig, TrainingConfig
-from trainables.setting import Setting
-from trainables.update import masked_parameters, update
+from trainables.execution.trial_setting import Setting
+from trainables.training import optimizer
+from trainables.training.update import masked_parameters, update
 
 USERS = "tests.trainables.users"
 TASK = TaskConfig(f"{USERS}:blob_network", f"{USERS}:blobs")

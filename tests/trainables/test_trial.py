@@ -12,10 +12,10 @@ import pruners
 import trainables
 from tests.trainables import users
 from tests.trainables.configs import TASK, TRAINING, USERS, comparable, same_bits, trial, weights
-from trainables import run
 from trainables.config import BudgetConfig, CompressionConfig, LayerShape, ScheduleConfig, TaskConfig, TrialConfig
-from trainables.network import Network, export
-from trainables.result import write_failed
+from trainables.execution import run
+from trainables.execution.network import Network, export
+from trainables.results.result import write_failed
 
 
 @pytest.fixture(autouse=True)

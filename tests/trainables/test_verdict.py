@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import stdtr, stdtrit
 
-from trainables.verdict import verdict
+from trainables.results.verdict import verdict
 
 SHARES = st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 5000)), min_size=2, max_size=12).map(
     lambda pairs: [(a / 5000, b / 5000) for a, b in pairs]

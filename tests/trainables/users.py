@@ -10,7 +10,7 @@ from torch.nn import functional
 from torch.utils.data import Dataset, TensorDataset
 
 import trainables
-from trainables.lease import lease
+from trainables.store.lease import lease
 
 
 def network(width: int = 24, dropout: float = 0.2) -> nn.Module:

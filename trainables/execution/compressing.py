@@ -6,13 +6,14 @@ import warnings
 from typing import Any
 
 import pruners
-from pruners.copying import copied
-from trainables import scoring, seeds
+from pruners.network.copying import copied
+from trainables import seeds
 from trainables.errors import TaskError
-from trainables.network import Network, in_order
-from trainables.setting import Setting
+from trainables.execution import scoring_batch
+from trainables.execution.network import Network, in_order
+from trainables.execution.trial_setting import Setting
 from trainables.stages import Compress, RecalibrateBN, Reinitialize
-from trainables.task import build_network
+from trainables.task.task import build_network
 
 _CALIBRATION_BATCH = 128
 _CONTROLS = {"shuffle": pruners.shuffle, "random": pruners.random_mask}
@@ -88,7 +89,7 @@ def _needed(stage: Compress, setting: Setting, seed: int) -> dict[str, Any]:
     if "example" in needs or "flops_ratio" in stage.budget:
         needed["example"] = setting.example()
     if "data" in needs:
-        needed["data"] = [scoring.sample(setting.data, stage.scoring_per_class, seed, setting.device)]
+        needed["data"] = [scoring_batch.sample(setting.data, stage.scoring_per_class, seed, setting.device)]
     if "loss" in needs:
         needed["loss"] = setting.loss
     return needed

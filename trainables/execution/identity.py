@@ -3,11 +3,12 @@
 from dataclasses import asdict
 from typing import Any
 
-from trainables import factory, task
 from trainables.config import TrainingConfig
-from trainables.optimizer import is_built_in, reference
-from trainables.source_digest import source_digests
 from trainables.stages import Adopt, Stage
+from trainables.task import task
+from trainables.training.optimizer import is_built_in, reference
+from trainables.users_code import factory
+from trainables.users_code.source_digest import source_digests
 
 
 def of_training(training: TrainingConfig) -> dict[str, Any]:

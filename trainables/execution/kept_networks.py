@@ -3,7 +3,7 @@
 from collections import OrderedDict
 
 import pruners
-from trainables.network import Network
+from trainables.execution.network import Network
 
 LIMIT = 512 * 2**20  # bytes, of CPU and GPU together
 

@@ -12,8 +12,8 @@ from torch import nn
 
 import pruners
 from trainables.config import TaskConfig
-from trainables.files import sync
-from trainables.task import build_network
+from trainables.store.files import sync
+from trainables.task.task import build_network
 
 
 @dataclass(frozen=True)

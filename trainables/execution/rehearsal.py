@@ -10,21 +10,22 @@ import torch
 from torch import Tensor, nn
 
 import pruners
-from pruners.copying import copied
-from pruners.inputs import forward
-from trainables import compressing, seeds
-from trainables.data.augment import augment
-from trainables.data.sound import check_data
-from trainables.data.splits import Batch, Split, TensorSplit
+from pruners.network.copying import copied
+from pruners.network.inputs import forward
+from trainables import seeds
 from trainables.errors import Refused, TaskError
-from trainables.evaluation import evaluate
-from trainables.factory import describe
-from trainables.network import Network
-from trainables.optimizer import make
-from trainables.setting import Setting
+from trainables.execution import compressing
+from trainables.execution.network import Network
+from trainables.execution.trial_setting import Setting
 from trainables.stages import Compress
-from trainables.task import build_network
-from trainables.update import masked_parameters, update
+from trainables.task.data.sound import check_data
+from trainables.task.data.splits import Batch, Split, TensorSplit
+from trainables.task.task import build_network
+from trainables.training.augment import augment
+from trainables.training.evaluation import evaluate
+from trainables.training.optimizer import make
+from trainables.training.update import masked_parameters, update
+from trainables.users_code.factory import describe
 
 _BATCH = 4
 _ROUNDS = {"mask": {"rounds": 1}}

@@ -13,21 +13,21 @@ from typing import Any
 import torch
 
 import pruners
-from pruners.copying import copied
-from trainables import compressing, identity, network
-from trainables.course import Course
-from trainables.data.sound import cause
+from pruners.network.copying import copied
 from trainables.errors import StoreWarning, TrainingError
-from trainables.evaluation import BATCH
-from trainables.kept_networks import KeptNetworks
-from trainables.network import Network
-from trainables.optimizer import make
-from trainables.setting import Setting
+from trainables.execution import compressing, identity, network
+from trainables.execution.kept_networks import KeptNetworks
+from trainables.execution.network import Network
+from trainables.execution.trial_setting import Setting
 from trainables.stages import Adopt, Compress, Recipe, Reinitialize, Rewind, Settle, Stage, Train
-from trainables.store import Snapshot, Trajectory, address, removal_explained
-from trainables.task import build_network
-from trainables.training import train
-from trainables.validation_history import to_store
+from trainables.store.trajectory import Snapshot, Trajectory, address, removal_explained
+from trainables.task.data.sound import cause
+from trainables.task.task import build_network
+from trainables.training.evaluation import BATCH
+from trainables.training.loop import train
+from trainables.training.optimizer import make
+from trainables.training.step_plan import Course
+from trainables.training.validation_history import to_store
 
 _OPTIMIZER = "optimizer.pt"
 _kept = KeptNetworks()

@@ -5,10 +5,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pruners.inputs import join_inputs, take_inputs
-from trainables.data import Data
-from trainables.data.splits import Batch
+from pruners.network.inputs import join_inputs, take_inputs
 from trainables.seeds import derive, generator
+from trainables.task.data import Data
+from trainables.task.data.splits import Batch
 
 _READ = 256  # examples read at once while looking for a class
 

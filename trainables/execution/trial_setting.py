@@ -9,16 +9,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pruners.inputs import Inputs, move_inputs
-from trainables import device, evaluation, loss, position, task
+from pruners.network.inputs import Inputs, move_inputs
+from trainables import training_step
 from trainables.config import TaskConfig, TrainingConfig, TrialConfig
-from trainables.data import Data
-from trainables.data.splits import Split
 from trainables.errors import Refused, TrainingError
-from trainables.loss import Loss
-from trainables.metrics import NamedMetric, metrics_of
-from trainables.training import steps_per_epoch
-from trainables.validation_history import History, from_store, stored_names
+from trainables.task import loss, task
+from trainables.task.data import Data
+from trainables.task.data.splits import Split
+from trainables.task.loss import Loss
+from trainables.task.metrics import NamedMetric, metrics_of
+from trainables.training import device, evaluation
+from trainables.training.loop import steps_per_epoch
+from trainables.training.validation_history import History, from_store, stored_names
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Setting:
         _check_augment(config.training, examples)
         where = device.choose(config.device)
         per_epoch = steps_per_epoch(len(examples.train), config.training.batch_size)
-        keep = frozenset(position.steps(text, per_epoch) for text in config.keep_at)
+        keep = frozenset(training_step.steps(text, per_epoch) for text in config.keep_at)
         store, every = Path(config.store), config.checkpoint_every
         return Setting(config.task, config.training, examples, where, store, config.directory, every, keep, config.num_workers)
 

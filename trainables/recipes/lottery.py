@@ -5,7 +5,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any, final
 
-from trainables import position
+from trainables import training_step
 from trainables.config import LotteryConfig, TrialConfig
 from trainables.errors import TaskError
 from trainables.recipes.dense import dense
@@ -45,7 +45,7 @@ def levels(config: TrialConfig, steps_per_epoch: int) -> list[dict[str, Recipe]]
     its own, whose trainings the store has. Raises `TaskError` for a rewind point beyond the training.
     """
     lottery = section(config)
-    whole, rewind_to = config.training.epochs * steps_per_epoch, position.steps(lottery.rewind_to, steps_per_epoch)
+    whole, rewind_to = config.training.epochs * steps_per_epoch, training_step.steps(lottery.rewind_to, steps_per_epoch)
     if rewind_to >= whole:
         raise TaskError(f"lottery.rewind_to {lottery.rewind_to} lies beyond the training's {whole} steps.")
     start = dense(config, steps_per_epoch)

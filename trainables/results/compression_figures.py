@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import pruners
-from pruners.inputs import Inputs
-from trainables.network import Network
+from pruners.network.inputs import Inputs
+from trainables.execution.network import Network
 
 Layers = dict[str, dict[str, float]]
 

@@ -5,8 +5,8 @@ from weakref import WeakKeyDictionary
 from torch import nn
 
 import pruners
-from trainables.network import Network
-from trainables.setting import Setting
+from trainables.execution.network import Network
+from trainables.execution.trial_setting import Setting
 
 _measured: WeakKeyDictionary[nn.Module, dict[str, float]] = WeakKeyDictionary()  # once per process, however many trials ask
 

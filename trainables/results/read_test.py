@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from trainables import network, result
 from trainables.config import TrialConfig
-from trainables.device import reproducible
 from trainables.errors import TaskError
+from trainables.execution import network
+from trainables.execution.run import Run
+from trainables.execution.trial_setting import Setting
 from trainables.recipes.dense import dense
-from trainables.run import Run
-from trainables.setting import Setting
+from trainables.results import result
+from trainables.training.device import reproducible
 
 
 def read_test(config: TrialConfig, which: Literal["dense", "trial"]) -> dict[str, Any]:

@@ -5,10 +5,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from pruners.copying import copied
-from trainables.data.splits import Split
-from trainables.metrics import NamedMetric
-from trainables.setting import Setting
+from pruners.network.copying import copied
+from trainables.execution.trial_setting import Setting
+from trainables.task.data.splits import Split
+from trainables.task.metrics import NamedMetric
 
 _POINTS = 30
 _STABLE = 0.02

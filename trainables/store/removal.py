@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from trainables.lease import is_held
+from trainables.store.lease import is_held
 
 _TRASH = ".removed-"
 

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from trainables.errors import LeaseLost, StoreWarning
-from trainables.files import digest, disk_full_explained, sync, write_json
-from trainables.lease import lease
+from trainables.store.files import digest, disk_full_explained, sync, write_json
+from trainables.store.lease import lease
 
 FORMAT = 3  # raised when the code trains differently from the same configuration
 

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from trainables.errors import TaskError
-from trainables.factory import describe
+from trainables.users_code.factory import describe
 
 
 def restore(network: nn.Module, path: str) -> None:

@@ -6,14 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from pruners.errors import PrunerError
-from pruners.forward_pass import evaluating, fitting
-from pruners.inputs import forward, input_tensors
-from trainables import factory
+from pruners.network.forward_pass import evaluating, fitting
+from pruners.network.inputs import forward, input_tensors
 from trainables.config import TaskConfig
-from trainables.data import Data
 from trainables.errors import TaskError
-from trainables.loss import OF_CLASSES, OF_VALUES, aligned
-from trainables.metrics import BUILT_IN, OF_CLASSES_ONLY, metrics_of
+from trainables.task.data import Data
+from trainables.task.loss import OF_CLASSES, OF_VALUES, aligned
+from trainables.task.metrics import BUILT_IN, OF_CLASSES_ONLY, metrics_of
+from trainables.users_code import factory
 
 
 def outputs_needed(task: TaskConfig, examples: Data) -> int:

@@ -7,8 +7,8 @@ from typing import Any
 from torch import Tensor
 from torch.nn import functional
 
-from trainables import factory
 from trainables.errors import TaskError, nearest
+from trainables.users_code import factory
 
 Loss = Callable[[Any, Tensor], Tensor]
 """The mean loss of a batch, a scalar, from the network's outputs and the labels."""

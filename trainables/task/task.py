@@ -7,12 +7,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from pruners.inputs import Inputs
-from trainables import checkpoint, data, factory, files, networks, seeds
+from pruners.network.inputs import Inputs
+from trainables import seeds
 from trainables.config import TaskConfig
-from trainables.data import Data
-from trainables.fits import check_fits, outputs_needed
-from trainables.source_digest import source_digests
+from trainables.store import files
+from trainables.task import checkpoint, data, networks
+from trainables.task.data import Data
+from trainables.task.fits import check_fits, outputs_needed
+from trainables.users_code import factory
+from trainables.users_code.source_digest import source_digests
 
 
 def load_data(task: TaskConfig) -> Data:

@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from pruners.inputs import forward
-from trainables.data.splits import Split
-from trainables.loss import Loss
-from trainables.metrics.users import Counter
+from pruners.network.inputs import forward
+from trainables.task.data.splits import Split
+from trainables.task.loss import Loss
+from trainables.task.metrics.users import Counter
 
 BATCH = 512  # fixed: the order of summation, and with it the last bits of the loss, does not depend on the trial
 

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from trainables import seeds
-from trainables.course import Course
-from trainables.data.augment import augment
-from trainables.data.sound import cause
-from trainables.data.splits import Split
 from trainables.errors import TrainingError
-from trainables.loss import Loss
-from trainables.update import masked_parameters, update
+from trainables.task.data.sound import cause
+from trainables.task.data.splits import Split
+from trainables.task.loss import Loss
+from trainables.training.augment import augment
+from trainables.training.step_plan import Course
+from trainables.training.update import masked_parameters, update
 
 _CHECK_EVERY = 256  # steps between looks at the loss: each look makes a GPU wait
 _NORM_EVERY = 32  # steps between measurements of the gradient's norm

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from trainables import factory
 from trainables.config import OPTIMIZERS, TrainingConfig
 from trainables.errors import TaskError
+from trainables.users_code import factory
 
 _BUILT_IN = dict(zip(OPTIMIZERS, (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW), strict=True))
 _FUSED_ON = ("cpu", "cuda")

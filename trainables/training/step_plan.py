@@ -7,8 +7,8 @@ import torch
 
 from trainables import seeds
 from trainables.config import TrainingConfig
-from trainables.data.splits import Batch, Split
-from trainables.schedule import factor
+from trainables.task.data.splits import Batch, Split
+from trainables.training.schedule import factor
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pruners.inputs import forward
-from pruners.layer_names import named_parameters
+from pruners.network.inputs import forward
+from pruners.network.layer_names import named_parameters
 from trainables.config import TrainingConfig
-from trainables.data.splits import Batch
-from trainables.loss import Loss
-from trainables.optimizer import is_built_in
+from trainables.task.data.splits import Batch
+from trainables.task.loss import Loss
+from trainables.training.optimizer import is_built_in
 
 MaskedParameters = Iterable[tuple[nn.Parameter, Tensor]]
 

@@ -8,9 +8,9 @@ import hashlib
 import json
 from collections.abc import Sequence
 
-from trainables import factory
-from trainables.metrics import NamedMetric
-from trainables.source_digest import source_digests
+from trainables.task.metrics import NamedMetric
+from trainables.users_code import factory
+from trainables.users_code.source_digest import source_digests
 
 History = list[dict[str, float]]
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from trainables.config import TrialConfig
+from trainables.execution.run import Run
+from trainables.execution.trial_setting import Setting
 from trainables.recipes import RECIPES
 from trainables.recipes.dense import dense
-from trainables.run import Run
-from trainables.setting import Setting
-from trainables.tracks import tracks
+from trainables.trials.lottery_tracks import tracks
 
 
 @dataclass(frozen=True)

@@ -4,19 +4,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trainables import network, outcome, reference, result, stability
 from trainables.config import TrialConfig
-from trainables.files import disk_full_explained
-from trainables.network import Network
-from trainables.reading import network_folder
+from trainables.execution import network
+from trainables.execution.network import Network
+from trainables.execution.run import Run
+from trainables.execution.trial_setting import Setting
 from trainables.recipes.lottery import SECOND_ORDER, TICKET, TRANSFER
-from trainables.run import Run
-from trainables.setting import Setting
+from trainables.results import compression_figures, dense_reference, result, stability
+from trainables.results.read_test import network_folder
+from trainables.results.verdict import verdict
 from trainables.stages import Train
-from trainables.store import Trajectory
-from trainables.tracks import tracks
-from trainables.verdict import verdict
-from trainables.work import Metrics, Work
+from trainables.store.files import disk_full_explained
+from trainables.store.trajectory import Trajectory
+from trainables.trials.lottery_tracks import tracks
+from trainables.trials.work import Metrics, Work
 
 Figures = dict[str, Any]
 
@@ -42,9 +43,9 @@ class Levels(Work):
             replicates.append({"seed": seed, "tracks": figures})
             tickets.append(ticket)
         if not level:
-            self._dense = result.averaged([reference.measured(ticket, self.setting) for ticket in tickets])
-        compressed = [outcome.metrics(ticket, self._dense, self.setting.example()) for ticket in tickets]
-        self._done.append(self._described(level, replicates, compressed, outcome.layers(tickets[0])))
+            self._dense = result.averaged([dense_reference.measured(ticket, self.setting) for ticket in tickets])
+        compressed = [compression_figures.metrics(ticket, self._dense, self.setting.example()) for ticket in tickets]
+        self._done.append(self._described(level, replicates, compressed, compression_figures.layers(tickets[0])))
         metrics = {**self._metrics(level, compressed), "final": level == len(self.levels) - 1}
         if metrics["final"]:
             self._end(metrics, tickets, compressed)
@@ -71,7 +72,7 @@ class Levels(Work):
             figures[SECOND_ORDER]["stability"] = stability.between(*pair, self.setting, self.setting.data.validation)
         return figures, networks[TICKET]
 
-    def _described(self, level: int, replicates: list[Figures], compressed: list[Figures], layers: outcome.Layers) -> Figures:
+    def _described(self, level: int, replicates: list[Figures], compressed: list[Figures], layers: compression_figures.Layers) -> Figures:
         """A level as result.json keeps it."""
         names = replicates[0]["tracks"]
         means = {name: result.averaged([_numbers(one["tracks"][name]) for one in replicates]) for name in names}

@@ -3,8 +3,8 @@
 import dataclasses
 
 from trainables.config import TrialConfig
+from trainables.execution.trial_setting import Setting
 from trainables.recipes import lottery
-from trainables.setting import Setting
 from trainables.stages import Recipe
 
 Tracks = dict[str, tuple[Setting, Recipe]]

@@ -7,7 +7,7 @@ from typing import Any
 from ray import tune
 
 from trainables.config import trial_config
-from trainables.trial import Trial
+from trainables.trials.trial import Trial
 
 
 class TrialTrainable(tune.Trainable):

@@ -1,9 +1,9 @@
 """One seed of a trial: its dense network, its compressed one, and the metrics of both."""
 
-from trainables import outcome, reference
-from trainables.network import Network
-from trainables.run import Run
-from trainables.setting import Setting
+from trainables.execution.network import Network
+from trainables.execution.run import Run
+from trainables.execution.trial_setting import Setting
+from trainables.results import compression_figures, dense_reference
 from trainables.stages import Recipe, Train
 
 
@@ -23,19 +23,19 @@ class Replicate:
         self._history: list[dict[str, float]] = []
         self._not_retrained: dict[str, float] = {}
         self.dense: dict[str, float] = {}
-        self.layers: outcome.Layers = {}
+        self.layers: compression_figures.Layers = {}
         self.compressed: dict[str, float] = {}
 
     def start(self) -> None:
         """Everything before the closing `Train`, or what the store has beyond it."""
         dense = self._dense_run.finish()
-        self.dense = reference.measured(dense, self.setting) if self._is_compared else reference.costs(dense, self.setting)
+        self.dense = dense_reference.measured(dense, self.setting) if self._is_compared else dense_reference.costs(dense, self.setting)
         compressed = self._to_closing_train()
         self.run.pause()
-        self.layers = outcome.layers(compressed)
+        self.layers = compression_figures.layers(compressed)
         told = [f"val/{metric.name}" for metric in self.setting.metrics]
         known = {f"dense/{name}": self.dense[name] for name in told if name in self.dense}
-        self.compressed = known | outcome.metrics(compressed, self.dense, self.setting.example())
+        self.compressed = known | compression_figures.metrics(compressed, self.dense, self.setting.example())
 
     def reach(self, epoch: int) -> None:
         """Train until ``epoch`` epochs of the closing `Train` are done."""

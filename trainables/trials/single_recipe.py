@@ -4,16 +4,17 @@ import math
 from pathlib import Path
 from typing import Any
 
-from trainables import network, result
 from trainables.config import TrialConfig
 from trainables.errors import TrainingError
-from trainables.files import disk_full_explained
-from trainables.reading import network_folder
+from trainables.execution import network
+from trainables.execution.trial_setting import Setting
 from trainables.recipes import RECIPES
 from trainables.recipes.dense import dense
-from trainables.replicate import Replicate
-from trainables.setting import Setting
-from trainables.work import Metrics, Work
+from trainables.results import result
+from trainables.results.read_test import network_folder
+from trainables.store.files import disk_full_explained
+from trainables.trials.replicate import Replicate
+from trainables.trials.work import Metrics, Work
 
 
 class Retraining(Work):

@@ -5,15 +5,15 @@ from contextlib import suppress
 from pathlib import Path
 
 import pruners
-from trainables import result
 from trainables.config import TrialConfig
-from trainables.device import reproducible
 from trainables.errors import LeaseLost, StoreError, TaskError, TrainingError
-from trainables.factory import describe
-from trainables.levels import Levels
 from trainables.recipes import RECIPES
-from trainables.retraining import Retraining
-from trainables.work import Metrics, Work
+from trainables.results import result
+from trainables.training.device import reproducible
+from trainables.trials.lottery_levels import Levels
+from trainables.trials.single_recipe import Retraining
+from trainables.trials.work import Metrics, Work
+from trainables.users_code.factory import describe
 
 _SAYS_ALL = (TaskError, TrainingError, StoreError, pruners.PrunerError)
 

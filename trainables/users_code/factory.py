@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from trainables.errors import TaskError, nearest
-from trainables.source_digest import source_digests
+from trainables.users_code.source_digest import source_digests
 
 _looked_at: set[str] = set()
 

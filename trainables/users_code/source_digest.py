@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from importlib.machinery import ModuleSpec
 
 from trainables.errors import StoreWarning, TaskError
-from trainables.import_graph import source, users_modules
+from trainables.users_code.import_graph import source, users_modules
 
 _read: dict[str, tuple[object, bytes | None]] = {}  # by module: which loading of it (None: none yet) and its source as last seen
 

@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import Literal
 
 from pruners.errors import PrunerError
-from pruners.lowrank.shapes import NetworkShape
+from pruners.lowrank.layers.shapes import NetworkShape
 from pruners.option_values import Share, Whole
 
 BudgetKind = Literal["keep_ratio", "budget", "flops_ratio"]

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pruners.errors import PrunerError
-from pruners.lowrank.budget import share_of
-from pruners.lowrank.shapes import LayerShape, NetworkShape
+from pruners.lowrank.layers.budget import share_of
+from pruners.lowrank.layers.shapes import LayerShape, NetworkShape
 from pruners.option_values import ByLayer, Fields, Whole
 
 Integers = NDArray[np.int64]

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from pruners.layer_pair import LayerPair
+from pruners.network.counting.layer_pair import LayerPair
 
 
 class BlockLinear(nn.Module):

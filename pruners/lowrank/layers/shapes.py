@@ -7,10 +7,10 @@ from functools import cached_property
 from torch import nn
 
 from pruners.errors import PrunerError, UnknownLayer, nearest
-from pruners.inputs import Inputs, check_example
-from pruners.layer_names import check_module, matching, named_modules
-from pruners.positions import output_positions, positions_of_calls
-from pruners.readiness import check_initialized
+from pruners.network.counting.weight_uses import output_positions, positions_of_calls
+from pruners.network.inputs import Inputs, check_example
+from pruners.network.layer_names import check_module, matching, named_modules
+from pruners.network.readiness import check_initialized
 
 
 @dataclass(frozen=True)

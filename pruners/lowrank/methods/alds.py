@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, final
 
 from pruners.errors import PrunerError
-from pruners.lowrank.allocate import allocate
-from pruners.lowrank.candidates import PINS, Candidates, Density, layer_candidates, pinned_candidate
-from pruners.lowrank.metrics import METRICS
-from pruners.lowrank.rank_method import EXCLUDE, RANK_MULTIPLE, RankMethod, Task, excluding
-from pruners.lowrank.shapes import LayerShape, NetworkShape
+from pruners.lowrank.layers.candidates import PINS, Candidates, Density, layer_candidates, pinned_candidate
+from pruners.lowrank.layers.shapes import LayerShape, NetworkShape
+from pruners.lowrank.methods.allocate import allocate
+from pruners.lowrank.methods.rank_method import EXCLUDE, RANK_MULTIPLE, RankMethod, Task, excluding
+from pruners.lowrank.spectra.metrics import METRICS
 from pruners.method import Option
 from pruners.option_values import ByLayer, Choice, Fields, ListOf, Number, Share, Whole
 
@@ -22,7 +22,7 @@ class ALDS(RankMethod):
     Liebenwein, Maalouf, Gal, Feldman, Rus: Compressing Neural Networks: Towards Determining the Optimal Layer-wise
     Decomposition, NeurIPS 2021, arXiv 2107.11442, problem (3). The paper alternates between ranks and subspaces from
     random starts; but for a given error every layer's cheapest option is independent of the others, so the optimum can be
-    had exactly: see `pruners.lowrank.allocate`. What budget is left goes to the layer with the largest error next.
+    had exactly: see `pruners.lowrank.methods.allocate`. What budget is left goes to the layer with the largest error next.
     """
 
     name = "alds"

@@ -4,8 +4,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from pruners.lowrank.candidates import DENSE
-from pruners.lowrank.rank_method import Task
+from pruners.lowrank.layers.candidates import DENSE
+from pruners.lowrank.methods.rank_method import Task
 
 Share = TypeVar("Share")
 

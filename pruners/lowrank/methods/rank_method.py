@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from pruners.lowrank.budget import Budget
-from pruners.lowrank.candidates import Candidates, check_not_empty, dense_candidate
-from pruners.lowrank.shapes import NetworkShape
-from pruners.lowrank.spectra import Spectra
+from pruners.lowrank.layers.budget import Budget
+from pruners.lowrank.layers.candidates import Candidates, check_not_empty, dense_candidate
+from pruners.lowrank.layers.shapes import NetworkShape
+from pruners.lowrank.spectra.network_spectra import Spectra
 from pruners.method import Method, Option
 from pruners.option_values import LAYERS, Whole
 

@@ -5,10 +5,10 @@ from typing import Any, final
 
 import numpy as np
 
-from pruners.lowrank.candidates import Candidates, layer_candidates
-from pruners.lowrank.rank_method import EXCLUDE, RANK_MULTIPLE, RankMethod, Task, excluding
-from pruners.lowrank.shapes import NetworkShape
-from pruners.lowrank.share import ranks_at_largest_share
+from pruners.lowrank.layers.candidates import Candidates, layer_candidates
+from pruners.lowrank.layers.shapes import NetworkShape
+from pruners.lowrank.methods.common_share import ranks_at_largest_share
+from pruners.lowrank.methods.rank_method import EXCLUDE, RANK_MULTIPLE, RankMethod, Task, excluding
 
 
 @final

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from pruners.lowrank.layer_spectra import LayerSpectra
-from pruners.lowrank.metrics import rank_bound, spectral_errors, true_error_bound
-from pruners.lowrank.residual import Residuals
+from pruners.lowrank.spectra.layer_spectra import LayerSpectra
+from pruners.lowrank.spectra.metrics import rank_bound, spectral_errors, true_error_bound
+from pruners.lowrank.spectra.residual import Residuals
 
 _SLACK = 1e-6
 """Lower bounds are lowered by this share of s_1, above what rounding can have added to them (sqrt(n eps) at worst)."""

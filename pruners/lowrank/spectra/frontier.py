@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pruners.lowrank.candidates import Candidates, Integers
-from pruners.lowrank.curves import Curve
-from pruners.lowrank.layer_spectra import LayerSpectra
+from pruners.lowrank.layers.candidates import Candidates, Integers
+from pruners.lowrank.spectra.error_curve import Curve
+from pruners.lowrank.spectra.layer_spectra import LayerSpectra
 
 
 @dataclass(frozen=True, eq=False)

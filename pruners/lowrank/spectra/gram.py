@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from torch import Tensor
 
-from pruners.lowrank.shapes import LayerShape
+from pruners.lowrank.layers.shapes import LayerShape
 
 
 def cut(matrix: Tensor, num_subspaces: int) -> Tensor:

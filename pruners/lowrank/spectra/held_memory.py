@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from pruners.lowrank.spectra import spectra_kept
+from pruners.lowrank.spectra.network_spectra import spectra_kept
 
 
 def held_memory(model: nn.Module) -> int:

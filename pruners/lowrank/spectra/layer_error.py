@@ -1,8 +1,8 @@
 """The exact error of one option of one layer."""
 
-from pruners.lowrank.layer_spectra import LayerSpectra
-from pruners.lowrank.metrics import METRICS, spectral_errors
-from pruners.lowrank.residual import residual_norm
+from pruners.lowrank.spectra.layer_spectra import LayerSpectra
+from pruners.lowrank.spectra.metrics import METRICS, spectral_errors
+from pruners.lowrank.spectra.residual import residual_norm
 
 
 def layer_error(spectra: LayerSpectra, rank: int, num_subspaces: int, metric: str) -> float:

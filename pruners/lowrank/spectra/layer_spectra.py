@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pruners.errors import PrunerError
-from pruners.lowrank.gram import cut, gram, grams
-from pruners.lowrank.shapes import LayerShape
-from pruners.readiness import check_computable
+from pruners.lowrank.layers.shapes import LayerShape
+from pruners.lowrank.spectra.gram import cut, gram, grams
+from pruners.network.readiness import check_computable
 
 _WELL_CONDITIONED = 1e-5
 """Below this share of a slice's largest singular value the square root of a Gram matrix's eigenvalue is no longer good to 1e-9."""

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pruners.errors import PrunerWarning
-from pruners.layer_names import check_module
-from pruners.lowrank.frontier import LayerSearch
-from pruners.lowrank.layer_spectra import LayerSpectra
-from pruners.lowrank.shapes import NetworkShape, compressible_modules
-from pruners.readiness import check_has_values
+from pruners.lowrank.layers.shapes import NetworkShape, compressible_modules
+from pruners.lowrank.spectra.frontier import LayerSearch
+from pruners.lowrank.spectra.layer_spectra import LayerSpectra
+from pruners.network.layer_names import check_module
+from pruners.network.readiness import check_has_values
 
 
 class Spectra:

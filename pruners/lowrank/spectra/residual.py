@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from pruners.lowrank.gram import cut, gram
-from pruners.lowrank.layer_spectra import LayerSpectra
-from pruners.lowrank.metrics import Floats
+from pruners.lowrank.spectra.gram import cut, gram
+from pruners.lowrank.spectra.layer_spectra import LayerSpectra
+from pruners.lowrank.spectra.metrics import Floats
 
 _WELL_CONDITIONED = 1e-5
 _RESOLVED = 1e-4

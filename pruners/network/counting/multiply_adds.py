@@ -14,10 +14,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from pruners.errors import PrunerError
-from pruners.forward_pass import fitting, passing
-from pruners.inputs import Inputs, forward, join_inputs
-from pruners.layer_names import unwrapped
-from pruners.layer_pair import LayerPair
+from pruners.network.counting.layer_pair import LayerPair
+from pruners.network.forward_pass import fitting, passing
+from pruners.network.inputs import Inputs, forward, join_inputs
+from pruners.network.layer_names import unwrapped
 
 _aten = torch.ops.aten
 # the two operands of each matrix product

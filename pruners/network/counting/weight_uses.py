@@ -6,10 +6,10 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvTransposeNd
 
-from pruners.forward_pass import evaluating, fitting
-from pruners.inputs import Inputs, forward
-from pruners.layer_names import unwrapped
-from pruners.multiply_adds import as_defined, multiply_adds
+from pruners.network.counting.multiply_adds import as_defined, multiply_adds
+from pruners.network.forward_pass import evaluating, fitting
+from pruners.network.inputs import Inputs, forward
+from pruners.network.layer_names import unwrapped
 
 
 def output_positions(model: nn.Module, layers: Mapping[str, nn.Module], example: Inputs) -> dict[str, int]:

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from pruners.inputs import Inputs, batch_size, forward, split_inputs, take_inputs
-from pruners.sparse.batchnorm_mode import batchnorm_mode
-from pruners.sparse.gradients import differentiable
-from pruners.sparse.layer_uses import layer_uses
-from pruners.sparse.score_method import Given
-from pruners.sparse.use import Use
+from pruners.network.inputs import Inputs, batch_size, forward, split_inputs, take_inputs
+from pruners.sparse.curvature.batchnorm_mode import batchnorm_mode
+from pruners.sparse.curvature.gradients import differentiable
+from pruners.sparse.curvature.layer_uses import layer_uses
+from pruners.sparse.curvature.use import Use
+from pruners.sparse.methods.score_method import Given
 
 _SAMPLES = 64  # that go through the network together
 

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from pruners.errors import PrunerError
-from pruners.inputs import batch_size, forward
-from pruners.sparse.batchnorm_mode import batchnorm_mode
-from pruners.sparse.score_method import Given
+from pruners.network.inputs import batch_size, forward
+from pruners.sparse.curvature.batchnorm_mode import batchnorm_mode
+from pruners.sparse.methods.score_method import Given
 
 
 def loss_gradients(network: nn.Module, weights: Mapping[str, nn.Parameter], given: Given, bn: str) -> dict[str, Tensor]:

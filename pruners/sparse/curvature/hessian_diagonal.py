@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from pruners.inputs import batch_size, forward
-from pruners.sparse.batchnorm_mode import batchnorm_mode
-from pruners.sparse.differentiating_twice import differentiating_twice
-from pruners.sparse.gradients import differentiable
-from pruners.sparse.score_method import Given
+from pruners.network.inputs import batch_size, forward
+from pruners.sparse.curvature.batchnorm_mode import batchnorm_mode
+from pruners.sparse.curvature.differentiating_twice import differentiating_twice
+from pruners.sparse.curvature.gradients import differentiable
+from pruners.sparse.methods.score_method import Given
 
 
 def hessian_diagonal(network: nn.Module, weights: Mapping[str, nn.Parameter], given: Given, probes: int) -> dict[str, Tensor]:

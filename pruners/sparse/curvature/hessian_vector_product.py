@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from pruners.free_memory import free_memory
+from pruners.network.free_memory import free_memory
 
 KeepGraphs = bool | Literal["auto"]
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from pruners.errors import PrunerError
-from pruners.sparse.use import Use
+from pruners.sparse.curvature.use import Use
 
 
 @dataclass

@@ -13,9 +13,9 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from pruners.errors import PrunerError
-from pruners.inputs import Inputs, batch_size, forward
-from pruners.sparse.gradients import differentiable
-from pruners.sparse.use import Sliding, Use
+from pruners.network.inputs import Inputs, batch_size, forward
+from pruners.sparse.curvature.gradients import differentiable
+from pruners.sparse.curvature.use import Sliding, Use
 
 _CONVOLUTIONS = (torch.conv1d, torch.conv2d, torch.conv3d)
 _TRANSPOSED = (torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d)

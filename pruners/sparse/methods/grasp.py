@@ -9,15 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from pruners.errors import PrunerError
-from pruners.inputs import Inputs, forward, join_inputs, take_inputs
 from pruners.method import Option
+from pruners.network.inputs import Inputs, forward, join_inputs, take_inputs
 from pruners.option_values import Choice, Flag, Number
-from pruners.sparse.batchnorm_mode import BATCHNORM_MODES, batchnorm_mode
-from pruners.sparse.differentiating_twice import differentiating_twice
-from pruners.sparse.gradients import differentiable
-from pruners.sparse.hessian_gradient import hessian_gradient
-from pruners.sparse.prunable import linear_weights
-from pruners.sparse.score_method import Given, ScoreMethod, Scores
+from pruners.sparse.curvature.batchnorm_mode import BATCHNORM_MODES, batchnorm_mode
+from pruners.sparse.curvature.differentiating_twice import differentiating_twice
+from pruners.sparse.curvature.gradients import differentiable
+from pruners.sparse.curvature.hessian_vector_product import hessian_gradient
+from pruners.sparse.methods.score_method import Given, ScoreMethod, Scores
+from pruners.sparse.selection.prunable import linear_weights
 
 _PRESETS: dict[str, dict[str, Any]] = {
     "official": {"halves": True, "bn": "train", "reinit_linear": True},

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from pruners.errors import PrunerError
-from pruners.inputs import batch_size
 from pruners.method import Option
+from pruners.network.inputs import batch_size
 from pruners.option_values import Choice, Number
-from pruners.sparse.batchnorm_mode import batchnorm_mode
-from pruners.sparse.kronecker import Factors
-from pruners.sparse.layer_uses import complete_uses
-from pruners.sparse.score_method import Given, ScoreMethod, Scores
+from pruners.sparse.curvature.batchnorm_mode import batchnorm_mode
+from pruners.sparse.curvature.kronecker import Factors
+from pruners.sparse.curvature.layer_uses import complete_uses
+from pruners.sparse.methods.score_method import Given, ScoreMethod, Scores
 
 _LABELS = ("sampled", "empirical")
 

@@ -6,9 +6,9 @@ from typing import Any, final
 
 from torch import Tensor, nn
 
-from pruners.sparse.batchnorm_mode import BATCHNORM
-from pruners.sparse.gradients import loss_gradients
-from pruners.sparse.score_method import Given, ScoreMethod, Scores
+from pruners.sparse.curvature.batchnorm_mode import BATCHNORM
+from pruners.sparse.curvature.gradients import loss_gradients
+from pruners.sparse.methods.score_method import Given, ScoreMethod, Scores
 
 
 @final

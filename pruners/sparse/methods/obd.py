@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from pruners.method import Option
 from pruners.option_values import Choice, Whole
-from pruners.sparse.fisher_diagonal import fisher_diagonal
-from pruners.sparse.hessian_diagonal import hessian_diagonal
-from pruners.sparse.score_method import Given, ScoreMethod, Scores
+from pruners.sparse.curvature.fisher_diagonal import fisher_diagonal
+from pruners.sparse.curvature.hessian_diagonal import hessian_diagonal
+from pruners.sparse.methods.score_method import Given, ScoreMethod, Scores
 
 _DIAGONALS = ("fisher", "hutchinson")
 _NEGATIVE: dict[str, Callable[[Tensor], Tensor]] = {

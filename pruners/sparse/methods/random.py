@@ -6,7 +6,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from pruners.sparse.score_method import Given, ScoreMethod, Scores
+from pruners.sparse.methods.score_method import Given, ScoreMethod, Scores
 
 
 @final

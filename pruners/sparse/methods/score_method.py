@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from pruners.inputs import Inputs
 from pruners.method import Method, Option
-from pruners.sparse.settings import SHARED
+from pruners.network.inputs import Inputs
+from pruners.sparse.selection.shared_options import SHARED
 
 Scores = dict[str, Tensor]
 """A score for each weight by parameter name, of the parameter's shape; the highest are kept."""

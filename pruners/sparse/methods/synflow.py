@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from pruners.errors import PrunerError
-from pruners.inputs import Inputs, forward, map_tensors
 from pruners.method import Option
+from pruners.network.inputs import Inputs, forward, map_tensors
 from pruners.option_values import Choice
-from pruners.sparse.score_method import Given, ScoreMethod, Scores
+from pruners.sparse.methods.score_method import Given, ScoreMethod, Scores
 
 
 @final

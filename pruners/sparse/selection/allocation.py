@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from pruners.errors import InfeasibleBudget, PrunerError
 from pruners.option_values import Whole
-from pruners.sparse.counts import as_share, divided, kept, share_of
-from pruners.sparse.prunable import PrunableLayer
-from pruners.sparse.settings import Settings
+from pruners.sparse.selection.counts import as_share, divided, kept, share_of
+from pruners.sparse.selection.prunable import PrunableLayer
+from pruners.sparse.selection.shared_options import Settings
 
 
 @dataclass(frozen=True)

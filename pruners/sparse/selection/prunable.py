@@ -7,9 +7,9 @@ from typing import Literal
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
-from pruners.layer_names import matching, named_modules
+from pruners.network.layer_names import matching, named_modules
+from pruners.network.readiness import check_initialized
 from pruners.option_values import LAYERS
-from pruners.readiness import check_initialized
 
 Kind = Literal["conv", "linear", "output"]
 

@@ -8,8 +8,8 @@ from typing import Any
 from pruners.errors import UnknownLayer, nearest
 from pruners.method import Option
 from pruners.option_values import LAYERS, ByLayer, Choice, Flag, Share, Whole
-from pruners.sparse.counts import share_of
-from pruners.sparse.prunable import PrunableLayer
+from pruners.sparse.selection.counts import share_of
+from pruners.sparse.selection.prunable import PrunableLayer
 
 ALLOCATIONS = ("global", "layerwise", "erk")
 SCHEDULES = ("linear", "exponential")

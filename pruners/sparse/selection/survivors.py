@@ -6,8 +6,8 @@ from typing import final
 import torch
 from torch import Tensor
 
-from pruners.sparse.score_method import Scores
-from pruners.sparse.threshold import highest_of_layers
+from pruners.sparse.methods.score_method import Scores
+from pruners.sparse.selection.threshold import highest_of_layers
 
 
 @final

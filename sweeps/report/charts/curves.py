@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from sweeps.report import chart
-from sweeps.report.chart import Chart
-from sweeps.report.words import OUTCOMES, name_of, scaled, titled
+from sweeps.report.drawing import chart
+from sweeps.report.drawing.chart import Chart
+from sweeps.report.drawing.words import OUTCOMES, name_of, scaled, titled
 from sweeps.study.record import Outcome, StudyRecord, TrialRecord
 from trainables.recipes import RECIPES
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from sweeps.report import chart
-from sweeps.report.chart import Chart
-from sweeps.report.words import lower_name, method_of, name_of, quality_of, scaled, titled, value_of, with_unit
+from sweeps.report.drawing import chart
+from sweeps.report.drawing.chart import Chart
+from sweeps.report.drawing.words import lower_name, method_of, name_of, quality_of, scaled, titled, value_of, with_unit
 from sweeps.study.record import StudyRecord, TrialRecord
 
 _SYMBOLS = ("square", "triangle-up", "triangle-down", "cross", "hexagon", "star")

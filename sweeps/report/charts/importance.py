@@ -5,9 +5,9 @@ import warnings
 import optuna
 from optuna.importance import get_param_importances
 
-from sweeps.report import chart
-from sweeps.report.chart import Chart
-from sweeps.report.words import count
+from sweeps.report.drawing import chart
+from sweeps.report.drawing.chart import Chart
+from sweeps.report.drawing.words import count
 from sweeps.study.record import StudyRecord
 
 _SHOWN = 20

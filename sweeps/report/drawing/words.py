@@ -4,10 +4,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from sweeps.search.space import setting
 from sweeps.study.record import Outcome, StudyRecord, TrialRecord
-from trainables.metrics import is_share as is_built_in_share
-from trainables.metrics import title_of
+from sweeps.sweep_file.space import setting
+from trainables.task.metrics import is_share as is_built_in_share
+from trainables.task.metrics import title_of
 
 _NAMES = {
     "train/loss": "Training loss",

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sweeps.report import chart
-from sweeps.report.density import Point
-from sweeps.report.words import plain, quality_of, scaled, setting_of, value_of
+from sweeps.report.drawing import chart
+from sweeps.report.drawing.density import Point
+from sweeps.report.drawing.words import plain, quality_of, scaled, setting_of, value_of
 from sweeps.study.record import StudyRecord, TrialRecord
 
 METHOD, CONTROL, INVERT = "compression.method", "compression.control", "compression.options.invert"

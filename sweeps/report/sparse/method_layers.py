@@ -5,10 +5,10 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from sweeps.report import chart
-from sweeps.report.chart import Chart
-from sweeps.report.families import Family, colors, families, lowest_common_density
-from sweeps.report.words import compact, percent
+from sweeps.report.drawing import chart
+from sweeps.report.drawing.chart import Chart
+from sweeps.report.drawing.words import compact, percent
+from sweeps.report.sparse.families import Family, colors, families, lowest_common_density
 from sweeps.study.record import StudyRecord, TrialRecord
 
 _MOST_LABELS, _MOST_LEVELS = 14, 6

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from sweeps.report import chart, density
-from sweeps.report.chart import Chart, Table
-from sweeps.report.families import CONTROL_NAMES, CONTROLS, Family, colors, families
-from sweeps.report.words import (
+from sweeps.report.drawing import chart, density
+from sweeps.report.drawing.chart import Chart, Table
+from sweeps.report.drawing.words import (
     NONE,
     lower_name,
     mean_and_spread,
@@ -20,6 +19,7 @@ from sweeps.report.words import (
     value_of,
     with_unit,
 )
+from sweeps.report.sparse.families import CONTROL_NAMES, CONTROLS, Family, colors, families
 from sweeps.study.record import StudyRecord
 
 

@@ -3,11 +3,11 @@
 import statistics
 from collections.abc import Sequence
 
-from sweeps.report import chart, density
-from sweeps.report.chart import Chart
-from sweeps.report.density import Point
-from sweeps.report.tickets import spread
-from sweeps.report.words import is_share, lower_name, percent, points_of, scaled
+from sweeps.report.drawing import chart, density
+from sweeps.report.drawing.chart import Chart
+from sweeps.report.drawing.density import Point
+from sweeps.report.drawing.words import is_share, lower_name, percent, points_of, scaled
+from sweeps.report.sparse.tickets import spread
 from sweeps.study.levels import Level
 from sweeps.study.record import StudyRecord, TrialRecord
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from sweeps.report import chart, density
-from sweeps.report.chart import Chart
-from sweeps.report.density import Point
-from sweeps.report.words import method_of, name_of, scaled, titled, unit_of, with_unit
+from sweeps.report.drawing import chart, density
+from sweeps.report.drawing.chart import Chart
+from sweeps.report.drawing.density import Point
+from sweeps.report.drawing.words import method_of, name_of, scaled, titled, unit_of, with_unit
 from sweeps.study.levels import TICKET, Level
 from sweeps.study.record import StudyRecord, TrialRecord
 

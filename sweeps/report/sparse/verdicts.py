@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sweeps.report.chart import Chart, Table
-from sweeps.report.tickets import TRACKS
-from sweeps.report.words import NONE, count, difference, mean_and_spread, name_of, percent, points_of, unit_of
+from sweeps.report.drawing.chart import Chart, Table
+from sweeps.report.drawing.words import NONE, count, difference, mean_and_spread, name_of, percent, points_of, unit_of
+from sweeps.report.sparse.tickets import TRACKS
 from sweeps.study.levels import TICKET, Level
 from sweeps.study.record import TrialRecord
 

@@ -5,19 +5,20 @@ from typing import Any
 
 import torch
 
-from trainables import factory, seeds
-from trainables.data.data import Data
-from trainables.data.users import checked
+from trainables import seeds
 from trainables.errors import TaskError, nearest
-from trainables.source_digest import source_digests
+from trainables.task.data.data import Data
+from trainables.task.data.users import checked
+from trainables.users_code import factory
+from trainables.users_code.source_digest import source_digests
 
 BUILT_IN = {  # imported when asked for: torchvision and scikit-learn take seconds
-    "digits": "trainables.data.digits:digits",
-    "mnist1d": "trainables.data.mnist1d:mnist1d",
-    "fashion_mnist": "trainables.data.fashion_mnist:fashion_mnist",
-    "cifar10": "trainables.data.cifar:cifar10",
-    "cifar100": "trainables.data.cifar:cifar100",
-    "image_folder": "trainables.data.image_folder:image_folder",
+    "digits": "trainables.task.data.digits:digits",
+    "mnist1d": "trainables.task.data.mnist1d:mnist1d",
+    "fashion_mnist": "trainables.task.data.fashion_mnist:fashion_mnist",
+    "cifar10": "trainables.task.data.cifar:cifar10",
+    "cifar100": "trainables.task.data.cifar:cifar100",
+    "image_folder": "trainables.task.data.image_folder:image_folder",
 }
 
 _loaded: dict[str, Data] = {}

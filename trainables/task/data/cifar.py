@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 from torchvision import datasets
 
-from trainables.data.data import Data, from_pixels, stratified
 from trainables.errors import TaskError
+from trainables.task.data.data import Data, from_pixels, stratified
 
 
 def cifar10(*, root: str = "data", download: bool = False) -> Data:

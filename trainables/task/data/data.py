@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from pruners.inputs import input_tensors
-from trainables.data.dataset_digest import dataset_digest
-from trainables.data.splits import Split, StreamedSplit, TensorSplit
+from pruners.network.inputs import input_tensors
 from trainables.errors import TaskError
 from trainables.seeds import generator
+from trainables.task.data.dataset_digest import dataset_digest
+from trainables.task.data.splits import Split, StreamedSplit, TensorSplit
 
 _SPLIT_SEED = 20210711  # one split for everyone: trials, replicates and studies are compared on the same images
 

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from trainables import factory, seeds
-from trainables.data.streaming import own_numbers
+from trainables import seeds
 from trainables.errors import StoreWarning, TaskError
+from trainables.task.data.streaming import own_numbers
+from trainables.users_code import factory
 
 _READ = 2**30  # bytes of an array, or of all files together, that are read; of more than that, so many spread evenly
 _LEAST_OF_A_FILE = 2**10

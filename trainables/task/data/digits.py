@@ -3,7 +3,7 @@
 import torch
 from sklearn.datasets import load_digits
 
-from trainables.data.data import Data, from_pixels, stratified
+from trainables.task.data.data import Data, from_pixels, stratified
 
 
 def digits() -> Data:

@@ -7,8 +7,8 @@ import numpy
 import torch
 from torch import Tensor
 
-from trainables.data.data import Data, balanced, from_pixels, stratified
 from trainables.errors import TaskError
+from trainables.task.data.data import Data, balanced, from_pixels, stratified
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 

@@ -7,10 +7,10 @@ from torch import Tensor
 from torch.utils.data import Subset
 from torchvision import datasets, transforms
 
-from trainables.data.data import Data, from_pixels, from_splits, statistics, stratified
-from trainables.data.splits import Examples, StreamedSplit
 from trainables.errors import TaskError
 from trainables.seeds import permutation
+from trainables.task.data.data import Data, from_pixels, from_splits, statistics, stratified
+from trainables.task.data.splits import Examples, StreamedSplit
 
 IN_MEMORY_BYTES = 2**30  # what the normalised float32 images of all splits may take before they are streamed
 _STATISTICS_FROM = 1000  # training images that a streamed folder's mean and standard deviation are estimated on

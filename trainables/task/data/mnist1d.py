@@ -6,9 +6,9 @@ import numpy
 import torch
 from torch import Tensor
 
-from trainables.data.data import Data, from_splits, stratified
-from trainables.data.splits import TensorSplit
 from trainables.errors import TaskError
+from trainables.task.data.data import Data, from_splits, stratified
+from trainables.task.data.splits import TensorSplit
 
 _STEP = 2.0**-12  # far below the noise of the signals
 

@@ -6,12 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pruners.inputs import input_tensors
+from pruners.network.inputs import input_tensors
 from trainables.config import TaskConfig
-from trainables.data.data import Data
-from trainables.data.splits import Split, TensorSplit
 from trainables.errors import Refused
-from trainables.loss import OF_CLASSES, OF_VALUES
+from trainables.task.data.data import Data
+from trainables.task.data.splits import Split, TensorSplit
+from trainables.task.loss import OF_CLASSES, OF_VALUES
 
 _SAMPLE = 64  # examples looked at of a split that streams
 

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, default_collate
 
-from pruners.inputs import Inputs, input_tensors, map_tensors, move_inputs, take_inputs
-from trainables.data.streaming import Collate, SeededItems
+from pruners.network.inputs import Inputs, input_tensors, map_tensors, move_inputs, take_inputs
+from trainables.task.data.streaming import Collate, SeededItems
 
 Batch = tuple[Any, Tensor]
-"""Inputs in any of the forms of `pruners.inputs.Inputs`, and labels: int64 or float32, (N, ...)."""
+"""Inputs in any of the forms of `pruners.network.inputs.Inputs`, and labels: int64 or float32, (N, ...)."""
 
 
 class Examples(Protocol):

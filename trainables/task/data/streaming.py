@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from pruners.inputs import Inputs
+from pruners.network.inputs import Inputs
 from trainables.errors import TaskError
 from trainables.seeds import derive
 

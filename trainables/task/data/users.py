@@ -9,12 +9,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler, SequentialSampler
 
 from pruners import PrunerError
-from pruners.inputs import batch_size, input_tensors
-from trainables.data.data import UNLABELLED, Data, from_splits
-from trainables.data.splits import Split, StreamedSplit, TensorSplit
-from trainables.data.streaming import as_labels, parted
+from pruners.network.inputs import batch_size, input_tensors
 from trainables.errors import TaskError, nearest
-from trainables.factory import describe
+from trainables.task.data.data import UNLABELLED, Data, from_splits
+from trainables.task.data.splits import Split, StreamedSplit, TensorSplit
+from trainables.task.data.streaming import as_labels, parted
+from trainables.users_code.factory import describe
 
 _SPLITS = ("train", "validation", "test")
 

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from trainables import factory
 from trainables.config import MetricConfig, TaskConfig
 from trainables.errors import TaskError, nearest
-from trainables.metrics.classes import F1, Accuracy, MeanIoU, TopFiveAccuracy
-from trainables.metrics.metric import Goal, Metric
-from trainables.metrics.users import Counter, UsersMetric
-from trainables.metrics.values import MeanAbsoluteError, RootMeanSquaredError
+from trainables.task.metrics.classes import F1, Accuracy, MeanIoU, TopFiveAccuracy
+from trainables.task.metrics.metric import Goal, Metric
+from trainables.task.metrics.users import Counter, UsersMetric
+from trainables.task.metrics.values import MeanAbsoluteError, RootMeanSquaredError
+from trainables.users_code import factory
 
 BUILT_IN: Mapping[str, type[Metric]] = {
     "accuracy": Accuracy,

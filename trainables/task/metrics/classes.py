@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from trainables.errors import TaskError
-from trainables.loss import aligned
-from trainables.metrics.metric import Goal, Metric
+from trainables.task.loss import aligned
+from trainables.task.metrics.metric import Goal, Metric
 
 _TOP = 5
 

@@ -8,13 +8,13 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from pruners.inputs import join_inputs, move_inputs
+from pruners.network.inputs import join_inputs, move_inputs
 from trainables.errors import TaskError
-from trainables.factory import describe
+from trainables.users_code.factory import describe
 
 
 class Counter(Protocol):
-    """What evaluation needs of a metric; `trainables.metrics.metric.Metric` and torchmetrics' have it."""
+    """What evaluation needs of a metric; `trainables.task.metrics.metric.Metric` and torchmetrics' have it."""
 
     def update(self, outputs: Any, labels: Tensor, /) -> None:
         """Count a batch."""

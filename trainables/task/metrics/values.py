@@ -7,8 +7,8 @@ from typing import Any, ClassVar, final
 import torch
 from torch import Tensor
 
-from trainables.loss import aligned
-from trainables.metrics.metric import Goal, Metric
+from trainables.task.loss import aligned
+from trainables.task.metrics.metric import Goal, Metric
 
 
 class _OfDistances(Metric):

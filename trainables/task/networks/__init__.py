@@ -4,23 +4,23 @@ from typing import Any
 
 from torch import nn
 
-from trainables import factory
 from trainables.errors import TaskError, nearest
+from trainables.users_code import factory
 
 BUILT_IN = {  # imported when asked for: torchvision alone takes seconds
-    "mlp": "trainables.networks.mlp:mlp",
-    "lenet_300_100": "trainables.networks.lenet:lenet_300_100",
-    "lenet5": "trainables.networks.lenet:lenet5",
-    "conv2": "trainables.networks.conv:conv2",
-    "conv4": "trainables.networks.conv:conv4",
-    "conv6": "trainables.networks.conv:conv6",
-    "resnet20": "trainables.networks.resnet:resnet20",
-    "resnet32": "trainables.networks.resnet:resnet32",
-    "resnet56": "trainables.networks.resnet:resnet56",
-    "vgg16": "trainables.networks.vgg:vgg16",
-    "vgg19": "trainables.networks.vgg:vgg19",
+    "mlp": "trainables.task.networks.mlp:mlp",
+    "lenet_300_100": "trainables.task.networks.lenet:lenet_300_100",
+    "lenet5": "trainables.task.networks.lenet:lenet5",
+    "conv2": "trainables.task.networks.conv:conv2",
+    "conv4": "trainables.task.networks.conv:conv4",
+    "conv6": "trainables.task.networks.conv:conv6",
+    "resnet20": "trainables.task.networks.resnet:resnet20",
+    "resnet32": "trainables.task.networks.resnet:resnet32",
+    "resnet56": "trainables.task.networks.resnet:resnet56",
+    "vgg16": "trainables.task.networks.vgg:vgg16",
+    "vgg19": "trainables.task.networks.vgg:vgg19",
 }
-_TORCHVISION = "trainables.networks.from_torchvision:from_torchvision"
+_TORCHVISION = "trainables.task.networks.from_torchvision:from_torchvision"
 
 
 def resolved_options(name: str, options: dict[str, Any]) -> dict[str, Any]:

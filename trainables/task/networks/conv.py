@@ -7,7 +7,7 @@ The paper's ``initialization`` is ``glorot``.
 from torch import nn
 
 from trainables.errors import TaskError
-from trainables.networks.initialization import initialized
+from trainables.task.networks.initialization import initialized
 
 
 def conv2(input_shape: tuple[int, ...], num_classes: int, *, initialization: str = "torch") -> nn.Module:

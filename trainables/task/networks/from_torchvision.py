@@ -5,8 +5,8 @@ from typing import Any
 from torch import nn
 from torchvision import models
 
-from trainables import factory
 from trainables.errors import TaskError, nearest
+from trainables.users_code import factory
 
 
 def from_torchvision(name: str, num_classes: int, options: dict[str, Any]) -> nn.Module:

@@ -3,7 +3,7 @@
 from torch import nn
 
 from trainables.errors import TaskError
-from trainables.networks.mlp import mlp
+from trainables.task.networks.mlp import mlp
 
 
 def lenet_300_100(input_shape: tuple[int, ...], num_classes: int, *, dropout: float = 0.0, initialization: str = "torch") -> nn.Module:

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from trainables.networks.initialization import initialized
+from trainables.task.networks.initialization import initialized
 
 
 def mlp(

@@ -1,0 +1,1 @@
+"""The methods that choose ranks, a file each."""

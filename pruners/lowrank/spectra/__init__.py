@@ -1,0 +1,1 @@
+"""Singular values of layers' slices, and the errors that follow from them."""

@@ -1,0 +1,1 @@
+"""What is asked of a module: its names, inputs, state and modes."""

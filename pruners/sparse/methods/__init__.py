@@ -1,0 +1,1 @@
+"""The methods that score single weights, a file each."""

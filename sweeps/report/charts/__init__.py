@@ -1,0 +1,1 @@
+"""The report's charts that every study has, a file each."""

@@ -1,0 +1,1 @@
+"""What all charts share: their looks, and the words for numbers."""

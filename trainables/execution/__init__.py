@@ -1,0 +1,1 @@
+"""How a recipe's stages are carried out for one seed."""

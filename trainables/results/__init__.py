@@ -1,0 +1,1 @@
+"""What came of a trial: figures, verdicts, result.json."""

@@ -1,0 +1,1 @@
+"""What is learnt: a network, its data, its loss and its metrics."""

@@ -1,0 +1,1 @@
+"""An epoch of training, the same bits wherever it is run again."""

@@ -1,0 +1,1 @@
+"""A whole trial, as Ray or this process runs it."""
