@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, unfold
 
+from pruners.sparse.curvature.scoring_inputs import ScoringInputs
 from pruners.sparse.methods.mlprune import MLPrune
 from pruners.sparse.methods.obd import OBD
-from pruners.sparse.methods.score_method import Given, ScoreMethod
+from pruners.sparse.methods.score_method import ScoreMethod
 from pruners.sparse.selection.prunable import prunable
 
 SAMPLES, PROBES, DAMPING = 100, 4, 1e-3
@@ -52,7 +53,7 @@ def weights_of(network: nn.Module) -> dict[str, nn.Parameter]:
 def ours(method: ScoreMethod, **options: object) -> Callable[[str], Scores]:
     def scores(name: str) -> Scores:
         network, inputs, labels = case(name)
-        given = Given([(inputs, labels)], cross_entropy, None, torch.Generator().manual_seed(0))
+        given = ScoringInputs([(inputs, labels)], cross_entropy, None, torch.Generator().manual_seed(0))
         return method.scores(network, weights_of(network), {}, given, method.with_defaults(options))
 
     return scores

@@ -19,12 +19,13 @@ from pruners.cost import Cost, cost
 from pruners.errors import BadArtifact, InfeasibleBudget, PrunerError, PrunerWarning, UnknownLayer, UnknownMethod, UnknownOption
 from pruners.lowrank.decomposition import Decomposition
 from pruners.lowrank.layers.shapes import LayerShape, NetworkShape, compressible
-from pruners.lowrank.planning import LayerChoice, Plan, budget_of, least_budget, plan
+from pruners.lowrank.planning import LayerChoice, Plan
 from pruners.lowrank.spectra.held_memory import held_memory
 from pruners.lowrank.spectra.network_spectra import Spectra
 from pruners.method import Method, Option
 from pruners.methods import methods
 from pruners.network.batchnorm import recalibrate_batchnorm
+from pruners.planning import budget_of, least_budget, plan
 from pruners.sparse.controls import random_mask, reinitialize, shuffle
 from pruners.sparse.early_bird import mask_distance, settled
 from pruners.sparse.mask import LayerDensity, Mask

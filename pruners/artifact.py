@@ -1,13 +1,20 @@
 """What a compression gives, of either kind."""
 
+import hashlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
+from safetensors.torch import save as serialize_tensors
 from torch import Tensor, nn
 
 from pruners.errors import PrunerError
+from pruners.whole_files import write_whole
+
+FORMAT = 2
+"""Raised when an artifact's files change their form."""
 
 
 class Artifact(ABC):
@@ -61,11 +68,25 @@ class Artifact(ABC):
         """The artifact that `described` and `files` told of. Raises KeyError, TypeError or AttributeError for another's data."""
 
     def save(self, directory: str | Path) -> None:
-        """Writes spec.json and the .safetensors files into ``directory``, which is created; each file appears whole or not at all."""
-        # storage knows every kind of artifact, so it imports this module
-        from pruners.storage import save
+        """Write spec.json and the .safetensors files into ``directory``, which is created; each file appears whole or not at all.
 
-        save(self, Path(directory))
+        spec.json says what was chosen and holds the other files' checksums; the tensors go first, so that it makes the artifact valid.
+        """
+        directory = Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        contents = {
+            f"{name}.safetensors": serialize_tensors({n: tensor.contiguous() for n, tensor in tensors.items()})
+            for name, tensors in self.files().items()
+        }
+        spec = {
+            "format": FORMAT,
+            "kind": self.kind,
+            **self.described(),
+            "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
+        }
+        for name, content in contents.items():
+            write_whole(directory / name, content)
+        write_whole(directory / "spec.json", json.dumps(spec, indent=2).encode() + b"\n")
 
 
 def network_of(artifact: Artifact) -> nn.Module:

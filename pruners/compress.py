@@ -8,15 +8,16 @@ from torch import Tensor, nn
 
 from pruners.errors import PrunerError, PrunerWarning
 from pruners.lowrank.decomposition import LiveDecomposition
-from pruners.lowrank.planning import plan
 from pruners.lowrank.spectra.network_spectra import spectra_of
 from pruners.method import Method
 from pruners.methods import method_named, score_method_named
 from pruners.network.inputs import Inputs, check_example
 from pruners.network.seeding import SEED
 from pruners.option_values import shown
+from pruners.planning import plan
+from pruners.sparse.curvature.scoring_inputs import Scores
 from pruners.sparse.mask import Mask, checked_mask
-from pruners.sparse.methods.score_method import ScoreMethod, Scores
+from pruners.sparse.methods.score_method import ScoreMethod
 from pruners.sparse.prune import prune, score
 from pruners.unreached import UnreachedWarning, unreached, unreached_sentence
 

@@ -1,40 +1,19 @@
-"""Artifacts on disk: spec.json says what was chosen, .safetensors files hold weights and masks. No pickle."""
+"""Loads what `Artifact.save` wrote. No pickle."""
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load as parse_tensors
-from safetensors.torch import save as serialize_tensors
 
-from pruners.artifact import Artifact
+from pruners.artifact import FORMAT, Artifact
 from pruners.errors import BadArtifact
 from pruners.lowrank.decomposition import Decomposition
 from pruners.sparse.mask import Mask
 
-_FORMAT = 2
 _KINDS: dict[str, type[Artifact]] = {"decomposition": Decomposition, "mask": Mask}
-
-
-def save(artifact: Artifact, directory: Path) -> None:
-    """Tensors first; the spec, which holds their checksums, makes the artifact valid."""
-    directory.mkdir(parents=True, exist_ok=True)
-    contents = {
-        f"{name}.safetensors": serialize_tensors({n: tensor.contiguous() for n, tensor in tensors.items()})
-        for name, tensors in artifact.files().items()
-    }
-    spec = {
-        "format": _FORMAT,
-        "kind": artifact.kind,
-        **artifact.described(),
-        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
-    }
-    for name, content in contents.items():
-        _replace(directory / name, content)
-    _replace(directory / "spec.json", json.dumps(spec, indent=2).encode() + b"\n")
 
 
 def load(directory: str | Path) -> Artifact:
@@ -44,9 +23,9 @@ def load(directory: str | Path) -> Artifact:
     try:
         spec = json.loads(spec_bytes)
         kind, number = spec["kind"], spec["format"]
-        if kind not in _KINDS or number != _FORMAT:
+        if kind not in _KINDS or number != FORMAT:
             raise BadArtifact(
-                f"{directory / 'spec.json'} is a {kind} of format {number}; known are {' and '.join(_KINDS)} of format {_FORMAT}."
+                f"{directory / 'spec.json'} is a {kind} of format {number}; known are {' and '.join(_KINDS)} of format {FORMAT}."
             )
         return _artifact(spec, directory)
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError, SafetensorError) as error:
@@ -68,9 +47,3 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise BadArtifact(f"No artifact at {path.parent}: {path.name} cannot be read ({error.strerror}).") from None
-
-
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(content)
-    temporary.replace(path)

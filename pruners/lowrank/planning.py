@@ -1,20 +1,13 @@
-"""From a network and a budget to every layer's rank and num_subspaces, without touching a weight."""
+"""What a method chose for each layer, and what that costs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from torch import nn
-
-from pruners.errors import InfeasibleBudget, PrunerError
-from pruners.lowrank.layers.budget import Budget, resolve_budget, unit_of
-from pruners.lowrank.layers.candidates import DENSE, PINS, check_not_empty, least_cost, pinned_candidate
+from pruners.lowrank.layers.budget import Budget
+from pruners.lowrank.layers.candidates import DENSE
 from pruners.lowrank.layers.shapes import NetworkShape
-from pruners.lowrank.methods.rank_method import Task
 from pruners.lowrank.spectra.layer_error import layer_error
-from pruners.lowrank.spectra.network_spectra import Spectra, spectra_of
-from pruners.methods import rank_method_named
-from pruners.network.inputs import Inputs
+from pruners.lowrank.spectra.network_spectra import Spectra
 
 
 @dataclass(frozen=True)
@@ -45,84 +38,8 @@ class Plan:
     layers: dict[str, LayerChoice]
 
 
-def plan(
-    model: nn.Module | Spectra,
-    method: str = "alds",
-    *,
-    keep_ratio: float | None = None,
-    budget: int | None = None,
-    flops_ratio: float | None = None,
-    example: Inputs | None = None,
-    **options: Any,
-) -> Plan:
-    """What `compress` would choose; see there. Given `Spectra`, it does not look at the network's weights again."""
-    rule = rank_method_named(method)
-    chosen_options = rule.with_defaults(options)
-    spectra = model if isinstance(model, Spectra) else spectra_of(model)
-    shape = _shape(spectra, example if flops_ratio is not None else None)
-    shape.check_any()
-    limit = resolve_budget(shape, keep_ratio, budget, flops_ratio)
-    candidates = rule.candidates(shape, chosen_options)
-    least = least_cost(shape, candidates, limit.unit)
-    if least > limit.limit:
-        raise _infeasible(limit, least, shape)
-    choice = rule.choose(Task(spectra, shape, candidates, limit), chosen_options)
-    return _summary(spectra, shape, limit, choice, method, rule.metric(chosen_options))
-
-
-def least_budget(
-    model: nn.Module | NetworkShape, kind: str = "keep_ratio", *, method: str = "alds", example: Inputs | None = None, **options: Any
-) -> float:
-    """The least budget that a method can meet, from shapes alone, as the value of the keyword ``kind``.
-
-    ``kind`` is keep_ratio, budget or flops_ratio; the last needs ``example`` (or a `NetworkShape` made with one).
-    Options are the method's own: pins (``layers=``), ``exclude=`` and ``bounds=`` count.
-    """
-    unit = unit_of(kind)
-    shape = model if isinstance(model, NetworkShape) else NetworkShape(model, example if kind == "flops_ratio" else None)
-    shape.check_any()
-    rule = rank_method_named(method)
-    least = least_cost(shape, rule.candidates(shape, rule.with_defaults(options)), unit)
-    return Budget(kind, least, unit).as_asked(least, shape)  # type: ignore[arg-type]  # unit_of has checked the kind
-
-
-def budget_of(
-    model: nn.Module | NetworkShape, layers: Mapping[str, Mapping[str, Any]], kind: str = "keep_ratio", *, example: Inputs | None = None
-) -> float:
-    """What a configuration {layer: {rank, num_subspaces}} costs, from shapes alone, as the value of the keyword ``kind``.
-
-    Layers left out stay dense, and so does one that its rank and num_subspaces would save nothing in.
-    """
-    unit = unit_of(kind)
-    shape = model if isinstance(model, NetworkShape) else NetworkShape(model, example if kind == "flops_ratio" else None)
-    layers = PINS.checked(layers, "layers")
-    shape.check_names(layers, "layers")
-    check_not_empty(shape, layers)
-    cost = shape.total(unit)
-    for name, pin in layers.items():
-        kept = int(pinned_candidate(name, shape.layers[name], pin).params[0])
-        cost -= (shape.layers[name].params - kept) * shape.unit_cost(name, unit)
-    return Budget(kind, cost, unit).as_asked(cost, shape)  # type: ignore[arg-type]  # unit_of has checked the kind
-
-
-def _shape(spectra: Spectra, example: Inputs | None) -> NetworkShape:
-    """The shapes, with output positions where there is an example."""
-    if example is None:
-        return spectra.shape
-    model = spectra.model()
-    if model is None:
-        raise PrunerError("These spectra outlived their network, which a budget in multiply-adds has to run.")
-    return NetworkShape(model, example)
-
-
-def _infeasible(limit: Budget, least: int, shape: NetworkShape) -> InfeasibleBudget:
-    asked = limit.as_asked(least, shape)
-    unit, total = limit.unit.replace("_", "-"), shape.total(limit.unit)
-    message = f"A budget of {limit.limit} {unit} cannot be met: the least possible is {least} of {total} ({limit.kind}={asked:.6g})."
-    return InfeasibleBudget(message, asked)
-
-
-def _summary(spectra: Spectra, shape: NetworkShape, limit: Budget, choice: Mapping[str, tuple[int, int]], method: str, metric: str) -> Plan:
+def summary(spectra: Spectra, shape: NetworkShape, limit: Budget, choice: Mapping[str, tuple[int, int]], method: str, metric: str) -> Plan:
+    """Return the plan that ``choice``, {layer: (rank, num_subspaces)}, comes to within ``limit``."""
     layers: dict[str, LayerChoice] = {}
     params, cost = shape.total("parameters"), shape.total(limit.unit)
     for name, (rank, num_subspaces) in choice.items():

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from pruners.errors import BadArtifact, PrunerError, UnknownOption
 from pruners.network.inputs import Inputs
 from pruners.network.seeding import seeded
+from pruners.sparse.curvature.scoring_inputs import Scores
 from pruners.sparse.mask import Mask
-from pruners.sparse.methods.score_method import ScoreMethod, Scores
+from pruners.sparse.methods.score_method import ScoreMethod
 from pruners.sparse.scoring import Scorer, given_for
 from pruners.sparse.selection.allocation import pools
 from pruners.sparse.selection.counts import after_rounds

@@ -12,13 +12,14 @@ from pruners.network.forward_pass import naming_refusals
 from pruners.network.inputs import Inputs, batch_size
 from pruners.network.layer_names import named_parameters, unwrapped
 from pruners.network.readiness import check_computable
-from pruners.sparse.methods.score_method import Given, ScoreMethod, Scores
+from pruners.sparse.curvature.scoring_inputs import Scores, ScoringInputs
+from pruners.sparse.methods.score_method import ScoreMethod
 from pruners.sparse.selection.prunable import PrunableLayer
 
 
 def given_for(
     method: ScoreMethod, data: Iterable[Any] | None, loss: Callable[..., Tensor] | None, example: Inputs | None, seed: int
-) -> Given:
+) -> ScoringInputs:
     """What the method scores with. PrunerError where the data it needs are no batches (inputs, labels)."""
     batches = tuple(data) if data is not None and "data" in method.needs else ()
     if "data" in method.needs and not batches:
@@ -30,7 +31,7 @@ def given_for(
         if not isinstance(labels, Tensor) or not labels.dim() or len(labels) != batch_size(inputs) or not len(labels):
             told = f"of shape {tuple(labels.shape)}" if isinstance(labels, Tensor) else f"a {type(labels).__name__}"
             raise PrunerError(f"data: the labels of a batch are a tensor with a first dimension as long as the inputs', not {told}.")
-    return Given(batches, loss, example, torch.Generator().manual_seed(seed))
+    return ScoringInputs(batches, loss, example, torch.Generator().manual_seed(seed))
 
 
 class Scorer:
@@ -42,7 +43,7 @@ class Scorer:
         model: nn.Module,
         layers: Mapping[str, PrunableLayer],
         alive: Mapping[str, Tensor],
-        given: Given,
+        given: ScoringInputs,
         options: Mapping[str, Any],
     ) -> None:
         self._method, self._given, self._options = method, given, options

@@ -2,7 +2,7 @@
 
 import torch
 
-from pruners.sparse.methods.score_method import Given
+from pruners.sparse.curvature.scoring_inputs import ScoringInputs
 from pruners.sparse.selection.prunable import prunable
 
 
@@ -13,7 +13,7 @@ def prunable_weights(network):
 def scored(method, network, data, loss, seed=0, **options):
     weights = prunable_weights(network)
     alive = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in weights.items()}
-    given = Given(data, loss, None, torch.Generator().manual_seed(seed))
+    given = ScoringInputs(data, loss, None, torch.Generator().manual_seed(seed))
     return method.scores(network, weights, alive, given, method.with_defaults(options))
 
 

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from pruners.sparse.methods.score_method import Given
+from pruners.sparse.curvature.scoring_inputs import ScoringInputs
 from pruners.sparse.selection.prunable import prunable
 
 
@@ -15,7 +15,7 @@ def scored(method, network, *, data=(), loss=None, example=None, seed=0, **optio
     """One scoring of a network that is prepared already."""
     weights = weights_of(network)
     alive = {name: weight.detach() != 0 for name, weight in weights.items()}
-    given = Given(data, loss, example, torch.Generator().manual_seed(seed))
+    given = ScoringInputs(data, loss, example, torch.Generator().manual_seed(seed))
     return method.scores(network, weights, alive, given, method.with_defaults(options))
 
 

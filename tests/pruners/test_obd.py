@@ -11,8 +11,8 @@ from torch.nn.functional import cross_entropy, mse_loss
 import pruners
 from pruners.sparse.curvature.fisher_diagonal import fisher_diagonal
 from pruners.sparse.curvature.hessian_diagonal import hessian_diagonal, probed
+from pruners.sparse.curvature.scoring_inputs import ScoringInputs
 from pruners.sparse.methods.obd import OBD
-from pruners.sparse.methods.score_method import Given
 from tests.pruners.direct_scores import assert_equal, prunable_weights, scored
 
 
@@ -153,7 +153,7 @@ def test_many_probes_come_near_the_diagonal():
     network = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)).double()
     data = [(numbers(8, 3), torch.arange(8) % 2)]
     exact = exact_diagonal(network, data, cross_entropy)
-    found = hessian_diagonal(network, prunable_weights(network), Given(data, cross_entropy, None, generator()), 2000)
+    found = hessian_diagonal(network, prunable_weights(network), ScoringInputs(data, cross_entropy, None, generator()), 2000)
     # the spread of an entry is that of its row's other entries, of which none is above 0.2, over the root of 2000
     assert_equal(found, exact, relative=0.2)
 
@@ -163,7 +163,7 @@ def test_batches_weigh_by_their_samples():
     targets = numbers(4, 1)
     # no weight shares a sample, so that every estimate is exact
     data = [(inputs[:3], targets[:3]), (inputs[3:], targets[3:])]
-    found = hessian_diagonal(network, prunable_weights(network), Given(data, mse_loss, None, generator()), 1)
+    found = hessian_diagonal(network, prunable_weights(network), ScoringInputs(data, mse_loss, None, generator()), 1)
     assert_equal(found, {"weight": torch.tensor([[1.0, 4.0, 9.0, 16.0]], dtype=torch.float64) / 2})
 
 
@@ -212,7 +212,7 @@ def test_float32_agrees_with_the_loop():
     torch.manual_seed(0)
     network = NETWORKS["reused"]()
     data = [(numbers(300, 5).float(), torch.arange(300) % 3)]
-    given = Given(data, cross_entropy, None, generator())
+    given = ScoringInputs(data, cross_entropy, None, generator())
     found = fisher_diagonal(network, prunable_weights(network), given)
     expected = looped(network, data, cross_entropy)
     scores = {name: weight.detach() ** 2 * found[name] / 2 for name, weight in prunable_weights(network).items()}

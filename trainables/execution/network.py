@@ -11,8 +11,8 @@ from safetensors.torch import load_model, save_model
 from torch import nn
 
 import pruners
+from pruners.whole_files import sync
 from trainables.config import TaskConfig
-from trainables.store.files import sync
 from trainables.task.task import build_network
 
 

@@ -1,40 +1,22 @@
-"""Files that are whole or absent."""
+"""The store's files: JSON, digests, and what a full disk is told as."""
 
 import errno
 import hashlib
 import json
-import os
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pruners.whole_files import write_whole
 from trainables.errors import StoreError
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write ``content`` so that ``path`` is at every moment the old file or the new one, also after a crash of the machine."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        temporary.write_text(json.dumps(content, indent=1, allow_nan=False))
-        sync(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    sync(path.parent)
-
-
-def sync(*paths: Path) -> None:
-    """Bring files and folders to the disk itself."""
-    for path in paths:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    """Write ``content`` as JSON, whole or not at all. Raises ValueError for a number that JSON does not know."""
+    write_whole(path, json.dumps(content, indent=1, allow_nan=False).encode())
 
 
 def digest(path: Path) -> str:

@@ -22,8 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pruners.whole_files import sync
 from trainables.errors import LeaseLost, StoreWarning
-from trainables.store.files import digest, disk_full_explained, sync, write_json
+from trainables.store.files import digest, disk_full_explained, write_json
 from trainables.store.lease import lease
 
 FORMAT = 3  # raised when the code trains differently from the same configuration

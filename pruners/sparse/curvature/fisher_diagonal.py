@@ -9,13 +9,13 @@ from pruners.network.inputs import Inputs, batch_size, forward, split_inputs, ta
 from pruners.sparse.curvature.batchnorm_mode import batchnorm_mode
 from pruners.sparse.curvature.gradients import differentiable
 from pruners.sparse.curvature.layer_uses import layer_uses
+from pruners.sparse.curvature.scoring_inputs import ScoringInputs
 from pruners.sparse.curvature.use import Use
-from pruners.sparse.methods.score_method import Given
 
 _SAMPLES = 64  # that go through the network together
 
 
-def fisher_diagonal(network: nn.Module, weights: Mapping[str, nn.Parameter], given: Given) -> dict[str, Tensor]:
+def fisher_diagonal(network: nn.Module, weights: Mapping[str, nn.Parameter], given: ScoringInputs) -> dict[str, Tensor]:
     """The mean over all samples of the squared gradient of each sample's loss, labels as given, of each weight's shape.
 
     BatchNorm is in eval mode, else a sample would have no gradient of its own. One pass over a batch gives what goes in and comes back at
@@ -33,7 +33,9 @@ def fisher_diagonal(network: nn.Module, weights: Mapping[str, nn.Parameter], giv
     return total
 
 
-def _squares(network: nn.Module, weights: Mapping[str, nn.Parameter], inputs: Inputs, labels: Tensor, given: Given) -> Mapping[str, Tensor]:
+def _squares(
+    network: nn.Module, weights: Mapping[str, nn.Parameter], inputs: Inputs, labels: Tensor, given: ScoringInputs
+) -> Mapping[str, Tensor]:
     """The sum over a batch's samples of their squared gradients."""
 
     def objective(outputs: Tensor) -> Tensor:

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from pruners.errors import PrunerError
 from pruners.network.inputs import batch_size, forward
 from pruners.sparse.curvature.batchnorm_mode import batchnorm_mode
-from pruners.sparse.methods.score_method import Given
+from pruners.sparse.curvature.scoring_inputs import ScoringInputs
 
 
-def loss_gradients(network: nn.Module, weights: Mapping[str, nn.Parameter], given: Given, bn: str) -> dict[str, Tensor]:
+def loss_gradients(network: nn.Module, weights: Mapping[str, nn.Parameter], given: ScoringInputs, bn: str) -> dict[str, Tensor]:
     """dL/dw for each of ``weights``, of its shape, where L is the mean loss over the samples of all batches.
 
     ``given.loss`` is taken to be a mean over its batch, so batches count by their sizes; a weight that no sample reaches gets zeros.

@@ -9,10 +9,10 @@ from pruners.network.inputs import batch_size, forward
 from pruners.sparse.curvature.batchnorm_mode import batchnorm_mode
 from pruners.sparse.curvature.differentiating_twice import differentiating_twice
 from pruners.sparse.curvature.gradients import differentiable
-from pruners.sparse.methods.score_method import Given
+from pruners.sparse.curvature.scoring_inputs import ScoringInputs
 
 
-def hessian_diagonal(network: nn.Module, weights: Mapping[str, nn.Parameter], given: Given, probes: int) -> dict[str, Tensor]:
+def hessian_diagonal(network: nn.Module, weights: Mapping[str, nn.Parameter], given: ScoringInputs, probes: int) -> dict[str, Tensor]:
     """Hutchinson's estimate of the diagonal of the mean loss's Hessian, of each weight's shape.
 
     The mean over ``probes`` vectors z of independent random signs, drawn anew for each batch, of z * (H z): its expectation is the

@@ -16,7 +16,8 @@ from pruners.sparse.curvature.batchnorm_mode import BATCHNORM_MODES, batchnorm_m
 from pruners.sparse.curvature.differentiating_twice import differentiating_twice
 from pruners.sparse.curvature.gradients import differentiable
 from pruners.sparse.curvature.hessian_vector_product import hessian_gradient
-from pruners.sparse.methods.score_method import Given, ScoreMethod, Scores
+from pruners.sparse.curvature.scoring_inputs import Scores, ScoringInputs
+from pruners.sparse.methods.score_method import ScoreMethod
 from pruners.sparse.selection.prunable import linear_weights
 
 _PRESETS: dict[str, dict[str, Any]] = {
@@ -80,7 +81,12 @@ class GraSP(ScoreMethod):
         return chosen | {name: preset[name] for name in ("bn", "reinit_linear") if chosen[name] is None}
 
     def scores(
-        self, network: nn.Module, weights: Mapping[str, nn.Parameter], alive: Mapping[str, Tensor], given: Given, options: Mapping[str, Any]
+        self,
+        network: nn.Module,
+        weights: Mapping[str, nn.Parameter],
+        alive: Mapping[str, Tensor],
+        given: ScoringInputs,
+        options: Mapping[str, Any],
     ) -> Scores:
         """As `ScoreMethod.scores`."""
         assert given.loss is not None
@@ -98,7 +104,7 @@ class GraSP(ScoreMethod):
         return {name: score.abs_() for name, score in scores.items()} if options["preset"] == "abs" else scores
 
 
-def _chunks(given: Given, halves: bool) -> Sequence[tuple[Inputs, Tensor]]:
+def _chunks(given: ScoringInputs, halves: bool) -> Sequence[tuple[Inputs, Tensor]]:
     inputs, labels = join_inputs([i for i, _ in given.data]), torch.cat([answers for _, answers in given.data])
     if not halves:
         return [(inputs, labels)]

@@ -6,7 +6,8 @@ from typing import Any, final
 from torch import Tensor, nn
 
 from pruners.sparse.curvature.batchnorm_mode import BATCHNORM
-from pruners.sparse.methods.score_method import Given, ScoreMethod, Scores
+from pruners.sparse.curvature.scoring_inputs import Scores, ScoringInputs
+from pruners.sparse.methods.score_method import ScoreMethod
 from pruners.sparse.methods.snip import connection_sensitivity
 
 
@@ -28,7 +29,12 @@ class IterativeSNIP(ScoreMethod):
     rounds = 100
 
     def scores(
-        self, network: nn.Module, weights: Mapping[str, nn.Parameter], alive: Mapping[str, Tensor], given: Given, options: Mapping[str, Any]
+        self,
+        network: nn.Module,
+        weights: Mapping[str, nn.Parameter],
+        alive: Mapping[str, Tensor],
+        given: ScoringInputs,
+        options: Mapping[str, Any],
     ) -> Scores:
         """As `ScoreMethod.scores`."""
         return connection_sensitivity(network, weights, given, options["bn"])

@@ -5,7 +5,8 @@ from typing import Any, final
 
 from torch import Tensor, nn
 
-from pruners.sparse.methods.score_method import Given, ScoreMethod, Scores
+from pruners.sparse.curvature.scoring_inputs import Scores, ScoringInputs
+from pruners.sparse.methods.score_method import ScoreMethod
 
 
 @final
@@ -20,7 +21,12 @@ class Magnitude(ScoreMethod):
     paper = "Han et al., NeurIPS 2015, arXiv 1506.02626"
 
     def scores(
-        self, network: nn.Module, weights: Mapping[str, nn.Parameter], alive: Mapping[str, Tensor], given: Given, options: Mapping[str, Any]
+        self,
+        network: nn.Module,
+        weights: Mapping[str, nn.Parameter],
+        alive: Mapping[str, Tensor],
+        given: ScoringInputs,
+        options: Mapping[str, Any],
     ) -> Scores:
         """|w|, in the network's own dtype."""
         return {name: weight.detach().abs() for name, weight in weights.items()}

@@ -13,7 +13,8 @@ from pruners.option_values import Choice, Number
 from pruners.sparse.curvature.batchnorm_mode import batchnorm_mode
 from pruners.sparse.curvature.kronecker import Factors
 from pruners.sparse.curvature.layer_uses import complete_uses
-from pruners.sparse.methods.score_method import Given, ScoreMethod, Scores
+from pruners.sparse.curvature.scoring_inputs import Scores, ScoringInputs
+from pruners.sparse.methods.score_method import ScoreMethod
 
 _LABELS = ("sampled", "empirical")
 
@@ -51,7 +52,12 @@ class MLPrune(ScoreMethod):
     )
 
     def scores(
-        self, network: nn.Module, weights: Mapping[str, nn.Parameter], alive: Mapping[str, Tensor], given: Given, options: Mapping[str, Any]
+        self,
+        network: nn.Module,
+        weights: Mapping[str, nn.Parameter],
+        alive: Mapping[str, Tensor],
+        given: ScoringInputs,
+        options: Mapping[str, Any],
     ) -> Scores:
         """As `ScoreMethod.scores`. PrunerError for factors that are not finite or have no inverse."""
         factors = _factors(network, weights, given, options["labels"] == "sampled")
@@ -68,7 +74,7 @@ class MLPrune(ScoreMethod):
         return scores
 
 
-def _factors(network: nn.Module, weights: Mapping[str, nn.Parameter], given: Given, sampled: bool) -> dict[str, Factors]:
+def _factors(network: nn.Module, weights: Mapping[str, nn.Parameter], given: ScoringInputs, sampled: bool) -> dict[str, Factors]:
     """Factors of the layers that are used at all."""
     factors: dict[str, Factors] = {}
     with batchnorm_mode(network, "eval"):

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from pruners.sparse.curvature.batchnorm_mode import BATCHNORM
 from pruners.sparse.curvature.gradients import loss_gradients
-from pruners.sparse.methods.score_method import Given, ScoreMethod, Scores
+from pruners.sparse.curvature.scoring_inputs import Scores, ScoringInputs
+from pruners.sparse.methods.score_method import ScoreMethod
 
 
 @final
@@ -28,7 +29,12 @@ class Movement(ScoreMethod):
     options = (replace(BATCHNORM, default="eval"),)
 
     def scores(
-        self, network: nn.Module, weights: Mapping[str, nn.Parameter], alive: Mapping[str, Tensor], given: Given, options: Mapping[str, Any]
+        self,
+        network: nn.Module,
+        weights: Mapping[str, nn.Parameter],
+        alive: Mapping[str, Tensor],
+        given: ScoringInputs,
+        options: Mapping[str, Any],
     ) -> Scores:
         """As `ScoreMethod.scores`."""
         gradients = loss_gradients(network, weights, given, options["bn"])

@@ -9,7 +9,8 @@ from pruners.method import Option
 from pruners.option_values import Choice, Whole
 from pruners.sparse.curvature.fisher_diagonal import fisher_diagonal
 from pruners.sparse.curvature.hessian_diagonal import hessian_diagonal
-from pruners.sparse.methods.score_method import Given, ScoreMethod, Scores
+from pruners.sparse.curvature.scoring_inputs import Scores, ScoringInputs
+from pruners.sparse.methods.score_method import ScoreMethod
 
 _DIAGONALS = ("fisher", "hutchinson")
 _NEGATIVE: dict[str, Callable[[Tensor], Tensor]] = {
@@ -47,7 +48,12 @@ class OBD(ScoreMethod):
     )
 
     def scores(
-        self, network: nn.Module, weights: Mapping[str, nn.Parameter], alive: Mapping[str, Tensor], given: Given, options: Mapping[str, Any]
+        self,
+        network: nn.Module,
+        weights: Mapping[str, nn.Parameter],
+        alive: Mapping[str, Tensor],
+        given: ScoringInputs,
+        options: Mapping[str, Any],
     ) -> Scores:
         """As `ScoreMethod.scores`."""
         if options["diagonal"] == "fisher":

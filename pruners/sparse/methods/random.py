@@ -6,7 +6,8 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from pruners.sparse.methods.score_method import Given, ScoreMethod, Scores
+from pruners.sparse.curvature.scoring_inputs import Scores, ScoringInputs
+from pruners.sparse.methods.score_method import ScoreMethod
 
 
 @final
@@ -22,7 +23,12 @@ class Random(ScoreMethod):
     paper = "baseline, e.g. Frankle et al., ICLR 2021, arXiv 2009.08576"
 
     def scores(
-        self, network: nn.Module, weights: Mapping[str, nn.Parameter], alive: Mapping[str, Tensor], given: Given, options: Mapping[str, Any]
+        self,
+        network: nn.Module,
+        weights: Mapping[str, nn.Parameter],
+        alive: Mapping[str, Tensor],
+        given: ScoringInputs,
+        options: Mapping[str, Any],
     ) -> Scores:
         """Uniform numbers in float64, in which ties are as good as impossible, the same on every device."""
         return {n: torch.rand(w.shape, generator=given.generator, dtype=torch.float64).to(w.device) for n, w in weights.items()}

@@ -1,32 +1,15 @@
 """What a method that scores single weights has to do."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
-import torch
 from torch import Tensor, nn
 
 from pruners.method import Method, Option
-from pruners.network.inputs import Inputs
+from pruners.sparse.curvature.scoring_inputs import Scores, ScoringInputs
 from pruners.sparse.selection.shared_options import SHARED
-
-Scores = dict[str, Tensor]
-"""A score for each weight by parameter name, of the parameter's shape; the highest are kept."""
-
-
-@dataclass(frozen=True)
-class Given:
-    """What a method scores with besides the network: batches (inputs, labels), a loss, an example input (1, ...) and a CPU generator.
-
-    Only what the method's ``needs`` name is sure to be there (``data`` is then not empty).
-    """
-
-    data: Sequence[tuple[Inputs, Tensor]]
-    loss: Callable[[Tensor, Tensor], Tensor] | None
-    example: Inputs | None
-    generator: torch.Generator
 
 
 class ScoreMethod(Method):
@@ -53,7 +36,12 @@ class ScoreMethod(Method):
 
     @abstractmethod
     def scores(
-        self, network: nn.Module, weights: Mapping[str, nn.Parameter], alive: Mapping[str, Tensor], given: Given, options: Mapping[str, Any]
+        self,
+        network: nn.Module,
+        weights: Mapping[str, nn.Parameter],
+        alive: Mapping[str, Tensor],
+        given: ScoringInputs,
+        options: Mapping[str, Any],
     ) -> Scores:
         """Scores of ``weights``, the prunable ones of ``network``, a `prepared` copy in which removed weights are zero.
 

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from pruners.sparse.curvature.batchnorm_mode import BATCHNORM
 from pruners.sparse.curvature.gradients import loss_gradients
-from pruners.sparse.methods.score_method import Given, ScoreMethod, Scores
+from pruners.sparse.curvature.scoring_inputs import Scores, ScoringInputs
+from pruners.sparse.methods.score_method import ScoreMethod
 
 
 @final
@@ -27,13 +28,18 @@ class SNIP(ScoreMethod):
     options = (BATCHNORM,)
 
     def scores(
-        self, network: nn.Module, weights: Mapping[str, nn.Parameter], alive: Mapping[str, Tensor], given: Given, options: Mapping[str, Any]
+        self,
+        network: nn.Module,
+        weights: Mapping[str, nn.Parameter],
+        alive: Mapping[str, Tensor],
+        given: ScoringInputs,
+        options: Mapping[str, Any],
     ) -> Scores:
         """As `ScoreMethod.scores`."""
         return connection_sensitivity(network, weights, given, options["bn"])
 
 
-def connection_sensitivity(network: nn.Module, weights: Mapping[str, nn.Parameter], given: Given, bn: str) -> Scores:
+def connection_sensitivity(network: nn.Module, weights: Mapping[str, nn.Parameter], given: ScoringInputs, bn: str) -> Scores:
     """|w dL/dw| in each weight's shape and dtype."""
     gradients = loss_gradients(network, weights, given, bn)
     return {name: gradients[name].mul_(weight.detach()).abs_() for name, weight in weights.items()}

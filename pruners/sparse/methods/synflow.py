@@ -10,7 +10,8 @@ from pruners.errors import PrunerError
 from pruners.method import Option
 from pruners.network.inputs import Inputs, forward, map_tensors
 from pruners.option_values import Choice
-from pruners.sparse.methods.score_method import Given, ScoreMethod, Scores
+from pruners.sparse.curvature.scoring_inputs import Scores, ScoringInputs
+from pruners.sparse.methods.score_method import ScoreMethod
 
 
 @final
@@ -48,7 +49,12 @@ class SynFlow(ScoreMethod):
         return network.eval()
 
     def scores(
-        self, network: nn.Module, weights: Mapping[str, nn.Parameter], alive: Mapping[str, Tensor], given: Given, options: Mapping[str, Any]
+        self,
+        network: nn.Module,
+        weights: Mapping[str, nn.Parameter],
+        alive: Mapping[str, Tensor],
+        given: ScoringInputs,
+        options: Mapping[str, Any],
     ) -> Scores:
         """As `ScoreMethod.scores`."""
         assert given.example is not None

@@ -6,7 +6,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from pruners.sparse.methods.score_method import Scores
+from pruners.sparse.curvature.scoring_inputs import Scores
 from pruners.sparse.selection.threshold import highest_of_layers
 
 
