@@ -17,7 +17,7 @@ from sweeps.report.drawing.words import compact, plain
 from sweeps.report.headline import headline
 from sweeps.report.page import charts
 from sweeps.search.epochs import in_words, trained
-from sweeps.study.directory import differences
+from sweeps.running.opening import differences
 from tests.report.chromium import Browser, chromium
 
 HERE = Path(__file__).parent

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from pruners.whole_files import write_whole
 from sweeps.report import write_report
 from sweeps.search.prepare import Prepared
 from sweeps.study import export
-from sweeps.study.directory import write_atomically
 from sweeps.study.load import dense_reading, load_record, read_tests
 from sweeps.study.paths import StudyPaths
 from sweeps.study.record import BASELINE, StudyRecord, TrialRecord
@@ -54,7 +54,7 @@ def _read_tests(prepared: Prepared, paths: StudyPaths, record: StudyRecord, read
         reading = read_test(config, which)
         key = "dense" if which == "dense" else name
         readings = read_tests(paths) | {name: {"key": key, **reading, "read_at": datetime.now(UTC).isoformat(timespec="seconds")}}
-        write_atomically(paths.test_readings, json.dumps(readings, indent=1))
+        write_whole(paths.test_readings, json.dumps(readings, indent=1).encode())
 
 
 def _config(prepared: Prepared, paths: StudyPaths, trial: TrialRecord) -> TrialConfig:

@@ -10,7 +10,7 @@ from typing import Literal
 from rich.console import Console
 
 import trainables
-from sweeps.running import in_process, on_ray
+from sweeps.running import in_process, on_ray, opening
 from sweeps.running.closing import close, unread
 from sweeps.running.conductor import Conductor, finished_result
 from sweeps.running.progress import Progress
@@ -46,7 +46,7 @@ def drive(
         console.print(sentence, highlight=False, markup=False, soft_wrap=True)
     paths.root.mkdir(parents=True, exist_ok=True)
     with only_driver(paths.lock), _quiet():
-        provenance = directory.begin(paths, prepared)
+        provenance = opening.begin(paths, prepared)
         file, store = sweep.file, prepared.store(paths)
         retention.expire(file.retention, store)
         ledger = _open_ledger(paths, prepared)

@@ -1,4 +1,4 @@
-"""Optuna's samplers by name."""
+"""The sampler that draws a trial."""
 
 import inspect
 import math
@@ -13,27 +13,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.samplers import BaseSampler
 
 from pruners.errors import nearest
-
-
-class _Grid(optuna.samplers.GridSampler):
-    """Optuna's grid, which at its last point would stop a running `Study.optimize`; here the study's count tells the end."""
-
-    def after_trial(self, *_: object) -> None:
-        """Nothing: see above."""
-
-
-SAMPLERS = {
-    "tpe": optuna.samplers.TPESampler,
-    "random": optuna.samplers.RandomSampler,
-    "nsga2": optuna.samplers.NSGAIISampler,
-    "nsga3": optuna.samplers.NSGAIIISampler,
-    "cmaes": optuna.samplers.CmaEsSampler,
-    "gp": optuna.samplers.GPSampler,
-    "qmc": optuna.samplers.QMCSampler,
-    "grid": _Grid,
-    "bayes": optuna.samplers.TPESampler,
-}
-"""``bayes`` is W&B's word for the model-based search; here it means TPE."""
+from sweeps.sweep_file.samplers import SAMPLERS
 
 _MOST_POINTS = 1_000_000
 # Their place in the sequence or the grid follows from the study, so that their seed must stay the study's.

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from pruners.errors import nearest
-from sweeps.search.samplers import SAMPLERS
 from sweeps.sweep_file.names import one_of
+from sweeps.sweep_file.samplers import SAMPLERS
 from trainables.numbers_read import Number, WholeNumber, number
 from trainables.recipes import RECIPES
 from trainables.task.metrics import BUILT_IN

@@ -1,0 +1,101 @@
+"""Opens a study directory for one driver: begins it, or goes on with what it holds."""
+
+import json
+import uuid
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from pruners.whole_files import write_whole
+from sweeps.errors import SweepError
+from sweeps.search.prepare import Prepared
+from sweeps.search.unreached import unreached
+from sweeps.study import directory, storage
+from sweeps.study.load import read_provenance
+from sweeps.study.paths import StudyPaths
+from sweeps.study.record import BASELINE, TIME_IS_UP
+from sweeps.sweep_file import yaml_file
+from sweeps.sweep_file.sweep import Sweep
+
+_MAY_CHANGE = (
+    "run_cap",
+    "time_limit",
+    "stop_after_failures",
+    "enqueue",
+    "resources",
+    "description",
+    "project",
+    "entity",
+    "storage",
+    "baselines",
+    "retention",
+)
+"""Keys that may differ when a study is continued: they change how much is run and kept, and where, not what a trial is."""
+
+
+def begin(paths: StudyPaths, prepared: Prepared) -> dict[str, Any]:
+    """Writes the sweep and its provenance, or checks that the directory holds this very sweep; the provenance as it now stands.
+
+    Only the driver that holds the lock may call this. Raises `SweepError` where the directory belongs to another sweep, or its
+    study cannot be opened; nothing is written then.
+    """
+    sweep = prepared.sweep
+    if paths.sweep.exists():
+        _same_sweep(paths, sweep)
+    storage.check(paths, sweep.file.name, sweep.file.storage.study)
+    if paths.provenance.exists():
+        provenance = read_provenance(paths)
+    else:
+        provenance = {"format": 1, "id": uuid.uuid4().hex[:12], "created": datetime.now(UTC).isoformat(timespec="seconds")}
+    provenance |= {
+        "name": sweep.file.name,
+        "objectives": [m.model_dump() for m in sweep.file.objectives],
+        "target": prepared.target,
+        "seed": sweep.file.seed,
+        "own": _own(prepared),
+        "unreached": unreached(prepared),
+        "baselines": [BASELINE + method for method in prepared.baselines],
+        "storage": storage.without_password(sweep.file.storage.study),
+        "versions": directory.versions(),
+        "machine": directory.machine(),
+        TIME_IS_UP: False,
+        "git_commit": directory.git_commit(),
+    }
+    write_whole(paths.sweep, _dumped(sweep).encode())
+    write_whole(paths.provenance, json.dumps(provenance, indent=1).encode())
+    return provenance
+
+
+def _own(prepared: Prepared) -> str | None:
+    if prepared.first_trial:
+        return "0"
+    method = prepared.sweep.file.compression.get("method")
+    return BASELINE + method if method in prepared.baselines else None
+
+
+def _same_sweep(paths: StudyPaths, sweep: Sweep) -> None:
+    # Resolved once more: a key that came with a newer version of ours has its default in both.
+    held = yaml_file.parse(_dumped(Sweep.from_file(paths.sweep)), str(paths.sweep)).data
+    now = yaml_file.parse(_dumped(sweep), sweep.source.name).data
+    for key in differences(held, now):
+        if key.split(".")[0] not in _MAY_CHANGE:
+            raise SweepError(
+                f'{paths.root}: holds a study of another sweep: "{key}" differs. '
+                "Give --out another folder, or set it back to go on with that study."
+            )
+
+
+def differences(one: Any, other: Any, prefix: str = "") -> Iterator[str]:
+    """Dotted keys at which two trees of plain data differ."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        for key in sorted({*one, *other}, key=str):
+            yield from differences(one.get(key), other.get(key), f"{prefix}{key}.")
+    elif one != other:
+        yield prefix.rstrip(".")
+
+
+def _dumped(sweep: Sweep) -> str:
+    data = sweep.resolved()
+    if sweep.file.storage.study:
+        data["storage"] = {**data["storage"], "study": storage.without_password(sweep.file.storage.study)}
+    return yaml_file.dumped(data)

@@ -1,0 +1,24 @@
+"""Optuna's samplers by the names that a sweep file has for them."""
+
+import optuna
+
+
+class _Grid(optuna.samplers.GridSampler):
+    """Optuna's grid, which at its last point would stop a running `Study.optimize`; here the study's count tells the end."""
+
+    def after_trial(self, *_: object) -> None:
+        """Nothing: see above."""
+
+
+SAMPLERS = {
+    "tpe": optuna.samplers.TPESampler,
+    "random": optuna.samplers.RandomSampler,
+    "nsga2": optuna.samplers.NSGAIISampler,
+    "nsga3": optuna.samplers.NSGAIIISampler,
+    "cmaes": optuna.samplers.CmaEsSampler,
+    "gp": optuna.samplers.GPSampler,
+    "qmc": optuna.samplers.QMCSampler,
+    "grid": _Grid,
+    "bayes": optuna.samplers.TPESampler,
+}
+"""``bayes`` is W&B's word for the model-based search; here it means TPE."""
