@@ -39,7 +39,9 @@ def version_that_hides_ours() -> str | None:
     found = importlib.util.find_spec("sweeps")
     if found is None or found.origin is None:
         return None
-    return theirs.version if Path(found.origin) == Path(str(theirs.locate_file("sweeps/__init__.py"))) else None
+    return (
+        theirs.version if Path(found.origin) == Path(str(theirs.locate_file("sweeps/__init__.py"))) else None
+    )
 
 
 if __name__ == "__main__":

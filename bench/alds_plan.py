@@ -40,7 +40,10 @@ def main() -> None:
     cold = seconds(lambda: pruners.plan(spectra, keep_ratio=0.25))
     baseline = seconds(lambda: every_slice(model))
     rows = [("every slice's svdvals (baseline)", baseline), ("cold plan, keep_ratio .25", cold)]
-    rows += [(f"further plan, keep_ratio {r}", seconds(lambda r=r: pruners.plan(spectra, keep_ratio=r))) for r in KEEP_RATIOS]
+    rows += [
+        (f"further plan, keep_ratio {r}", seconds(lambda r=r: pruners.plan(spectra, keep_ratio=r)))
+        for r in KEEP_RATIOS
+    ]
     pruners.compress(model, keep_ratio=0.25)
     rows += [("further compress, keep_ratio .5", seconds(lambda: pruners.compress(model, keep_ratio=0.5)))]
     print(f"{'resnet18, one core':36}{'ms':>10}{'baseline / this':>18}")

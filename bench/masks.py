@@ -48,7 +48,12 @@ def main() -> None:
     torch.set_num_threads(1)
     # float64, in which no two of ten million uniform numbers are equal
     scores = torch.rand(WEIGHTS, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    ways = {"torch.sort (baseline)": by_sorting, "torch.topk, sorted": by_topk, "kthvalue": highest, "kthvalue, min_layer_keep": by_layers}
+    ways = {
+        "torch.sort (baseline)": by_sorting,
+        "torch.topk, sorted": by_topk,
+        "kthvalue": highest,
+        "kthvalue, min_layer_keep": by_layers,
+    }
     print(f"{f'{WEIGHTS} scores, one core':44}{'ms':>10}{'baseline / this':>18}")
     for ratio in KEEP_RATIOS:
         count = int(ratio * WEIGHTS)

@@ -40,7 +40,9 @@ def batch(name: str) -> tuple[Tensor, Tensor]:
 
 
 def layers(model: nn.Module) -> dict[str, nn.Module]:
-    return {name: module for name, module in model.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)}
+    return {
+        name: module for name, module in model.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)
+    }
 
 
 def by_sorting(scores: dict[str, Tensor], share_of_rounds: float = 1.0) -> Masks:
@@ -60,7 +62,9 @@ def plain_snip(name: str) -> Masks:
         layer.mask = nn.Parameter(torch.ones_like(layer.weight))
         layer.weight.requires_grad = False
         if isinstance(layer, nn.Conv2d):
-            layer.forward = lambda x, m=layer: nn.functional.conv2d(x, m.weight * m.mask, m.bias, m.stride, m.padding)
+            layer.forward = lambda x, m=layer: nn.functional.conv2d(
+                x, m.weight * m.mask, m.bias, m.stride, m.padding
+            )
         else:
             layer.forward = lambda x, m=layer: nn.functional.linear(x, m.weight * m.mask, m.bias)
     cross_entropy(model(inputs), labels).backward()
@@ -110,7 +114,9 @@ def ours(method: str, **options: object) -> Callable[[str], Masks]:
     def compressed(name: str) -> Masks:
         rounds = {"rounds": ROUNDS[name]} if method == "synflow" else {}
         given = {"data": [batch(name)], "loss": cross_entropy, "example": torch.zeros(1, 3, 32, 32)}
-        return pruners.compress(network(name), method, keep_ratio=KEEP_RATIO, **given, **rounds, **options).masks
+        return pruners.compress(
+            network(name), method, keep_ratio=KEEP_RATIO, **given, **rounds, **options
+        ).masks
 
     return compressed
 
@@ -159,11 +165,16 @@ def memory(method: str, way: str | None, name: str) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--runs", type=int, default=3)
     runs = parser.parse_args().runs
     torch.set_num_threads(1)
-    print(f"{'':34}{'plain s':>9}{'ours s':>9}{'plain / ours':>14}{'plain MiB':>11}{'ours MiB':>10}{'weights that differ':>21}", flush=True)
+    print(
+        f"{'':34}{'plain s':>9}{'ours s':>9}{'plain / ours':>14}{'plain MiB':>11}{'ours MiB':>10}{'weights that differ':>21}",
+        flush=True,
+    )
     for name in SAMPLES:
         for method, plain in PLAIN.items():
             ways = {None: plain, **OURS[method]}
@@ -174,7 +185,10 @@ def main() -> None:
             for way in OURS[method]:
                 differ = sum(int((masks[None][key].bool() != kept).sum()) for key, kept in masks[way].items())
                 ratio = f"{least[None]:9.2f}{least[way]:9.2f}{least[None] / least[way]:14.2f}"
-                print(f"{f'{name}, {way}':34}{ratio}{sizes[None]:11.0f}{sizes[way]:10.0f}{differ:21}", flush=True)
+                print(
+                    f"{f'{name}, {way}':34}{ratio}{sizes[None]:11.0f}{sizes[way]:10.0f}{differ:21}",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

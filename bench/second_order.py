@@ -32,7 +32,14 @@ def lenet() -> nn.Module:
 
 def convolutions() -> nn.Module:
     layers: list[nn.Module] = []
-    for inputs, outputs, stride in ((1, 32, 1), (32, 32, 1), (32, 64, 2), (64, 64, 1), (64, 128, 2), (128, 128, 1)):
+    for inputs, outputs, stride in (
+        (1, 32, 1),
+        (32, 32, 1),
+        (32, 64, 2),
+        (64, 64, 1),
+        (64, 128, 2),
+        (128, 128, 1),
+    ):
         layers += [nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(128, 10))
 
@@ -76,9 +83,13 @@ def probe_by_probe(name: str) -> Scores:
     diagonal = {n: torch.zeros_like(w) for n, w in weights.items()}
     for _ in range(PROBES):
         signs = [2.0 * torch.randint(0, 2, w.shape, generator=generator) - 1 for w in weights.values()]
-        gradients = torch.autograd.grad(cross_entropy(network(inputs), labels), list(weights.values()), create_graph=True)
+        gradients = torch.autograd.grad(
+            cross_entropy(network(inputs), labels), list(weights.values()), create_graph=True
+        )
         along = sum((g * z).sum() for g, z in zip(gradients, signs, strict=True))
-        for n, z, product in zip(weights, signs, torch.autograd.grad(along, list(weights.values())), strict=True):
+        for n, z, product in zip(
+            weights, signs, torch.autograd.grad(along, list(weights.values())), strict=True
+        ):
             diagonal[n] += z * product / PROBES
     return {n: w.detach() ** 2 * diagonal[n] / 2 for n, w in weights.items()}
 
@@ -104,12 +115,18 @@ def eigendecomposed(name: str) -> Scores:
         columns, rows = given[n], returned[n]
         if columns.dim() == 4:
             layer = network.get_submodule(n.removesuffix(".weight"))
-            columns = unfold(columns, layer.kernel_size, padding=layer.padding, stride=layer.stride).transpose(1, 2).flatten(0, 1)
+            columns = (
+                unfold(columns, layer.kernel_size, padding=layer.padding, stride=layer.stride)
+                .transpose(1, 2)
+                .flatten(0, 1)
+            )
             rows = rows.flatten(2).transpose(1, 2).flatten(0, 1)
         inverses = []
         for factor in (rows.T @ rows / len(rows), columns.T @ columns / SAMPLES):
             values, vectors = torch.linalg.eigh(factor.double())
-            inverses.append((vectors @ torch.diag(1 / (values + DAMPING**0.5 * values.mean())) @ vectors.T).diagonal())
+            inverses.append(
+                (vectors @ torch.diag(1 / (values + DAMPING**0.5 * values.mean())) @ vectors.T).diagonal()
+            )
         fisher = inverses[0][:, None] * inverses[1]
         scores[n] = (weight.detach().flatten(1) ** 2 / (2 * fisher)).reshape(weight.shape).float()
     return scores
@@ -124,7 +141,9 @@ PAIRS: dict[str, tuple[Callable[[str], Scores], Callable[[str], Scores]]] = {
 
 def resident() -> float:
     """The highest resident memory since it was last reset, in MiB."""
-    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    (line,) = (
+        line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")
+    )
     return int(line.split()[1]) / 1024
 
 
@@ -163,7 +182,9 @@ def main() -> None:
         for pair in PAIRS:
             (plain, plain_memory, expected), (taken, memory, found) = alone(pair, network)
             for name, score in expected.items():
-                torch.testing.assert_close(found[name], score, rtol=1e-3, atol=1e-4 * float(score.abs().max()))
+                torch.testing.assert_close(
+                    found[name], score, rtol=1e-3, atol=1e-4 * float(score.abs().max())
+                )
             row = f"{1000 * plain:12.0f}{1000 * taken:10.0f}{plain / taken:8.1f}{plain_memory:14.0f}{memory:10.0f}"
             print(f"{pair + ', ' + network:40}{row}", flush=True)
 

@@ -40,7 +40,9 @@ def fashion_mnist(root: Path) -> datasets.FashionMNIST:
     raw.mkdir(parents=True)
     for packed in DEBIAN.glob("*.gz"):
         (raw / packed.stem).write_bytes(gzip.decompress(packed.read_bytes()))
-    return datasets.FashionMNIST(str(root), transform=transforms.Compose([transforms.ToTensor(), transforms.Normalize(0.2860, 0.3530)]))
+    return datasets.FashionMNIST(
+        str(root), transform=transforms.Compose([transforms.ToTensor(), transforms.Normalize(0.2860, 0.3530)])
+    )
 
 
 def prepared(training: TrainingConfig, keep_ratio: float) -> tuple[nn.Module, Mapping[str, Tensor]]:
@@ -91,9 +93,14 @@ def main() -> None:
     parser.add_argument("--optimizer", choices=["sgd", "adam"], default="sgd")
     parser.add_argument("--keep-ratio", type=float, default=1.0)
     given = parser.parse_args()
-    training = TrainingConfig(given.epochs, BATCH, given.optimizer, lr=0.1 if given.optimizer == "sgd" else 1.2e-3)
+    training = TrainingConfig(
+        given.epochs, BATCH, given.optimizer, lr=0.1 if given.optimizer == "sgd" else 1.2e-3
+    )
     with reproducible(threads=1), tempfile.TemporaryDirectory() as folder:
-        slow, fast = plain(training, given.keep_ratio, fashion_mnist(Path(folder))), ours(training, given.keep_ratio)
+        slow, fast = (
+            plain(training, given.keep_ratio, fashion_mnist(Path(folder))),
+            ours(training, given.keep_ratio),
+        )
     ratios = {"plain_steps_per_s": slow, "ours_steps_per_s": fast, "ratio": fast / slow}
     print(json.dumps({"optimizer": given.optimizer, "keep_ratio": given.keep_ratio, **ratios}, indent=1))
 

@@ -22,7 +22,12 @@ def by_hand(network: nn.Module, inputs: Any) -> int:
 
         return add
 
-    handles = [m.register_forward_hook(hook(c)) for m in network.modules() for kind, c in _KINDS if isinstance(m, kind)]
+    handles = [
+        m.register_forward_hook(hook(c))
+        for m in network.modules()
+        for kind, c in _KINDS
+        if isinstance(m, kind)
+    ]
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # it calls no layers
     try:
@@ -37,7 +42,14 @@ def by_hand(network: nn.Module, inputs: Any) -> int:
 
 def _convolution(layer: _ConvNd, given: tuple[Tensor, ...], output: Tensor) -> int:
     examples, _, *positions = (given[0] if isinstance(layer, _ConvTransposeNd) else output).shape
-    return examples * prod(positions) * layer.in_channels * layer.out_channels // layer.groups * prod(layer.kernel_size)
+    return (
+        examples
+        * prod(positions)
+        * layer.in_channels
+        * layer.out_channels
+        // layer.groups
+        * prod(layer.kernel_size)
+    )
 
 
 def _linear(layer: nn.Linear, given: tuple[Tensor, ...], output: Tensor) -> int:
@@ -54,7 +66,9 @@ def _attention(layer: nn.MultiheadAttention, given: tuple[Tensor, ...], output: 
 def _windows(layer: ShiftedWindowAttention, given: tuple[Tensor, ...], output: Tensor) -> int:
     """The same for tokens (examples, height, width, features) padded to whole windows, each token attending to its window."""
     examples, *sides, features = given[0].shape
-    tokens = examples * prod(-(-side // window) * window for side, window in zip(sides, layer.window_size, strict=True))
+    tokens = examples * prod(
+        -(-side // window) * window for side, window in zip(sides, layer.window_size, strict=True)
+    )
     return tokens * (4 * features**2 + 2 * features * prod(layer.window_size))
 
 

@@ -89,7 +89,10 @@ def check(name: str, given: Subject | None = None, methods: Sequence[str] = METH
     dense = given.make().eval()
     row = Row(name, sum(parameter.numel() for parameter in dense.parameters()), given.side)
     with _noting(row, "dense"):
-        row.multiply_adds, row.by_hand = pruners.cost(dense, given.example).multiply_adds, by_hand(dense, given.example)
+        row.multiply_adds, row.by_hand = (
+            pruners.cost(dense, given.example).multiply_adds,
+            by_hand(dense, given.example),
+        )
         if row.by_hand != row.multiply_adds:
             row.failures.append(f"dense: {row.multiply_adds} multiply-adds, by hand {row.by_hand}")
     for method in methods if row.params <= _LARGEST else ():
@@ -164,7 +167,11 @@ def _run(names: Sequence[str], results: Path, seconds: int) -> None:
 def page(rows: Sequence[Row]) -> str:
     """The page, in Markdown."""
     heads = ["Network", "Parameters", "Input", "Multiply-adds", *(f"{m}: left" for m in METHODS), "Result"]
-    lines = [heads, ["---", "--:", "--:", "--:", *["--:"] * len(METHODS), "---"], *(_cells(row) for row in rows)]
+    lines = [
+        heads,
+        ["---", "--:", "--:", "--:", *["--:"] * len(METHODS), "---"],
+        *(_cells(row) for row in rows),
+    ]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     good = sum(not row.failures and len(row.kept) == len(METHODS) for row in rows)
     left = [name for name in every() if name not in {row.name for row in rows}]
@@ -189,14 +196,23 @@ more than {_LARGEST // 10**6} million parameters are counted, not compressed.
 def _cells(row: Row) -> list[str]:
     left = [f"{row.kept[m][0]:.3f} / {row.kept[m][1]:.3f}" if m in row.kept else "" for m in METHODS]
     result = "; ".join(row.failures) or ("good" if len(row.kept) == len(METHODS) else "counted")
-    return [row.name, f"{row.params:,}", str(row.side), f"{row.multiply_adds:,}", *left, result.replace("|", "\\|")]
+    return [
+        row.name,
+        f"{row.params:,}",
+        str(row.side),
+        f"{row.multiply_adds:,}",
+        *left,
+        result.replace("|", "\\|"),
+    ]
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="networks to run; all that have no result, if none is named")
-    parser.add_argument("--results", type=Path, default=Path("runs/networks"), help="folder of one file a network")
+    parser.add_argument(
+        "--results", type=Path, default=Path("runs/networks"), help="folder of one file a network"
+    )
     parser.add_argument("--timeout", type=int, default=900, help="seconds for one network")
     parser.add_argument("--one", action="store_true", help="run the one network named, in this process")
     arguments = parser.parse_args()

@@ -70,17 +70,28 @@ def write_page(directories: Iterable[Path], out: Path) -> None:
     records = [load_record(directory) for directory in directories]
     (out / "images").mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch, chromium(Path(scratch) / "profile") as browser:
-        studies = [_study(record, out, browser, Path(scratch) / f"{place}.html") for place, record in enumerate(records)]
+        studies = [
+            _study(record, out, browser, Path(scratch) / f"{place}.html")
+            for place, record in enumerate(records)
+        ]
         with browser.page() as page:  # the README's picture: how a report begins
             page.open(Path(scratch) / "0.html", width=960, height=1480)
             page.picture("", out / "images" / "report.png")
-    frame = Environment(loader=FileSystemLoader(HERE), undefined=StrictUndefined, trim_blocks=True, autoescape=False)
-    (out / "results.md").write_text(frame.get_template("results.md.jinja").render(studies=studies).rstrip() + "\n", encoding="utf-8")
+    frame = Environment(
+        loader=FileSystemLoader(HERE), undefined=StrictUndefined, trim_blocks=True, autoescape=False
+    )
+    (out / "results.md").write_text(
+        frame.get_template("results.md.jinja").render(studies=studies).rstrip() + "\n", encoding="utf-8"
+    )
 
 
 def _study(record: StudyRecord, out: Path, browser: Browser, report: Path) -> Study:
     write_report(record, report)
-    shown = [chart for chart in charts(record, *importances(record)) if chart.anchor.startswith(_SHOWN) and (chart.figure or chart.table)]
+    shown = [
+        chart
+        for chart in charts(record, *importances(record))
+        if chart.anchor.startswith(_SHOWN) and (chart.figure or chart.table)
+    ]
     with browser.page() as page:
         page.open(report, width=_WIDTH)
         for chart in shown:
@@ -110,7 +121,9 @@ def _picture(record: StudyRecord, chart: Chart) -> str:
 def _command(record: StudyRecord) -> str:
     """The shipped sweep file's, unless the study was run with other values of its keys."""
     shipped = SHIPPED / f"{record.name}.yaml"
-    if shipped.exists() and not list(differences(Sweep.from_file(shipped).resolved(), Sweep.from_data(dict(record.sweep)).resolved())):
+    if shipped.exists() and not list(
+        differences(Sweep.from_file(shipped).resolved(), Sweep.from_data(dict(record.sweep)).resolved())
+    ):
         return f"tombola run sweeps/configs/{shipped.name}"
     return f"tombola run {os.path.relpath(record.directory)}/sweep.yaml"
 
@@ -120,7 +133,10 @@ def _facts(record: StudyRecord) -> list[tuple[str, str]]:
     machine = came_from.get("machine", {})
     lines = [
         ("Begun", str(came_from["created"])),
-        ("Machine", f"{machine['processor']}, {machine['cores']} cores, {machine['system']}" if machine else ""),
+        (
+            "Machine",
+            f"{machine['processor']}, {machine['cores']} cores, {machine['system']}" if machine else "",
+        ),
         ("Versions", plain(came_from["versions"])),
         ("Commit", str(came_from.get("git_commit") or "")),
         ("Trials", f"{record.count('complete')} complete of {record.target}"),
@@ -144,7 +160,9 @@ def _markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("studies", nargs="+", type=Path, help="folders of finished studies, in the page's order")
+    parser.add_argument(
+        "studies", nargs="+", type=Path, help="folders of finished studies, in the page's order"
+    )
     parser.add_argument("--out", type=Path, default=HERE, help="where results.md and images/ go")
     arguments = parser.parse_args()
     try:

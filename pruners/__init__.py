@@ -16,7 +16,15 @@ of them does not reach in a network: they are outside its budget.
 from pruners.artifact import Artifact
 from pruners.compress import compress, scores
 from pruners.cost import Cost, cost
-from pruners.errors import BadArtifact, InfeasibleBudget, PrunerError, PrunerWarning, UnknownLayer, UnknownMethod, UnknownOption
+from pruners.errors import (
+    BadArtifact,
+    InfeasibleBudget,
+    PrunerError,
+    PrunerWarning,
+    UnknownLayer,
+    UnknownMethod,
+    UnknownOption,
+)
 from pruners.lowrank.decomposition import Decomposition
 from pruners.lowrank.layers.shapes import LayerShape, NetworkShape, compressible
 from pruners.lowrank.planning import LayerChoice, Plan

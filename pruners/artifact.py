@@ -75,7 +75,9 @@ class Artifact(ABC):
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         contents = {
-            f"{name}.safetensors": serialize_tensors({n: tensor.contiguous() for n, tensor in tensors.items()})
+            f"{name}.safetensors": serialize_tensors(
+                {n: tensor.contiguous() for n, tensor in tensors.items()}
+            )
             for name, tensors in self.files().items()
         }
         spec = {

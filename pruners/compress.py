@@ -59,16 +59,39 @@ def compress(
         if mask is not None:
             raise PrunerError(f"Method {method} decomposes layers and cannot go on from a mask.")
         spectra = spectra_of(model)
-        chosen = plan(spectra, method, keep_ratio=keep_ratio, budget=budget, flops_ratio=flops_ratio, example=example, **options)
+        chosen = plan(
+            spectra,
+            method,
+            keep_ratio=keep_ratio,
+            budget=budget,
+            flops_ratio=flops_ratio,
+            example=example,
+            **options,
+        )
         _warn_of_unreached(model, method)
         return LiveDecomposition(chosen, spectra, model)
     if flops_ratio is not None:
-        raise PrunerError(f"Method {method} keeps a number of weights, not of multiply-adds: give keep_ratio or budget, not flops_ratio.")
+        raise PrunerError(
+            f"Method {method} keeps a number of weights, not of multiply-adds: give keep_ratio or budget, not flops_ratio."
+        )
     result = prune(
-        model, rule, keep_ratio=keep_ratio, budget=budget, data=data, loss=loss, example=example, seed=seed, mask=mask, options=options
+        model,
+        rule,
+        keep_ratio=keep_ratio,
+        budget=budget,
+        data=data,
+        loss=loss,
+        example=example,
+        seed=seed,
+        mask=mask,
+        options=options,
     )
     if empty := result.empty_layers:
-        warnings.warn(f"Method {method} left no weights in {', '.join(map(repr, empty))}; min_layer_keep=1 forbids it.", PrunerWarning, 2)
+        warnings.warn(
+            f"Method {method} left no weights in {', '.join(map(repr, empty))}; min_layer_keep=1 forbids it.",
+            PrunerWarning,
+            2,
+        )
     _warn_of_unreached(model, method)
     return result
 

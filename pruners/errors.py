@@ -46,4 +46,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     close = get_close_matches(name, names, n=1)
     if close:
         return f"; did you mean {close[0]!r}?"
-    return f"; known are {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}." if names else "; there are none."
+    return (
+        f"; known are {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}."
+        if names
+        else "; there are none."
+    )

@@ -11,7 +11,14 @@ from pruners.sparse.selection.prunable import prunable
 from pruners.sparse.selection.shared_options import settings_of
 
 
-def check_mask(model: nn.Module, method: str, *, keep_ratio: float | None = None, budget: int | None = None, **options: Any) -> None:
+def check_mask(
+    model: nn.Module,
+    method: str,
+    *,
+    keep_ratio: float | None = None,
+    budget: int | None = None,
+    **options: Any,
+) -> None:
     """Raises what `pruners.compress` would raise for this budget and these options before it scores anything.
 
     Nothing is scored, and tensors on the meta device will do. InfeasibleBudget where ``min_layer_keep`` needs more.
@@ -20,4 +27,10 @@ def check_mask(model: nn.Module, method: str, *, keep_ratio: float | None = None
     layers = prunable(model, chosen["exclude"])
     if not layers:
         raise PrunerError("The network has no convolution and no Linear whose weights could be removed.")
-    pools(layers, {name: layer.params for name, layer in layers.items()}, settings_of(chosen, layers), keep_ratio, budget)
+    pools(
+        layers,
+        {name: layer.params for name, layer in layers.items()},
+        settings_of(chosen, layers),
+        keep_ratio,
+        budget,
+    )

@@ -57,4 +57,6 @@ class Method(ABC):
         for name in given:
             if name not in defaults:
                 raise UnknownOption(f"{self.name} has no option {name!r}{nearest(name, defaults)}")
-        return {option.name: option.checked(given.get(option.name, option.default)) for option in self.all_options}
+        return {
+            option.name: option.checked(given.get(option.name, option.default)) for option in self.all_options
+        }

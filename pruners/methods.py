@@ -54,7 +54,9 @@ def rank_method_named(name: str) -> RankMethod:
     rule = method_named(name)
     if not isinstance(rule, RankMethod):
         ranks = ", ".join(n for n, known in methods().items() if isinstance(known, RankMethod))
-        raise PrunerError(f"Method {name} removes single weights and chooses no ranks; those that do are {ranks}.")
+        raise PrunerError(
+            f"Method {name} removes single weights and chooses no ranks; those that do are {ranks}."
+        )
     return rule
 
 
@@ -63,5 +65,7 @@ def score_method_named(name: str) -> ScoreMethod:
     rule = method_named(name)
     if not isinstance(rule, ScoreMethod):
         scoring = ", ".join(n for n, known in methods().items() if isinstance(known, ScoreMethod))
-        raise PrunerError(f"Method {name} chooses ranks and scores no single weights; those that do are {scoring}.")
+        raise PrunerError(
+            f"Method {name} chooses ranks and scores no single weights; those that do are {scoring}."
+        )
     return rule

@@ -47,8 +47,14 @@ class Whole(Values):
         """As `Values.checked`."""
         whole = int(value) if isinstance(value, Integral) or _float(value).is_integer() else None
         if isinstance(value, bool) or whole is None or not self.least <= whole <= self.most:
-            bound = f"at most {self.most}" if whole is not None and whole > self.most else f"at least {self.least}"
-            raise PrunerError(f"{what} must be a whole number{self.of and ' of ' + self.of} of {bound}, not {shown(value)}.")
+            bound = (
+                f"at most {self.most}"
+                if whole is not None and whole > self.most
+                else f"at least {self.least}"
+            )
+            raise PrunerError(
+                f"{what} must be a whole number{self.of and ' of ' + self.of} of {bound}, not {shown(value)}."
+            )
         return whole
 
 
@@ -64,7 +70,11 @@ class Number(Values):
         """As `Values.checked`."""
         number = _float(value)
         if not self.least <= number < inf or (self.above and number == self.least):
-            asked = "a positive number" if self.above and not self.least else f"a number of at least {self.least:g}"
+            asked = (
+                "a positive number"
+                if self.above and not self.least
+                else f"a number of at least {self.least:g}"
+            )
             raise PrunerError(f"{what} must be {asked}, not {shown(value)}.")
         return number
 
@@ -80,7 +90,9 @@ class Share(Values):
         """As `Values.checked`."""
         share = _float(value)
         if not 0 <= share <= 1 or (share == 0 and not self.from_zero):
-            raise PrunerError(f"{what} must lie {'between 0 and 1' if self.from_zero else 'above 0 and at most at 1'}, not {shown(value)}.")
+            raise PrunerError(
+                f"{what} must lie {'between 0 and 1' if self.from_zero else 'above 0 and at most at 1'}, not {shown(value)}."
+            )
         return share
 
 
@@ -110,7 +122,11 @@ class ListOf(Values):
 
     def checked(self, value: Any, what: str) -> list[Any]:
         """As `Values.checked`."""
-        parts = list(value) if isinstance(value, Sequence | Set | Iterator) and not isinstance(value, str | bytes) else None
+        parts = (
+            list(value)
+            if isinstance(value, Sequence | Set | Iterator) and not isinstance(value, str | bytes)
+            else None
+        )
         if parts is None or (self.filled and not parts):
             raise PrunerError(f"{what} takes a list of {self.of}, not {shown(value)}.")
         try:
@@ -148,7 +164,9 @@ class ByLayer(Values):
         """As `Values.checked`."""
         if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
             raise PrunerError(f"{what} maps {self.of}; {shown(value)} does not.")
-        return {name: self.values.checked(part, f"{what} of {self.each}{name!r}") for name, part in value.items()}
+        return {
+            name: self.values.checked(part, f"{what} of {self.each}{name!r}") for name, part in value.items()
+        }
 
 
 @final
@@ -161,7 +179,11 @@ class Fields(Values):
 
     def checked(self, value: Any, what: str) -> dict[str, Any]:
         """As `Values.checked`."""
-        if not isinstance(value, Mapping) or not set(value) <= set(self.names) or (self.all_of_them and len(value) < len(self.names)):
+        if (
+            not isinstance(value, Mapping)
+            or not set(value) <= set(self.names)
+            or (self.all_of_them and len(value) < len(self.names))
+        ):
             raise PrunerError(f"{what} takes {' and '.join(self.names)}, not {shown(value)}.")
         return {name: self.names[name].checked(part, f"{name} in {what}") for name, part in value.items()}
 

@@ -42,7 +42,12 @@ def plan(
 
 
 def least_budget(
-    model: nn.Module | NetworkShape, kind: str = "keep_ratio", *, method: str = "alds", example: Inputs | None = None, **options: Any
+    model: nn.Module | NetworkShape,
+    kind: str = "keep_ratio",
+    *,
+    method: str = "alds",
+    example: Inputs | None = None,
+    **options: Any,
 ) -> float:
     """The least budget that a method can meet, from shapes alone, as the value of the keyword ``kind``.
 
@@ -50,7 +55,11 @@ def least_budget(
     Options are the method's own: pins (``layers=``), ``exclude=`` and ``bounds=`` count.
     """
     unit = unit_of(kind)
-    shape = model if isinstance(model, NetworkShape) else NetworkShape(model, example if kind == "flops_ratio" else None)
+    shape = (
+        model
+        if isinstance(model, NetworkShape)
+        else NetworkShape(model, example if kind == "flops_ratio" else None)
+    )
     shape.check_any()
     rule = rank_method_named(method)
     least = least_cost(shape, rule.candidates(shape, rule.with_defaults(options)), unit)
@@ -58,14 +67,22 @@ def least_budget(
 
 
 def budget_of(
-    model: nn.Module | NetworkShape, layers: Mapping[str, Mapping[str, Any]], kind: str = "keep_ratio", *, example: Inputs | None = None
+    model: nn.Module | NetworkShape,
+    layers: Mapping[str, Mapping[str, Any]],
+    kind: str = "keep_ratio",
+    *,
+    example: Inputs | None = None,
 ) -> float:
     """What a configuration {layer: {rank, num_subspaces}} costs, from shapes alone, as the value of the keyword ``kind``.
 
     Layers left out stay dense, and so does one that its rank and num_subspaces would save nothing in.
     """
     unit = unit_of(kind)
-    shape = model if isinstance(model, NetworkShape) else NetworkShape(model, example if kind == "flops_ratio" else None)
+    shape = (
+        model
+        if isinstance(model, NetworkShape)
+        else NetworkShape(model, example if kind == "flops_ratio" else None)
+    )
     layers = PINS.checked(layers, "layers")
     shape.check_names(layers, "layers")
     check_not_empty(shape, layers)

@@ -28,8 +28,17 @@ def load(directory: str | Path) -> Artifact:
                 f"{directory / 'spec.json'} is a {kind} of format {number}; known are {' and '.join(_KINDS)} of format {FORMAT}."
             )
         return _artifact(spec, directory)
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError, SafetensorError) as error:
-        raise BadArtifact(f"{directory / 'spec.json'} is damaged or no artifact's: {type(error).__name__}: {error}") from None
+    except (
+        json.JSONDecodeError,
+        UnicodeDecodeError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        SafetensorError,
+    ) as error:
+        raise BadArtifact(
+            f"{directory / 'spec.json'} is damaged or no artifact's: {type(error).__name__}: {error}"
+        ) from None
 
 
 def _artifact(spec: dict[str, Any], directory: Path) -> Artifact:
@@ -37,7 +46,9 @@ def _artifact(spec: dict[str, Any], directory: Path) -> Artifact:
     for name, expected in spec["sha256"].items():
         content = _read(directory / Path(name).name)
         if hashlib.sha256(content).hexdigest() != expected:
-            raise BadArtifact(f"{directory / name} is damaged, or not the file that spec.json was written with.")
+            raise BadArtifact(
+                f"{directory / name} is damaged, or not the file that spec.json was written with."
+            )
         files[name.removesuffix(".safetensors")] = parse_tensors(content)
     return _KINDS[spec["kind"]].restored(spec, files)
 
@@ -46,4 +57,6 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise BadArtifact(f"No artifact at {path.parent}: {path.name} cannot be read ({error.strerror}).") from None
+        raise BadArtifact(
+            f"No artifact at {path.parent}: {path.name} cannot be read ({error.strerror})."
+        ) from None

@@ -20,7 +20,16 @@ _NEGLIGIBLE = 0.01
 
 _NAMED = 3
 
-_LAYERS = (_ConvNd, nn.Linear, nn.Bilinear, nn.Embedding, nn.EmbeddingBag, nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)
+_LAYERS = (
+    _ConvNd,
+    nn.Linear,
+    nn.Bilinear,
+    nn.Embedding,
+    nn.EmbeddingBag,
+    nn.RNNBase,
+    nn.RNNCellBase,
+    nn.MultiheadAttention,
+)
 
 _NORMS = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase)
 
@@ -85,12 +94,17 @@ def _weights(model: nn.Module) -> Iterator[tuple[str, nn.Parameter, nn.Module]]:
     for path, module in named_modules(model):
         if isinstance(module, _NORMS):
             continue
-        own = {name: p for name, p in module._parameters.items() if p is not None and p.dim() >= 2 and p.numel()}
+        own = {
+            name: p for name, p in module._parameters.items() if p is not None and p.dim() >= 2 and p.numel()
+        }
         largest = max((p.numel() for p in own.values()), default=0)
         for name, parameter in own.items():
             # the magnitudes of weight_norm are a vector, a class token is one, a Linear to one output is not
             vector = parameter.numel() == max(parameter.shape)
-            if vector and (parameter.numel() < largest or not isinstance(module, (*_LAYERS, parametrize.ParametrizationList))):
+            if vector and (
+                parameter.numel() < largest
+                or not isinstance(module, (*_LAYERS, parametrize.ParametrizationList))
+            ):
                 continue
             if id(parameter) not in seen:
                 seen.add(id(parameter))
@@ -100,7 +114,9 @@ def _weights(model: nn.Module) -> Iterator[tuple[str, nn.Parameter, nn.Module]]:
 def _reason(holder: nn.Module, kind: str) -> str:
     what = type(holder).__name__
     if isinstance(holder, parametrize.ParametrizationList):
-        return f"{' and '.join(type(step).__name__.lstrip('_') for step in holder)} computes the layer's weight"
+        return (
+            f"{' and '.join(type(step).__name__.lstrip('_') for step in holder)} computes the layer's weight"
+        )
     if isinstance(holder, _ConvNd | nn.Linear) and "weight" not in holder._parameters:
         return f"{_hook(holder)} computes the layer's weight"
     if isinstance(holder, nn.MultiheadAttention):

@@ -18,7 +18,12 @@ __all__ = ["Objective", "StudyRecord", "Sweep", "SweepError", "TrialRecord", "lo
 
 
 def run(
-    sweep: Sweep, out: Path | str, *, address: str | None = None, without_ray: bool = False, console: Console | None = None
+    sweep: Sweep,
+    out: Path | str,
+    *,
+    address: str | None = None,
+    without_ray: bool = False,
+    console: Console | None = None,
 ) -> StudyRecord:
     """Runs the sweep in the directory ``out``, or goes on with the study that it holds; see `sweeps.running.driver.drive`."""
     from sweeps.running.driver import drive  # Ray takes seconds to import: only who runs trials waits for it

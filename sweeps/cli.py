@@ -14,7 +14,9 @@ from sweeps.errors import FAILED, INTERRUPTED, USAGE, SweepError
 class Commands(click.Group):
     """A group that offers the nearest command for an unknown one."""
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does, with the nearest name in the message."""
         if args and args[0] not in self.commands and not args[0].startswith("-"):
             raise click.UsageError(f'There is no command "{args[0]}"{nearest(args[0], self.commands)}')
@@ -55,7 +57,9 @@ def _exit_code(arguments: list[str]) -> int:
     except Exception as error:
         _show_traceback(arguments)
         text = " ".join(str(error).split())
-        return _say(f"{type(error).__name__}: {text} (--debug before the command's name shows where.)", FAILED)
+        return _say(
+            f"{type(error).__name__}: {text} (--debug before the command's name shows where.)", FAILED
+        )
 
 
 def _say(message: str, code: int) -> int:

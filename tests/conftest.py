@@ -8,7 +8,13 @@ import warnings
 
 import pytest
 
-pytest_plugins = ["pytester", "tests.plugins.no_skips", "tests.plugins.two_cores", "tests.plugins.cluster", "tests.plugins.postgresql"]
+pytest_plugins = [
+    "pytester",
+    "tests.plugins.no_skips",
+    "tests.plugins.two_cores",
+    "tests.plugins.cluster",
+    "tests.plugins.postgresql",
+]
 
 os.environ |= {
     # One thread: many busy processes with two threads each take 46 times the CPU time.

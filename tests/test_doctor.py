@@ -14,7 +14,9 @@ PROJECT = Path(__file__).parents[1]
 def run(code: str, *folders: Path, cwd: Path) -> str:
     """What ``code`` prints in a fresh interpreter that looks for packages in ``folders`` first, the project after them."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (*folders, PROJECT)))}
-    result = subprocess.run([sys.executable, "-c", code], cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=cwd, env=environment, capture_output=True, text=True, timeout=120
+    )
     assert result.returncode == 0, result.stderr
     return result.stdout
 
@@ -22,7 +24,9 @@ def run(code: str, *folders: Path, cwd: Path) -> str:
 def claim(folder: Path, name: str, version: str) -> None:
     """Lay into ``folder`` what an installer writes about a package: the rest of the package stays as it is."""
     (folder / f"{name}-{version}.dist-info").mkdir()
-    (folder / f"{name}-{version}.dist-info" / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    (folder / f"{name}-{version}.dist-info" / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    )
 
 
 def broken_package(folder: Path, name: str, error: str) -> None:
@@ -57,7 +61,16 @@ def test_everything_is_looked_at_and_every_trouble_has_a_remedy() -> None:
     assert expected <= set(findings)
     assert all(finding.sentence.endswith(".") for finding in findings.values())
     assert all(finding.mend for finding in findings.values() if not finding.ok)
-    for name in ("Python", "torch", "torchvision", "ray", "optuna", "wandb", "torch with torchvision", "package sweeps"):
+    for name in (
+        "Python",
+        "torch",
+        "torchvision",
+        "ray",
+        "optuna",
+        "wandb",
+        "torch with torchvision",
+        "package sweeps",
+    ):
         assert findings[name].ok, findings[name]
 
 
@@ -102,7 +115,12 @@ def test_the_command_says_in_one_line_that_a_package_is_broken(tmp_path: Path) -
 
 @pytest.mark.parametrize(
     ("mode", "ok", "words"),
-    [("offline", True, "wandb sync"), ("online", True, "to the server"), ("disabled", True, "Nothing"), ("nonsense", False, "nonsense")],
+    [
+        ("offline", True, "wandb sync"),
+        ("online", True, "to the server"),
+        ("disabled", True, "Nothing"),
+        ("nonsense", False, "nonsense"),
+    ],
 )
 def test_where_wandbs_runs_go(monkeypatch: pytest.MonkeyPatch, mode: str, ok: bool, words: str) -> None:
     monkeypatch.setenv("WANDB_MODE", mode)

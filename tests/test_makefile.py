@@ -18,7 +18,9 @@ def fresh(tmp_path: Path) -> Path:
 
 
 def make_setup(folder: Path, python: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")}
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")
+    }
     command = ["make", "setup", f"PYTHON={python}"]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
 
@@ -26,7 +28,9 @@ def make_setup(folder: Path, python: str) -> subprocess.CompletedProcess[str]:
 def python_that_runs_first(folder: Path, code: str) -> str:
     """An interpreter that runs ``code`` before what it is told to."""
     script = folder / "strange_python"
-    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "{code}; exec(__import__(\'sys\').argv[2])" "$@"\n')
+    script.write_text(
+        f'#!/bin/sh\nexec "{sys.executable}" -c "{code}; exec(__import__(\'sys\').argv[2])" "$@"\n'
+    )
     script.chmod(0o755)
     return str(script)
 

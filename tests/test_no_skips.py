@@ -53,7 +53,9 @@ def test_a_skip_is_a_failure_in_ci(skipping: pytest.Pytester, monkeypatch: pytes
     assert result.ret == pytest.ExitCode.TESTS_FAILED
 
 
-def test_a_module_that_skips_itself_is_a_failure_in_ci(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_module_that_skips_itself_is_a_failure_in_ci(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CI", "true")
     pytester.makepyfile(test_skipping=SKIPPING_MODULE)
     result = pytester.runpytest("-p", "tests.plugins.no_skips")

@@ -39,7 +39,9 @@ def test_one_exact_version_of_everything_asked_for(file: str) -> None:
         wanted = Requirement(text)
         [pin] = pinned[wanted.name].specifier
         assert pin.operator == "=="
-        assert wanted.specifier.contains(Version(pin.version)), f"run `make requirements`: {text} is pinned to {pin.version}"
+        assert wanted.specifier.contains(Version(pin.version)), (
+            f"run `make requirements`: {text} is pinned to {pin.version}"
+        )
 
 
 @pytest.mark.parametrize("file", FILES[1:])

@@ -130,7 +130,9 @@ class BudgetConfig:
     def _exactly_one(self) -> "BudgetConfig":
         given = [n for n in ("keep_ratio", "parameters", "flops_ratio") if getattr(self, n) is not None]
         if len(given) != 1:
-            raise Incompatible(f"give exactly one of keep_ratio, parameters and flops_ratio, not {' and '.join(given) or 'none'}")
+            raise Incompatible(
+                f"give exactly one of keep_ratio, parameters and flops_ratio, not {' and '.join(given) or 'none'}"
+            )
         return self
 
 

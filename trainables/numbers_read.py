@@ -19,7 +19,9 @@ def whole_number(value: Any) -> Any:
     """The value, 1e3 as 1000; ValueError for a truth or a text."""
     if isinstance(value, bool | str | bytes):
         raise ValueError(f"should be a whole number, not {value!r}")
-    return int(value) if isinstance(value, float) and value.is_integer() else value  # pydantic gives up above 2**63
+    return (
+        int(value) if isinstance(value, float) and value.is_integer() else value
+    )  # pydantic gives up above 2**63
 
 
 def _true_or_false(value: Any) -> Any:

@@ -8,7 +8,9 @@ _FORM = re.compile(r"(\d+)(it|ep)")
 def check(text: str) -> str:
     """``text`` itself; ValueError unless it names a place."""
     if not _FORM.fullmatch(text):
-        raise ValueError(f"{text!r} is no place in a training; write 500it (after 500 optimiser steps) or 2ep (after two epochs)")
+        raise ValueError(
+            f"{text!r} is no place in a training; write 500it (after 500 optimiser steps) or 2ep (after two epochs)"
+        )
     return text
 
 

@@ -11,7 +11,9 @@ from pruners.lowrank.layers.shapes import LayerShape, compressible_modules, shap
 from pruners.network.layer_names import unwrapped
 
 
-def weights_from_factors(shape: LayerShape, linear: bool, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+def weights_from_factors(
+    shape: LayerShape, linear: bool, left: Tensor, right: Tensor
+) -> tuple[Tensor, Tensor]:
     """Weights of the two modules from the slices' factors: groups x k x rows x rank and groups x k x rank x columns / k."""
     groups, num_subspaces, _, rank = left.shape
     second = left.permute(0, 2, 1, 3).reshape(shape.out_channels, num_subspaces * rank)
@@ -29,7 +31,11 @@ def decompose(module: nn.Conv2d | nn.Linear, first: Tensor, second: Tensor, num_
     object, so whoever holds it (a parent, a list of layers, a hook) has the small one, and its attributes and hooks stay.
     """
     linear = isinstance(module, nn.Linear)
-    inner = _inner_linear(first) if isinstance(module, nn.Linear) else _inner_convolution(module, first, num_subspaces)
+    inner = (
+        _inner_linear(first)
+        if isinstance(module, nn.Linear)
+        else _inner_convolution(module, first, num_subspaces)
+    )
     outer = _outer(module, second)
     _set_weight(inner, first, module)
     _set_weight(outer, second, module)
@@ -42,8 +48,12 @@ def decompose(module: nn.Conv2d | nn.Linear, first: Tensor, second: Tensor, num_
 
 def _set_weight(part: nn.Module, weight: Tensor, dense: nn.Conv2d | nn.Linear) -> None:
     layout = _layout(dense.weight) if weight.dim() == 4 else torch.contiguous_format
-    own = torch.empty(weight.shape, device=dense.weight.device, dtype=dense.weight.dtype, memory_format=layout)
-    part.register_parameter("weight", nn.Parameter(own.copy_(weight.detach()), requires_grad=dense.weight.requires_grad))
+    own = torch.empty(
+        weight.shape, device=dense.weight.device, dtype=dense.weight.dtype, memory_format=layout
+    )
+    part.register_parameter(
+        "weight", nn.Parameter(own.copy_(weight.detach()), requires_grad=dense.weight.requires_grad)
+    )
 
 
 def _layout(weight: Tensor) -> torch.memory_format:
@@ -82,10 +92,19 @@ def _inner_convolution(module: nn.Conv2d, first: Tensor, num_subspaces: int) -> 
 def _outer(module: nn.Conv2d | nn.Linear, second: Tensor) -> nn.Module:
     if isinstance(module, nn.Linear):
         return nn.Linear(second.shape[1], second.shape[0], bias=False, device="meta")
-    return nn.Conv2d(second.shape[1] * module.groups, module.out_channels, 1, groups=module.groups, bias=False, device="meta")
+    return nn.Conv2d(
+        second.shape[1] * module.groups,
+        module.out_channels,
+        1,
+        groups=module.groups,
+        bias=False,
+        device="meta",
+    )
 
 
-def replace_layers(model: nn.Module, weights: Mapping[str, tuple[Tensor, Tensor, int]], shapes: Mapping[str, LayerShape]) -> nn.Module:
+def replace_layers(
+    model: nn.Module, weights: Mapping[str, tuple[Tensor, Tensor, int]], shapes: Mapping[str, LayerShape]
+) -> nn.Module:
     """Decompose layers of ``model``, in place; returns it without the wrappers around it.
 
     ``weights`` maps a layer to its two weights and num_subspaces. BadArtifact where a layer is missing or of another shape.
@@ -93,9 +112,13 @@ def replace_layers(model: nn.Module, weights: Mapping[str, tuple[Tensor, Tensor,
     modules = compressible_modules(model)
     for name, (first, second, num_subspaces) in weights.items():
         if name not in modules:
-            raise BadArtifact(f"The artifact does not fit: the network has no Conv2d or Linear {name!r}{nearest(name, modules)}")
+            raise BadArtifact(
+                f"The artifact does not fit: the network has no Conv2d or Linear {name!r}{nearest(name, modules)}"
+            )
         if shape_of(modules[name]) != shapes[name]:
-            raise BadArtifact(f"The artifact does not fit: layer {name!r} is {shape_of(modules[name])}, not {shapes[name]}.")
+            raise BadArtifact(
+                f"The artifact does not fit: layer {name!r} is {shape_of(modules[name])}, not {shapes[name]}."
+            )
         decompose(modules[name], first, second, num_subspaces)
     decomposed = {modules[name] for name in weights}
     for parent in list(model.modules()):

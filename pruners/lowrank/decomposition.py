@@ -83,7 +83,10 @@ class Decomposition(Artifact):
     @property
     def errors(self) -> dict[str, float]:
         """The largest layer error by each of the five metrics."""
-        return {metric: max((errors[metric] for errors in self.layer_errors.values()), default=0.0) for metric in METRICS}
+        return {
+            metric: max((errors[metric] for errors in self.layer_errors.values()), default=0.0)
+            for metric in METRICS
+        }
 
     @property
     def tensors(self) -> Mapping[str, Tensor]:
@@ -112,7 +115,9 @@ class Decomposition(Artifact):
         for name in self.layers:
             for tensor_name in pair_names(name):
                 if tensor_name not in state:
-                    raise BadArtifact(f"This network does not come from the artifact: its layer {name!r} is not decomposed.")
+                    raise BadArtifact(
+                        f"This network does not come from the artifact: its layer {name!r} is not decomposed."
+                    )
         return Decomposition(self.plan, self.shapes, state, self.layer_errors, complete=True)
 
     def described(self) -> dict[str, Any]:
@@ -133,7 +138,10 @@ class Decomposition(Artifact):
     def restored(cls, described: Mapping[str, Any], files: Mapping[str, Mapping[str, Tensor]]) -> Self:
         """As `Artifact.restored`."""
         layers = {name: LayerChoice(**choice) for name, choice in described["plan"]["layers"].items()}
-        shapes = {name: LayerShape(**(shape | {"kernel": tuple(shape["kernel"])})) for name, shape in described["shapes"].items()}
+        shapes = {
+            name: LayerShape(**(shape | {"kernel": tuple(shape["kernel"])}))
+            for name, shape in described["shapes"].items()
+        }
         plan = Plan(**(described["plan"] | {"layers": layers}))
         return cls(plan, shapes, files["model"], described["layer_errors"], described["complete"])
 
@@ -152,12 +160,16 @@ class LiveDecomposition(Decomposition):
         self._spectra = spectra
         modules = compressible_modules(model)
         self._linear = {name: isinstance(modules[name], nn.Linear) for name in plan.layers}
-        super().__init__(plan, {name: spectra.shape.layers[name] for name in plan.layers}, {}, {}, complete=False)
+        super().__init__(
+            plan, {name: spectra.shape.layers[name] for name in plan.layers}, {}, {}, complete=False
+        )
 
     @cached_property
     def layer_errors(self) -> Mapping[str, Mapping[str, float]]:
         """Each decomposed layer's error by each of the five metrics."""
-        return {n: layer_errors(self._spectra.layers[n], c.rank, c.num_subspaces) for n, c in self.layers.items()}
+        return {
+            n: layer_errors(self._spectra.layers[n], c.rank, c.num_subspaces) for n, c in self.layers.items()
+        }
 
     @cached_property
     def tensors(self) -> Mapping[str, Tensor]:

@@ -38,7 +38,14 @@ class Plan:
     layers: dict[str, LayerChoice]
 
 
-def summary(spectra: Spectra, shape: NetworkShape, limit: Budget, choice: Mapping[str, tuple[int, int]], method: str, metric: str) -> Plan:
+def summary(
+    spectra: Spectra,
+    shape: NetworkShape,
+    limit: Budget,
+    choice: Mapping[str, tuple[int, int]],
+    method: str,
+    metric: str,
+) -> Plan:
     """Return the plan that ``choice``, {layer: (rank, num_subspaces)}, comes to within ``limit``."""
     layers: dict[str, LayerChoice] = {}
     params, cost = shape.total("parameters"), shape.total(limit.unit)
@@ -47,7 +54,9 @@ def summary(spectra: Spectra, shape: NetworkShape, limit: Budget, choice: Mappin
             continue
         dense = shape.layers[name]
         kept = dense.decomposed_params(rank, num_subspaces)
-        layers[name] = LayerChoice(rank, num_subspaces, layer_error(spectra.layers[name], rank, num_subspaces, metric), kept)
+        layers[name] = LayerChoice(
+            rank, num_subspaces, layer_error(spectra.layers[name], rank, num_subspaces, metric), kept
+        )
         params -= dense.params - kept
         cost -= (dense.params - kept) * shape.unit_cost(name, limit.unit)
     error = max((layer.error for layer in layers.values()), default=0.0)

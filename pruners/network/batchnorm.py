@@ -21,7 +21,9 @@ def recalibrate_batchnorm(model: nn.Module, batches: Iterable[Inputs]) -> None:
     check_module(model)
     if not isinstance(batches, Iterable):
         raise PrunerError(f"batches takes batches of input, not {shown(batches)}.")
-    norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    norms = [
+        module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats
+    ]
     if not norms:
         return
     momenta = [norm.momentum for norm in norms]

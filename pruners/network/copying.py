@@ -31,7 +31,9 @@ def copied(model: nn.Module) -> nn.Module:
 
 def _computed_tensors(model: nn.Module) -> Iterator[Tensor]:
     """The tensors with a history in the modules' attributes, and in the lists and dictionaries there."""
-    values = [v for m in model.modules() for name, v in vars(m).items() if name not in ("_parameters", "_modules")]
+    values = [
+        v for m in model.modules() for name, v in vars(m).items() if name not in ("_parameters", "_modules")
+    ]
     seen: set[int] = set()
     while values:
         value = values.pop()
@@ -53,7 +55,9 @@ def _culprit(model: nn.Module) -> str | None:
             try:
                 deepcopy(value, dict(memo))
             except Exception as error:
-                where = f"module {name!r} ({type(module).__name__})" if name else f"its {type(module).__name__}"
+                where = (
+                    f"module {name!r} ({type(module).__name__})" if name else f"its {type(module).__name__}"
+                )
                 return (
                     f"attribute {attribute!r} of {where} is a {type(value).__name__} that copy.deepcopy refuses ({error}). "
                     f"Leave it out in __getstate__, or give the module a __deepcopy__."

@@ -68,7 +68,9 @@ def batch_size(inputs: Inputs) -> int:
     sizes = {tensor.shape[0] if tensor.dim() else None for tensor in input_tensors(inputs)}
     if len(sizes) > 1 or None in sizes:
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in input_tensors(inputs))
-        raise PrunerError(f"the tensors of a batch must all have as many examples in dimension 0; their shapes are {shapes}.")
+        raise PrunerError(
+            f"the tensors of a batch must all have as many examples in dimension 0; their shapes are {shapes}."
+        )
     (size,) = sizes
     assert size is not None
     return size

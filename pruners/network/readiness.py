@@ -13,8 +13,14 @@ _COMPUTABLE = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 def check_initialized(model: nn.Module) -> None:
     """Raise PrunerError where a Lazy module has not been run yet: its parameters have no shapes."""
     for name, module in named_modules(model):
-        if any(t is not None and is_lazy(t) for t in (*module._parameters.values(), *module._buffers.values())):
-            where = f"Layer {name!r} ({type(module).__name__})" if name else f"The network, a {type(module).__name__},"
+        if any(
+            t is not None and is_lazy(t) for t in (*module._parameters.values(), *module._buffers.values())
+        ):
+            where = (
+                f"Layer {name!r} ({type(module).__name__})"
+                if name
+                else f"The network, a {type(module).__name__},"
+            )
             raise PrunerError(f"{where} has no weights before it has seen an input: run the network once.")
 
 
@@ -23,11 +29,15 @@ def check_has_values(model: nn.Module) -> None:
     check_initialized(model)
     for name, tensor in (named_parameters(model) | named_buffers(model)).items():
         if tensor.is_meta:
-            raise PrunerError(f"{name!r} is on the meta device and has no values: move the network with to_empty and load its state.")
+            raise PrunerError(
+                f"{name!r} is on the meta device and has no values: move the network with to_empty and load its state."
+            )
 
 
 def check_computable(name: str, weight: Tensor) -> None:
     """Raise PrunerError where a weight is of a dtype that neither scores nor singular values are computed in."""
     if weight.dtype not in _COMPUTABLE:
         dtype = str(weight.dtype).removeprefix("torch.")
-        raise PrunerError(f"{name!r} is {dtype}, which cannot be compressed: exclude the layer, or convert it to float32.")
+        raise PrunerError(
+            f"{name!r} is {dtype}, which cannot be compressed: exclude the layer, or convert it to float32."
+        )

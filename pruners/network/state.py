@@ -11,7 +11,10 @@ from pruners.network.layer_names import named_buffers, named_parameters
 
 def state_of(model: nn.Module) -> dict[str, Tensor]:
     """Copies on the CPU, each under every name it has."""
-    return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in _named_tensors(model).items()}
+    return {
+        name: tensor.detach().to("cpu", copy=True).contiguous()
+        for name, tensor in _named_tensors(model).items()
+    }
 
 
 def restore_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
@@ -19,7 +22,9 @@ def restore_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     own = _named_tensors(model)
     if own.keys() != state.keys():
         odd = min(own.keys() ^ state.keys())
-        raise BadArtifact(f"The artifact does not fit: {odd!r} is only in {'the network' if odd in own else 'the artifact'}.")
+        raise BadArtifact(
+            f"The artifact does not fit: {odd!r} is only in {'the network' if odd in own else 'the artifact'}."
+        )
     for name, tensor in state.items():
         if own[name].shape != tensor.shape:
             shapes = f"{tuple(own[name].shape)} in the network, {tuple(tensor.shape)} in the artifact"

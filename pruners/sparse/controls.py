@@ -21,7 +21,10 @@ from pruners.sparse.mask import Mask, checked_mask
 def shuffle(mask: Mask, seed: int) -> Mask:
     """The mask with its entries in a random order within every layer; densities stay. Without a captured network."""
     mask, generator = checked_mask(mask), torch.Generator().manual_seed(SEED.checked(seed, "seed"))
-    masks = {name: kept.flatten()[torch.randperm(kept.numel(), generator=generator)].view(kept.shape) for name, kept in mask.masks.items()}
+    masks = {
+        name: kept.flatten()[torch.randperm(kept.numel(), generator=generator)].view(kept.shape)
+        for name, kept in mask.masks.items()
+    }
     return _recorded(mask, masks, "shuffle", seed)
 
 
@@ -56,7 +59,9 @@ def reinitialize(model: nn.Module, seed: int) -> nn.Module:
                 reset()
             elif any(parameter is not None for parameter in module._parameters.values()):
                 kind = type(module).__name__
-                raise PrunerError(f"Module {names[module]!r}, a {kind}, has parameters and no reset_parameters to draw them anew.")
+                raise PrunerError(
+                    f"Module {names[module]!r}, a {kind}, has parameters and no reset_parameters to draw them anew."
+                )
     return fresh
 
 
@@ -71,4 +76,6 @@ def _inner_first(module: nn.Module, seen: set[nn.Module]) -> Iterator[nn.Module]
 
 
 def _recorded(mask: Mask, masks: dict[str, torch.Tensor], control: str, seed: int) -> Mask:
-    return mask.with_masks(masks, controls=[*mask.options.get("controls", []), {"control": control, "seed": seed}])
+    return mask.with_masks(
+        masks, controls=[*mask.options.get("controls", []), {"control": control, "seed": seed}]
+    )

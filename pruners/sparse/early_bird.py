@@ -18,7 +18,9 @@ def mask_distance(first: Mask, second: Mask) -> float:
         shapes = [tuple(mask.masks[name].shape) if name in mask.masks else None for mask in (first, second)]
         if shapes[0] != shapes[1]:
             told = [f"of shape {shape}" if shape is not None else "not there" for shape in shapes]
-            raise PrunerError(f"The masks are of different networks: parameter {name!r} is {told[0]} in one and {told[1]} in the other.")
+            raise PrunerError(
+                f"The masks are of different networks: parameter {name!r} is {told[0]} in one and {told[1]} in the other."
+            )
     total = sum(mask.numel() for mask in first.masks.values())
     differing = sum(int((mask != second.masks[name]).sum()) for name, mask in first.masks.items())
     return differing / total if total else 0.0

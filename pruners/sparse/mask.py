@@ -78,7 +78,10 @@ class Mask(Artifact):
     @property
     def layers(self) -> dict[str, LayerDensity]:
         """How much of every prunable layer is kept."""
-        return {n: LayerDensity(int(self.masks[p.parameter].count_nonzero()), p.params) for n, p in self.prunable.items()}
+        return {
+            n: LayerDensity(int(self.masks[p.parameter].count_nonzero()), p.params)
+            for n, p in self.prunable.items()
+        }
 
     @property
     def empty_layers(self) -> list[str]:
@@ -115,12 +118,16 @@ class Mask(Artifact):
         parameters = named_parameters(model)
         for name, mask in self.masks.items():
             if name not in parameters or parameters[name].shape != mask.shape:
-                raise BadArtifact(f"The mask does not fit: the network has no parameter {name!r} of shape {tuple(mask.shape)}.")
+                raise BadArtifact(
+                    f"The mask does not fit: the network has no parameter {name!r} of shape {tuple(mask.shape)}."
+                )
         return {name: parameters[name] for name in self.masks}
 
     def capture(self, small: nn.Module) -> "Mask":
         """As `Artifact.capture`."""
-        return Mask(self.method, self.options, self.prunable, self.masks, state=state_of(small), source=self.source)
+        return Mask(
+            self.method, self.options, self.prunable, self.masks, state=state_of(small), source=self.source
+        )
 
     def described(self) -> dict[str, Any]:
         """As `Artifact.described`."""
@@ -141,7 +148,10 @@ class Mask(Artifact):
     @classmethod
     def restored(cls, described: Mapping[str, Any], files: Mapping[str, Mapping[str, Tensor]]) -> Self:
         """As `Artifact.restored`."""
-        prunable = {name: PrunableLayer(**(layer | {"shape": tuple(layer["shape"])})) for name, layer in described["prunable"].items()}
+        prunable = {
+            name: PrunableLayer(**(layer | {"shape": tuple(layer["shape"])}))
+            for name, layer in described["prunable"].items()
+        }
         masks = files["masks"]
         expected = {layer.parameter: (layer.shape, torch.bool) for layer in prunable.values()}
         if expected != {name: (tuple(mask.shape), mask.dtype) for name, mask in masks.items()}:

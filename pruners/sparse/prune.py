@@ -41,7 +41,10 @@ def prune(
     settings = settings_of(chosen, layers)
     left = {name: int(alive[layer.parameter].count_nonzero()) for name, layer in layers.items()}
     goals = pools(layers, left, settings, keep_ratio, budget)
-    courses = [after_rounds(sum(left[n] for n in goal.layers), goal.keep, settings.rounds, settings.schedule) for goal in goals]
+    courses = [
+        after_rounds(sum(left[n] for n in goal.layers), goal.keep, settings.rounds, settings.schedule)
+        for goal in goals
+    ]
     competing = [Survivors([layers[n].parameter for n in goal.layers], alive) for goal in goals]
     scorer = Scorer(method, model, layers, alive, given_for(method, data, loss, example, seed), chosen)
     remaining = sum(left.values())
@@ -81,19 +84,27 @@ def score(
             raise UnknownOption(f"Scores are looked at once and nothing is removed: they take no {name}.")
     layers, alive = _start(model, chosen["exclude"], mask)
     with seeded(seed, model):
-        return Scorer(method, model, layers, alive, given_for(method, data, loss, example, seed), chosen).scores(alive)
+        return Scorer(
+            method, model, layers, alive, given_for(method, data, loss, example, seed), chosen
+        ).scores(alive)
 
 
-def _start(model: nn.Module, exclude: Iterable[str], mask: Mask | None) -> tuple[dict[str, PrunableLayer], Masks]:
+def _start(
+    model: nn.Module, exclude: Iterable[str], mask: Mask | None
+) -> tuple[dict[str, PrunableLayer], Masks]:
     """The layers and which of their weights are still there."""
     layers = prunable(model, exclude)
     if not layers:
         raise PrunerError("The network has no convolution and no Linear whose weights could be removed.")
     if mask is None:
-        return layers, {layer.parameter: torch.ones(layer.shape, dtype=torch.bool) for layer in layers.values()}
+        return layers, {
+            layer.parameter: torch.ones(layer.shape, dtype=torch.bool) for layer in layers.values()
+        }
     for name in [*layers, *mask.prunable]:
         if layers.get(name) != mask.prunable.get(name):
-            raise BadArtifact(f"The mask to go on from is of another network or with another exclude: layer {name!r} differs.")
+            raise BadArtifact(
+                f"The mask to go on from is of another network or with another exclude: layer {name!r} differs."
+            )
     return layers, dict(mask.masks)
 
 

@@ -18,7 +18,11 @@ from pruners.sparse.selection.prunable import PrunableLayer
 
 
 def given_for(
-    method: ScoreMethod, data: Iterable[Any] | None, loss: Callable[..., Tensor] | None, example: Inputs | None, seed: int
+    method: ScoreMethod,
+    data: Iterable[Any] | None,
+    loss: Callable[..., Tensor] | None,
+    example: Inputs | None,
+    seed: int,
 ) -> ScoringInputs:
     """What the method scores with. PrunerError where the data it needs are no batches (inputs, labels)."""
     batches = tuple(data) if data is not None and "data" in method.needs else ()
@@ -26,11 +30,24 @@ def given_for(
         raise PrunerError(f"Method {method.name} needs at least one batch of data, and there was none.")
     for batch in batches:
         if not isinstance(batch, tuple | list) or len(batch) != 2:
-            raise PrunerError(f"data takes batches (inputs, labels), not {type(batch).__name__}s of another form.")
+            raise PrunerError(
+                f"data takes batches (inputs, labels), not {type(batch).__name__}s of another form."
+            )
         inputs, labels = batch
-        if not isinstance(labels, Tensor) or not labels.dim() or len(labels) != batch_size(inputs) or not len(labels):
-            told = f"of shape {tuple(labels.shape)}" if isinstance(labels, Tensor) else f"a {type(labels).__name__}"
-            raise PrunerError(f"data: the labels of a batch are a tensor with a first dimension as long as the inputs', not {told}.")
+        if (
+            not isinstance(labels, Tensor)
+            or not labels.dim()
+            or len(labels) != batch_size(inputs)
+            or not len(labels)
+        ):
+            told = (
+                f"of shape {tuple(labels.shape)}"
+                if isinstance(labels, Tensor)
+                else f"a {type(labels).__name__}"
+            )
+            raise PrunerError(
+                f"data: the labels of a batch are a tensor with a first dimension as long as the inputs', not {told}."
+            )
     return ScoringInputs(batches, loss, example, torch.Generator().manual_seed(seed))
 
 
@@ -64,7 +81,10 @@ class Scorer:
         weights = _weights(self._network, self._layers)
         alive = {name: mask.to(weights[name].device) for name, mask in alive.items()}
         _remove(weights, alive)
-        with torch.enable_grad(), naming_refusals(self._network, f"Method {self._method.name} cannot score the network"):
+        with (
+            torch.enable_grad(),
+            naming_refusals(self._network, f"Method {self._method.name} cannot score the network"),
+        ):
             scores = self._method.scores(self._network, weights, alive, self._given, self._options)
         scores = {name: score.detach() for name, score in scores.items()}
         if not _finite(scores.values()):
@@ -92,5 +112,10 @@ def _check_finite(tensors: Mapping[str, Tensor], layers: Mapping[str, PrunableLa
 
 def _finite(tensors: Iterable[Tensor]) -> bool:
     """Whether all values are, from the extremes: these are not finite where a value is not, and cost a fraction of looking at each."""
-    extremes = [extreme.to("cpu", torch.float64) for tensor in tensors if tensor.numel() for extreme in tensor.aminmax()]
+    extremes = [
+        extreme.to("cpu", torch.float64)
+        for tensor in tensors
+        if tensor.numel()
+        for extreme in tensor.aminmax()
+    ]
     return not extremes or bool(torch.stack(extremes).isfinite().all())

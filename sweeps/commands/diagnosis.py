@@ -50,9 +50,15 @@ def python() -> Finding:
 def packages() -> Iterator[Finding]:
     """The large packages and the versions that this project asks for."""
     try:
-        required = {wanted.name: wanted for wanted in map(Requirement, metadata.requires("tombola") or []) if wanted.marker is None}
+        required = {
+            wanted.name: wanted
+            for wanted in map(Requirement, metadata.requires("tombola") or [])
+            if wanted.marker is None
+        }
     except metadata.PackageNotFoundError:
-        yield Finding("tombola", False, "It runs from its folder without being installed.", "Run `make setup`.")
+        yield Finding(
+            "tombola", False, "It runs from its folder without being installed.", "Run `make setup`."
+        )
         return
     for name in _SHOWN:
         try:
@@ -62,7 +68,9 @@ def packages() -> Iterator[Finding]:
             continue
         wanted = required[name].specifier
         fits = wanted.contains(version, prereleases=True)
-        yield Finding(name, fits, f"{version}." if fits else f"{version}, but {wanted} is needed.", "Run `make setup`.")
+        yield Finding(
+            name, fits, f"{version}." if fits else f"{version}, but {wanted} is needed.", "Run `make setup`."
+        )
 
 
 def torchvision_fits_torch() -> Finding:
@@ -70,7 +78,9 @@ def torchvision_fits_torch() -> Finding:
     mend = "Install both from the same index: `make setup` takes both from requirements.txt."
     try:
         importlib.import_module("torchvision")
-    except Exception as error:  # the mismatch shows as a RuntimeError about an operator, or as an ImportError of a library
+    except (
+        Exception
+    ) as error:  # the mismatch shows as a RuntimeError about an operator, or as an ImportError of a library
         return Finding("torch with torchvision", False, f"torchvision cannot be imported: {error}.", mend)
     return Finding("torch with torchvision", True, "They belong together.")
 
@@ -93,7 +103,12 @@ def sweeps_is_ours() -> Finding:
     except metadata.PackageNotFoundError:
         return Finding("package sweeps", True, "It is this project's.")
     sentence = f"PyPI's package sweeps {version} is installed too and has the same import name."
-    return Finding("package sweeps", False, sentence, "Run `pip uninstall sweeps`, then install tombola again; wandb works without it.")
+    return Finding(
+        "package sweeps",
+        False,
+        sentence,
+        "Run `pip uninstall sweeps`, then install tombola again; wandb works without it.",
+    )
 
 
 def wandb_mode() -> Finding:
@@ -114,7 +129,12 @@ def free_disk(folder: Path, enough: int = _ENOUGH_DISK) -> Finding:
     """Whether the disk of ``folder`` has ``enough`` bytes left for studies."""
     free = shutil.disk_usage(folder).free
     sentence = f"{free / _GIGABYTE:.0f} GB free in {folder}."
-    return Finding("disk", free >= enough, sentence, f"Free {enough / _GIGABYTE:.0f} GB, or name a roomier folder with --out.")
+    return Finding(
+        "disk",
+        free >= enough,
+        sentence,
+        f"Free {enough / _GIGABYTE:.0f} GB, or name a roomier folder with --out.",
+    )
 
 
 def ray_temporary_folder(folder: Path, full: float = _RAY_FULL) -> Finding:
@@ -125,11 +145,18 @@ def ray_temporary_folder(folder: Path, full: float = _RAY_FULL) -> Finding:
         return Finding("Ray's temporary folder", False, f"{folder / 'ray'} is not writable.", mend)
     disk = shutil.disk_usage(nearest)
     used = 1 - disk.free / disk.total
-    return Finding("Ray's temporary folder", used < full, f"{folder / 'ray'} is writable, its disk {used:.0%} used.", mend)
+    return Finding(
+        "Ray's temporary folder",
+        used < full,
+        f"{folder / 'ray'} is writable, its disk {used:.0%} used.",
+        mend,
+    )
 
 
 def shared_memory_size(folder: Path, enough: int = _ENOUGH_SHARED_MEMORY) -> Finding:
     """Whether Ray's object store fits in shared memory of ``enough`` bytes; it goes to the slower disk otherwise."""
     total = shutil.disk_usage(folder).total
     sentence = f"{folder} holds {total / _GIGABYTE:.2g} GB."
-    return Finding("shared memory", total >= enough, sentence, "In a container, start it with --shm-size=2g or more.")
+    return Finding(
+        "shared memory", total >= enough, sentence, "In a container, start it with --shm-size=2g or more."
+    )

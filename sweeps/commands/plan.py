@@ -15,9 +15,13 @@ from trainables.task import checkpoint, networks
 
 
 @click.command()
-@click.option("--model", required=True, help="A built-in network, torchvision:NAME, or your package.module:factory.")
 @click.option(
-    "--checkpoint", "weights", help="Its trained weights (.safetensors, or .pt with tensors only); without them freshly drawn ones."
+    "--model", required=True, help="A built-in network, torchvision:NAME, or your package.module:factory."
+)
+@click.option(
+    "--checkpoint",
+    "weights",
+    help="Its trained weights (.safetensors, or .pt with tensors only); without them freshly drawn ones.",
 )
 @click.option("--method", default="alds", show_default=True, help="See tombola methods.")
 @click.option("--keep-ratio", type=float, help="Share of the compressible weights to keep.")
@@ -25,22 +29,35 @@ from trainables.task import checkpoint, networks
 @click.option("--flops-ratio", type=float, help="Share of their multiply-adds to keep; needs --input.")
 @click.option("--metric", help="Error metric of the allocation.")
 @click.option("--input", "shape", default="3,32,32", show_default=True, help="Shape of one input.")
-@click.option("--classes", type=click.IntRange(min=1), default=1000, show_default=True, help="Number of classes.")
+@click.option(
+    "--classes", type=click.IntRange(min=1), default=1000, show_default=True, help="Number of classes."
+)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def plan(model: str, weights: str | None, method: str, shape: str, classes: int, as_json: bool, **asked: Any) -> None:
+def plan(
+    model: str, weights: str | None, method: str, shape: str, classes: int, as_json: bool, **asked: Any
+) -> None:
     """What a method would do to a network, without training anything."""
     size = _shape(shape)
     try:
         network = _network(model, weights, size, classes)
         example = torch.zeros(1, *size) if asked["flops_ratio"] else None
-        chosen = pruners.plan(network, method, example=example, **{name: value for name, value in asked.items() if value is not None})
+        chosen = pruners.plan(
+            network,
+            method,
+            example=example,
+            **{name: value for name, value in asked.items() if value is not None},
+        )
     except pruners.InfeasibleBudget as error:
         raise SweepError(str(error), INFEASIBLE) from error
     except (pruners.PrunerError, TaskError) as error:
         raise SweepError(str(error)) from error
     left = pruners.unreached(network, method)
     if as_json:
-        click.echo(json.dumps(_described(chosen) | {"unreached": {n: asdict(one) for n, one in left.items()}}, indent=1))
+        click.echo(
+            json.dumps(
+                _described(chosen) | {"unreached": {n: asdict(one) for n, one in left.items()}}, indent=1
+            )
+        )
     else:
         click.echo("\n".join([_text(chosen), *filter(None, [pruners.unreached_sentence(method, left)])]))
 
@@ -65,7 +82,8 @@ def _shape(text: str) -> tuple[int, ...]:
 
 def _described(chosen: pruners.Plan) -> dict[str, Any]:
     layers = {
-        name: {"rank": c.rank, "num_subspaces": c.num_subspaces, "error": c.error, "params": c.params} for name, c in chosen.layers.items()
+        name: {"rank": c.rank, "num_subspaces": c.num_subspaces, "error": c.error, "params": c.params}
+        for name, c in chosen.layers.items()
     }
     return {
         "method": chosen.method,
@@ -80,7 +98,10 @@ def _described(chosen: pruners.Plan) -> dict[str, Any]:
 def _text(chosen: pruners.Plan) -> str:
     width = max((len(name) for name in chosen.layers), default=5)
     rows = [f"{'layer':<{width}}  {'rank':>5}  {'subspaces':>9}  {'params':>9}  error"]
-    rows += [f"{n:<{width}}  {c.rank:>5}  {c.num_subspaces:>9}  {c.params:>9}  {c.error:.4f}" for n, c in chosen.layers.items()]
+    rows += [
+        f"{n:<{width}}  {c.rank:>5}  {c.num_subspaces:>9}  {c.params:>9}  {c.error:.4f}"
+        for n, c in chosen.layers.items()
+    ]
     unit = chosen.unit.replace("_", "-")
     rows.append(
         f"{chosen.cost} of {chosen.budget} {unit}, largest layer error {chosen.error:.4f} ({chosen.metric}); other layers stay dense"

@@ -22,13 +22,28 @@ from sweeps.study.table import closing_table
 from sweeps.sweep_file.sweep import Sweep
 
 _where = [
-    click.option("--trials", type=click.IntRange(min=1), help="How many trials the study shall have in all (run_cap)."),
     click.option(
-        "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Set a key of the sweep file, as in --set training.epochs=5."
+        "--trials", type=click.IntRange(min=1), help="How many trials the study shall have in all (run_cap)."
     ),
-    click.option("--storage", metavar="URL", help="Any Optuna storage URL; without it a journal in the study's folder."),
-    click.option("--address", metavar="RAY", help="A Ray cluster that is already up, as in 10.0.0.5:6379 or auto."),
-    click.option("--in-process", "without_ray", is_flag=True, help="Run trials one by one in this process, without Ray."),
+    click.option(
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Set a key of the sweep file, as in --set training.epochs=5.",
+    ),
+    click.option(
+        "--storage", metavar="URL", help="Any Optuna storage URL; without it a journal in the study's folder."
+    ),
+    click.option(
+        "--address", metavar="RAY", help="A Ray cluster that is already up, as in 10.0.0.5:6379 or auto."
+    ),
+    click.option(
+        "--in-process",
+        "without_ray",
+        is_flag=True,
+        help="Run trials one by one in this process, without Ray.",
+    ),
 ]
 """Options that running and resuming share."""
 
@@ -41,7 +56,11 @@ def _with_shared_options(command: Any) -> Any:
 
 @click.command()
 @click.argument("sweep_file", type=click.Path(path_type=Path), metavar="SWEEP.yaml")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="The study's folder (default: runs/<name>).")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The study's folder (default: runs/<name>).",
+)
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of the search and of the first replicate.")
 @click.option("--dry-run", is_flag=True, help="Say what would run, and train nothing.")
 @_with_shared_options
@@ -67,19 +86,31 @@ def resume(study: Path, **options: Any) -> int:
 def _overrides(options: dict[str, Any], seed: int | None) -> list[str]:
     """The command's own options as ``--set`` texts; what a person sets by hand comes last and wins."""
     named = {"run_cap": options["trials"], "storage.study": options["storage"], "seed": seed}
-    return [f"{key}={value}" for key, value in named.items() if value is not None] + list(options["overrides"])
+    return [f"{key}={value}" for key, value in named.items() if value is not None] + list(
+        options["overrides"]
+    )
 
 
 def _run(sweep: Sweep, out: Path, options: dict[str, Any]) -> int:
     if options["without_ray"] and options["address"]:
-        raise SweepError("--address runs trials on a Ray cluster and --in-process without one; give one of them.")
+        raise SweepError(
+            "--address runs trials on a Ray cluster and --in-process without one; give one of them."
+        )
     console = Console(highlight=False)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's or a spot machine's way to say Ctrl-C
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # a scheduler's or a spot machine's way to say Ctrl-C
     try:
-        record = sweeps.run(sweep, out, address=options["address"], without_ray=options["without_ray"], console=console)
+        record = sweeps.run(
+            sweep, out, address=options["address"], without_ray=options["without_ray"], console=console
+        )
     except KeyboardInterrupt:
         begun = StudyPaths(out).provenance.exists()
-        how = f"Go on with: {_resume_command(out, options)}" if begun else "Nothing had begun: give the same command again."
+        how = (
+            f"Go on with: {_resume_command(out, options)}"
+            if begun
+            else "Nothing had begun: give the same command again."
+        )
         print(f"tombola: interrupted; nothing is lost. {how}", file=sys.stderr)
         return INTERRUPTED
     _tell_end(console, sweep, record, out, options)
@@ -88,7 +119,15 @@ def _run(sweep: Sweep, out: Path, options: dict[str, Any]) -> int:
 
 def _resume_command(out: Path, options: dict[str, Any]) -> str:
     address = ["--address", options["address"]] if options["address"] else []
-    return shlex.join([_program("tombola"), "resume", str(out), *address, *(["--in-process"] if options["without_ray"] else [])])
+    return shlex.join(
+        [
+            _program("tombola"),
+            "resume",
+            str(out),
+            *address,
+            *(["--in-process"] if options["without_ray"] else []),
+        ]
+    )
 
 
 def _program(name: str) -> str:
@@ -97,23 +136,36 @@ def _program(name: str) -> str:
     return name if shutil.which(name) or not beside.exists() else str(beside)
 
 
-def _tell_end(console: Console, sweep: Sweep, record: StudyRecord, out: Path, options: dict[str, Any]) -> None:
+def _tell_end(
+    console: Console, sweep: Sweep, record: StudyRecord, out: Path, options: dict[str, Any]
+) -> None:
     paths = StudyPaths(out)
     if record.best:
         console.print(closing_table(record))
-        console.print("Test was read once for each of its figures, after the search; nothing was selected by it.\n", soft_wrap=True)
+        console.print(
+            "Test was read once for each of its figures, after the search; nothing was selected by it.\n",
+            soft_wrap=True,
+        )
     console.print(_counts(record))
     console.print(_epochs(sweep, record), soft_wrap=True)
     if record.time_is_up:
         go_on = _resume_command(out, options)
-        console.print(f"The time limit of {sweep.file.time_limit} was reached. Go on with: {go_on}", soft_wrap=True, markup=False)
+        console.print(
+            f"The time limit of {sweep.file.time_limit} was reached. Go on with: {go_on}",
+            soft_wrap=True,
+            markup=False,
+        )
     offline = any(paths.wandb.glob("**/offline-run-*"))
     lines = {
         "report": paths.report,
         "smaller network": paths.best if record.best else None,
         "study": paths.root,
-        "more trials": None if record.time_is_up else f"{_resume_command(out, options)} --trials {2 * record.target}",
-        "upload to W&B": shlex.join([_program("wandb"), "sync", "--yes", str(paths.wandb)]) if offline else None,
+        "more trials": None
+        if record.time_is_up
+        else f"{_resume_command(out, options)} --trials {2 * record.target}",
+        "upload to W&B": shlex.join([_program("wandb"), "sync", "--yes", str(paths.wandb)])
+        if offline
+        else None,
     }
     for name, value in lines.items():
         if value is not None:
@@ -122,7 +174,11 @@ def _tell_end(console: Console, sweep: Sweep, record: StudyRecord, out: Path, op
 
 def _counts(record: StudyRecord) -> str:
     words = [f"{record.count('complete')} of {record.target} trials complete"]
-    words += [f"{record.count(o)} {o.replace('_', ' ')}" for o in ("stopped_early", "failed", "infeasible") if record.count(o)]
+    words += [
+        f"{record.count(o)} {o.replace('_', ' ')}"
+        for o in ("stopped_early", "failed", "infeasible")
+        if record.count(o)
+    ]
     return ", ".join(words) + "."
 
 

@@ -26,7 +26,9 @@ def status(study: Path, storage: str | None, as_json: bool) -> None:
         if told[outcome]:
             click.echo(f"  {outcome.replace('_', ' ')}: {told[outcome]}")
     if told["time_is_up"]:
-        click.echo(f"  stopped at its time limit; go on with: {shlex.join(['tombola', 'resume', str(study)])}")
+        click.echo(
+            f"  stopped at its time limit; go on with: {shlex.join(['tombola', 'resume', str(study)])}"
+        )
     if told["best"]:
         values = ", ".join(f"{name} {value:.6g}" for name, value in told["best"]["values"].items())
         click.echo(f"  best: trial {told['best']['trial']}, {values}")
@@ -45,6 +47,11 @@ def describe(record: StudyRecord) -> dict[str, Any]:
         "infeasible": record.count("infeasible"),
         "running": record.count("running") + record.count("waiting"),
         "time_is_up": record.time_is_up,
-        "best": best and {"trial": best.key, "values": dict(zip(names, best.values or (), strict=True)), "params": dict(best.params)},
+        "best": best
+        and {
+            "trial": best.key,
+            "values": dict(zip(names, best.values or (), strict=True)),
+            "params": dict(best.params),
+        },
         "objectives": [{"name": o.name, "goal": o.goal} for o in record.objectives],
     }

@@ -25,7 +25,12 @@ def facts(record: StudyRecord) -> list[tuple[str, str]]:
         ("Replicates", str(sweep["replicates"]) if (sweep.get("replicates") or 1) > 1 else ""),
         ("Searched", _searched(record)),
         ("Sampler", _named(sweep.get("method"))),
-        ("Objectives", ", ".join(f"{o.goal} {name_of(o.name)[0].lower()}{name_of(o.name)[1:]}" for o in record.objectives)),
+        (
+            "Objectives",
+            ", ".join(
+                f"{o.goal} {name_of(o.name)[0].lower()}{name_of(o.name)[1:]}" for o in record.objectives
+            ),
+        ),
         ("Early stopping", _named(sweep.get("early_terminate"))),
         ("Time limit", _time_limit(record)),
         ("Started", _moment(came_from.get("created"))),
@@ -81,7 +86,11 @@ def _searched(record: StudyRecord) -> str:
 
 def _time_limit(record: StudyRecord) -> str:
     limit = record.sweep.get("time_limit") or ""
-    return f"{limit}, reached with {record.count('complete')} of {record.target} trials complete" if record.time_is_up else limit
+    return (
+        f"{limit}, reached with {record.count('complete')} of {record.target} trials complete"
+        if record.time_is_up
+        else limit
+    )
 
 
 def _lottery(lottery: Any) -> str:

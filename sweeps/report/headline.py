@@ -61,7 +61,9 @@ def _said(level: Level, metric: str) -> str:
     if told["verdict"] == "no spread":
         return "all seeds differ by the same, which a test cannot judge"
     seeds = count(told["seeds"], "seed")
-    word = f"not told apart by {seeds}" if told["verdict"] == "matching" else f"{told['verdict']} over {seeds}"
+    word = (
+        f"not told apart by {seeds}" if told["verdict"] == "matching" else f"{told['verdict']} over {seeds}"
+    )
     return f"{word}, difference {difference(metric, told['low'])} to {difference(metric, told['high'])}{points_of(metric)}"
 
 
@@ -81,12 +83,18 @@ def _methods(record: StudyRecord) -> str:
     if common is None or len({family.method for family in found}) < 2 or record.sweep.get("method") != "grid":
         return ""
     goal = next(o.goal for o in (*record.objectives, *record.measured) if o.name == quality_of(record))
-    ranked = sorted(found, key=lambda family: _family_value(record, family, common), reverse=goal == "maximize")
+    ranked = sorted(
+        found, key=lambda family: _family_value(record, family, common), reverse=goal == "maximize"
+    )
     first, second = ranked[0], ranked[1]
     said = f"With {percent(common)}\N{NARROW NO-BREAK SPACE}% of the weights, the fewest that every method was run with, "
     said += f"{first.label} does best: {_family_reached(record, first, common)} {lower_name(quality_of(record))}, "
     said += f"before {second.label} with {_family_reached(record, second, common)}."
-    control = {f.control: f for f in families(record) if f.method == first.method and f.rest == first.rest and f.control != "none"}
+    control = {
+        f.control: f
+        for f in families(record)
+        if f.method == first.method and f.rest == first.rest and f.control != "none"
+    }
     beside = [
         f"{CONTROL_NAMES[name]} {_family_reached(record, family, common)}"
         for name, family in control.items()
@@ -108,7 +116,9 @@ def _family_value(record: StudyRecord, family: Family, density: float) -> float:
 
 def _family_reached(record: StudyRecord, family: Family, density: float) -> str:
     quality = quality_of(record)
-    text = mean_and_spread(quality, _family_value(record, family, density), family.nearest(density).metrics.get(f"{quality}_std"))
+    text = mean_and_spread(
+        quality, _family_value(record, family, density), family.nearest(density).metrics.get(f"{quality}_std")
+    )
     return f"{text}\N{NARROW NO-BREAK SPACE}{unit_of(quality)}".rstrip()
 
 
@@ -117,7 +127,9 @@ def _best_trial(record: StudyRecord, best: TrialRecord) -> str:
     value = value_of(record, best, quality)
     if value is None:
         return _nothing_found(record)
-    size, what = next(((v, what) for name, what in _SIZES if (v := value_of(record, best, name)) is not None), (None, ""))
+    size, what = next(
+        ((v, what) for name, what in _SIZES if (v := value_of(record, best, name)) is not None), (None, "")
+    )
     kept = f" with {with_unit('compress/params_kept', size)} of the {what}" if size is not None else ""
     said = f"The best network found, {method_of(best)}, reaches {with_unit(quality, value)} {lower_name(quality)}{kept}."
     against = []
@@ -138,7 +150,11 @@ def _nothing_found(record: StudyRecord) -> str:
     reasons = Counter(t.reason for t in record.trials if t.outcome == "failed" and t.reason)
     if not record.trials:
         return "No trial has started yet."
-    said = "No trial is complete yet." if record.count("running") or record.count("waiting") else "No trial was completed."
+    said = (
+        "No trial is complete yet."
+        if record.count("running") or record.count("waiting")
+        else "No trial was completed."
+    )
     if reasons:
         reason, times = reasons.most_common(1)[0]
         said += f" The most frequent failure ({count(times, 'trial')}): {reason}"

@@ -39,7 +39,13 @@ def write_report(record: StudyRecord, path: Path) -> None:
 
 
 def _render(record: StudyRecord) -> str:
-    pages = Environment(loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    pages = Environment(
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     shares, reason = importances(record)
     drawn = charts(record, shares, reason)
     return pages.get_template("page.html").render(
@@ -76,7 +82,9 @@ def charts(record: StudyRecord, shares: dict[str, float], reason: str) -> list[C
     ]
 
 
-def _lottery_charts(record: StudyRecord, best: TrialRecord, shares: dict[str, float], reason: str) -> list[Chart]:
+def _lottery_charts(
+    record: StudyRecord, best: TrialRecord, shares: dict[str, float], reason: str
+) -> list[Chart]:
     """What compares trials is left out where there is one: a lottery's levels are its study."""
     complete = [trial for trial in record.complete if trial.levels]
     optional = [early_stop_chart(record, best), *stability_charts(record, best), level_gradients_chart(best)]
@@ -86,5 +94,9 @@ def _lottery_charts(record: StudyRecord, best: TrialRecord, shares: dict[str, fl
         verdicts_chart(best, record.measured[0].name),
         *(chart for chart in optional if chart is not None),
         layers_chart(record),
-        *([*front_charts(record), history_chart(record), importance_chart(shares, reason)] if len(record.trials) > 1 else []),
+        *(
+            [*front_charts(record), history_chart(record), importance_chart(shares, reason)]
+            if len(record.trials) > 1
+            else []
+        ),
     ]

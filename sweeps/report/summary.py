@@ -67,7 +67,9 @@ def _dense_row(record: StudyRecord) -> Row:
         percent(1) if has_masks(record) else number("latency_ms", dense.get("latency_ms")),
     )
     trained = any(name in dense for name in _qualities(record))
-    return Row("Dense", "uncompressed" if trained else "uncompressed; this study trained none", chart.DENSE, cells)
+    return Row(
+        "Dense", "uncompressed" if trained else "uncompressed; this study trained none", chart.DENSE, cells
+    )
 
 
 def _trial_row(record: StudyRecord, trial: TrialRecord, color: str, role: str = "", label: str = "") -> Row:
@@ -77,7 +79,9 @@ def _trial_row(record: StudyRecord, trial: TrialRecord, color: str, role: str = 
     latency = number("latency_ms", value_of(record, trial, "compress/latency_ms"))
     cells = (
         *(
-            mean_and_spread(name, value_of(record, trial, name), trial.metrics.get(f"{name}_std") if several else None)
+            mean_and_spread(
+                name, value_of(record, trial, name), trial.metrics.get(f"{name}_std") if several else None
+            )
             for name in _qualities(record)
         ),
         *_test(record, role, trial.key),
@@ -147,14 +151,22 @@ def notes(record: StudyRecord) -> list[str]:
     """What a reader must know to read the table."""
     said = ["CR-P and CR-F: share of the network's parameters and multiply-adds removed."]
     if has_masks(record):
-        said.append("A mask sets weights to zero and leaves the layers' shapes as they are: by itself it saves no time.")
+        said.append(
+            "A mask sets weights to zero and leaves the layers' shapes as they are: by itself it saves no time."
+        )
     if record.best is not None and record.best.levels:
-        said.append("A ticket reaches dense where in the mean it is as good as dense or better; the verdicts below say how sure that is.")
+        said.append(
+            "A ticket reaches dense where in the mean it is as good as dense or better; the verdicts below say how sure that is."
+        )
     if record.test:
-        said.append("Selection used the validation split; the test split was read once for each network, at the end.")
+        said.append(
+            "Selection used the validation split; the test split was read once for each network, at the end."
+        )
     else:
         said.append("The test split has not been read.")
     tested = record.test.get("best")
     if tested is not None and record.best is not None and tested.get("key") != record.best.key:
-        said.append(f"The test split was read when trial {tested.get('key')} was the best; a better trial was found later.")
+        said.append(
+            f"The test split was read when trial {tested.get('key')} was the best; a better trial was found later."
+        )
     return said

@@ -43,12 +43,21 @@ class TrialTable:
 def trial_table(record: StudyRecord, importances: dict[str, float]) -> TrialTable:
     """Every trial with its values and its most important parameters."""
     objectives = [o.name for o in record.objectives]
-    metrics = (*objectives, *(m for m in _METRICS if m not in objectives and any(m in t.metrics for t in record.trials)))
-    names = sorted(dict.fromkeys(name for t in record.trials for name in t.params), key=lambda name: -importances.get(name, 0.0))
+    metrics = (
+        *objectives,
+        *(m for m in _METRICS if m not in objectives and any(m in t.metrics for t in record.trials)),
+    )
+    names = sorted(
+        dict.fromkeys(name for t in record.trials for name in t.params),
+        key=lambda name: -importances.get(name, 0.0),
+    )
     shown = names[:_PARAMS_SHOWN]
     columns = [
         *([_metric_cell(record, t, m) for t in record.trials] for m in metrics),
-        [Cell(NONE) if t.seconds is None else Cell(f"{t.seconds:.1f}", repr(t.seconds)) for t in record.trials],
+        [
+            Cell(NONE) if t.seconds is None else Cell(f"{t.seconds:.1f}", repr(t.seconds))
+            for t in record.trials
+        ],
         *([_param_cell(t.params.get(name)) for t in record.trials] for name in shown),
     ]
     front = {t.key for t in record.front} if len(objectives) > 1 else set()
@@ -58,7 +67,11 @@ def trial_table(record: StudyRecord, importances: dict[str, float]) -> TrialTabl
     )
     titles = (*(titled(m) for m in metrics), "Time, s", *shown)
     numeric = [all(cell.is_number for cell in column) for column in columns]
-    heads = (Cell("Trial"), Cell("Outcome", is_number=False), *(Cell(title, is_number=n) for title, n in zip(titles, numeric, strict=True)))
+    heads = (
+        Cell("Trial"),
+        Cell("Outcome", is_number=False),
+        *(Cell(title, is_number=n) for title, n in zip(titles, numeric, strict=True)),
+    )
     return TrialTable(heads, rows, _caption(len(names), bool(importances)))
 
 

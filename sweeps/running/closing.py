@@ -35,7 +35,9 @@ def close(prepared: Prepared, paths: StudyPaths, url: str | None, read_test: Rea
     return record
 
 
-def unread(prepared: Prepared, paths: StudyPaths, record: StudyRecord) -> list[tuple[str, TrialConfig, Literal["dense", "trial"]]]:
+def unread(
+    prepared: Prepared, paths: StudyPaths, record: StudyRecord
+) -> list[tuple[str, TrialConfig, Literal["dense", "trial"]]]:
     """The readings of test that are still owed, by name: the best found, its dense network, and the method's own answer."""
     if not record.best:
         return []
@@ -53,7 +55,9 @@ def _read_tests(prepared: Prepared, paths: StudyPaths, record: StudyRecord, read
     for name, config, which in unread(prepared, paths, record):
         reading = read_test(config, which)
         key = "dense" if which == "dense" else name
-        readings = read_tests(paths) | {name: {"key": key, **reading, "read_at": datetime.now(UTC).isoformat(timespec="seconds")}}
+        readings = read_tests(paths) | {
+            name: {"key": key, **reading, "read_at": datetime.now(UTC).isoformat(timespec="seconds")}
+        }
         write_whole(paths.test_readings, json.dumps(readings, indent=1).encode())
 
 

@@ -81,7 +81,9 @@ class Conductor:
             asked = self._ledger.ask()
             if asked:
                 root, params = asked
-                return self._start(str(root), params, self._prepared.trial_config(str(root), params, self._paths))
+                return self._start(
+                    str(root), params, self._prepared.trial_config(str(root), params, self._paths)
+                )
         raise SweepError(
             f"{_PATIENCE} draws in a row could not be, the last for this reason: {self._ledger.why_infeasible.rstrip('.')}. "
             "Narrow the search or raise the budget.",
@@ -150,7 +152,11 @@ class Conductor:
 
     def _note(self, key: str, metrics: Mapping[str, Any]) -> None:
         """An intermediate value for Optuna, which takes none where there are several objectives."""
-        if not key.startswith(BASELINE) and len(self._prepared.metric_names) == 1 and self._prepared.first_metric in metrics:
+        if (
+            not key.startswith(BASELINE)
+            and len(self._prepared.metric_names) == 1
+            and self._prepared.first_metric in metrics
+        ):
             self._ledger.report(int(key), int(metrics["epoch"]), float(metrics[self._prepared.first_metric]))
 
     def _start(self, key: str, params: Mapping[str, Any], config: TrialConfig) -> Assignment:
@@ -188,7 +194,9 @@ class Conductor:
                     TOO_MANY_FAILED,
                 )
 
-    def _tell(self, root: int, outcome: str, metrics: Mapping[str, Any], reason: str | None, seconds: float) -> None:
+    def _tell(
+        self, root: int, outcome: str, metrics: Mapping[str, Any], reason: str | None, seconds: float
+    ) -> None:
         if reason:
             self._ledger.failed(root, reason, metrics)
         elif outcome == "complete":
@@ -210,7 +218,11 @@ class Conductor:
 def plain(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """The metrics that are the trial's own (Ray adds a dozen), without the per-layer ones, which result.json holds."""
     own = {n: v for n, v in metrics.items() if "/" in n or n in ("step", "epoch", "epochs_trained")}
-    return {n: v for n, v in own.items() if isinstance(v, bool | int | float | str) and not n.startswith("compress/layer/")}
+    return {
+        n: v
+        for n, v in own.items()
+        if isinstance(v, bool | int | float | str) and not n.startswith("compress/layer/")
+    }
 
 
 def finished_result(paths: StudyPaths, prepared: Prepared, root: int) -> dict[str, Any] | None:

@@ -29,7 +29,12 @@ from sweeps.tracking.tracker import Tracker
 
 
 def drive(
-    sweep: Sweep, out: Path | str, *, address: str | None = None, without_ray: bool = False, console: Console | None = None
+    sweep: Sweep,
+    out: Path | str,
+    *,
+    address: str | None = None,
+    without_ray: bool = False,
+    console: Console | None = None,
 ) -> StudyRecord:
     """Runs the sweep in the directory ``out`` until ``run_cap`` trials have ended or its time is up, and closes it.
 
@@ -51,7 +56,9 @@ def drive(
         retention.expire(file.retention, store)
         ledger = _open_ledger(paths, prepared)
         record = load_record(paths.root, file.storage.study)
-        tracker = Tracker(paths, project=file.project, entity=file.entity, study_name=file.name, study_id=provenance["id"])
+        tracker = Tracker(
+            paths, project=file.project, entity=file.entity, study_name=file.name, study_id=provenance["id"]
+        )
         progress = _progress(console, prepared, record)
         conductor = Conductor(prepared, ledger, paths, prepared.target, [TrackerObserver(tracker), progress])
         idle = conductor.done and not unread(prepared, paths, record)
@@ -61,7 +68,12 @@ def drive(
             time_is_up = not conductor.done
             if time_is_up:
                 directory.note_that_time_is_up(paths, provenance)
-            record = close(prepared, paths, file.storage.study, partial(_read_test, None if without_ray else file.resources))
+            record = close(
+                prepared,
+                paths,
+                file.storage.study,
+                partial(_read_test, None if without_ray else file.resources),
+            )
             retention.expire(file.retention, store)
             if not time_is_up:
                 retention.keep_what_is_wanted(file.retention, store, paths, record)
@@ -85,9 +97,13 @@ def _open_ledger(paths: StudyPaths, prepared: Prepared) -> Ledger:
     )
 
 
-def _run_trials(prepared: Prepared, conductor: Conductor, paths: StudyPaths, address: str | None, without_ray: bool) -> None:
+def _run_trials(
+    prepared: Prepared, conductor: Conductor, paths: StudyPaths, address: str | None, without_ray: bool
+) -> None:
     file = prepared.sweep.file
-    scheduler = schedulers.build(file.early_terminate, file.objectives[0], prepared.reports.most, prepared.is_reference)
+    scheduler = schedulers.build(
+        file.early_terminate, file.objectives[0], prepared.reports.most, prepared.is_reference
+    )
     if without_ray:
         in_process.run(conductor, scheduler)
     else:
@@ -107,7 +123,9 @@ def _workers(sweep: Sweep, address: str | None, without_ray: bool) -> contextlib
     return contextlib.nullcontext() if without_ray else on_ray.cluster(sweep, address)
 
 
-def _read_test(resources: on_ray.Resources | None, config: trainables.TrialConfig, which: Literal["dense", "trial"]) -> dict[str, float]:
+def _read_test(
+    resources: on_ray.Resources | None, config: trainables.TrialConfig, which: Literal["dense", "trial"]
+) -> dict[str, float]:
     """Test is read where the trials ran: the driver may have neither the data nor the GPU."""
     if resources is None:
         return trainables.read_test(config, which)

@@ -51,7 +51,9 @@ def _run_one(assignment: Assignment, conductor: Conductor, scheduler: TrialSched
     name: Any = _Name(assignment.key)
     controller: Any = _Controller()
     scheduler.on_trial_add(controller, name)
-    with contextlib.closing(Trial(assignment.config)) as trial:  # what it was training is free again, also when a person interrupts
+    with contextlib.closing(
+        Trial(assignment.config)
+    ) as trial:  # what it was training is free again, also when a person interrupts
         metrics = trial.step()
         while not metrics.get("final"):
             if scheduler.on_trial_result(controller, name, metrics) == TrialScheduler.STOP:

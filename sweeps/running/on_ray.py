@@ -64,7 +64,9 @@ def cluster(sweep: Sweep, address: str | None) -> Iterator[None]:
                 )
         except Exception as error:  # what Ray raises when its start-up times out is a plain Exception
             ray.shutdown()
-            what = f"Ray at {address} cannot be reached" if address else "Ray cannot be started on this machine"
+            what = (
+                f"Ray at {address} cannot be reached" if address else "Ray cannot be started on this machine"
+            )
             raise SweepError(f"{what}: {_first_line(error)}. {_WITHOUT}", FAILED) from error
         try:
             yield
@@ -72,7 +74,9 @@ def cluster(sweep: Sweep, address: str | None) -> Iterator[None]:
             ray.shutdown()
 
 
-def run(conductor: Conductor, scheduler: TrialScheduler, resources: Resources, paths: StudyPaths, is_local: bool) -> None:
+def run(
+    conductor: Conductor, scheduler: TrialScheduler, resources: Resources, paths: StudyPaths, is_local: bool
+) -> None:
     """Runs trials until the study is done. Raises `SweepError` where this machine (``is_local``) has no room for one."""
     shutil.rmtree(paths.ray, ignore_errors=True)
     deaths = Deaths()
@@ -134,7 +138,9 @@ def _say_if_nothing_fits(resources: Resources) -> None:
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     if not any(n.get("CPU", 0) >= resources.cpus and n.get("GPU", 0) >= resources.gpus for n in nodes):
         wanted = f"{resources.cpus} CPUs and {resources.gpus:g} GPUs"
-        _log.warning("No node of the cluster has %s for a trial now; the study waits until one joins.", wanted)
+        _log.warning(
+            "No node of the cluster has %s for a trial now; the study waits until one joins.", wanted
+        )
 
 
 def call(function: Any, resources: Resources, *arguments: Any) -> Any:

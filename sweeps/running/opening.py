@@ -46,7 +46,11 @@ def begin(paths: StudyPaths, prepared: Prepared) -> dict[str, Any]:
     if paths.provenance.exists():
         provenance = read_provenance(paths)
     else:
-        provenance = {"format": 1, "id": uuid.uuid4().hex[:12], "created": datetime.now(UTC).isoformat(timespec="seconds")}
+        provenance = {
+            "format": 1,
+            "id": uuid.uuid4().hex[:12],
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
     provenance |= {
         "name": sweep.file.name,
         "objectives": [m.model_dump() for m in sweep.file.objectives],

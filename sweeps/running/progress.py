@@ -15,7 +15,9 @@ from sweeps.study.record import BASELINE, Objective
 class Progress:
     """An observer that keeps count. ``done`` is how many trials had ended before this driver, ``best`` the best value so far."""
 
-    def __init__(self, console: Console, name: str, objective: Objective, target: int, done: int, best: float | None):
+    def __init__(
+        self, console: Console, name: str, objective: Objective, target: int, done: int, best: float | None
+    ):
         self._console = console
         self._name = name
         self._objective = objective
@@ -55,7 +57,9 @@ class Progress:
             self._failed += outcome == "failed"
             if outcome == "complete" and value is not None and self._is_better(value):
                 self._best, self._best_key = value, key
-        self._console.print(self._line(key, outcome, value, reason), highlight=False, markup=False, soft_wrap=True)
+        self._console.print(
+            self._line(key, outcome, value, reason), highlight=False, markup=False, soft_wrap=True
+        )
 
     def _line(self, key: str, outcome: str, value: float | None, reason: str | None) -> str:
         who = key if key.startswith(BASELINE) else f"trial {key}"
@@ -65,12 +69,21 @@ class Progress:
 
     def _panel(self) -> Table:
         table = Table.grid(padding=(0, 2))
-        best = "-" if self._best is None else f"{self._best:.4f}" + (f" (trial {self._best_key})" if self._best_key else "")
+        best = (
+            "-"
+            if self._best is None
+            else f"{self._best:.4f}" + (f" (trial {self._best_key})" if self._best_key else "")
+        )
         table.add_row(
-            f"[bold]{self._name}[/bold]", f"{self._done}/{self._target} trials", f"best {self._objective.name} {best}", self._left()
+            f"[bold]{self._name}[/bold]",
+            f"{self._done}/{self._target} trials",
+            f"best {self._objective.name} {best}",
+            self._left(),
         )
         for key, metrics in self._running.items():
-            reached = next((f"{unit} {metrics[unit]}" for unit in ("level", "epoch") if unit in metrics), "working")
+            reached = next(
+                (f"{unit} {metrics[unit]}" for unit in ("level", "epoch") if unit in metrics), "working"
+            )
             value = metrics.get(self._objective.name)
             table.add_row("", f"trial {key}", reached, "" if value is None else f"{value:.4f}")
         return table

@@ -24,7 +24,9 @@ class StudySearcher(Searcher):
         self._keys: dict[str, str] = {}
         self.error: SweepError | None = None
 
-    def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
+    def set_search_properties(
+        self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any
+    ) -> bool:
         """Metric and mode belong to the study, not to Tune."""
         return True
 
@@ -41,13 +43,18 @@ class StudySearcher(Searcher):
         if assignment is None:
             return None
         self._keys[trial_id] = assignment.key
-        return {"trial": trial_config.dump_python(assignment.config, mode="json"), "params": dict(assignment.params)}
+        return {
+            "trial": trial_config.dump_python(assignment.config, mode="json"),
+            "params": dict(assignment.params),
+        }
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """An epoch that was not the trial's last."""
         self._running().report(self._keys[trial_id], _own(result))
 
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
         """The trial's end: its own, the scheduler's, or its worker's."""
         key = self._keys.pop(trial_id, None)
         if key is None:

@@ -25,12 +25,20 @@ def runtime_env(sweep: Sweep) -> Iterator[dict[str, Any]]:
 def user_modules(sweep: Sweep) -> list[str]:
     """Top-level names of the user's modules that the tasks' ``package.module:factory`` texts point into, and of those they import."""
     transfers = [s.lottery.transfer for s in sweep.for_all if s.lottery and s.lottery.transfer]
-    tasks = [sections.task for sections in sweep.for_all] + [transfer.task for transfer in transfers if transfer.task]
-    trainings = [sections.training for sections in sweep.for_all] + [t.training for t in transfers if t.training]
+    tasks = [sections.task for sections in sweep.for_all] + [
+        transfer.task for transfer in transfers if transfer.task
+    ]
+    trainings = [sections.training for sections in sweep.for_all] + [
+        t.training for t in transfers if t.training
+    ]
     texts = {getattr(task, key) for task in tasks for key in ("network", "data", "loss")}
-    texts |= {metric.name for task in tasks for metric in task.metrics} | {training.optimizer for training in trainings}
+    texts |= {metric.name for task in tasks for metric in task.metrics} | {
+        training.optimizer for training in trainings
+    }
     modules = {text.split(":")[0] for text in texts if ":" in text and not text.startswith("torchvision:")}
-    return sorted({name.partition(".")[0] for module in modules for name in users_modules(module)} - set(_OURS))
+    return sorted(
+        {name.partition(".")[0] for module in modules for name in users_modules(module)} - set(_OURS)
+    )
 
 
 def _copy(name: str, folder: Path) -> None:
@@ -42,6 +50,11 @@ def _copy(name: str, folder: Path) -> None:
     sources = packages or ([Path(spec.origin)] if spec.has_location and spec.origin else [])
     for source in sources:
         if packages:
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"), dirs_exist_ok=True)
+            shutil.copytree(
+                source,
+                folder / name,
+                ignore=shutil.ignore_patterns("__pycache__", "*.pyc"),
+                dirs_exist_ok=True,
+            )
         else:
             shutil.copy2(source, folder / source.name)

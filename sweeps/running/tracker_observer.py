@@ -16,7 +16,10 @@ class TrackerObserver:
 
     def started(self, assignment: Assignment) -> None:
         """The run's configuration is the trial's, with the parameters that were searched."""
-        self._tracker.start(assignment.key, {"trial": dataclasses.asdict(assignment.config), "params": dict(assignment.params)})
+        self._tracker.start(
+            assignment.key,
+            {"trial": dataclasses.asdict(assignment.config), "params": dict(assignment.params)},
+        )
 
     def reported(self, key: str, metrics: Mapping[str, Any]) -> None:
         """An epoch's metrics."""

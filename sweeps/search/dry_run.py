@@ -24,7 +24,9 @@ def dry_run_text(prepared: Prepared) -> str:
         lines.append(f"baselines: {', '.join(prepared.baselines)}")
     plan = planned(prepared)
     shared, alone = in_words(plan.need.shared), in_words(plan.need.alone)
-    lines.append(f"epochs: {'' if plan.exact else 'about '}{shared} with nothing trained twice, {alone} if each trial stood alone")
+    lines.append(
+        f"epochs: {'' if plan.exact else 'about '}{shared} with nothing trained twice, {alone} if each trial stood alone"
+    )
     return "\n".join(lines)
 
 

@@ -61,7 +61,9 @@ def _as_drawn(name: str, distribution: BaseDistribution, value: Any) -> Any:
         create_trial(state=TrialState.WAITING, params={name: value}, distributions={name: distribution})
     except ValueError as error:
         steps = f" in steps of {distribution.step:g}" if distribution.step not in (None, 1) else ""
-        raise ValueError(f"is drawn from {distribution.low:g} to {distribution.high:g}{steps}, not {value!r}") from error
+        raise ValueError(
+            f"is drawn from {distribution.low:g} to {distribution.high:g}{steps}, not {value!r}"
+        ) from error
     return value if whole else float(value)
 
 

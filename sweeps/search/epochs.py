@@ -35,7 +35,9 @@ def planned(prepared: Prepared) -> Plan:
     with samplers.quiet():
         draws = _draws(prepared)
     configs += [prepared.trial_config(str(number), params, paths) for number, params in enumerate(draws)]
-    return Plan(epochs_needed(configs), prepared.sweep.file.method in _BLIND or not prepared.space.distributions)
+    return Plan(
+        epochs_needed(configs), prepared.sweep.file.method in _BLIND or not prepared.space.distributions
+    )
 
 
 def alone(prepared: Prepared, record: StudyRecord) -> float | None:
@@ -65,8 +67,14 @@ def in_words(epochs: float) -> str:
 def _draws(prepared: Prepared) -> Sequence[Mapping[str, Any]]:
     """As many feasible draws as the study wants trials; fewer where they are not to be had."""
     if prepared.on_a_grid:
-        values = [samplers.grid_values(name, distribution) for name, distribution in prepared.space.distributions.items()]
-        points = [dict(zip(prepared.space.distributions, point, strict=True)) for point in itertools.product(*values)]
+        values = [
+            samplers.grid_values(name, distribution)
+            for name, distribution in prepared.space.distributions.items()
+        ]
+        points = [
+            dict(zip(prepared.space.distributions, point, strict=True))
+            for point in itertools.product(*values)
+        ]
         if len(points) == prepared.target:
             return [point for point in points if _is_feasible(prepared, point)]
     found = (draw for draw in _asked(prepared, _TRIES * prepared.target) if _is_feasible(prepared, draw))

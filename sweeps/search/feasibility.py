@@ -72,14 +72,23 @@ def check_one(sweep: Sweep, sections: TrialSections) -> Miss:
         raise Incompatible(sweep.where(place), str(error)) from error
     except PrunerError as error:
         raise Incompatible(sweep.where(_blamed(sections, str(error))), f"compression: {error}") from error
-    except (TypeError, ValueError, OverflowError, AttributeError) as error:  # an option's value that a method did not look at
+    except (
+        TypeError,
+        ValueError,
+        OverflowError,
+        AttributeError,
+    ) as error:  # an option's value that a method did not look at
         said = f"compression: {sections.compression.method} cannot use its options: {describe(error)}."
         raise Incompatible(sweep.where(_blamed(sections, str(error))), said) from error
 
 
 def _blamed(sections: TrialSections, message: str) -> list[str]:
     """The key that a method's own message is about: the option that it names first, or the section."""
-    found = {name: match.start() for name in sections.compression.options if (match := re.search(rf"\b{re.escape(name)}\b", message))}
+    found = {
+        name: match.start()
+        for name in sections.compression.options
+        if (match := re.search(rf"\b{re.escape(name)}\b", message))
+    }
     return ["compression", *(["options", min(found, key=found.__getitem__)] if found else [])]
 
 
@@ -88,12 +97,16 @@ def miss(trainable: str, sections: TrialSections) -> Miss:
     network, example = seen(sections.task)
     stage = smallest(stages_of(trial_of(trainable, sections)))
     kind, asked = next(iter(stage.budget.items()))
-    return Miss(kind, asked, _over(stage, "budget" if kind == "parameters" else kind, asked, network, example))
+    return Miss(
+        kind, asked, _over(stage, "budget" if kind == "parameters" else kind, asked, network, example)
+    )
 
 
 def seen(task: TaskConfig) -> tuple[nn.Module, Inputs]:
     """The task's network and one input, built once for each task and state of the user's code."""
-    built = _build(json.dumps(asdict(task), sort_keys=True), tuple(sources(task, ("network", "data")).values()))
+    built = _build(
+        json.dumps(asdict(task), sort_keys=True), tuple(sources(task, ("network", "data")).values())
+    )
     if isinstance(built, trainables.TaskError):
         raise built
     return built
@@ -123,14 +136,24 @@ def stages_of(config: TrialConfig) -> Recipe:
 
 def smallest(recipe: Recipe) -> Compress:
     """The last compression of a recipe, which leaves the least."""
-    found = [stage.compress if isinstance(stage, Settle) else stage for stage in recipe if isinstance(stage, Compress | Settle)]
+    found = [
+        stage.compress if isinstance(stage, Settle) else stage
+        for stage in recipe
+        if isinstance(stage, Compress | Settle)
+    ]
     return found[-1]
 
 
 def _over(stage: Compress, keyword: str, asked: float, network: nn.Module, example: Inputs) -> float:
-    options: dict[str, Any] = {**stage.options, **{name: value for name in ("tolerance", "layers") if (value := getattr(stage, name))}}
+    options: dict[str, Any] = {
+        **stage.options,
+        **{name: value for name in ("tolerance", "layers") if (value := getattr(stage, name))},
+    }
     if not _removes_single_weights(stage.method):
-        return pruners.least_budget(network, keyword, method=stage.method, example=example, **options) / asked - 1
+        return (
+            pruners.least_budget(network, keyword, method=stage.method, example=example, **options) / asked
+            - 1
+        )
     try:
         check_mask(network, stage.method, **options | {keyword: asked})
     except InfeasibleBudget as error:
@@ -176,18 +199,30 @@ def _check_names(sweep: Sweep, sections: TrialSections) -> None:
         weights = sum(layer.params for layer in layers.values())
         if budget.parameters > weights:
             place = sweep.where(["budget", "parameters"])
-            raise Incompatible(place, f"budget.parameters {budget.parameters} is more than the network's {weights} prunable weights.")
+            raise Incompatible(
+                place,
+                f"budget.parameters {budget.parameters} is more than the network's {weights} prunable weights.",
+            )
     if not lottery:
         return
     if sections.task.checkpoint and int(lottery.rewind_to[:-2]):
         place = sweep.where(["lottery", "rewind_to"])
-        raise Incompatible(place, f"lottery.rewind_to {lottery.rewind_to}: a checkpoint is trained already and can be rewound to 0it only.")
+        raise Incompatible(
+            place,
+            f"lottery.rewind_to {lottery.rewind_to}: a checkpoint is trained already and can be rewound to 0it only.",
+        )
     for name in lottery.layer_rate:
         place = sweep.where(["lottery", "layer_rate", name])
         if name not in layers and name not in {layer.kind for layer in layers.values()}:
-            raise Incompatible(place, f"lottery.layer_rate: the network has no prunable layer {name!r}{nearest(name, [*layers, *_KINDS])}")
+            raise Incompatible(
+                place,
+                f"lottery.layer_rate: the network has no prunable layer {name!r}{nearest(name, [*layers, *_KINDS])}",
+            )
         if "layer_keep_ratio" in sections.compression.options:
-            raise Incompatible(place, "lottery.layer_rate and the option layer_keep_ratio both say what single layers keep; give one.")
+            raise Incompatible(
+                place,
+                "lottery.layer_rate and the option layer_keep_ratio both say what single layers keep; give one.",
+            )
 
 
 def _out_of_reach(sweep: Sweep, missed: Miss) -> SweepError:
@@ -197,4 +232,6 @@ def _out_of_reach(sweep: Sweep, missed: Miss) -> SweepError:
         place, asked = sweep.where(["lottery"]), f"the last level's {missed.kind} {missed.asked:.4g}"
     else:
         place, asked = sweep.where(["budget"]), f"budget.{missed.kind} {missed.asked:g}"
-    return SweepError(f"{place}: no choice of layers meets {asked}; the least possible is {shown}.", INFEASIBLE)
+    return SweepError(
+        f"{place}: no choice of layers meets {asked}; the least possible is {shown}.", INFEASIBLE
+    )

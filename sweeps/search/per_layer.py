@@ -62,7 +62,11 @@ def _tolerance(bounds: Range) -> FloatDistribution:
 
 def _shape(name: str, shape: LayerShape, per_layer: PerLayer) -> dict[str, BaseDistribution]:
     wanted = per_layer.num_subspaces.values if per_layer.num_subspaces else None
-    counts = [n for n in shape.candidate_subspaces if shape.largest_saving_rank(n) >= 1 and (wanted is None or n in wanted)]
+    counts = [
+        n
+        for n in shape.candidate_subspaces
+        if shape.largest_saving_rank(n) >= 1 and (wanted is None or n in wanted)
+    ]
     if not counts:
         return {}
     low, high = (per_layer.rank.min, per_layer.rank.max) if per_layer.rank else (1, None)

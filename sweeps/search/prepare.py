@@ -90,7 +90,11 @@ class Prepared:
     @property
     def first_trial(self) -> dict[str, Any] | None:
         """Parameters of the method's own answer, where the space holds it."""
-        return per_layer.first_trial(self.sweep.file.per_layer, self.space.distributions) if self.sweep.file.per_layer else None
+        return (
+            per_layer.first_trial(self.sweep.file.per_layer, self.space.distributions)
+            if self.sweep.file.per_layer
+            else None
+        )
 
     def is_reference(self, key: str) -> bool:
         """Whether a trial is there to be compared with: a baseline, or the method's own answer. It always runs to its end."""
@@ -125,11 +129,18 @@ class Prepared:
         Raises `Incompatible` for values that do not go together.
         """
         sections = self.sections(params)
-        names = {setting(name) for name in (*params, *(self.space.constants.keys() & self.space.conditions.keys()))}
-        if all((name.startswith("training.") and name not in _COUNTED) or name.endswith(per_layer.TOLERANCE) for name in names):
+        names = {
+            setting(name) for name in (*params, *(self.space.constants.keys() & self.space.conditions.keys()))
+        }
+        if all(
+            (name.startswith("training.") and name not in _COUNTED) or name.endswith(per_layer.TOLERANCE)
+            for name in names
+        ):
             return None
         missed = feasibility.check_one(self.sweep, sections)
-        searched = any(name.split(".")[0] in ("task", *_HOW_MUCH) or name.endswith(per_layer.RANK) for name in names)
+        searched = any(
+            name.split(".")[0] in ("task", *_HOW_MUCH) or name.endswith(per_layer.RANK) for name in names
+        )
         return missed.over if searched else None
 
     def store(self, paths: StudyPaths) -> Path:
@@ -183,12 +194,16 @@ def prepare(sweep: Sweep) -> Prepared:
     space = sweep.space
     if sweep.file.per_layer:
         if any(name.startswith("task.") for name in space.distributions):
-            raise SweepError(f"{where(['per_layer'])}: per_layer needs one fixed network; leave task out of the parameters.")
+            raise SweepError(
+                f"{where(['per_layer'])}: per_layer needs one fixed network; leave task out of the parameters."
+            )
         try:
             space = space.with_more(per_layer.distributions(sweep.file.per_layer, shapes))
         except ValueError as error:
             raise SweepError(f"{where(['per_layer', 'layers'])}: per_layer.layers: {error}") from error
-    prepared = Prepared(sweep, space, shapes, _baselines(sweep, first), first, enqueue.configurations(sweep, space))
+    prepared = Prepared(
+        sweep, space, shapes, _baselines(sweep, first), first, enqueue.configurations(sweep, space)
+    )
     soundness.check(sweep.file, where, prepared.sampler, space, prepared.reports)
     _check_enqueued(prepared)
     baselines = [_baseline_sections(sweep, method, first) for method in prepared.baselines]
@@ -209,7 +224,9 @@ def _check_enqueued(prepared: Prepared) -> None:
     if wanted and wanted + own > prepared.target:
         with_own = ", with the method's own answer before them," if own else ""
         place = enqueue.place(sweep)
-        raise SweepError(f"{place}: enqueue holds {wanted} configurations{with_own} and run_cap is {prepared.target}.")
+        raise SweepError(
+            f"{place}: enqueue holds {wanted} configurations{with_own} and run_cap is {prepared.target}."
+        )
     for index, params in enumerate(prepared.enqueued):
         if not prepared.space.is_whole(params):
             continue
@@ -219,7 +236,9 @@ def _check_enqueued(prepared: Prepared) -> None:
         except Incompatible as error:
             raise SweepError(f"{place}: enqueue: {error.reason}") from error
         if over is not None and over > 0:
-            raise SweepError(f"{place}: enqueue: this configuration is {over:.0%} over its budget.", INFEASIBLE)
+            raise SweepError(
+                f"{place}: enqueue: this configuration is {over:.0%} over its budget.", INFEASIBLE
+            )
 
 
 def _baselines(sweep: Sweep, first: Mapping[str, Any]) -> tuple[str, ...]:
@@ -233,7 +252,11 @@ def _baselines(sweep: Sweep, first: Mapping[str, Any]) -> tuple[str, ...]:
         if name not in pruners.methods():
             raise SweepError(f'{place}: baselines: "{name}" is no method{nearest(name, pruners.methods())}')
         # A baseline has no parameters, those of layers included: per_layer asks nothing of it.
-        agreement.check(sweep.file.model_copy(update={"per_layer": None}), _baseline_sections(sweep, name, first), partial(_at, place))
+        agreement.check(
+            sweep.file.model_copy(update={"per_layer": None}),
+            _baseline_sections(sweep, name, first),
+            partial(_at, place),
+        )
     if chosen:
         searched = [name for name in sweep.space.distributions if name.split(".")[0] in ("task", *_HOW_MUCH)]
         if searched:
@@ -253,5 +276,7 @@ def _baseline_sections(sweep: Sweep, method: str, first: Mapping[str, Any]) -> T
     sections = sweep.sections(first)
     if method == sections.compression.method:
         return sections
-    compression = dataclasses.replace(sections.compression, method=method, options={}, tolerance={}, layers={})
+    compression = dataclasses.replace(
+        sections.compression, method=method, options={}, tolerance={}, layers={}
+    )
     return dataclasses.replace(sections, compression=compression)

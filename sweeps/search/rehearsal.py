@@ -37,7 +37,10 @@ def check(prepared: Prepared) -> None:
         tried.add(kind)
         config = trial_of(sweep.file.trainable, sections)
         try:
-            _rehearsed(json.dumps(trial_config.dump_python(config, mode="json")), tuple(sources(config.task).values()))
+            _rehearsed(
+                json.dumps(trial_config.dump_python(config, mode="json")),
+                tuple(sources(config.task).values()),
+            )
         except Refused as error:
             raise SweepError(f"{sweep.where(error.key)}: {error}") from error
 

@@ -20,14 +20,21 @@ _MOST_POINTS = 1_000_000
 _ONE_SEED = ("qmc", "grid")
 
 
-def build(method: str, options: Mapping[str, Any], space: Mapping[str, BaseDistribution], seed: int, number: int) -> BaseSampler:
+def build(
+    method: str, options: Mapping[str, Any], space: Mapping[str, BaseDistribution], seed: int, number: int
+) -> BaseSampler:
     """The sampler that draws trial ``number``.
 
     A sampler's own generator is lost with its driver, so each trial gets a generator of its own, made from the study's seed
     and the trial's number: what is asked depends on the study alone, however often its driver was restarted.
     Raises ValueError for options that the sampler does not take.
     """
-    known = set(inspect.signature(SAMPLERS[method]).parameters) - {"self", "seed", "constraints_func", "search_space"}
+    known = set(inspect.signature(SAMPLERS[method]).parameters) - {
+        "self",
+        "seed",
+        "constraints_func",
+        "search_space",
+    }
     for name in options:
         if name not in known:
             raise ValueError(f"the sampler {method} has no option {name!r}{nearest(name, known)}".rstrip("."))
@@ -35,7 +42,9 @@ def build(method: str, options: Mapping[str, Any], space: Mapping[str, BaseDistr
     if method == "grid":
         options["search_space"] = {name: grid_values(name, d) for name, d in space.items()}
         if (points := math.prod(map(len, options["search_space"].values()))) > _MOST_POINTS:
-            raise ValueError(f"the grid would have {points:,} points; at most {_MOST_POINTS:,} are walked through")
+            raise ValueError(
+                f"the grid would have {points:,} points; at most {_MOST_POINTS:,} are walked through"
+            )
     if method == "qmc":
         options.setdefault("warn_asynchronous_seeding", False)
     if method == "cmaes":
@@ -59,15 +68,23 @@ def quiet() -> Iterator[None]:
 
 def grid_values(name: str, distribution: BaseDistribution) -> list[Any]:
     """The finitely many values of a parameter on a grid. Raises ValueError for a range, and for more than a million values."""
-    if isinstance(distribution, IntDistribution | FloatDistribution) and distribution.step is not None and not distribution.log:
+    if (
+        isinstance(distribution, IntDistribution | FloatDistribution)
+        and distribution.step is not None
+        and not distribution.log
+    ):
         count = (distribution.high - distribution.low) / distribution.step + 1
         if count > _MOST_POINTS:
-            raise ValueError(f"a grid of {name} would have {count:,.0f} values; at most {_MOST_POINTS:,} are walked through")
+            raise ValueError(
+                f"a grid of {name} would have {count:,.0f} values; at most {_MOST_POINTS:,} are walked through"
+            )
     if isinstance(distribution, CategoricalDistribution):
         return list(distribution.choices)
     if isinstance(distribution, IntDistribution) and not distribution.log:
         return list(range(distribution.low, distribution.high + 1, distribution.step))
     if isinstance(distribution, FloatDistribution) and distribution.step is not None:
-        low, high, step = (Decimal(str(number)) for number in (distribution.low, distribution.high, distribution.step))
+        low, high, step = (
+            Decimal(str(number)) for number in (distribution.low, distribution.high, distribution.step)
+        )
         return [float(low + i * step) for i in range(int((high - low) / step) + 1)]
     raise ValueError(f"a grid needs finitely many values, and {name} has a range; give it values or a q")

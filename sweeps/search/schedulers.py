@@ -10,18 +10,37 @@ from sweeps.sweep_file.keys import EarlyTerminate, Metric
 _NEVER = 10**9
 
 
-def build(early: EarlyTerminate | None, objective: Metric, reports: int, spared: Callable[[str], bool]) -> TrialScheduler:
+def build(
+    early: EarlyTerminate | None, objective: Metric, reports: int, spared: Callable[[str], bool]
+) -> TrialScheduler:
     """The scheduler, counting reports. ``max_iter`` is ``reports``, the most of a trial, unless the file says otherwise.
 
     Trials whose key is ``spared`` are never stopped and never compared with.
     """
     if early is None:
         return FIFOScheduler()
-    about = {"time_attr": "epoch", "metric": objective.name, "mode": "max" if objective.goal == "maximize" else "min"}
+    about = {
+        "time_attr": "epoch",
+        "metric": objective.name,
+        "mode": "max" if objective.goal == "maximize" else "min",
+    }
     if early.type == "median":
         # The rule would pause a trial that has too few others to be compared with; it shall go on instead.
-        return _Median(spared, **about, grace_period=early.min_iter, min_samples_required=early.eta, hard_stop=True, min_time_slice=_NEVER)
-    return _Asha(spared, **about, max_t=early.max_iter or reports, grace_period=early.min_iter, reduction_factor=early.eta)
+        return _Median(
+            spared,
+            **about,
+            grace_period=early.min_iter,
+            min_samples_required=early.eta,
+            hard_stop=True,
+            min_time_slice=_NEVER,
+        )
+    return _Asha(
+        spared,
+        **about,
+        max_t=early.max_iter or reports,
+        grace_period=early.min_iter,
+        reduction_factor=early.eta,
+    )
 
 
 class _Sparing:

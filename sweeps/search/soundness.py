@@ -14,7 +14,9 @@ from sweeps.sweep_file.space import Space
 Where = Callable[[Sequence[str | int]], str]
 
 
-def check(file: SweepFile, where: Where, sampler: Callable[[int], BaseSampler], space: Space, reports: Reports) -> None:
+def check(
+    file: SweepFile, where: Where, sampler: Callable[[int], BaseSampler], space: Space, reports: Reports
+) -> None:
     """Raises `SweepError`, its place from ``where``."""
     if file.method == "grid" and space.conditions:
         name = next(iter(space.conditions))
@@ -28,7 +30,9 @@ def check(file: SweepFile, where: Where, sampler: Callable[[int], BaseSampler], 
         place = where(["sampler_options" if file.sampler_options else "method"])
         raise SweepError(f"{place}: {str(error).rstrip('.')}.") from error
     if reports.most < 1 and any(metric.name == "train/loss" for metric in file.objectives):
-        raise SweepError(f"{where(['metric'])}: train/loss is that of the {reports.unit}, and {reports.key} is 0.")
+        raise SweepError(
+            f"{where(['metric'])}: train/loss is that of the {reports.unit}, and {reports.key} is 0."
+        )
     if file.early_terminate and (sentence := _stops_wrongly(file.early_terminate, reports)):
         raise SweepError(f"{where(['early_terminate'])}: {sentence}")
 
@@ -36,7 +40,9 @@ def check(file: SweepFile, where: Where, sampler: Callable[[int], BaseSampler], 
 def _draw(file: SweepFile, sampler: Callable[[int], BaseSampler], space: Space) -> None:
     """Draws once for nothing: Optuna looks at some options only then."""
     with samplers.quiet():
-        space.ask(optuna.create_study(sampler=sampler(0), directions=[metric.goal for metric in file.objectives]))
+        space.ask(
+            optuna.create_study(sampler=sampler(0), directions=[metric.goal for metric in file.objectives])
+        )
 
 
 def _stops_wrongly(early: EarlyTerminate, reports: Reports) -> str | None:

@@ -12,5 +12,7 @@ def unreached(prepared: Prepared) -> list[str]:
     # all methods of one kind reach the same weights, and the first stands for them
     of_kind = {pruners.methods()[method].kind: method for method in reversed(methods)}
     network, _ = seen(prepared.sweep.sections(prepared.first_draw).task)
-    said = [pruners.unreached_sentence(method, pruners.unreached(network, method)) for method in of_kind.values()]
+    said = [
+        pruners.unreached_sentence(method, pruners.unreached(network, method)) for method in of_kind.values()
+    ]
     return [sentence for sentence in said if sentence]

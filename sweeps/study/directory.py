@@ -29,14 +29,19 @@ def machine() -> dict[str, Any]:
     """The driver's machine: its processor, its cores, its system."""
     told = Path("/proc/cpuinfo")
     lines = told.read_text(encoding="utf-8").splitlines() if told.exists() else []
-    named = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor())
+    named = next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
+        platform.processor(),
+    )
     return {"processor": named or platform.machine(), "cores": os.cpu_count(), "system": platform.system()}
 
 
 def git_commit() -> str | None:
     """The commit of the user's project, where the command is given inside one."""
     try:
-        answer = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=True)
+        answer = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return answer.stdout.strip()

@@ -19,10 +19,16 @@ def export(record: StudyRecord, trial: TrialRecord, target: Path) -> None:
         raise SweepError(f"{target} exists already; give --to a new folder.")
     paths = StudyPaths(record.directory)
     if not trial.replicates:
-        raise SweepError(f"Trial {trial.key} left no network ({paths.result(trial.key)} is missing or damaged).", FAILED)
+        raise SweepError(
+            f"Trial {trial.key} left no network ({paths.result(trial.key)} is missing or damaged).", FAILED
+        )
     source = paths.network(trial.key, _best_seed(record, trial))
     if not source.is_dir():
-        why = "retention.networks is best" if record.sweep.get("retention", {}).get("networks") == "best" else f"{source} is missing"
+        why = (
+            "retention.networks is best"
+            if record.sweep.get("retention", {}).get("networks") == "best"
+            else f"{source} is missing"
+        )
         raise SweepError(f"Trial {trial.key} left no network ({why}).", FAILED)
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copytree(source, target)
@@ -39,7 +45,9 @@ def find(record: StudyRecord, key: str | None) -> TrialRecord:
         last = f"the last is {record.trials[-1].key}" if record.trials else "there are none yet"
         raise SweepError(f"{record.directory}: there is no trial {key}; {last}.")
     if trials[key].outcome != "complete":
-        raise SweepError(f"Trial {key} is not complete but {trials[key].outcome.replace('_', ' ')}: it has no network to export.")
+        raise SweepError(
+            f"Trial {key} is not complete but {trials[key].outcome.replace('_', ' ')}: it has no network to export."
+        )
     return trials[key]
 
 

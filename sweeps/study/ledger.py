@@ -63,7 +63,9 @@ def enqueue(study: optuna.Study, configurations: Sequence[Mapping[str, Any]]) ->
 
     Each is one write that holds all of it, so that a driver killed between two leaves the rest to its successor.
     """
-    held = [row.user_attrs[ENQUEUED] for row in study.get_trials(deepcopy=False) if ENQUEUED in row.user_attrs]
+    held = [
+        row.user_attrs[ENQUEUED] for row in study.get_trials(deepcopy=False) if ENQUEUED in row.user_attrs
+    ]
     for params in configurations:
         if params in held:
             held.remove(params)
@@ -141,7 +143,9 @@ class Ledger:
             self._live[root].report(value, epoch)
             self._reported[root] = epoch
 
-    def complete(self, root: int, values: Sequence[float], metrics: Mapping[str, Any], details: Mapping[str, Any]) -> None:
+    def complete(
+        self, root: int, values: Sequence[float], metrics: Mapping[str, Any], details: Mapping[str, Any]
+    ) -> None:
         """The trial came to its natural end with one value an objective."""
         trial = self._pop(root, metrics, details)
         self.study.tell(trial, list(values))
@@ -185,7 +189,11 @@ class Ledger:
 
     def _unfinished(self) -> list[int]:
         """Roots that a dead driver left without an end."""
-        return [root for root, rows in families(self.study).items() if outcome_of(standing(rows)) in ("running", "abandoned")]
+        return [
+            root
+            for root, rows in families(self.study).items()
+            if outcome_of(standing(rows)) in ("running", "abandoned")
+        ]
 
     def _take_over(self, root: int) -> None:
         """Ends a dead driver's trial as that driver was about to, or from what its worker wrote, else puts it back into the queue.
@@ -197,9 +205,13 @@ class Ledger:
         result = self._finished_result(root) if self._is_drawn(last) else None
         for row in rows:
             if row.state == TrialState.RUNNING:
-                self.study.tell(row.number, state=_STATES.get(row.user_attrs.get(OUTCOME, ""), TrialState.FAIL))
+                self.study.tell(
+                    row.number, state=_STATES.get(row.user_attrs.get(OUTCOME, ""), TrialState.FAIL)
+                )
         if OUTCOME not in last.user_attrs:
-            self.study.add_trial(self._ended_row(root, last, result) if result else self._waiting_row(root, last))
+            self.study.add_trial(
+                self._ended_row(root, last, result) if result else self._waiting_row(root, last)
+            )
 
     def _waiting_row(self, root: int, last: FrozenTrial) -> FrozenTrial:
         drawn = self._is_drawn(last)

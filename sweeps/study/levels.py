@@ -28,4 +28,7 @@ def sparsest_reaching(levels: Sequence[Level], primary: Objective) -> Level | No
     """
     worse = first_worse(levels)
     before = levels[1 : levels.index(worse)] if worse is not None else levels[1:]
-    return next((level for level in reversed(before) if primary.gain(level["verdict"][TICKET]["difference"]) >= 0), None)
+    return next(
+        (level for level in reversed(before) if primary.gain(level["verdict"][TICKET]["difference"]) >= 0),
+        None,
+    )

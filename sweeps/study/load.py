@@ -31,9 +31,22 @@ def load_record(directory: Path | str, url: str | None = None) -> StudyRecord:
         if outcome != "abandoned" or row.params
     )
     baselines = tuple(_baseline(paths, key) for key in provenance["baselines"] if paths.result(key).exists())
-    own = next((t for t in (*trials, *baselines) if t.key == provenance["own"] and t.outcome == "complete"), None)
+    own = next(
+        (t for t in (*trials, *baselines) if t.key == provenance["own"] and t.outcome == "complete"), None
+    )
     record = StudyRecord(
-        paths.root, provenance["name"], objectives, provenance["target"], trials, baselines, {}, own, {}, sweep, provenance, study
+        paths.root,
+        provenance["name"],
+        objectives,
+        provenance["target"],
+        trials,
+        baselines,
+        {},
+        own,
+        {},
+        sweep,
+        provenance,
+        study,
     )
     # With a searched network or training there are several dense networks; the best trial's is the one to compare it with.
     first = (record.best,) if record.best else ()
@@ -48,9 +61,18 @@ def read_provenance(paths: StudyPaths) -> dict[str, Any]:
         raise SweepError(f"{paths.root}: holds no study ({paths.provenance.name} is missing).")
     try:
         provenance: dict[str, Any] = json.loads(paths.provenance.read_text(encoding="utf-8"))
-        _ = provenance["name"], provenance["objectives"], provenance["baselines"], provenance["own"], provenance["target"]
+        _ = (
+            provenance["name"],
+            provenance["objectives"],
+            provenance["baselines"],
+            provenance["own"],
+            provenance["target"],
+        )
     except (ValueError, KeyError, TypeError) as error:
-        raise SweepError(f"{paths.provenance}: damaged ({error}); the trials and the journal beside it are untouched.", FAILED) from error
+        raise SweepError(
+            f"{paths.provenance}: damaged ({error}); the trials and the journal beside it are untouched.",
+            FAILED,
+        ) from error
     return provenance
 
 
@@ -61,13 +83,17 @@ def read_tests(paths: StudyPaths) -> dict[str, dict[str, Any]]:
     try:
         readings: dict[str, dict[str, Any]] = json.loads(paths.test_readings.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise SweepError(f"{paths.test_readings}: damaged ({error}); delete it to have the test split read again.", FAILED) from error
+        raise SweepError(
+            f"{paths.test_readings}: damaged ({error}); delete it to have the test split read again.", FAILED
+        ) from error
     return readings
 
 
 def dense_reading(best: TrialRecord) -> str:
     """The name of the reading of the dense network that ``best`` was made from: the same for all trials that share that network."""
-    searched = {name: value for name, value in sorted(best.params.items()) if name.startswith(("task.", "training."))}
+    searched = {
+        name: value for name, value in sorted(best.params.items()) if name.startswith(("task.", "training."))
+    }
     return "dense" + "".join(f" {name}={value}" for name, value in searched.items())
 
 
@@ -106,7 +132,12 @@ def _trial(paths: StudyPaths, root: int, outcome: str, row: optuna.trial.FrozenT
 
 
 def _baseline(paths: StudyPaths, key: str) -> TrialRecord:
-    result = _result(paths, key) or {"failed": "its result is damaged", "metrics": {}, "layers": {}, "replicates": ()}
+    result = _result(paths, key) or {
+        "failed": "its result is damaged",
+        "metrics": {},
+        "layers": {},
+        "replicates": (),
+    }
     outcome: Outcome = "failed" if result.get("failed") else "complete"
     return TrialRecord(
         key=key,

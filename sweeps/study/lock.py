@@ -20,7 +20,8 @@ def only_driver(path: Path) -> Iterator[None]:
             file.seek(0)
             holder = file.read().strip() or "another process"
             raise SweepError(
-                f"{path.parent}: this study is already being run by {holder}. Wait for it, or stop it first.", FAILED
+                f"{path.parent}: this study is already being run by {holder}. Wait for it, or stop it first.",
+                FAILED,
             ) from error
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}")

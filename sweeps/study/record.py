@@ -94,7 +94,12 @@ class StudyRecord:
     def measured(self) -> tuple[Objective, ...]:
         """What the task's networks are measured by on validation, the primary metric first."""
         given = self.sweep.get("task") or {}
-        task = TaskConfig(given.get("network", ""), given.get("data", ""), loss=given.get("loss", ""), metrics=given.get("metrics", ()))
+        task = TaskConfig(
+            given.get("network", ""),
+            given.get("data", ""),
+            loss=given.get("loss", ""),
+            metrics=given.get("metrics", ()),
+        )
         return tuple(Objective(f"val/{metric.name}", metric.goal) for metric in metrics_of(task))
 
     @property

@@ -24,7 +24,11 @@ def check(paths: StudyPaths, name: str, url: str | None) -> None:
         held = None
     else:
         storage = _open(paths, url)
-        held = optuna.load_study(study_name=name, storage=storage) if name in optuna.get_all_study_names(storage) else None
+        held = (
+            optuna.load_study(study_name=name, storage=storage)
+            if name in optuna.get_all_study_names(storage)
+            else None
+        )
     if held is None and paths.trials.exists():
         raise SweepError(
             f'{paths.root}: holds trials of the study "{name}", and {without_password(url) or paths.journal.name} does not. '
@@ -40,9 +44,13 @@ def check(paths: StudyPaths, name: str, url: str | None) -> None:
         )
 
 
-def create(paths: StudyPaths, name: str, url: str | None, directions: Sequence[Literal["maximize", "minimize"]]) -> optuna.Study:
+def create(
+    paths: StudyPaths, name: str, url: str | None, directions: Sequence[Literal["maximize", "minimize"]]
+) -> optuna.Study:
     """A new study, or the one of this name that this very directory began; for one that `check` lets pass."""
-    study = optuna.create_study(study_name=name, storage=_open(paths, url), directions=list(directions), load_if_exists=True)
+    study = optuna.create_study(
+        study_name=name, storage=_open(paths, url), directions=list(directions), load_if_exists=True
+    )
     study.set_user_attr(DIRECTORY, str(paths.root.resolve()))
     return study
 
@@ -62,7 +70,9 @@ def without_password(url: str | None) -> str | None:
     if url is None:
         return None
     whole = _parsed(url)
-    bare = URL.create(whole.drivername, whole.username, None, whole.host, whole.port, whole.database, whole.query)
+    bare = URL.create(
+        whole.drivername, whole.username, None, whole.host, whole.port, whole.database, whole.query
+    )
     return bare.difference_update_query(["password"]).render_as_string()
 
 
@@ -87,14 +97,20 @@ def _open(paths: StudyPaths, url: str | None) -> BaseStorage:
         try:
             return JournalStorage(JournalFileBackend(str(paths.journal)))
         except (ValueError, KeyError, AssertionError) as error:
-            raise SweepError(f"{paths.journal}: the journal is damaged and cannot be read: {error}.", FAILED) from error
+            raise SweepError(
+                f"{paths.journal}: the journal is damaged and cannot be read: {error}.", FAILED
+            ) from error
     shown = without_password(url)
     try:
         return RDBStorage(url)
     except NoSuchModuleError as error:
-        raise SweepError(f"storage.study: {shown} names a database that SQLAlchemy does not know: {_reason(error)}.") from error
+        raise SweepError(
+            f"storage.study: {shown} names a database that SQLAlchemy does not know: {_reason(error)}."
+        ) from error
     except ImportError as error:
-        raise SweepError(f"storage.study: {shown} needs a driver that is not installed; tombola[postgresql] holds PostgreSQL's.") from error
+        raise SweepError(
+            f"storage.study: {shown} needs a driver that is not installed; tombola[postgresql] holds PostgreSQL's."
+        ) from error
     except SQLAlchemyError as error:
         raise SweepError(f"The study's database {shown} cannot be used: {_reason(error)}.", FAILED) from error
 

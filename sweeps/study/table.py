@@ -20,7 +20,11 @@ def closing_table(record: StudyRecord) -> Table:
     table = Table(title=None, header_style="bold")
     table.add_column("network", justify="left")
     names = [metric.name.removeprefix("val/") for metric in record.measured]
-    told = ("validation", "test") if len(names) == 1 else tuple(f"{split} {name}" for name in names for split in ("val", "test"))
+    told = (
+        ("validation", "test")
+        if len(names) == 1
+        else tuple(f"{split} {name}" for name in names for split in ("val", "test"))
+    )
     for column in (*told, "CR-P", "CR-F", *(("weights",) if masks else ())):
         table.add_column(column, justify="right")
     for name, cells, style in _rows(record):
@@ -40,9 +44,17 @@ def _rows(record: StudyRecord) -> Iterator[tuple[str, tuple[str, ...], str | Non
         yield "the method's own answer", _cells(record, record.own, record.test.get("own")), None
     if record.best and record.best.levels:
         yield from _tickets(record, record.best)
-        yield f"last level (trial {record.best.key})", _cells(record, record.best, record.test.get("best")), "bold"
+        yield (
+            f"last level (trial {record.best.key})",
+            _cells(record, record.best, record.test.get("best")),
+            "bold",
+        )
     elif record.best:
-        yield f"best found (trial {record.best.key})", _cells(record, record.best, record.test.get("best")), "bold"
+        yield (
+            f"best found (trial {record.best.key})",
+            _cells(record, record.best, record.test.get("best")),
+            "bold",
+        )
 
 
 def _tickets(record: StudyRecord, trial: TrialRecord) -> Iterator[tuple[str, tuple[str, ...], None]]:
@@ -56,14 +68,22 @@ def _tickets(record: StudyRecord, trial: TrialRecord) -> Iterator[tuple[str, tup
 
 
 def _cells(record: StudyRecord, trial: TrialRecord, test: Mapping[str, Any] | None) -> tuple[str, ...]:
-    kept, flops, density = (trial.metrics.get(f"compress/{name}") for name in ("params_kept", "flops_kept", "density"))
+    kept, flops, density = (
+        trial.metrics.get(f"compress/{name}") for name in ("params_kept", "flops_kept", "density")
+    )
     return *_quality(record, trial.metrics, test), _removed(kept), _removed(flops), _kept(density)
 
 
-def _quality(record: StudyRecord, metrics: Mapping[str, Any], test: Mapping[str, Any] | None) -> tuple[str, ...]:
+def _quality(
+    record: StudyRecord, metrics: Mapping[str, Any], test: Mapping[str, Any] | None
+) -> tuple[str, ...]:
     """Each of the task's metrics on validation and on test."""
     names = [metric.name for metric in record.measured]
-    return tuple(text for name in names for text in (_value(metrics, name), _value(test or {}, name.replace("val/", "test/", 1))))
+    return tuple(
+        text
+        for name in names
+        for text in (_value(metrics, name), _value(test or {}, name.replace("val/", "test/", 1)))
+    )
 
 
 def _value(metrics: Mapping[str, Any], name: str) -> str:

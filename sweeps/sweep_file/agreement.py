@@ -27,7 +27,9 @@ def without_absent(trainable: str, tree: Mapping[str, Any], where: Where) -> dic
             raise SweepError(f"{where([section, key])}: trainable {trainable} does not use {path}: {why}.")
         if not key:
             for given in used.pop(section):
-                raise SweepError(f"{where([section, given])}: trainable {trainable} takes no {section}: {why}.")
+                raise SweepError(
+                    f"{where([section, given])}: trainable {trainable} takes no {section}: {why}."
+                )
     return used
 
 
@@ -58,7 +60,10 @@ def _check_metrics(file: SweepFile, sections: TrialSections, where: Where) -> No
         key = ".".join(map(str, path))
         if objective.name in METRICS and objective.name.startswith("val/") and objective.name not in reported:
             named = objective.name.removeprefix("val/")
-            raise Incompatible(where(path), f"{key}: the task does not measure {objective.name}; add {named} to task.metrics.")
+            raise Incompatible(
+                where(path),
+                f"{key}: the task does not measure {objective.name}; add {named} to task.metrics.",
+            )
         if objective.name.startswith("val/") and objective.name not in reported:
             hint = nearest(objective.name, reported)
             raise SweepError(f"{where(path)}: {key}: {objective.name!r} is no metric of a trial{hint}")
@@ -68,12 +73,15 @@ def _check_training(trainable: str, sections: TrialSections, where: Where) -> No
     training, compression = sections.training, sections.compression
     if training.label_smoothing and sections.task.loss != "cross_entropy":
         place = where(["training", "label_smoothing"])
-        raise Incompatible(place, f"label_smoothing belongs to the loss cross_entropy, not to {sections.task.loss}.")
+        raise Incompatible(
+            place, f"label_smoothing belongs to the loss cross_entropy, not to {sections.task.loss}."
+        )
     epochs = max(training.epochs, compression.retrain_epochs if trainable == "compress" else 0)
     if epochs and training.schedule.warmup > epochs:
         place = where(["training", "schedule", "warmup"])
         raise Incompatible(
-            place, f"training.schedule.warmup {training.schedule.warmup:g} lasts longer than the {epochs} epochs of training."
+            place,
+            f"training.schedule.warmup {training.schedule.warmup:g} lasts longer than the {epochs} epochs of training.",
         )
 
 
@@ -82,16 +90,28 @@ def _needs(file: SweepFile, sections: TrialSections) -> list[tuple[list[str | in
     compression, single, layers = sections.compression, _DOES["mask"], _DOES["decomposition"]
     needs: list[tuple[list[str | int], str, str]] = []
     if only := RECIPES[file.trainable].kind:
-        needs.append((["compression", "method"], only, f"trainable {file.trainable} needs a method that {_DOES[only]}"))
+        needs.append(
+            (["compression", "method"], only, f"trainable {file.trainable} needs a method that {_DOES[only]}")
+        )
     if compression.control != "none":
-        needs.append((["compression", "control"], "mask", f"control {compression.control} needs a method that {single}"))
+        needs.append(
+            (
+                ["compression", "control"],
+                "mask",
+                f"control {compression.control} needs a method that {single}",
+            )
+        )
     if file.per_layer:
         needs.append((["per_layer"], "decomposition", f"per_layer needs a method that {layers}"))
     for key in ("tolerance", "layers"):
         if getattr(compression, key):
-            needs.append((["compression", key], "decomposition", f"compression.{key} needs a method that {layers}"))
+            needs.append(
+                (["compression", key], "decomposition", f"compression.{key} needs a method that {layers}")
+            )
     if sections.budget and sections.budget.flops_ratio is not None:
-        needs.append((["budget", "flops_ratio"], "decomposition", f"budget.flops_ratio needs a method that {layers}"))
+        needs.append(
+            (["budget", "flops_ratio"], "decomposition", f"budget.flops_ratio needs a method that {layers}")
+        )
     for index, metric in enumerate(file.objectives):
         if metric.name in _BY_KIND:
             path: list[str | int] = ["metric"] if file.metric else ["metrics", index]
@@ -101,4 +121,6 @@ def _needs(file: SweepFile, sections: TrialSections) -> list[tuple[list[str | in
 
 
 def _those(kind: str) -> str:
-    return "those that do are " + ", ".join(name for name, method in pruners.methods().items() if method.kind == kind)
+    return "those that do are " + ", ".join(
+        name for name, method in pruners.methods().items() if method.kind == kind
+    )

@@ -27,7 +27,9 @@ def distribution(parameter: Parameter) -> BaseDistribution:
     low, high = parameter.min, parameter.max
     assert low is not None and high is not None
     integers = isinstance(low, int) and isinstance(high, int)
-    kind = parameter.distribution or ("int_uniform" if integers else "q_uniform" if parameter.q else "uniform")
+    kind = parameter.distribution or (
+        "int_uniform" if integers else "q_uniform" if parameter.q else "uniform"
+    )
     if kind in ("log_uniform", "q_log_uniform"):
         low, high, kind = _exp(low), _exp(high), kind + "_values"
     if kind == "int_uniform":
@@ -40,7 +42,9 @@ def distribution(parameter: Parameter) -> BaseDistribution:
         return FloatDistribution(low, _last_multiple(low, high, step), step=step)
     if kind == "q_log_uniform_values":
         if parameter.q not in (None, 1):
-            raise ValueError(f"Optuna samples a logarithmic range continuously or in whole numbers (q: 1), not in steps of {parameter.q:g}")
+            raise ValueError(
+                f"Optuna samples a logarithmic range continuously or in whole numbers (q: 1), not in steps of {parameter.q:g}"
+            )
         return IntDistribution(max(1, round(low)), round(high), log=True)
     return FloatDistribution(low, high, log=kind == "log_uniform_values")
 
@@ -49,7 +53,9 @@ def _exp(bound: float) -> float:
     try:
         return math.exp(bound)
     except OverflowError as error:
-        raise ValueError(f"log_uniform takes natural logarithms, and e^{bound:g} is too large; log_uniform_values takes values") from error
+        raise ValueError(
+            f"log_uniform takes natural logarithms, and e^{bound:g} is too large; log_uniform_values takes values"
+        ) from error
 
 
 def _last_multiple(low: float, high: float, step: float) -> float:
@@ -84,7 +90,9 @@ def choice(value: Any) -> Any:
             return json.dumps(value, ensure_ascii=False, allow_nan=False)
         except (TypeError, ValueError):
             pass
-    raise ValueError(f"values are numbers, texts, booleans or null, or lists and mappings of such, not {value!r}")
+    raise ValueError(
+        f"values are numbers, texts, booleans or null, or lists and mappings of such, not {value!r}"
+    )
 
 
 def extremes(distribution: BaseDistribution) -> list[Any]:
@@ -116,6 +124,10 @@ def suggest(trial: Trial, name: str, distribution: BaseDistribution) -> None:
         case CategoricalDistribution():
             trial.suggest_categorical(name, distribution.choices)
         case IntDistribution():
-            trial.suggest_int(name, distribution.low, distribution.high, step=distribution.step, log=distribution.log)
+            trial.suggest_int(
+                name, distribution.low, distribution.high, step=distribution.step, log=distribution.log
+            )
         case FloatDistribution():
-            trial.suggest_float(name, distribution.low, distribution.high, step=distribution.step, log=distribution.log)
+            trial.suggest_float(
+                name, distribution.low, distribution.high, step=distribution.step, log=distribution.log
+            )

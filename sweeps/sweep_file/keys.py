@@ -5,7 +5,17 @@ import re
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 from pruners.errors import nearest
 from sweeps.sweep_file.names import one_of
@@ -51,7 +61,9 @@ DISTRIBUTIONS = (
 
 def _is_a_folder_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise ValueError(f"{name!r} names a folder and may hold letters, digits, dots, dashes and underscores only")
+        raise ValueError(
+            f"{name!r} names a folder and may hold letters, digits, dots, dashes and underscores only"
+        )
     return name
 
 
@@ -78,7 +90,9 @@ class Metric(Keys):
     @classmethod
     def _never_the_test_split(cls, name: Any) -> Any:
         if isinstance(name, str) and name.startswith("test/"):
-            raise ValueError(f"{name} cannot be optimised: validation selects, and the test split is read once at the end")
+            raise ValueError(
+                f"{name} cannot be optimised: validation selects, and the test split is read once at the end"
+            )
         return name
 
 
@@ -96,7 +110,9 @@ def _form_of_a_choice(value: Any) -> str:
     return _BRANCH if isinstance(value, Branch) or (isinstance(value, dict) and "value" in value) else _PLAIN
 
 
-Choice = Annotated[Annotated[Branch, Tag(_BRANCH)] | Annotated[Any, Tag(_PLAIN)], Discriminator(_form_of_a_choice)]
+Choice = Annotated[
+    Annotated[Branch, Tag(_BRANCH)] | Annotated[Any, Tag(_PLAIN)], Discriminator(_form_of_a_choice)
+]
 """One of ``values``; a mapping with the key ``value`` is a branch."""
 
 
@@ -124,7 +140,9 @@ class Parameter(Keys):
             if present
         ]
         if len(given) != 1:
-            raise ValueError(f"give value, or values, or min and max, or parameters; here is {' and '.join(given) or 'none of them'}")
+            raise ValueError(
+                f"give value, or values, or min and max, or parameters; here is {' and '.join(given) or 'none of them'}"
+            )
         if self.values is not None and not self.values:
             raise ValueError("values is empty")
         if given == ["min and max"]:
@@ -247,7 +265,11 @@ def _seconds(time: Any) -> float:
         return float(time)
     parts = re.fullmatch(r"(?:([\d.]+)d)? ?(?:([\d.]+)h)? ?(?:([\d.]+)m)? ?(?:([\d.]+)s)?", str(time).strip())
     try:
-        return sum(float(n) * each for n, each in zip(parts.groups(), _UNITS, strict=True) if n) if parts else 0.0
+        return (
+            sum(float(n) * each for n, each in zip(parts.groups(), _UNITS, strict=True) if n)
+            if parts
+            else 0.0
+        )
     except ValueError:  # 1.2.3
         return 0.0
 
@@ -303,9 +325,13 @@ class SweepFile(Keys):
         if len(set(names)) < len(names):
             raise ValueError("metrics names the same metric twice")
         if len(names) > 1 and self.early_terminate:
-            raise ValueError("early_terminate compares trials by one metric; with several objectives leave it out")
+            raise ValueError(
+                "early_terminate compares trials by one metric; with several objectives leave it out"
+            )
         if len(names) > 1 and self.method == "cmaes":
-            raise ValueError("the cmaes sampler knows one objective; with several use tpe, nsga2, nsga3, gp, random, qmc or grid")
+            raise ValueError(
+                "the cmaes sampler knows one objective; with several use tpe, nsga2, nsga3, gp, random, qmc or grid"
+            )
         return self
 
     @property

@@ -4,7 +4,10 @@ from pathlib import Path
 from typing import Any
 
 _TASKS = (("task",), ("lottery", "transfer", "task"))
-_PATHS = (*((*task, *last) for task in _TASKS for last in (("checkpoint",), ("data_options", "root"))), ("storage", "store"))
+_PATHS = (
+    *((*task, *last) for task in _TASKS for last in (("checkpoint",), ("data_options", "root"))),
+    ("storage", "store"),
+)
 _SQLITE = "sqlite:///"
 
 

@@ -43,7 +43,9 @@ class Space:
     def has(self, name: str, params: Mapping[str, Any]) -> bool:
         """Tell whether a parameter belongs to the draw ``params``, which holds those that stand before it."""
         condition = self.conditions.get(name)
-        return condition is None or (condition.parent in params and params[condition.parent] == condition.choice)
+        return condition is None or (
+            condition.parent in params and params[condition.parent] == condition.choice
+        )
 
     def ask(self, study: optuna.Study) -> optuna.Trial:
         """Ask the study for its next trial and draw what belongs to it, define-by-run as Optuna says."""
@@ -68,7 +70,9 @@ class Space:
     def above(self, name: str) -> dict[str, Any]:
         """Return the values of other parameters under which a parameter stands."""
         condition = self.conditions.get(name)
-        return {} if condition is None else self.above(condition.parent) | {condition.parent: condition.choice}
+        return (
+            {} if condition is None else self.above(condition.parent) | {condition.parent: condition.choice}
+        )
 
     def settings(self, params: Mapping[str, Any]) -> list[tuple[str, Any]]:
         """Return dotted keys and values of a draw, constants included; a key comes before the keys below it."""
@@ -150,7 +154,9 @@ def _add(space: Space, name: str, entry: _Entry) -> None:
         space.values[name] = deep
 
 
-def _walk(parameters: Mapping[str, Parameter], prefix: str, path: KeyPath, under: tuple[_Entry, Branch] | None) -> Iterator[_Entry]:
+def _walk(
+    parameters: Mapping[str, Parameter], prefix: str, path: KeyPath, under: tuple[_Entry, Branch] | None
+) -> Iterator[_Entry]:
     """Dotted keys and parameters: nested ones taken apart, those under a value after the one that has it."""
     for key, parameter in parameters.items():
         here = (*path, key)
@@ -161,7 +167,9 @@ def _walk(parameters: Mapping[str, Parameter], prefix: str, path: KeyPath, under
         yield entry
         for index, value in enumerate(parameter.values or ()):
             if isinstance(value, Branch):
-                yield from _walk(value.parameters, prefix, (*here, "values", index, "parameters"), (entry, value))
+                yield from _walk(
+                    value.parameters, prefix, (*here, "values", index, "parameters"), (entry, value)
+                )
 
 
 def _name(entry: _Entry, times: Mapping[str, int]) -> str:

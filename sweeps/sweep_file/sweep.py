@@ -75,7 +75,9 @@ class Sweep:
                 above = self.space.above(name)
                 if name == METHOD or above.get(METHOD, method) != method:
                     continue
-                draws = (self.space.filled({**chosen, **above, name: value}) for value in extremes(distribution))
+                draws = (
+                    self.space.filled({**chosen, **above, name: value}) for value in extremes(distribution)
+                )
                 yield from (draw for draw in draws if draw != first)
 
     @cached_property
@@ -107,7 +109,9 @@ class Sweep:
         for name, _ in reversed(self.space.settings(first)):
             _drop(sections, name)
         for name in map(setting, self.space.conditions):
-            if (own := _found(self.data, name)) is not None:  # what holds where the parameter belongs to no draw
+            if (
+                own := _found(self.data, name)
+            ) is not None:  # what holds where the parameter belongs to no draw
                 _put(sections, name.split("."), own)
         file = self.file.model_dump(mode="json", exclude={*SECTIONS, "parameters"})
         parameters = self.file.model_dump(mode="json", include={"parameters"}, exclude_unset=True)
@@ -146,7 +150,9 @@ class Sweep:
         dotted = ".".join(map(str, path))
         for name, place in self.space.paths.items():
             key = setting(name)
-            if (dotted == key or dotted.startswith(key + ".")) and (params is None or self.space.has(name, params)):
+            if (dotted == key or dotted.startswith(key + ".")) and (
+                params is None or self.space.has(name, params)
+            ):
                 return self.source.where(place)
         return self.source.where(path)
 
@@ -184,7 +190,10 @@ def _drop(tree: dict[str, Any], dotted: str) -> None:
 def _without_none(tree: Mapping[str, Any]) -> dict[str, Any]:
     """Without the keys that were not given; what a user's options hold stays as it is."""
     kept = {k: v for k, v in tree.items() if v is not None}
-    return {k: _without_none(v) if isinstance(v, Mapping) and not k.endswith("options") else v for k, v in kept.items()}
+    return {
+        k: _without_none(v) if isinstance(v, Mapping) and not k.endswith("options") else v
+        for k, v in kept.items()
+    }
 
 
 def _apply(source: Source, override: str) -> None:
@@ -205,5 +214,9 @@ def _override_path(data: Mapping[str, Any], name: str) -> tuple[str, ...]:
     if section == "parameters" and isinstance(data.get(section), dict):
         for parameter in data[section]:
             if rest == parameter or rest.startswith(f"{parameter}."):
-                return (section, parameter, *rest[len(parameter) + 1 :].split(".")) if rest != parameter else (section, parameter)
+                return (
+                    (section, parameter, *rest[len(parameter) + 1 :].split("."))
+                    if rest != parameter
+                    else (section, parameter)
+                )
     return tuple(name.split("."))

@@ -16,7 +16,9 @@ _UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
 _MISSING_KEY = ("missing", "missing_argument")
 
 
-def checked(kind: Any, data: Any, where: Callable[[Sequence[str | int]], str], prefix: tuple[str, ...] = ()) -> Any:
+def checked(
+    kind: Any, data: Any, where: Callable[[Sequence[str | int]], str], prefix: tuple[str, ...] = ()
+) -> Any:
     """``data`` as ``kind`` (a model or a pydantic dataclass).
 
     ``where`` tells the place of a key path in the user's file; ``prefix`` is the path of ``data`` itself.
@@ -26,9 +28,14 @@ def checked(kind: Any, data: Any, where: Callable[[Sequence[str | int]], str], p
     try:
         return TypeAdapter(kind).validate_python(data)
     except ValidationError as failure:
-        errors = sorted(failure.errors(include_url=False), key=lambda e: (e["type"] not in _UNKNOWN_KEY, _is_of_several(e)))
+        errors = sorted(
+            failure.errors(include_url=False),
+            key=lambda e: (e["type"] not in _UNKNOWN_KEY, _is_of_several(e)),
+        )
         place, message = _sentence(errors[0], kind, where, prefix)
-        more = len({_path(e) for e in errors}) - 1  # a value that no member of a union takes is one thing to mend
+        more = (
+            len({_path(e) for e in errors}) - 1
+        )  # a value that no member of a union takes is one thing to mend
         message += f" {more} more to mend after that." if more else ""
         if _is_of_several(errors[0]):
             raise Incompatible(place, message) from failure
@@ -40,7 +47,9 @@ def _is_of_several(error: Any) -> bool:
     return isinstance(error.get("ctx", {}).get("error"), IncompatibleSettings)
 
 
-def _sentence(error: Any, kind: Any, where: Callable[[Sequence[str | int]], str], prefix: tuple[str, ...]) -> tuple[str, str]:
+def _sentence(
+    error: Any, kind: Any, where: Callable[[Sequence[str | int]], str], prefix: tuple[str, ...]
+) -> tuple[str, str]:
     """Where a finding lies, and what it says."""
     path = _path(error)
     place = where((*prefix, *path))
@@ -65,14 +74,19 @@ def _text(error: Any) -> str:
     else:
         text = error["msg"].replace("Input should", "should", 1)
         text = text[:1].lower() + text[1:]
-        if error["type"].endswith(("_type", "_parsing")) or error["type"] in ("literal_error", "string_pattern_mismatch"):
+        if error["type"].endswith(("_type", "_parsing")) or error["type"] in (
+            "literal_error",
+            "string_pattern_mismatch",
+        ):
             text += f", not {error['input']!r}"
     return text if text.endswith((".", "?")) else text + "."
 
 
 def _is_a_type(part: Any) -> bool:
     """Whether pydantic put a member of a union, not a key, into the path."""
-    return part in ("int", "float", "str", "bool") or (isinstance(part, str) and "[" in part and part.endswith("]") and "-" in part)
+    return part in ("int", "float", "str", "bool") or (
+        isinstance(part, str) and "[" in part and part.endswith("]") and "-" in part
+    )
 
 
 def _keys_at(kind: Any, path: Sequence[str | int]) -> list[str]:

@@ -22,11 +22,19 @@ class _Dumper(yaml.SafeDumper):
 
 
 for _kind in (_Loader, _Dumper):
-    _kind.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+0123456789."))
+    _kind.add_implicit_resolver(
+        "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+0123456789.")
+    )
 
 
 _YAML = "tag:yaml.org,2002:"
-_NO_PLAIN_DATA = {"timestamp": "a date", "binary": "binary data", "set": "a set", "omap": "an ordered mapping", "pairs": "a list of pairs"}
+_NO_PLAIN_DATA = {
+    "timestamp": "a date",
+    "binary": "binary data",
+    "set": "a set",
+    "omap": "an ordered mapping",
+    "pairs": "a list of pairs",
+}
 _MOST_NODES, _DEEPEST = 100_000, 50
 
 
@@ -46,7 +54,9 @@ class Source:
             if override is not None:
                 return f"--set {override}"
             here = tuple(path[:length])
-            line = self.lines.get(here, self.lines.get(tuple(map(str, here))))  # a number that stands as a key
+            line = self.lines.get(
+                here, self.lines.get(tuple(map(str, here)))
+            )  # a number that stands as a key
             if line is not None:
                 return f"{self.name}:{line}"
         return self.name
@@ -104,7 +114,10 @@ def _composed(text: str, name: str, source: Source) -> Any:
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise SweepError(f"{name}{line}: not valid YAML: {error.problem}.") from error
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a number of thousands of digits, a day that is none
+    except (
+        yaml.YAMLError,
+        ValueError,
+    ) as error:  # ValueError: a number of thousands of digits, a day that is none
         raise SweepError(f"{name}: not valid YAML: {_first_line(error)}.") from error
     except RecursionError as error:
         raise SweepError(f"{name}: keys and lists are nested too deeply.") from error
@@ -143,12 +156,16 @@ class _Walk:
         if any(node is other for other in above):
             raise SweepError(f"{place}: an anchor here holds itself.")
         if self._seen > _MOST_NODES:
-            raise SweepError(f"{place}: more than {_MOST_NODES:,} keys and values, those that aliases repeat included.")
+            raise SweepError(
+                f"{place}: more than {_MOST_NODES:,} keys and values, those that aliases repeat included."
+            )
         if len(above) > _DEEPEST:
             raise SweepError(f"{place}: keys and lists are nested more than {_DEEPEST} deep.")
         kind = node.tag.removeprefix(_YAML)
         if kind in _NO_PLAIN_DATA:
-            raise SweepError(f"{place}: {node.value!r} is {_NO_PLAIN_DATA[kind]} to YAML; put it in quotes if it is a text.")
+            raise SweepError(
+                f"{place}: {node.value!r} is {_NO_PLAIN_DATA[kind]} to YAML; put it in quotes if it is a text."
+            )
 
 
 def _first_line(error: Exception) -> str:

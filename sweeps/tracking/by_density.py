@@ -17,6 +17,8 @@ def by_density(metrics: Mapping[str, Any]) -> dict[str, float]:
     if "level" not in metrics:
         return {}
     primary = metrics["primary"]
-    others = {track: metrics[name] for track in _BESIDE_THE_TICKET if (name := f"{track}/{primary}") in metrics}
+    others = {
+        track: metrics[name] for track in _BESIDE_THE_TICKET if (name := f"{track}/{primary}") in metrics
+    }
     curves = {f"density/{track}": value for track, value in ({TICKET: metrics[primary]} | others).items()}
     return {DENSITY: metrics.get(DENSITY, 1.0), **curves}

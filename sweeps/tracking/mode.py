@@ -45,7 +45,9 @@ def _has_key() -> bool:
         settings = wandb.setup(settings=quiet()).settings
     except ValidationError as error:
         wrong = error.errors()[0]
-        raise SweepError(f"W&B's setting {wrong['loc'][0]} ({wrong['input']!r}) is wrong: {wrong['msg']}.") from None
+        raise SweepError(
+            f"W&B's setting {wrong['loc'][0]} ({wrong['input']!r}) is wrong: {wrong['msg']}."
+        ) from None
     if settings.api_key or settings.identity_token_file:
         return True
     try:

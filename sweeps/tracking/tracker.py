@@ -44,7 +44,14 @@ class Tracker:
     """
 
     def __init__(
-        self, paths: StudyPaths, *, project: str, entity: str | None, study_name: str, study_id: str, mode: Mode | None = None
+        self,
+        paths: StudyPaths,
+        *,
+        project: str,
+        entity: str | None,
+        study_name: str,
+        study_id: str,
+        mode: Mode | None = None,
     ) -> None:
         self.mode = choose_mode(mode)
         self._paths = paths
@@ -92,7 +99,9 @@ class Tracker:
     def _go_offline(self, error: Exception) -> None:
         self.mode = "offline"
         _log.warning(
-            "W&B failed (%s), so the study goes on offline; `wandb sync %s` uploads it later.", _first_line(error), self._paths.wandb
+            "W&B failed (%s), so the study goes on offline; `wandb sync %s` uploads it later.",
+            _first_line(error),
+            self._paths.wandb,
         )
         # Until its service ends, wandb refuses the id of a run whose start failed. The other runs go on in new files.
         with contextlib.suppress(Exception):
@@ -137,7 +146,9 @@ class Tracker:
         open_run.run.log(history | levels)
         # Layers change from level to level only: said with the first point of a training, they need not be said again.
         is_first = open_run.last_step < 0 or bool(levels)
-        open_run.run.summary.update({n: v for n, v in summary.items() if is_first or not n.startswith(_LAYER)})
+        open_run.run.summary.update(
+            {n: v for n, v in summary.items() if is_first or not n.startswith(_LAYER)}
+        )
         open_run.last_step = metrics["step"]
 
     def _finish(self, key: str, summary: Mapping[str, Any], failed: str | None) -> None:
@@ -161,7 +172,11 @@ class Tracker:
 def _split(metrics: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, Any]]:
     """What belongs to the history, and what to the summary alone."""
     ours = {name: value for name, value in metrics.items() if name in ("step", "epoch") or "/" in name}
-    history = {name: value for name, value in ours.items() if isinstance(value, int | float) and not name.startswith(_LAYER)}
+    history = {
+        name: value
+        for name, value in ours.items()
+        if isinstance(value, int | float) and not name.startswith(_LAYER)
+    }
     return history, {name: value for name, value in ours.items() if name not in history}
 
 

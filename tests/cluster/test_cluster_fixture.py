@@ -19,7 +19,10 @@ def look(modules: list[str]) -> tuple[str, dict[str, str | None]]:
     import importlib.util
     import sys
 
-    greetings = {name: importlib.import_module(name).GREETING if importlib.util.find_spec(name) else None for name in modules}
+    greetings = {
+        name: importlib.import_module(name).GREETING if importlib.util.find_spec(name) else None
+        for name in modules
+    }
     return sys.executable, greetings
 
 
@@ -36,13 +39,22 @@ def nodes(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def test_two_nodes_of_two_cpus_joined(nodes: dict[str, dict[str, Any]]) -> None:
-    assert {address: node["Resources"]["CPU"] for address, node in nodes.items()} == {HEAD_IP: 2, SECOND_IP: 2}
-    assert ray.get_runtime_context().get_node_id() == nodes[HEAD_IP]["NodeID"], "a driver must not depend on the node that tests kill"
+    assert {address: node["Resources"]["CPU"] for address, node in nodes.items()} == {
+        HEAD_IP: 2,
+        SECOND_IP: 2,
+    }
+    assert ray.get_runtime_context().get_node_id() == nodes[HEAD_IP]["NodeID"], (
+        "a driver must not depend on the node that tests kill"
+    )
 
 
-def test_the_nodes_python_has_our_libraries_and_never_saw_this_project(cluster: Cluster, tmp_path: Path) -> None:
+def test_the_nodes_python_has_our_libraries_and_never_saw_this_project(
+    cluster: Cluster, tmp_path: Path
+) -> None:
     code = f"from importlib.util import find_spec; print([name for name in {['torch', 'ray', *FLOORS]} if find_spec(name)])"
-    result = subprocess.run([str(cluster.python), "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True)
+    result = subprocess.run(
+        [str(cluster.python), "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
     assert result.stdout.strip() == "['torch', 'ray']"
 
 
@@ -50,7 +62,9 @@ def test_the_nodes_python_has_our_libraries_and_never_saw_this_project(cluster: 
 def test_a_worker_imports_what_the_driver_ships_and_nothing_else_of_ours(
     cluster: Cluster, nodes: dict[str, dict[str, Any]], address: str
 ) -> None:
-    there = look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(nodes[address]["NodeID"], soft=False))
+    there = look.options(
+        scheduling_strategy=NodeAffinitySchedulingStrategy(nodes[address]["NodeID"], soft=False)
+    )
     python, greetings = ray.get(there.remote(["shipped_package", "shipped_file", *FLOORS]), timeout=60)
     assert python == str(cluster.python)
     assert greetings == {"shipped_package": "package", "shipped_file": "file", **dict.fromkeys(FLOORS)}

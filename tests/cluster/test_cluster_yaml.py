@@ -32,13 +32,19 @@ def test_every_node_asks_for_the_token_and_has_it(config: dict[str, Any]) -> Non
     assert config["file_mounts"]["~/.ray/auth_token"] == "~/.ray/auth_token"
 
 
-def test_every_node_installs_the_pinned_requirements_from_what_is_copied(config: dict[str, Any], tmp_path: Path) -> None:
+def test_every_node_installs_the_pinned_requirements_from_what_is_copied(
+    config: dict[str, Any], tmp_path: Path
+) -> None:
     assert "cd ~/tombola && make setup" in config["setup_commands"]
     for remote, local in config["file_mounts"].items():
         if remote.startswith("~/tombola/"):
             copy = tmp_path / remote.removeprefix("~/tombola/")
-            shutil.copytree(PROJECT / local, copy) if (PROJECT / local).is_dir() else shutil.copy(PROJECT / local, copy)
-    setup = subprocess.run(["make", "--dry-run", "setup"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+            shutil.copytree(PROJECT / local, copy) if (PROJECT / local).is_dir() else shutil.copy(
+                PROJECT / local, copy
+            )
+    setup = subprocess.run(
+        ["make", "--dry-run", "setup"], cwd=tmp_path, check=True, capture_output=True, text=True
+    ).stdout
     assert "--requirements requirements.txt" in setup
     assert "--no-deps --editable ." in setup
     assert "--requirements requirements-cluster.txt" in config["head_setup_commands"][-1]

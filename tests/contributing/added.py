@@ -15,7 +15,12 @@ from tests.sweeps.studies import digits
 
 FOLDER = Path(__file__).parents[2]
 ALL_BUT_A_DECOMPOSITION: dict[str, Any] = {
-    "task": {"network": "added_mlp", "network_options": {"widths": [8]}, "data": "added_digits", "metrics": ["accuracy", "added_accuracy"]},
+    "task": {
+        "network": "added_mlp",
+        "network_options": {"widths": [8]},
+        "data": "added_digits",
+        "metrics": ["accuracy", "added_accuracy"],
+    },
     "trainable": "added_at_init",
     "compression": {"method": "added_magnitude"},
     "method": "added_genetic",
@@ -28,7 +33,9 @@ SWEEPS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("kind", SWEEPS)
-def test_what_was_added_is_validated_and_run(tombola: Callable[..., Answer], tmp_path: Path, kind: str) -> None:
+def test_what_was_added_is_validated_and_run(
+    tombola: Callable[..., Answer], tmp_path: Path, kind: str
+) -> None:
     assert all(Path(str(package.__file__)).is_relative_to(FOLDER) for package in (pruners, sweeps))
     (tmp_path / "added.yaml").write_text(yaml.safe_dump(digits(**SWEEPS[kind])))
     assert tombola("validate", "added.yaml").exit_code == 0

@@ -11,7 +11,17 @@ import pytest
 
 from tests.docs.pages import PROJECT, section
 
-COPIED = ("pruners", "trainables", "sweeps", "tests", "docs", "pyproject.toml", "tombola.py", "README.md", "CONTRIBUTING.md")
+COPIED = (
+    "pruners",
+    "trainables",
+    "sweeps",
+    "tests",
+    "docs",
+    "pyproject.toml",
+    "tombola.py",
+    "README.md",
+    "CONTRIBUTING.md",
+)
 
 SELECTED = "added and (validated or same or round_trip) or every_name or every_option"
 
@@ -38,7 +48,10 @@ ADDITIONS = {
         {"step[name] * max(1, int(share * most) // step[name])": "max(1, int(share * most) // 2 * 2)"},
     ),
     "mask": Addition(
-        "Add a method", {"magnitude": "added_magnitude", "Magnitude": "AddedMagnitude"}, "magnitude.py", {".abs()": ".square()"}
+        "Add a method",
+        {"magnitude": "added_magnitude", "Magnitude": "AddedMagnitude"},
+        "magnitude.py",
+        {".abs()": ".square()"},
     ),
     "network": Addition("Add a network", {"mlp": "added_mlp"}, "mlp.py", {"nn.ReLU()": "nn.Tanh()"}),
     "data set": Addition("Add a data set", {"digits": "added_digits"}, "digits.py", {"0.2, 0.2": "0.3, 0.3"}),
@@ -72,7 +85,9 @@ def follow(addition: Addition, copy: Path) -> None:
     """Do what the recipe says: its new file, and in every file that it names a line below each line of the model."""
     found = places(addition.recipe)
     if addition.file:
-        [folder] = [copy / place for place in found if place.endswith("/") and (copy / place / addition.file).exists()]
+        [folder] = [
+            copy / place for place in found if place.endswith("/") and (copy / place / addition.file).exists()
+        ]
         text = renamed((folder / addition.file).read_text(), addition.words)
         for old, new in addition.differs.items():
             text = text.replace(old, new)
@@ -101,19 +116,29 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
     for addition in ADDITIONS.values():
         follow(addition, copy)
     shutil.copy(PROJECT / "tests/contributing/added.py", copy / "tests/sweeps/test_added.py")
-    tests = ["tests/sweeps/test_added.py", "tests/docs/test_sweep_file_page.py", "tests/pruners/test_conformance.py"]
+    tests = [
+        "tests/sweeps/test_added.py",
+        "tests/docs/test_sweep_file_page.py",
+        "tests/pruners/test_conformance.py",
+    ]
     command = [sys.executable, "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider", "-k", SELECTED]
-    ran = subprocess.run([*command, *tests, "tests/pruners/test_mask_conformance.py"], cwd=copy, capture_output=True, text=True)
+    ran = subprocess.run(
+        [*command, *tests, "tests/pruners/test_mask_conformance.py"], cwd=copy, capture_output=True, text=True
+    )
     return ran.stdout + ran.stderr
 
 
 @pytest.mark.parametrize("kind", ADDITIONS)
 def test_a_recipe_adds_what_it_says(report: str, kind: str) -> None:
     ran = "decomposition" if kind == "decomposition" else "mask"
-    assert f"PASSED tests/sweeps/test_added.py::test_what_was_added_is_validated_and_run[{ran}]" in report, report
+    assert f"PASSED tests/sweeps/test_added.py::test_what_was_added_is_validated_and_run[{ran}]" in report, (
+        report
+    )
     if kind in ("decomposition", "mask"):
         name = next(iter(ADDITIONS[kind].words.values()))
-        assert len(re.findall(rf"^PASSED tests/pruners/\S+\[\S*{name}\S*\]", report, re.MULTILINE)) == 2, report
+        assert len(re.findall(rf"^PASSED tests/pruners/\S+\[\S*{name}\S*\]", report, re.MULTILINE)) == 2, (
+            report
+        )
 
 
 def test_a_recipe_forgets_no_row_of_the_page(report: str) -> None:

@@ -28,14 +28,20 @@ class Block:
 
 def blocks(page: str, *languages: str) -> list[Block]:
     """The page's blocks in these languages, all of them where none is named."""
-    found = [Block(page, language, text) for language, text in re.findall(r"^```(\w*)\n(.*?)^```$", PAGES[page], re.MULTILINE | re.DOTALL)]
+    found = [
+        Block(page, language, text)
+        for language, text in re.findall(r"^```(\w*)\n(.*?)^```$", PAGES[page], re.MULTILINE | re.DOTALL)
+    ]
     return [block for block in found if not languages or block.language in languages]
 
 
 def command_lines(block: Block) -> list[list[str]]:
     """A shell block's commands as words, without redirections and variables set for one command."""
     lines = [shlex.split(line.split(" > ")[0]) for line in block.text.splitlines()]
-    return [[word for n, word in enumerate(line) if not (n == 0 and re.fullmatch(r"[A-Z_]+=\S*", word))] for line in lines]
+    return [
+        [word for n, word in enumerate(line) if not (n == 0 and re.fullmatch(r"[A-Z_]+=\S*", word))]
+        for line in lines
+    ]
 
 
 def section(page: str, heading: str) -> str:
@@ -47,5 +53,11 @@ def section(page: str, heading: str) -> str:
 def tables(text: str) -> list[list[list[str]]]:
     """The tables of a text, each as rows of cells, the row of titles first; backquotes around a whole cell are taken off."""
     found = re.findall(r"(?:^\|.*\|\n)+", text, re.MULTILINE)
-    split = [[[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in table.splitlines()] for table in found]
-    return [[[re.sub(r"^`([^`]*)`$", r"\1", cell) for cell in row] for n, row in enumerate(table) if n != 1] for table in split]
+    split = [
+        [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in table.splitlines()]
+        for table in found
+    ]
+    return [
+        [[re.sub(r"^`([^`]*)`$", r"\1", cell) for cell in row] for n, row in enumerate(table) if n != 1]
+        for table in split
+    ]

@@ -28,8 +28,12 @@ def subcommand(program: click.Group, words: list[str]) -> tuple[click.Command, l
     return found, words[1:]
 
 
-@pytest.mark.parametrize(("page", "line"), COMMANDS, ids=lambda part: part if isinstance(part, str) else " ".join(part))
-def test_a_command_can_be_given_as_it_stands(page: str, line: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("page", "line"), COMMANDS, ids=lambda part: part if isinstance(part, str) else " ".join(part)
+)
+def test_a_command_can_be_given_as_it_stands(
+    page: str, line: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "runs/alds_digits/wandb").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     if line[0] == "make":

@@ -4,7 +4,12 @@ import pytest
 
 from tests.docs.pages import PAGES, PROJECT
 
-LINKS = [(page, target) for page in PAGES for target in re.findall(r"\]\(([^)\s]+)\)", PAGES[page]) if "://" not in target]
+LINKS = [
+    (page, target)
+    for page in PAGES
+    for target in re.findall(r"\]\(([^)\s]+)\)", PAGES[page])
+    if "://" not in target
+]
 
 
 def anchors(text: str) -> set[str]:

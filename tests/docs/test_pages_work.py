@@ -30,7 +30,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]
     shutil.copy(PROJECT / DEMO, folder / DEMO)
     printed = io.StringIO()
     with contextlib.chdir(folder), contextlib.redirect_stdout(printed):
-        assert not cli.main(["run", str(DEMO), "--in-process", "--trials", "2", *QUICK], standalone_mode=False)
+        assert not cli.main(
+            ["run", str(DEMO), "--in-process", "--trials", "2", *QUICK], standalone_mode=False
+        )
     yield folder, printed.getvalue()
 
 
@@ -71,12 +73,17 @@ def test_a_page_works_from_top_to_bottom(page: str, reader: Path) -> None:
         follow(block, names)
 
 
-@pytest.mark.filterwarnings("ignore:Layer 'head' shares its weight:UserWarning")  # it stays dense in the decomposition
+@pytest.mark.filterwarnings(
+    "ignore:Layer 'head' shares its weight:UserWarning"
+)  # it stays dense in the decomposition
 def test_a_transformer_and_a_segmentation_network_go_through_a_whole_sweep_each(reader: Path) -> None:
     names: dict[str, object] = {"__name__": TASKS}
     for block in blocks(TASKS):
         follow(block, names)
-    for name, metrics, chance in (("sums", ("accuracy", "top5_accuracy"), 1 / 13), ("ink", ("mean_iou", "accuracy"), 1 / 3)):
+    for name, metrics, chance in (
+        ("sums", ("accuracy", "top5_accuracy"), 1 / 13),
+        ("ink", ("mean_iou", "accuracy"), 1 / 3),
+    ):
         record = names[name]
         assert isinstance(record, StudyRecord)
         assert {trial.params["compression.method"] for trial in record.complete} == set(
@@ -86,14 +93,18 @@ def test_a_transformer_and_a_segmentation_network_go_through_a_whole_sweep_each(
         for trial in record.complete:
             assert trial.metrics[f"val/{metrics[0]}"] > 1.5 * chance
             assert trial.metrics["compress/params_kept"] < 0.8 and trial.metrics["compress/flops_kept"] < 0.8
-        assert {f"test/{metric}" for metric in metrics} <= record.test["best"].keys() & record.test["dense"].keys()
+        assert {f"test/{metric}" for metric in metrics} <= record.test["best"].keys() & record.test[
+            "dense"
+        ].keys()
         page = (record.directory / "report.html").read_text(encoding="utf-8")
         assert all(title in page for title in map(name_of, (f"test/{metric}" for metric in metrics)))
     sums = names["sums"]
     assert isinstance(sums, StudyRecord)
     [masked] = [trial for trial in sums.complete if trial.params["compression.method"] == "magnitude"]
     assert {name.partition(".")[0] for name in masked.layers} == {"attention", "feed", "head"}
-    assert sum(name.startswith("attention") for name in masked.layers) == 2  # the packed projections and the one behind them
+    assert (
+        sum(name.startswith("attention") for name in masked.layers) == 2
+    )  # the packed projections and the one behind them
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "pycon")])

@@ -41,7 +41,9 @@ SECTIONS: dict[str, Any] = {
 def keys_of(kind: Any) -> dict[str, Any]:
     """A section's keys with their defaults, `PydanticUndefined` where a key is required."""
     if issubclass(kind, BaseModel):
-        return {name: field.get_default(call_default_factory=True) for name, field in kind.model_fields.items()}
+        return {
+            name: field.get_default(call_default_factory=True) for name, field in kind.model_fields.items()
+        }
     built = {field.name: field.default for field in dataclasses.fields(kind)}
     info = kind.__pydantic_fields__
     return {name: info[name].get_default(call_default_factory=True) for name in built}
@@ -65,7 +67,9 @@ def shown(default: Any) -> str:
 @pytest.mark.parametrize("heading", SECTIONS)
 def test_a_section_holds_its_keys_and_their_defaults(heading: str) -> None:
     [rows] = [table for table in tables(section(PAGE, heading)) if table[0] == ["key", "default", "meaning"]]
-    assert [tuple(row[:2]) for row in rows[1:]] == [(name, shown(default)) for name, default in keys_of(SECTIONS[heading]).items()]
+    assert [tuple(row[:2]) for row in rows[1:]] == [
+        (name, shown(default)) for name, default in keys_of(SECTIONS[heading]).items()
+    ]
 
 
 def first_columns(heading: str, title: str) -> list[str]:
@@ -86,7 +90,9 @@ def test_every_name_has_its_row() -> None:
 
 def test_goals_and_defaults_of_metrics_are_told() -> None:
     [rows] = [table for table in tables(section(PAGE, "Losses and metrics")) if table[0][0] == "metric"]
-    assert {name: goal for name, goal, *_ in rows[1:]} == {name: metric.goal for name, metric in metrics.BUILT_IN.items()}
+    assert {name: goal for name, goal, *_ in rows[1:]} == {
+        name: metric.goal for name, metric in metrics.BUILT_IN.items()
+    }
     for name in loss.BUILT_IN:
         [primary] = metrics.metrics_of(config.TaskConfig("n", "d", loss=name))
         [told] = [row[0] for row in rows[1:] if name in re.findall(r"\w+", row[2])]
@@ -110,10 +116,16 @@ def test_every_choice_is_named(heading: str) -> None:
                 assert all(f"`{choice}`" in text for choice in get_args(part))
 
 
-@pytest.mark.parametrize("text", [block.text for page in PAGES for block in blocks(page, "yaml") if not block.file])
+@pytest.mark.parametrize(
+    "text", [block.text for page in PAGES for block in blocks(page, "yaml") if not block.file]
+)
 def test_an_example_is_a_sound_sweep_file_or_a_part_of_one(text: str) -> None:
     part = yaml.safe_load(text)
-    whole = {} if "run_cap" in part else yaml.safe_load((PROJECT / "sweeps/configs/alds_digits.yaml").read_text(encoding="utf-8"))
+    whole = (
+        {}
+        if "run_cap" in part
+        else yaml.safe_load((PROJECT / "sweeps/configs/alds_digits.yaml").read_text(encoding="utf-8"))
+    )
     if "metrics" in part:
         del whole["metric"]
     if "lottery" in part:

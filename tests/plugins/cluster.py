@@ -31,7 +31,10 @@ def make_bare_python(directory: Path) -> Path:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(directory)], check=True)
     python = directory / "bin" / "python"
     where = subprocess.run(
-        [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], check=True, capture_output=True, text=True
+        [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+        check=True,
+        capture_output=True,
+        text=True,
     )
     Path(where.stdout.strip(), "third_party.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return python
@@ -59,7 +62,12 @@ class Node:
         command += ["--temp-dir", str(self.directory), "--disable-usage-stats"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                command, cwd=self.directory, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+                command,
+                cwd=self.directory,
+                env=environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
 
     def processes(self) -> list[psutil.Process]:
@@ -164,9 +172,17 @@ def cluster() -> Iterator[Cluster]:
     # Ports as they come, so that another cluster of this machine does no harm.
     ports = ["--min-worker-port=0", "--max-worker-port=0", "--dashboard-agent-listen-port=0"]
     common = ["--num-cpus=2", "--object-store-memory=100000000", *ports]
-    head = ["--head", f"--port={address.split(':')[1]}", f"--node-ip-address={HEAD_IP}", "--include-dashboard=false", *common]
+    head = [
+        "--head",
+        f"--port={address.split(':')[1]}",
+        f"--node-ip-address={HEAD_IP}",
+        "--include-dashboard=false",
+        *common,
+    ]
     second = [f"--address={address}", f"--node-ip-address={SECOND_IP}", *common]
-    cluster = Cluster(address, python, Node(python, root / "head", head), Node(python, root / "second", second))
+    cluster = Cluster(
+        address, python, Node(python, root / "head", head), Node(python, root / "second", second)
+    )
     try:
         cluster.start()
         yield cluster

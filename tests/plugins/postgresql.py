@@ -22,7 +22,9 @@ START_SECONDS, STOP_SECONDS = 60.0, 20.0
 
 def server_programs() -> Path | None:
     """The folder with the newest ``initdb`` and ``postgres`` as Debian installs them, if any."""
-    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda program: float(program.parts[-3]))
+    installed = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda program: float(program.parts[-3])
+    )
     return installed[-1].parent if installed else None
 
 
@@ -48,7 +50,17 @@ def running_server(programs: Path, directory: Path, password: str, port: int) ->
     if account:
         for path in (directory, password_file):
             shutil.chown(path, account)
-    initdb = [programs / "initdb", "--pgdata", data, "--username", USER, "--pwfile", password_file, "--auth", "scram-sha-256"]
+    initdb = [
+        programs / "initdb",
+        "--pgdata",
+        data,
+        "--username",
+        USER,
+        "--pwfile",
+        password_file,
+        "--auth",
+        "scram-sha-256",
+    ]
     initdb += ["--encoding", "UTF8", "--locale", "C", "--no-sync"]
     subprocess.run(initdb, check=True, capture_output=True, cwd=directory, user=account)
     postgres = [programs / "postgres", "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", directory, "-F"]
@@ -69,7 +81,9 @@ def postgresql() -> Iterator[str]:
     programs = server_programs()
     if programs is None:
         pytest.skip("PostgreSQL's server is missing; `make test-system` installs it.")
-    directory = Path(tempfile.mkdtemp(prefix="tombola-pg-", dir="/tmp"))  # its socket's path must fit in 107 bytes
+    directory = Path(
+        tempfile.mkdtemp(prefix="tombola-pg-", dir="/tmp")
+    )  # its socket's path must fit in 107 bytes
     try:
         with running_server(programs, directory, secrets.token_hex(16), free_port("127.0.0.1")) as url:
             yield url.replace("postgresql://", "postgresql+psycopg://")

@@ -9,7 +9,9 @@ _STUDIES = "tests/report/"  # its files look at the same studies in the same bro
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test with the group that must not be torn apart: the cluster's, the report's or its file's."""
-    files = {item.nodeid.partition("::")[0] for item in items if _CLUSTER in getattr(item, "fixturenames", ())}
+    files = {
+        item.nodeid.partition("::")[0] for item in items if _CLUSTER in getattr(item, "fixturenames", ())
+    }
     for item in items:
         file = item.nodeid.partition("::")[0]
         group = _CLUSTER if file in files else _STUDIES if file.startswith(_STUDIES) else file

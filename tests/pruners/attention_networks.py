@@ -111,4 +111,6 @@ def sentences(samples: int = 6) -> dict[str, object]:
 def sequences(width: int = WIDTH, samples: int = 6) -> tuple[Tensor, Tensor]:
     """Inputs (n, L, width) in float64 and labels of three classes."""
     generator = torch.Generator().manual_seed(3)
-    return torch.randn(samples, LENGTH, width, generator=generator, dtype=torch.float64), torch.arange(samples) % 3
+    return torch.randn(samples, LENGTH, width, generator=generator, dtype=torch.float64), torch.arange(
+        samples
+    ) % 3

@@ -23,7 +23,9 @@ class Branches(nn.Module):
         return (layer.in_channels, size, size) if isinstance(layer, nn.Conv2d) else (size, layer.in_features)
 
     def forward(self, x):
-        return [layer(x.new_ones(len(x), *shape)) for layer, shape in zip(self.layers, self.inputs, strict=True)]
+        return [
+            layer(x.new_ones(len(x), *shape)) for layer, shape in zip(self.layers, self.inputs, strict=True)
+        ]
 
 
 def folded(layer):
@@ -47,7 +49,10 @@ def errors(layer, rank, num_subspaces):
     matrices = folded(layer)
     scale = max(np.linalg.norm(m, 2) for m in matrices)
     residuals = [m - truncated(m, rank, num_subspaces) for m in matrices]
-    slices = np.array([[np.linalg.norm(p, 2) for p in np.split(r, num_subspaces, axis=1)] for r in residuals]) / scale
+    slices = (
+        np.array([[np.linalg.norm(p, 2) for p in np.split(r, num_subspaces, axis=1)] for r in residuals])
+        / scale
+    )
     return {
         "max": slices.max(),
         "thm1": np.sqrt(num_subspaces) * slices.max(),
@@ -72,7 +77,10 @@ def options(layer):
 
 def best(layers, unit_costs, budget, metric):
     """The lexicographically smallest descending layer errors over all combinations within the budget, and their number."""
-    choices = [[(o[2] * cost, o[3][metric]) for o in options(layer)] for layer, cost in zip(layers, unit_costs, strict=True)]
+    choices = [
+        [(o[2] * cost, o[3][metric]) for o in options(layer)]
+        for layer, cost in zip(layers, unit_costs, strict=True)
+    ]
     allowed = [combo for combo in itertools.product(*choices) if sum(c for c, _ in combo) <= budget]
     return min((sorted((round(e, 8) for _, e in combo), reverse=True) for combo in allowed), default=None)
 
@@ -89,7 +97,13 @@ def dense_weight(pair, groups, num_subspaces):
 @pytest.fixture(scope="session")
 def reference():
     return SimpleNamespace(
-        best=best, options=options, errors=errors, folded=folded, truncated=truncated, dense_weight=dense_weight, Branches=Branches
+        best=best,
+        options=options,
+        errors=errors,
+        folded=folded,
+        truncated=truncated,
+        dense_weight=dense_weight,
+        Branches=Branches,
     )
 
 

@@ -21,4 +21,6 @@ def assert_equal(found, expected, relative=1e-9):
     """Equal to ``relative`` of each tensor's largest entry."""
     assert found.keys() == expected.keys()
     for name, tensor in expected.items():
-        torch.testing.assert_close(found[name], tensor, rtol=relative, atol=relative * float(tensor.abs().max()))
+        torch.testing.assert_close(
+            found[name], tensor, rtol=relative, atol=relative * float(tensor.abs().max())
+        )

@@ -39,7 +39,11 @@ def given(dtype: torch.dtype = torch.float32) -> dict[str, object]:
     generator = torch.Generator().manual_seed(4)
     labels = torch.arange(3).repeat_interleave(4)
     batches = [(torch.randn(12, 4, 6, 6, generator=generator).to(dtype), labels) for _ in range(2)]
-    return {"data": batches, "loss": nn.functional.cross_entropy, "example": torch.ones(1, 4, 6, 6, dtype=dtype)}
+    return {
+        "data": batches,
+        "loss": nn.functional.cross_entropy,
+        "example": torch.ones(1, 4, 6, 6, dtype=dtype),
+    }
 
 
 def best(scores: dict[str, Tensor], count: int, lowest: bool = False) -> dict[str, Tensor]:

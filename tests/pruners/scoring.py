@@ -43,7 +43,9 @@ def tiny_network(seed=0):
 
 def tiny_data(samples=6, seed=1):
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(samples, 2, 4, 4, generator=generator, dtype=torch.float64), torch.arange(samples) * 3 // samples
+    return torch.randn(samples, 2, 4, 4, generator=generator, dtype=torch.float64), torch.arange(
+        samples
+    ) * 3 // samples
 
 
 def close(scores, expected, rtol=1e-9):
@@ -52,4 +54,6 @@ def close(scores, expected, rtol=1e-9):
     for name, score in scores.items():
         assert score.shape == expected[name].shape
         assert expected[name].abs().max() > 0
-        torch.testing.assert_close(score, expected[name], rtol=rtol, atol=rtol * float(expected[name].abs().max()))
+        torch.testing.assert_close(
+            score, expected[name], rtol=rtol, atol=rtol * float(expected[name].abs().max())
+        )

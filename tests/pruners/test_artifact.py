@@ -89,7 +89,10 @@ def damage_spec(directory, change):
 DAMAGES = {
     "no spec": (lambda d: (d / "spec.json").unlink(), "spec.json cannot be read"),
     "no weights": (lambda d: (d / "model.safetensors").unlink(), "model.safetensors cannot be read"),
-    "spec cut": (lambda d: (d / "spec.json").write_bytes((d / "spec.json").read_bytes()[:90]), "spec.json is damaged"),
+    "spec cut": (
+        lambda d: (d / "spec.json").write_bytes((d / "spec.json").read_bytes()[:90]),
+        "spec.json is damaged",
+    ),
     "spec is binary": (lambda d: (d / "spec.json").write_bytes(b"\xff\xfe\x00"), "spec.json is damaged"),
     "spec is a list": (lambda d: (d / "spec.json").write_text("[]"), "spec.json is damaged"),
     "weights cut": (
@@ -99,7 +102,10 @@ DAMAGES = {
     "other kind": (lambda d: damage_spec(d, lambda s: s.update(kind="clay")), "is a clay of format 2"),
     "later format": (lambda d: damage_spec(d, lambda s: s.update(format=99)), "of format 99"),
     "no plan": (lambda d: damage_spec(d, lambda s: s.pop("plan")), "spec.json is damaged"),
-    "odd layer": (lambda d: damage_spec(d, lambda s: s["plan"]["layers"].update(x={"rank": 1})), "spec.json is damaged"),
+    "odd layer": (
+        lambda d: damage_spec(d, lambda s: s["plan"]["layers"].update(x={"rank": 1})),
+        "spec.json is damaged",
+    ),
 }
 
 

@@ -30,7 +30,13 @@ from tests.pruners.scoring import close, scored, weights_of
 METHODS = pytest.mark.parametrize("method", [n for n, m in pruners.methods().items() if m.kind == "mask"])
 # an embedding, or a place's own weights, are out of every mask's reach
 pytestmark = pytest.mark.filterwarnings("ignore:.* outside its budget:pruners.PrunerWarning")
-FUSED = {"by hand": ByHand, "packed": Attended, "crossed": Crossed, "separate": lambda fused: Crossed(fused, kdim=3), "encoder": Encoded}
+FUSED = {
+    "by hand": ByHand,
+    "packed": Attended,
+    "crossed": Crossed,
+    "separate": lambda fused: Crossed(fused, kdim=3),
+    "encoder": Encoded,
+}
 PACKED, SEPARATE = {"attention.in_proj_weight"}, {f"attention.{part}_proj_weight" for part in "qkv"}
 
 
@@ -61,7 +67,10 @@ def curvature(network, batch):
 
 def by_layer(network, flat):
     weights = weights_of(network)
-    return {n: p.view_as(w) for (n, w), p in zip(weights.items(), flat.split([w.numel() for w in weights.values()]), strict=True)}
+    return {
+        n: p.view_as(w)
+        for (n, w), p in zip(weights.items(), flat.split([w.numel() for w in weights.values()]), strict=True)
+    }
 
 
 @pytest.mark.parametrize("train", [True, False])
@@ -75,7 +84,13 @@ def test_second_derivatives_of_attention_against_the_full_hessian(make, train):
     close(grasp, by_layer(plain, flat * (hessian @ gradient)), rtol=1e-8)
     obd = scored(OBD(), fused, data=[batch], loss=cross_entropy, diagonal="hutchinson", probes=1, seed=4)
     generator = torch.Generator().manual_seed(4)
-    signs = torch.cat([torch.randint(0, 2, w.shape, generator=generator).flatten() for w in weights_of(fused).values()]) * 2.0 - 1
+    signs = (
+        torch.cat(
+            [torch.randint(0, 2, w.shape, generator=generator).flatten() for w in weights_of(fused).values()]
+        )
+        * 2.0
+        - 1
+    )
     close(obd, by_layer(plain, flat**2 * signs * (hessian @ signs.double()) / 2), rtol=1e-8)
 
 
@@ -109,8 +124,17 @@ class ForcedFlash(ByHand):
 @pytest.mark.parametrize(("method", "options"), [("grasp", {}), ("obd", {"diagonal": "hutchinson"})])
 def test_what_cannot_be_differentiated_twice_is_said(method, options):
     inputs, labels = sequences(3)
-    with pytest.raises(pruners.PrunerError, match=r"differentiates the network twice, .*: derivative for .* such as snip"):
-        pruners.compress(ForcedFlash(), method, keep_ratio=0.5, data=[(inputs.float(), labels)], loss=cross_entropy, **options)
+    with pytest.raises(
+        pruners.PrunerError, match=r"differentiates the network twice, .*: derivative for .* such as snip"
+    ):
+        pruners.compress(
+            ForcedFlash(),
+            method,
+            keep_ratio=0.5,
+            data=[(inputs.float(), labels)],
+            loss=cross_entropy,
+            **options,
+        )
 
 
 @METHODS
@@ -120,7 +144,9 @@ def test_every_method_prunes_a_tied_decoder(method, first, tmp_path):
     mask = pruners.compress(network, method, keep_ratio=0.4, **given)
     assert mask.params == math.ceil(0.4 * DECODER_WEIGHTS)
     assert mask.masks.keys() == {"attention.in_proj_weight", "attention.out_proj.weight", "head.weight"}
-    assert mask.prunable["attention.in_proj_weight"] == pruners.PrunableLayer("attention.in_proj_weight", (3 * WIDTH, WIDTH), "linear")
+    assert mask.prunable["attention.in_proj_weight"] == pruners.PrunableLayer(
+        "attention.in_proj_weight", (3 * WIDTH, WIDTH), "linear"
+    )
     assert mask.prunable["head"] == pruners.PrunableLayer("head.weight", (TOKENS, WIDTH), "output")
     mask.save(tmp_path)
     small = pruners.load(tmp_path).apply(network)
@@ -140,7 +166,15 @@ def test_packed_and_separate_projections_have_densities_of_their_own(method, kdi
     given = {"data": [(inputs.float(), labels)], "loss": cross_entropy, "example": inputs[:1].float()}
     projections = PACKED if kdim is None else SEPARATE
     shares = {"linear": 0.5, "attention.out_proj": 0.25} | {sorted(projections)[0]: 1.0}
-    mask = pruners.compress(network, method, keep_ratio=0.25, exclude=["memory"], layer_keep_ratio=shares, min_layer_keep=1, **given)
+    mask = pruners.compress(
+        network,
+        method,
+        keep_ratio=0.25,
+        exclude=["memory"],
+        layer_keep_ratio=shares,
+        min_layer_keep=1,
+        **given,
+    )
     assert mask.layers.keys() == projections | {"attention.out_proj", "head"}
     for name, layer in mask.layers.items():
         share = shares.get(name, 0.25 if name == "head" else 0.5)
@@ -152,7 +186,8 @@ def test_packed_and_separate_projections_have_densities_of_their_own(method, kdi
 
 def test_the_hint_for_an_attention_names_its_projection():
     with pytest.raises(
-        pruners.UnknownLayer, match=r"no prunable layer 'attention\.in_projweight'; did you mean 'attention\.in_proj_weight'\?"
+        pruners.UnknownLayer,
+        match=r"no prunable layer 'attention\.in_projweight'; did you mean 'attention\.in_proj_weight'\?",
     ):
         pruners.compress(Attended(), "magnitude", keep_ratio=0.5, exclude=["attention.in_projweight"])
     assert pruners.prunable(nn.MultiheadAttention(4, 2)).keys() == {"in_proj_weight", "out_proj"}
@@ -162,7 +197,10 @@ class Projection(nn.MultiheadAttention):
     """A subclass with names of its own."""
 
 
-SUBCLASSES = {"subclass": (Projection(4, 2, bias=False), 4 * 16), "bias_k": (nn.MultiheadAttention(4, 2, add_bias_kv=True), 4 * 16)}
+SUBCLASSES = {
+    "subclass": (Projection(4, 2, bias=False), 4 * 16),
+    "bias_k": (nn.MultiheadAttention(4, 2, add_bias_kv=True), 4 * 16),
+}
 
 
 @pytest.mark.parametrize(("attention", "weights"), SUBCLASSES.values(), ids=SUBCLASSES)
@@ -171,14 +209,18 @@ def test_other_attentions(attention, weights):
     assert mask.params == weights // 2
 
 
-@pytest.mark.parametrize("make", [nn.Conv1d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d])
+@pytest.mark.parametrize(
+    "make", [nn.Conv1d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d]
+)
 def test_convolutions_of_every_kind_are_reached(make):
     network = nn.Sequential(make(2, 4, 2), nn.ReLU())
     assert pruners.prunable(network)["0"].params == network[0].weight.numel()
     assert pruners.compress(network, "random", keep_ratio=0.5).params == network[0].weight.numel() // 2
 
 
-@pytest.mark.parametrize("make", [Decoder, Encoded, lambda: Crossed(kdim=3)], ids=["decoder", "encoder", "separate"])
+@pytest.mark.parametrize(
+    "make", [Decoder, Encoded, lambda: Crossed(kdim=3)], ids=["decoder", "encoder", "separate"]
+)
 def test_reinitialised_attention_is_drawn_as_torch_does(make):
     network = make()
     if isinstance(network, Decoder):
@@ -253,7 +295,11 @@ class Two(nn.Linear):
 @pytest.mark.parametrize(
     ("network", "example", "message"),
     [
-        (Whole(4, 3), torch.ones(1, 4), r"in float64; dtype='own' takes the network's own precision\. Torch says: .*dtype"),
+        (
+            Whole(4, 3),
+            torch.ones(1, 4),
+            r"in float64; dtype='own' takes the network's own precision\. Torch says: .*dtype",
+        ),
         (nn.Linear(4, 3), torch.ones(1, 4, dtype=torch.int64), "cannot run the network on one sample"),
         (Two(4, 3), torch.ones(1, 4), "must be one tensor, not a tuple"),
     ],
@@ -262,7 +308,9 @@ def test_synflow_says_what_it_cannot_run(network, example, message):
     with pytest.raises(pruners.PrunerError, match=message):
         pruners.compress(network, "synflow", keep_ratio=0.5, example=example)
     if isinstance(network, Whole):
-        assert pruners.compress(network, "synflow", keep_ratio=0.5, example=example, dtype="own").density == 0.5
+        assert (
+            pruners.compress(network, "synflow", keep_ratio=0.5, example=example, dtype="own").density == 0.5
+        )
 
 
 def test_masks_move_with_state_and_copies():

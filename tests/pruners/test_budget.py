@@ -13,7 +13,8 @@ from pruners.lowrank.layers.budget import least_share, share_of
 
 
 @pytest.mark.parametrize(
-    ("share", "total", "kept"), [(0.1, 30, 3), (0.29, 100, 29), (0.7, 10, 7), (0.57, 100, 57), (1.0, 7, 7), (0.3333, 3, 0)]
+    ("share", "total", "kept"),
+    [(0.1, 30, 3), (0.29, 100, 29), (0.7, 10, 7), (0.57, 100, 57), (1.0, 7, 7), (0.3333, 3, 0)],
 )
 def test_no_surprise_of_floating_point(share, total, kept):
     assert share_of(share, total) == kept
@@ -101,7 +102,9 @@ def test_budget_of_is_what_compressing_costs(network, batch):
     assert again.layers.items() >= plan.layers.items()
     in_flops = pruners.budget_of(shape, pins, "flops_ratio")
     assert (
-        pruners.compress(network, flops_ratio=in_flops, example=batch, layers=pins, exclude=set(shape.layers) - set(pins)).layers
+        pruners.compress(
+            network, flops_ratio=in_flops, example=batch, layers=pins, exclude=set(shape.layers) - set(pins)
+        ).layers
         == plan.layers
     )
 

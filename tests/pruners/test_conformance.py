@@ -8,7 +8,9 @@ from torch import nn
 
 import pruners
 
-METHODS = pytest.mark.parametrize("method", [n for n, m in pruners.methods().items() if m.kind == "decomposition"])
+METHODS = pytest.mark.parametrize(
+    "method", [n for n, m in pruners.methods().items() if m.kind == "decomposition"]
+)
 RATIOS = (0.15, 0.3, 0.5, 0.77, 1.0)
 
 
@@ -66,7 +68,12 @@ def test_never_over_budget_in_multiply_adds(method, network, batch):
     for share in (0.2, 0.5, 0.9):
         artifact = pruners.compress(network, method, flops_ratio=share, example=batch)
         assert artifact.plan.unit == "multiply_adds"
-        assert pruners.cost(artifact, batch).multiply_adds == artifact.plan.cost <= artifact.budget <= share * dense
+        assert (
+            pruners.cost(artifact, batch).multiply_adds
+            == artifact.plan.cost
+            <= artifact.budget
+            <= share * dense
+        )
 
 
 @METHODS
@@ -86,7 +93,10 @@ def test_model_is_untouched(method, network, batch):
     assert torch.equal(random, torch.random.get_rng_state())
     assert str(before) == str(network)
     assert [m.training for m in before.modules()] == [m.training for m in network.modules()]
-    assert all(torch.equal(a, b) for a, b in zip(before.state_dict().values(), network.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(before.state_dict().values(), network.state_dict().values(), strict=True)
+    )
     assert not any(m._forward_hooks for m in network.modules())
 
 
@@ -108,7 +118,11 @@ def test_a_layer_of_zeros_has_no_error(method, network):
     assert artifact.layers["7"].error == 0.0
     assert set(artifact.layer_errors["7"].values()) == {0.0}
     small = artifact.apply(network)
-    assert not any(p.any() or not torch.isfinite(p).all() for n, p in small.named_parameters() if n.startswith("7") and "weight" in n)
+    assert not any(
+        p.any() or not torch.isfinite(p).all()
+        for n, p in small.named_parameters()
+        if n.startswith("7") and "weight" in n
+    )
 
 
 @METHODS
@@ -166,7 +180,11 @@ def test_reported_errors_are_the_weights_own(method, network, reference):
         expected = reference.errors(network.get_submodule(name), choice.rank, choice.num_subspaces)
         assert artifact.layer_errors[name] == pytest.approx(expected, abs=1e-9)
         assert choice.error == pytest.approx(expected[artifact.metric], abs=1e-9)
-    assert artifact.error == max(choice.error for choice in artifact.layers.values()) == artifact.errors[artifact.metric]
+    assert (
+        artifact.error
+        == max(choice.error for choice in artifact.layers.values())
+        == artifact.errors[artifact.metric]
+    )
 
 
 @METHODS
@@ -176,6 +194,11 @@ def test_double_precision_reconstruction(method, network, reference):
     small = artifact.apply(network)
     for name, choice in artifact.layers.items():
         dense = network.get_submodule(name)
-        weight = reference.dense_weight(small.get_submodule(name), getattr(dense, "groups", 1), choice.num_subspaces)
-        expected = [reference.truncated(m, choice.rank, choice.num_subspaces).tolist() for m in reference.folded(dense)]
+        weight = reference.dense_weight(
+            small.get_submodule(name), getattr(dense, "groups", 1), choice.num_subspaces
+        )
+        expected = [
+            reference.truncated(m, choice.rank, choice.num_subspaces).tolist()
+            for m in reference.folded(dense)
+        ]
         torch.testing.assert_close(weight, torch.tensor(expected, dtype=torch.float64), atol=1e-10, rtol=0)

@@ -21,7 +21,9 @@ def mask():
 def test_densities_of_the_layers_stay(control, mask):
     other = control(mask, seed=5)
     assert other.layers == mask.layers and other.prunable == mask.prunable
-    assert {name: (m.shape, m.dtype) for name, m in other.masks.items()} == {name: (m.shape, m.dtype) for name, m in mask.masks.items()}
+    assert {name: (m.shape, m.dtype) for name, m in other.masks.items()} == {
+        name: (m.shape, m.dtype) for name, m in mask.masks.items()
+    }
     overlap = sum(int((other.masks[name] & kept).sum()) for name, kept in mask.masks.items()) / mask.params
     by_chance = sum(layer.params * layer.density for layer in mask.layers.values()) / mask.params
     assert overlap == pytest.approx(by_chance, abs=0.1)
@@ -39,7 +41,9 @@ def test_by_the_seed_alone(control, mask):
 
 def test_controls_are_recorded(mask, tmp_path):
     other = pruners.random_mask(pruners.shuffle(mask, seed=3), seed=4)
-    assert other.options == mask.options | {"controls": [{"control": "shuffle", "seed": 3}, {"control": "random_mask", "seed": 4}]}
+    assert other.options == mask.options | {
+        "controls": [{"control": "shuffle", "seed": 3}, {"control": "random_mask", "seed": 4}]
+    }
     assert "controls" not in mask.options
     other.save(tmp_path)
     assert pruners.load(tmp_path).options == other.options
@@ -50,7 +54,11 @@ def test_a_loaded_mask_has_the_same_control(control, mask, tmp_path):
     """What is drawn layer by layer follows the network's order, which a file of tensors does not keep."""
     mask.save(tmp_path)
     loaded = pruners.load(tmp_path)
-    assert list(loaded.masks) == list(mask.masks) == [layer.parameter for layer in pruners.prunable(OddNetwork()).values()]
+    assert (
+        list(loaded.masks)
+        == list(mask.masks)
+        == [layer.parameter for layer in pruners.prunable(OddNetwork()).values()]
+    )
     live, later = control(mask, seed=1), control(loaded, seed=1)
     assert all(torch.equal(live.masks[name], later.masks[name]) for name in mask.masks)
 
@@ -88,5 +96,7 @@ class Placed(nn.Module):
 
 def test_a_module_that_cannot_be_drawn_anew_is_named():
     model = nn.ModuleDict({"body": nn.ModuleDict({"placed": Placed()})})
-    with pytest.raises(pruners.PrunerError, match=r"'body\.placed', a Placed, has parameters and no reset_parameters"):
+    with pytest.raises(
+        pruners.PrunerError, match=r"'body\.placed', a Placed, has parameters and no reset_parameters"
+    ):
         pruners.reinitialize(model, seed=0)

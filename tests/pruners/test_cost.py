@@ -16,7 +16,11 @@ def test_dense_cost_by_hand(network, batch):
 
 
 def test_decomposed_cost_by_hand(network, batch):
-    pins = {"0": {"rank": 2, "num_subspaces": 2}, "3": {"rank": 1, "num_subspaces": 1}, "7": {"rank": 3, "num_subspaces": 4}}
+    pins = {
+        "0": {"rank": 2, "num_subspaces": 2},
+        "3": {"rank": 1, "num_subspaces": 1},
+        "7": {"rank": 3, "num_subspaces": 4},
+    }
     artifact = pruners.compress(network, keep_ratio=1.0, layers=pins, exclude=["9"])
     # groups * k * rank filters on c / (groups k) channels each, then f filters on k * rank channels of each group
     first = 64 * (4 * 2 * 9) + 64 * (12 * 4)
@@ -49,7 +53,12 @@ def test_a_loaded_artifact_has_no_network(network, batch, tmp_path):
 def test_batchnorm_statistics_are_plain_averages():
     torch.manual_seed(0)
     model = nn.Sequential(
-        nn.Conv2d(3, 5, 3), nn.BatchNorm2d(5), nn.Dropout(0.5), nn.ReLU(), nn.Conv2d(5, 4, 1), nn.BatchNorm2d(4, momentum=0.3)
+        nn.Conv2d(3, 5, 3),
+        nn.BatchNorm2d(5),
+        nn.Dropout(0.5),
+        nn.ReLU(),
+        nn.Conv2d(5, 4, 1),
+        nn.BatchNorm2d(4, momentum=0.3),
     )
     model[2].train()
     model.eval()
@@ -57,11 +66,19 @@ def test_batchnorm_statistics_are_plain_averages():
     before = {n: p.clone() for n, p in model.named_parameters()}
     pruners.recalibrate_batchnorm(model, iter(batches))
     first = [model[0](b) for b in batches]
-    torch.testing.assert_close(model[1].running_mean, torch.stack([a.mean((0, 2, 3)) for a in first]).mean(0).detach())
-    torch.testing.assert_close(model[1].running_var, torch.stack([a.var((0, 2, 3)) for a in first]).mean(0).detach())
-    normed = [nn.functional.batch_norm(a, None, None, model[1].weight, model[1].bias, training=True) for a in first]
+    torch.testing.assert_close(
+        model[1].running_mean, torch.stack([a.mean((0, 2, 3)) for a in first]).mean(0).detach()
+    )
+    torch.testing.assert_close(
+        model[1].running_var, torch.stack([a.var((0, 2, 3)) for a in first]).mean(0).detach()
+    )
+    normed = [
+        nn.functional.batch_norm(a, None, None, model[1].weight, model[1].bias, training=True) for a in first
+    ]
     second = [model[4](torch.relu(a)) for a in normed]
-    torch.testing.assert_close(model[5].running_mean, torch.stack([a.mean((0, 2, 3)) for a in second]).mean(0).detach())
+    torch.testing.assert_close(
+        model[5].running_mean, torch.stack([a.mean((0, 2, 3)) for a in second]).mean(0).detach()
+    )
     assert model[5].momentum == 0.3 and not model[5].training
     assert all(torch.equal(p, before[n]) for n, p in model.named_parameters())
     assert not any(p.grad is not None for p in model.parameters())
@@ -84,7 +101,10 @@ def test_networks_without_batchnorm_are_not_run():
 def masked(model, **kept):
     """The mask of a network that keeps the first ``kept`` weights of each layer named, and all of the others."""
     artifact = pruners.compress(model, "magnitude", keep_ratio=1.0)
-    masks = {n: torch.arange(m.numel()).view(m.shape) < kept.get(n.removesuffix(".weight"), m.numel()) for n, m in artifact.masks.items()}
+    masks = {
+        n: torch.arange(m.numel()).view(m.shape) < kept.get(n.removesuffix(".weight"), m.numel())
+        for n, m in artifact.masks.items()
+    }
     return artifact.with_masks(masks)
 
 

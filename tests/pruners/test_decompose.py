@@ -14,7 +14,9 @@ import pruners
 
 def pinned(layer, rank, num_subspaces):
     """The artifact of a network of one layer, pinned where that saves something."""
-    return pruners.compress(nn.Sequential(layer), keep_ratio=1.0, layers={"0": {"rank": rank, "num_subspaces": num_subspaces}})
+    return pruners.compress(
+        nn.Sequential(layer), keep_ratio=1.0, layers={"0": {"rank": rank, "num_subspaces": num_subspaces}}
+    )
 
 
 def check_forward(reference, layer, rank, number, inputs):
@@ -26,14 +28,26 @@ def check_forward(reference, layer, rank, number, inputs):
         return
     groups = getattr(layer, "groups", 1)
     weight = reference.dense_weight(small[0], groups, number)
-    expected = torch.tensor([reference.truncated(m, rank, number).tolist() for m in reference.folded(layer)], dtype=torch.float64)
+    expected = torch.tensor(
+        [reference.truncated(m, rank, number).tolist() for m in reference.folded(layer)], dtype=torch.float64
+    )
     torch.testing.assert_close(weight, expected, atol=1e-5, rtol=0)
     whole = copy.deepcopy(layer)
     whole.weight.data = weight.reshape(layer.weight.shape).to(layer.weight.dtype)
     torch.testing.assert_close(small[0](inputs), whole(inputs), atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(small[0].weight, whole.weight, atol=1e-5, rtol=1e-5)
     assert small[0].bias is small[0][1].bias
-    for name in ("in_features", "out_features", "kernel_size", "stride", "padding", "dilation", "groups", "padding_mode", "in_channels"):
+    for name in (
+        "in_features",
+        "out_features",
+        "kernel_size",
+        "stride",
+        "padding",
+        "dilation",
+        "groups",
+        "padding_mode",
+        "in_channels",
+    ):
         assert getattr(small[0], name, None) == getattr(layer, name, None)
     assert sum(m.weight.numel() for m in small[0]) == artifact.params == artifact.layers["0"].params
 
@@ -90,7 +104,13 @@ def test_modules_are_plain():
         nn.Sequential(nn.Conv2d(8, 16, 3, stride=2, padding=1, groups=2))
     )[0]
     assert [type(m) for m in conv] == [nn.Conv2d, nn.Conv2d]
-    assert (conv[0].groups, conv[0].out_channels, conv[0].stride, conv[1].groups, conv[1].kernel_size) == (4, 8, (2, 2), 2, (1, 1))
+    assert (conv[0].groups, conv[0].out_channels, conv[0].stride, conv[1].groups, conv[1].kernel_size) == (
+        4,
+        8,
+        (2, 2),
+        2,
+        (1, 1),
+    )
     assert conv[0].bias is None and conv[1].bias is not None
     linear = pinned(nn.Linear(32, 16), 2, 1).apply(nn.Sequential(nn.Linear(32, 16)))[0]
     assert [type(m) for m in linear] == [nn.Linear, nn.Linear]
@@ -104,7 +124,11 @@ def test_dtype_mode_and_frozen_weights_survive(dtype):
     small = pruners.compress(model, budget=700).apply(model)
     assert not small[0].training and small[1].training and small[1][0].training
     assert {p.dtype for p in small.parameters()} == {dtype}
-    assert [p.requires_grad for p in (small[0][0].weight, small[0][1].weight, small[0][1].bias)] == [False, False, True]
+    assert [p.requires_grad for p in (small[0][0].weight, small[0][1].weight, small[0][1].bias)] == [
+        False,
+        False,
+        True,
+    ]
     assert all(p.requires_grad for p in small[1].parameters())
 
 
@@ -128,7 +152,9 @@ def test_a_module_under_two_names_is_replaced_at_both():
 
 
 def test_a_shared_weight_stays_dense_and_is_named():
-    model = nn.ModuleDict({"embed": nn.Embedding(30, 10), "head": nn.Linear(10, 30, bias=False), "free": nn.Linear(20, 20)})
+    model = nn.ModuleDict(
+        {"embed": nn.Embedding(30, 10), "head": nn.Linear(10, 30, bias=False), "free": nn.Linear(20, 20)}
+    )
     model["head"].weight = model["embed"].weight
     with pytest.warns(UserWarning, match="'head'"):
         artifact = pruners.compress(model, keep_ratio=0.7)

@@ -61,7 +61,9 @@ def encoder(**options):
 
 
 def swin(**options):
-    return SwinTransformer([4, 4], 16, [2, 1], [2, 2], [4, 4], stochastic_depth_prob=0.0, num_classes=5, **options)
+    return SwinTransformer(
+        [4, 4], 16, [2, 1], [2, 2], [4, 4], stochastic_depth_prob=0.0, num_classes=5, **options
+    )
 
 
 TOKENS, IMAGES = (2, 5, 32), (2, 8, 9, 10)
@@ -97,7 +99,9 @@ def test_a_parent_reads_the_product(make, shape, subspaces):
     inputs = torch.randn(shape, generator=torch.Generator().manual_seed(1))
     for training in (True, False):
         with torch.set_grad_enabled(training):
-            torch.testing.assert_close(small.train(training)(inputs), expected.train(training)(inputs), atol=1e-5, rtol=1e-4)
+            torch.testing.assert_close(
+                small.train(training)(inputs), expected.train(training)(inputs), atol=1e-5, rtol=1e-4
+            )
 
 
 @unreached_is_expected
@@ -109,7 +113,9 @@ def test_nested_tensors_and_padding():
     with torch.no_grad():
         fast = small[0].eval()(inputs, src_key_padding_mask=padding)
         slow = small[0].train()(inputs, src_key_padding_mask=padding)
-        torch.testing.assert_close(fast, expected[0].eval()(inputs, src_key_padding_mask=padding), atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(
+            fast, expected[0].eval()(inputs, src_key_padding_mask=padding), atol=1e-5, rtol=1e-4
+        )
     # the fast path leaves zeros where the padding was
     torch.testing.assert_close(fast[~padding], slow[~padding], atol=1e-5, rtol=1e-4)
 
@@ -142,7 +148,10 @@ def test_compiled_copied_and_saved(tmp_path):
 
 @unreached_is_expected
 @pytest.mark.parametrize("method", [n for n, m in pruners.methods().items() if m.kind == "decomposition"])
-@pytest.mark.parametrize("make, shape, read", [(ReadsLinear, (3, 24), {"b"}), (encoder, TOKENS, set()), (swin, (1, 3, 32, 32), None)])
+@pytest.mark.parametrize(
+    "make, shape, read",
+    [(ReadsLinear, (3, 24), {"b"}), (encoder, TOKENS, set()), (swin, (1, 3, 32, 32), None)],
+)
 def test_a_budget_in_multiply_adds_counts_what_a_parent_multiplies(method, make, shape, read):
     """A weight that its parent multiplies by is no cheaper for being decomposed, so such a layer stays dense."""
     torch.manual_seed(5)
@@ -150,7 +159,12 @@ def test_a_budget_in_multiply_adds_counts_what_a_parent_multiplies(method, make,
     dense, whole = pruners.cost(network, example).multiply_adds, pruners.NetworkShape(network, example)
     artifact = pruners.compress(network, method, flops_ratio=0.7, example=example)
     saved = dense - pruners.cost(artifact, example).multiply_adds
-    assert saved == whole.total("multiply_adds") - artifact.plan.cost >= whole.total("multiply_adds") - artifact.budget > 0
+    assert (
+        saved
+        == whole.total("multiply_adds") - artifact.plan.cost
+        >= whole.total("multiply_adds") - artifact.budget
+        > 0
+    )
     read = {n for n in whole.layers if n.endswith(("qkv", "proj"))} if read is None else read
     assert not read & artifact.layers.keys()
     assert {n for n in whole.layers if not whole.unit_cost(n, "multiply_adds")} == read
@@ -174,7 +188,9 @@ def test_attention_keeps_its_output_projection_and_says_so():
 def test_hooks_and_attributes_stay():
     network = nn.Sequential(nn.Linear(24, 24), nn.Conv2d(8, 8, 3))
     network[0].register_forward_hook(lambda module, args, output: 2 * output)
-    network[0].register_forward_pre_hook(lambda module, args, kwargs: ((args[0] + 1,), kwargs), with_kwargs=True)
+    network[0].register_forward_pre_hook(
+        lambda module, args, kwargs: ((args[0] + 1,), kwargs), with_kwargs=True
+    )
     network[1].note = "first"
     small = pruners.compress(network, "svd", keep_ratio=0.5).apply(network)
     x = torch.randn(3, 24)
@@ -216,13 +232,17 @@ class Gained(nn.Linear):
 
 
 def test_subclasses_with_torchs_own_forward_are_decomposed():
-    network = nn.ModuleDict({"linear": Initialized(24, 24), "conv": Named(8, 8, 3), "plain": nn.Linear(24, 24)})
+    network = nn.ModuleDict(
+        {"linear": Initialized(24, 24), "conv": Named(8, 8, 3), "plain": nn.Linear(24, 24)}
+    )
     artifact = pruners.compress(network, "svd", keep_ratio=0.5)
     assert artifact.layers.keys() == network.keys()
     small = artifact.apply(network)
     assert small["conv"].role == "stem"
     x = torch.randn(2, 8, 6, 6)
-    torch.testing.assert_close(small["conv"](x), functional.conv2d(x, small["conv"].weight, small["conv"].bias))
+    torch.testing.assert_close(
+        small["conv"](x), functional.conv2d(x, small["conv"].weight, small["conv"].bias)
+    )
 
 
 def test_subclasses_that_do_more_stay_dense():

@@ -18,7 +18,9 @@ def mask_of(bits, shapes=SHAPES):
         size = shape[0] * shape[1]
         masks[name] = torch.tensor(bits[start : start + size], dtype=torch.bool).reshape(shape)
         start += size
-    layers = {name.removesuffix(".weight"): PrunableLayer(name, shape, "linear") for name, shape in shapes.items()}
+    layers = {
+        name.removesuffix(".weight"): PrunableLayer(name, shape, "linear") for name, shape in shapes.items()
+    }
     return Mask("magnitude", {}, layers, masks)
 
 
@@ -54,7 +56,9 @@ def test_a_distance_of_the_tolerance_itself_is_not_below_it():
     assert not pruners.settled(masks, window=1, tolerance=1 / 3)
 
 
-@pytest.mark.parametrize("shapes", [{"first.weight": (2, 3)}, SHAPES | {"second.weight": (3, 1)}], ids=["missing", "another shape"])
+@pytest.mark.parametrize(
+    "shapes", [{"first.weight": (2, 3)}, SHAPES | {"second.weight": (3, 1)}], ids=["missing", "another shape"]
+)
 def test_masks_of_different_networks_are_refused(shapes):
     one, other = mask_of([True] * 9), mask_of([True] * 9, shapes)
     with pytest.raises(pruners.PrunerError, match=r"'second\.weight'"):

@@ -24,7 +24,10 @@ def by_full_hessian(network, chunks, bn, temperature=200.0):
 
     def loss(vector):
         parts = {n: p.view(s) for n, p, s in zip(weights, vector.split(sizes), shapes, strict=True)}
-        return sum(cross_entropy(functional_call(network, parts, inputs) / temperature, labels) for inputs, labels in chunks)
+        return sum(
+            cross_entropy(functional_call(network, parts, inputs) / temperature, labels)
+            for inputs, labels in chunks
+        )
 
     hessian = torch.autograd.functional.hessian(loss, flat)
     torch.testing.assert_close(hessian, hessian.T, rtol=1e-8, atol=1e-12)
@@ -49,13 +52,18 @@ def test_official_against_the_full_hessian(samples, keep_graphs):
 @pytest.mark.parametrize("temperature", [1.0, 200])
 def test_one_batch_against_the_full_hessian(temperature):
     network, batch = tiny_network(), tiny_data()
-    scores = scored(GraSP(), network, data=[batch], loss=cross_entropy, preset="one-batch", temperature=temperature)
+    scores = scored(
+        GraSP(), network, data=[batch], loss=cross_entropy, preset="one-batch", temperature=temperature
+    )
     close(scores, by_full_hessian(network, [batch], "eval", temperature))
 
 
 def test_abs_is_official_without_the_sign():
     network, data = tiny_network(), [tiny_data()]
-    official, absolute = (scored(GraSP(), network, data=data, loss=cross_entropy, preset=preset) for preset in ("official", "abs"))
+    official, absolute = (
+        scored(GraSP(), network, data=data, loss=cross_entropy, preset=preset)
+        for preset in ("official", "abs")
+    )
     close(absolute, {name: score.abs() for name, score in official.items()})
     assert any((score < 0).any() for score in official.values())
 
@@ -66,7 +74,9 @@ def test_the_sign_by_hand():
     one = torch.ones(1, 1, dtype=torch.float64)
     for weight, target, expected in ((3.0, 1.0, 3 * 2 * 4.0), (3.0, 5.0, 3 * 2 * -4.0)):
         network.weight.data = weight * one
-        scores = scored(GraSP(), network, data=[(one, target * one)], loss=mse_loss, preset="one-batch", temperature=1.0)
+        scores = scored(
+            GraSP(), network, data=[(one, target * one)], loss=mse_loss, preset="one-batch", temperature=1.0
+        )
         assert scores["weight"].item() == expected
 
 
@@ -83,7 +93,8 @@ def test_graphs_kept_or_built_again_give_the_same_bits(preset, dtype):
     network, (inputs, labels) = tiny_network().to(dtype), tiny_data(9)
     data = [(inputs.to(dtype), labels)]
     kept, again, auto = (
-        scored(GraSP(), network, data=data, loss=cross_entropy, preset=preset, keep_graphs=keep) for keep in (True, False, "auto")
+        scored(GraSP(), network, data=data, loss=cross_entropy, preset=preset, keep_graphs=keep)
+        for keep in (True, False, "auto")
     )
     for name in kept:
         assert kept[name].dtype == dtype
@@ -94,9 +105,13 @@ def test_graphs_kept_or_built_again_give_the_same_bits(preset, dtype):
 def test_linear_weights_are_drawn_anew_while_scoring_only():
     network, data = tiny_network(), [tiny_data()]
     before = copy.deepcopy(network.state_dict())
-    first, same, other = (scored(GraSP(), network, data=data, loss=cross_entropy, seed=seed) for seed in (1, 1, 2))
+    first, same, other = (
+        scored(GraSP(), network, data=data, loss=cross_entropy, seed=seed) for seed in (1, 1, 2)
+    )
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
-    assert all(torch.equal(first[name], same[name]) and not torch.equal(first[name], other[name]) for name in first)
+    assert all(
+        torch.equal(first[name], same[name]) and not torch.equal(first[name], other[name]) for name in first
+    )
 
     generator = torch.Generator().manual_seed(1)
     for module in network:
@@ -115,10 +130,21 @@ def test_removed_weights_stay_removed_where_weights_are_drawn_anew():
 
 
 def test_presets_are_written_out():
-    settings = {preset: GraSP().with_defaults({"preset": preset}) for preset in ("official", "one-batch", "abs")}
-    assert [(s["bn"], s["reinit_linear"]) for s in settings.values()] == [("train", True), ("eval", False), ("train", True)]
+    settings = {
+        preset: GraSP().with_defaults({"preset": preset}) for preset in ("official", "one-batch", "abs")
+    }
+    assert [(s["bn"], s["reinit_linear"]) for s in settings.values()] == [
+        ("train", True),
+        ("eval", False),
+        ("train", True),
+    ]
     assert GraSP().with_defaults({"preset": "one-batch", "bn": "train"})["bn"] == "train"
-    assert pruners.compress(tiny_network(), "grasp", keep_ratio=0.5, data=[tiny_data()], loss=cross_entropy).options["bn"] == "train"
+    assert (
+        pruners.compress(
+            tiny_network(), "grasp", keep_ratio=0.5, data=[tiny_data()], loss=cross_entropy
+        ).options["bn"]
+        == "train"
+    )
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,9 @@ def remembering_in_a_hook(model):
 
 @pytest.mark.filterwarnings("ignore::pruners.unreached.UnreachedWarning")
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("prepare", [pruned_by_torch, keeping_an_activation, keeping_a_history, remembering_in_a_hook])
+@pytest.mark.parametrize(
+    "prepare", [pruned_by_torch, keeping_an_activation, keeping_a_history, remembering_in_a_hook]
+)
 def test_a_network_that_keeps_computed_tensors_is_compressed(prepare, method):
     model, batch = network(), torch.randn(4, 8)
     prepare(model)
@@ -52,7 +54,9 @@ def test_a_network_that_keeps_computed_tensors_is_compressed(prepare, method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("make", [threading.Lock, tempfile.TemporaryFile, lambda: (step for step in range(3))])
+@pytest.mark.parametrize(
+    "make", [threading.Lock, tempfile.TemporaryFile, lambda: (step for step in range(3))]
+)
 def test_what_cannot_be_copied_is_named(make, method):
     model = network()
     model[2].mine = make()
@@ -101,7 +105,11 @@ def everything_that_looks_at(model):
 @pytest.mark.filterwarnings("ignore:Lazy modules are a new feature")
 def test_lazy_layers_are_named_until_they_have_been_run():
     model = nn.Sequential(nn.LazyLinear(16), nn.ReLU(), nn.Linear(16, 3))
-    asked = [*everything_that_looks_at(model), lambda: pruners.cost(model, torch.ones(1, 8)), lambda: pruners.least_budget(model)]
+    asked = [
+        *everything_that_looks_at(model),
+        lambda: pruners.cost(model, torch.ones(1, 8)),
+        lambda: pruners.least_budget(model),
+    ]
     asked += [lambda: pruners.unreached(model, "alds"), lambda: pruners.unreached(model, "magnitude")]
     for ask in asked:
         with pytest.raises(pruners.PrunerError, match=r"'0' \(LazyLinear\) has no weights before"):
@@ -161,7 +169,9 @@ class Quantised(nn.Module):
 @pytest.mark.filterwarnings("ignore:Casting complex values to real")
 def test_weights_that_nothing_is_computed_from_are_named(dtype, method):
     model = Quantised(dtype)
-    with pytest.raises(pruners.PrunerError, match=r"'stored\.weight' is " + str(dtype).removeprefix("torch.")):
+    with pytest.raises(
+        pruners.PrunerError, match=r"'stored\.weight' is " + str(dtype).removeprefix("torch.")
+    ):
         pruners.compress(model, method, keep_ratio=0.7)
     for _ in range(2):  # the second time with kept spectra
         artifact = pruners.compress(model, method, keep_ratio=0.99, exclude=["stored"])
@@ -169,12 +179,28 @@ def test_weights_that_nothing_is_computed_from_are_named(dtype, method):
 
 
 WRONG = {
-    "the first layer": (lambda: network(), torch.ones(1, 7), r"shape \(1, 7\); layer '0' \(Linear\) refuses: .*1x7 and 8x16"),
-    "a layer inside": (lambda: nn.Sequential(network(), nn.Sequential(nn.Linear(4, 2))), torch.ones(1, 8), r"layer '1\.0' \(Linear\)"),
+    "the first layer": (
+        lambda: network(),
+        torch.ones(1, 7),
+        r"shape \(1, 7\); layer '0' \(Linear\) refuses: .*1x7 and 8x16",
+    ),
+    "a layer inside": (
+        lambda: nn.Sequential(network(), nn.Sequential(nn.Linear(4, 2))),
+        torch.ones(1, 8),
+        r"layer '1\.0' \(Linear\)",
+    ),
     "another kind": (lambda: nn.Sequential(nn.Conv2d(3, 4, 3)), torch.ones(1, 3), r"layer '0' \(Conv2d\)"),
-    "another dtype": (lambda: nn.Sequential(nn.Embedding(4, 3)), torch.ones(1, 2), r"layer '0' \(Embedding\)"),
+    "another dtype": (
+        lambda: nn.Sequential(nn.Embedding(4, 3)),
+        torch.ones(1, 2),
+        r"layer '0' \(Embedding\)",
+    ),
     "no tensor": (network, "features", "example: a network's inputs are a tensor"),
-    "an unknown argument": (network, {"features": torch.ones(1, 8)}, "unexpected keyword argument 'features'"),
+    "an unknown argument": (
+        network,
+        {"features": torch.ones(1, 8)},
+        "unexpected keyword argument 'features'",
+    ),
 }
 
 
@@ -190,10 +216,14 @@ def test_the_layer_that_refuses_an_example_is_named(which):
             pruners.least_budget(make(), "flops_ratio", example=example)
 
 
-@pytest.mark.parametrize("method", ["snip", "iterative_snip", "grasp", "obd", "mlprune", "movement", "gradient_magnitude"])
+@pytest.mark.parametrize(
+    "method", ["snip", "iterative_snip", "grasp", "obd", "mlprune", "movement", "gradient_magnitude"]
+)
 def test_the_layer_that_refuses_data_is_named(method):
     batches = [(torch.ones(2, 7), torch.tensor([0, 1]))]
-    with pytest.raises(pruners.PrunerError, match=rf"{method} cannot score the network; layer '0' \(Linear\) refuses"):
+    with pytest.raises(
+        pruners.PrunerError, match=rf"{method} cannot score the network; layer '0' \(Linear\) refuses"
+    ):
         pruners.compress(network(), method, keep_ratio=0.5, data=batches, loss=nn.functional.cross_entropy)
 
 

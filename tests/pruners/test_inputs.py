@@ -7,7 +7,15 @@ import torch
 from torch import Tensor, nn
 
 import pruners
-from pruners.network.inputs import batch_size, forward, input_tensors, join_inputs, move_inputs, split_inputs, take_inputs
+from pruners.network.inputs import (
+    batch_size,
+    forward,
+    input_tensors,
+    join_inputs,
+    move_inputs,
+    split_inputs,
+    take_inputs,
+)
 
 X, Y = torch.arange(12.0).reshape(6, 2), torch.arange(6, 24.0).reshape(6, 3)
 Pair = namedtuple("Pair", "left right")
@@ -42,7 +50,9 @@ def test_a_batch_in_every_form(form: str) -> None:
     pieces = split_inputs(batch, 4)
     assert [batch_size(piece) for piece in pieces] == [4, 2]
     assert torch.equal(forward(network, join_inputs(pieces)), network(X, Y))
-    assert {tensor.device.type for tensor in input_tensors(move_inputs(batch, torch.device("meta")))} == {"meta"}
+    assert {tensor.device.type for tensor in input_tensors(move_inputs(batch, torch.device("meta")))} == {
+        "meta"
+    }
 
 
 def test_one_tensor_is_left_as_it_is() -> None:
@@ -59,7 +69,9 @@ def test_a_list_within_is_one_argument() -> None:
     assert torch.equal(forward(Sums(), ([X, Y],)), torch.stack([X.sum(), Y.sum()]))
 
 
-@pytest.mark.parametrize("wrong", [(X, "mask"), {"left": X, "right": None}, "image", 3, [], {}, (X, Y[:5]), torch.tensor(3.0)])
+@pytest.mark.parametrize(
+    "wrong", [(X, "mask"), {"left": X, "right": None}, "image", 3, [], {}, (X, Y[:5]), torch.tensor(3.0)]
+)
 def test_what_is_no_batch(wrong: object) -> None:
     with pytest.raises(pruners.PrunerError, match=r"inputs|batch"):
         batch_size(wrong)  # type: ignore[arg-type]

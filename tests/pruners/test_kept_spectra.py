@@ -14,8 +14,14 @@ def test_a_change_of_one_weight_is_noticed(shape: tuple[int, int], dtype: torch.
     network = nn.Sequential(nn.Linear(*reversed(shape), dtype=dtype), nn.Linear(shape[0], 9, dtype=dtype))
     before = pruners.plan(network, keep_ratio=0.5)
     assert pruners.plan(network, keep_ratio=0.5) == before
-    network[0].weight.data[-1, -1] += 5.0  # through .data, which leaves no trace in autograd's version counter
-    assert pruners.plan(network, keep_ratio=0.5) == pruners.plan(pruners.Spectra(network), keep_ratio=0.5) != before
+    network[0].weight.data[-1, -1] += (
+        5.0  # through .data, which leaves no trace in autograd's version counter
+    )
+    assert (
+        pruners.plan(network, keep_ratio=0.5)
+        == pruners.plan(pruners.Spectra(network), keep_ratio=0.5)
+        != before
+    )
 
 
 def test_networks_kept_unevenly_in_memory_are_compared_too() -> None:

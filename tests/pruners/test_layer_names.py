@@ -14,7 +14,9 @@ METHODS = ("alds", "svd", "magnitude")
 def network() -> nn.Sequential:
     torch.manual_seed(0)
     stem = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU())
-    return nn.Sequential(stem, nn.Conv2d(8, 8, 1), nn.Conv2d(8, 8, 3, groups=8), nn.Flatten(), nn.Linear(8 * 16, 10)).eval()
+    return nn.Sequential(
+        stem, nn.Conv2d(8, 8, 1), nn.Conv2d(8, 8, 3, groups=8), nn.Flatten(), nn.Linear(8 * 16, 10)
+    ).eval()
 
 
 def with_a_compiled_stage(model):
@@ -58,9 +60,13 @@ def test_wrappers_are_no_part_of_a_name(method, wrap, tmp_path):
 def test_options_name_the_plain_layers(wrap):
     wrapped = wrap(network())
     pins = {"4": {"rank": 2, "num_subspaces": 1}}
-    artifact = pruners.compress(wrapped, "alds", keep_ratio=0.5, layers=pins, tolerance={"0.0": 2.0}, exclude=["1"])
+    artifact = pruners.compress(
+        wrapped, "alds", keep_ratio=0.5, layers=pins, tolerance={"0.0": 2.0}, exclude=["1"]
+    )
     assert artifact.layers["4"].rank == 2 and "1" not in artifact.layers
-    mask = pruners.compress(wrapped, "magnitude", keep_ratio=0.5, layer_keep_ratio={"0.0": 0.25}, exclude=["4"])
+    mask = pruners.compress(
+        wrapped, "magnitude", keep_ratio=0.5, layer_keep_ratio={"0.0": 0.25}, exclude=["4"]
+    )
     assert mask.layers["0.0"].density == 0.25 and "4" not in mask.layers
     assert pruners.scores(wrapped, "magnitude").keys() == {"0.0.weight", "1.weight", "2.weight", "4.weight"}
 
@@ -69,7 +75,11 @@ def test_options_name_the_plain_layers(wrap):
 def test_exclude_takes_patterns(method):
     artifact = pruners.compress(network(), method, keep_ratio=0.7, exclude=["0.*", "[12]"])
     assert artifact.layers.keys() == {"4"}
-    assert pruners.compress(network(), method, keep_ratio=0.9, exclude=["0.0"]).layers.keys() <= {"1", "2", "4"}
+    assert pruners.compress(network(), method, keep_ratio=0.9, exclude=["0.0"]).layers.keys() <= {
+        "1",
+        "2",
+        "4",
+    }
     for unknown in ("layer1.*", "0", "5"):
         with pytest.raises(pruners.UnknownLayer, match="exclude: .*" + re.escape(repr(unknown))):
             pruners.compress(network(), method, keep_ratio=0.5, exclude=["0.*", unknown])
@@ -80,7 +90,9 @@ def test_exclude_takes_patterns(method):
 
 def test_a_pattern_and_a_pin_of_one_layer_contradict_each_other():
     with pytest.raises(pruners.PrunerError, match="'4' is both excluded and set"):
-        pruners.compress(network(), "alds", keep_ratio=0.9, exclude=["*"], layers={"4": {"rank": 1, "num_subspaces": 1}})
+        pruners.compress(
+            network(), "alds", keep_ratio=0.9, exclude=["*"], layers={"4": {"rank": 1, "num_subspaces": 1}}
+        )
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -98,4 +110,7 @@ def test_channels_last_survives(method, captured, tmp_path):
         again = torch.empty_like(convolution.weight).to(memory_format=torch.channels_last)
         assert convolution.weight.stride() == again.stride()
     batch = torch.randn(2, 3, 6, 6)
-    torch.testing.assert_close(small(batch), pruners.compress(network(), method, keep_ratio=0.4, exclude=["2"]).apply(network())(batch))
+    torch.testing.assert_close(
+        small(batch),
+        pruners.compress(network(), method, keep_ratio=0.4, exclude=["2"]).apply(network())(batch),
+    )

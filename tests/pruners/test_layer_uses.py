@@ -12,7 +12,17 @@ import pruners
 from pruners.sparse.curvature.layer_uses import complete_uses, layer_uses
 from pruners.sparse.methods.mlprune import MLPrune
 from pruners.sparse.methods.obd import OBD
-from tests.pruners.attention_networks import WIDTH, Attended, ByHand, Crossed, Decoder, Encoded, ParentReads, sentences, sequences
+from tests.pruners.attention_networks import (
+    WIDTH,
+    Attended,
+    ByHand,
+    Crossed,
+    Decoder,
+    Encoded,
+    ParentReads,
+    sentences,
+    sequences,
+)
 from tests.pruners.direct_scores import assert_equal, prunable_weights, scored
 
 DAMPING = 1e-2
@@ -88,7 +98,9 @@ def test_uses_make_every_sample_s_gradient(make):
     uses = complete_uses(network, weights, inputs, lambda outputs: cross_entropy(outputs, labels))
     for sample in range(len(inputs)):
         loss = cross_entropy(network(inputs[sample : sample + 1]), labels[sample : sample + 1])
-        for (name, weight), gradient in zip(weights.items(), torch.autograd.grad(loss, list(weights.values())), strict=True):
+        for (name, weight), gradient in zip(
+            weights.items(), torch.autograd.grad(loss, list(weights.values())), strict=True
+        ):
             assert all(use.samples == len(inputs) for use in uses[name])
             found = sum(use.sample_gradients(sample, sample + 1).reshape(weight.shape) for use in uses[name])
             torch.testing.assert_close(found, gradient, rtol=1e-9, atol=1e-12)
@@ -112,8 +124,13 @@ def explicit(weight, columns, rows, samples):
     """w^2 / 2 [F^-1]_qq for blocks (o, d) of a weight with patches (uses, d) and output gradients (uses, o) each, damped together."""
     a = [c.detach().numpy().T @ c.detach().numpy() / samples for c in columns]
     g = [r.detach().numpy().T @ r.detach().numpy() / len(r) for r in rows]
-    a, g = ([m + np.sqrt(DAMPING) * np.mean([np.trace(x) for x in ms]) / len(m) * np.eye(len(m)) for m in ms] for ms in (a, g))
-    diagonals = [np.diag(np.linalg.inv(np.kron(gg, aa))).reshape(len(gg), len(aa)) for gg, aa in zip(g, a, strict=True)]
+    a, g = (
+        [m + np.sqrt(DAMPING) * np.mean([np.trace(x) for x in ms]) / len(m) * np.eye(len(m)) for m in ms]
+        for ms in (a, g)
+    )
+    diagonals = [
+        np.diag(np.linalg.inv(np.kron(gg, aa))).reshape(len(gg), len(aa)) for gg, aa in zip(g, a, strict=True)
+    ]
     return weight.detach() ** 2 / (2 * torch.from_numpy(np.concatenate(diagonals)))
 
 
@@ -134,8 +151,12 @@ def test_mlprune_of_attention_against_products_by_hand(make):
     gradients = [gradient.flatten(0, 1) for gradient in torch.autograd.grad(loss, [*projected, output])]
     columns = [x.flatten(0, 1) for x in (*given, mixed)]
     expected = {
-        "attention.in_proj_weight": explicit(attention.in_proj_weight, columns[:3], gradients[:3], len(inputs)),
-        "attention.out_proj.weight": explicit(attention.out_proj.weight, columns[3:], gradients[3:], len(inputs)),
+        "attention.in_proj_weight": explicit(
+            attention.in_proj_weight, columns[:3], gradients[:3], len(inputs)
+        ),
+        "attention.out_proj.weight": explicit(
+            attention.out_proj.weight, columns[3:], gradients[3:], len(inputs)
+        ),
     }
     data = [(inputs[:4], labels[:4]), (inputs[4:], labels[4:])]
     found = scored(MLPrune(), network, data, cross_entropy, labels="empirical", damping=DAMPING)
@@ -157,7 +178,12 @@ class Written(nn.Module):
 
     def __init__(self, product, beside):
         super().__init__()
-        self.inner, self.head, self.product, self.beside = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, 3), product, beside
+        self.inner, self.head, self.product, self.beside = (
+            nn.Linear(WIDTH, WIDTH),
+            nn.Linear(WIDTH, 3),
+            product,
+            beside,
+        )
 
     def forward(self, x):
         hidden = self.product(x, self.inner.weight)
@@ -199,7 +225,10 @@ def test_mlprune_scores_a_tied_head_as_the_linear_that_it_is(first):
     tied, given = Decoder(first).double(), sentences()
     apart = copy.deepcopy(tied)
     apart.encoder.weight = nn.Parameter(tied.encoder.weight.detach().clone())
-    found, expected = (scored(MLPrune(), network, given["data"], given["loss"], labels="empirical") for network in (tied, apart))
+    found, expected = (
+        scored(MLPrune(), network, given["data"], given["loss"], labels="empirical")
+        for network in (tied, apart)
+    )
     assert found["head.weight"].all()
     assert_equal(found, expected)
     squares = torch.zeros_like(tied.head.weight)
@@ -207,4 +236,6 @@ def test_mlprune_scores_a_tied_head_as_the_linear_that_it_is(first):
         loss = cross_entropy(tied(tokens[None]), labels[None])
         squares += torch.autograd.grad(loss, tied.head.weight)[0] ** 2 / len(given["data"][0][0])
     fisher = scored(OBD(), tied, given["data"], given["loss"])
-    assert_equal({"head.weight": fisher["head.weight"]}, {"head.weight": tied.head.weight.detach() ** 2 * squares / 2})
+    assert_equal(
+        {"head.weight": fisher["head.weight"]}, {"head.weight": tied.head.weight.detach() ** 2 * squares / 2}
+    )

@@ -44,7 +44,9 @@ def test_a_weight_shared_with_an_embedding():
 
 def test_excluding_one_of_the_layers_that_share_a_weight():
     for name in ("first", "second"):
-        assert "first.weight" not in {layer.parameter for layer in pruners.prunable(OddNetwork(), [name]).values()}
+        assert "first.weight" not in {
+            layer.parameter for layer in pruners.prunable(OddNetwork(), [name]).values()
+        }
 
 
 def test_what_is_prunable():
@@ -104,11 +106,26 @@ def changed(directory, change):
 DAMAGES = {
     "no masks": (lambda d: (d / "masks.safetensors").unlink(), "masks.safetensors cannot be read"),
     "masks cut": (lambda d: (d / "masks.safetensors").write_bytes(b""), "masks.safetensors is damaged"),
-    "other masks": (lambda d: save_file({"w": torch.ones(2)}, d / "masks.safetensors"), "masks.safetensors is damaged"),
-    "masks forgotten": (lambda d: changed(d, lambda s: s["sha256"].pop("masks.safetensors")), "spec.json is damaged"),
-    "other shape": (lambda d: changed(d, lambda s: s["prunable"]["gate"].update(shape=[2, 2])), "masks are not those of its layers"),
-    "no shape": (lambda d: changed(d, lambda s: s["prunable"]["gate"].update(shape=7)), "spec.json is damaged"),
-    "a layer less": (lambda d: changed(d, lambda s: s["prunable"].pop("gate")), "masks are not those of its layers"),
+    "other masks": (
+        lambda d: save_file({"w": torch.ones(2)}, d / "masks.safetensors"),
+        "masks.safetensors is damaged",
+    ),
+    "masks forgotten": (
+        lambda d: changed(d, lambda s: s["sha256"].pop("masks.safetensors")),
+        "spec.json is damaged",
+    ),
+    "other shape": (
+        lambda d: changed(d, lambda s: s["prunable"]["gate"].update(shape=[2, 2])),
+        "masks are not those of its layers",
+    ),
+    "no shape": (
+        lambda d: changed(d, lambda s: s["prunable"]["gate"].update(shape=7)),
+        "spec.json is damaged",
+    ),
+    "a layer less": (
+        lambda d: changed(d, lambda s: s["prunable"].pop("gate")),
+        "masks are not those of its layers",
+    ),
     "options a text": (lambda d: changed(d, lambda s: s.update(options="none")), "spec.json is damaged"),
 }
 

@@ -41,7 +41,11 @@ def test_describes_itself(method):
 @pytest.mark.parametrize("ratio", [0.001, 0.013, 0.1, 1 / 3, 0.37, 0.5, 0.9999, 1.0])
 def test_exactly_as_many_as_asked_for(method, model, ratio):
     mask = pruners.compress(model, method, keep_ratio=ratio, **given())
-    assert mask.params == math.ceil(Fraction(str(ratio)) * WEIGHTS) == sum(int(m.sum()) for m in mask.masks.values())
+    assert (
+        mask.params
+        == math.ceil(Fraction(str(ratio)) * WEIGHTS)
+        == sum(int(m.sum()) for m in mask.masks.values())
+    )
     assert mask.density == mask.params / WEIGHTS
     removed = sum(int((p == 0).sum()) for n, p in mask.apply(model).named_parameters() if n in mask.masks)
     assert removed == WEIGHTS - mask.params
@@ -50,7 +54,9 @@ def test_exactly_as_many_as_asked_for(method, model, ratio):
 @METHODS
 @pytest.mark.parametrize("allocation", ["global", "layerwise", "erk"])
 def test_exact_counts_in_every_allocation(method, model, allocation):
-    mask = pruners.compress(model, method, budget=123, allocation=allocation, rounds=3, min_layer_keep=1, **given())
+    mask = pruners.compress(
+        model, method, budget=123, allocation=allocation, rounds=3, min_layer_keep=1, **given()
+    )
     assert mask.params == 123 and not mask.empty_layers
 
 
@@ -139,8 +145,13 @@ def test_double_precision(method, model):
 @METHODS
 def test_a_layer_alone(method):
     torch.manual_seed(0)
-    inputs = {"data": [(torch.randn(9, 4), torch.arange(3).repeat_interleave(3))], "example": torch.ones(1, 4)}
-    mask = pruners.compress(nn.Linear(4, 3), method, keep_ratio=0.5, loss=nn.functional.cross_entropy, **inputs)
+    inputs = {
+        "data": [(torch.randn(9, 4), torch.arange(3).repeat_interleave(3))],
+        "example": torch.ones(1, 4),
+    }
+    mask = pruners.compress(
+        nn.Linear(4, 3), method, keep_ratio=0.5, loss=nn.functional.cross_entropy, **inputs
+    )
     assert mask.params == 6 and mask.layers.keys() == {""} and mask.masks.keys() == {"weight"}
 
 
@@ -158,7 +169,9 @@ def test_emptied_layers_are_reported_by_name(method, model):
 def test_min_layer_keep_forbids_empty_layers(method, model):
     mask = pruners.compress(model, method, budget=20, min_layer_keep=2, **given())
     assert mask.params == 20
-    assert {name: layer.params >= min(2, layer.dense_params) for name, layer in mask.layers.items()} == dict.fromkeys(mask.layers, True)
+    assert {
+        name: layer.params >= min(2, layer.dense_params) for name, layer in mask.layers.items()
+    } == dict.fromkeys(mask.layers, True)
 
 
 @METHODS
@@ -170,7 +183,9 @@ def test_excluded_layers_stay_dense(method, model):
 
 @METHODS
 def test_shares_of_single_layers(method, model):
-    mask = pruners.compress(model, method, keep_ratio=0.5, layer_keep_ratio={"output": 0.21, "stem.0": 1.0}, **given())
+    mask = pruners.compress(
+        model, method, keep_ratio=0.5, layer_keep_ratio={"output": 0.21, "stem.0": 1.0}, **given()
+    )
     assert mask.layers["output"].params == 7 and mask.layers["stem.0"].params == 216
     assert mask.params == 7 + 216 + math.ceil((WEIGHTS - 30 - 216) / 2)
 
@@ -213,9 +228,16 @@ def test_round_trip(method, model, tmp_path):
     mask = pruners.compress(model, method, keep_ratio=0.3, exclude=("gate",), **given())
     mask.save(tmp_path)
     loaded = pruners.load(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["masks.safetensors", "model.safetensors", "spec.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "masks.safetensors",
+        "model.safetensors",
+        "spec.json",
+    ]
     assert equal(load_file(tmp_path / "masks.safetensors"), mask.masks)
     assert equal(loaded.masks, mask.masks)
     assert loaded.options == mask.options and loaded.prunable == mask.prunable and loaded.method == method
     assert equal(loaded.apply(model).state_dict(), mask.apply(model).state_dict())
-    assert loaded.options.keys() >= {option.name for option in pruners.methods()[method].all_options} | {"seed", "keep_ratio"}
+    assert loaded.options.keys() >= {option.name for option in pruners.methods()[method].all_options} | {
+        "seed",
+        "keep_ratio",
+    }

@@ -10,7 +10,8 @@ from pruners.sparse.selection.counts import after_rounds, as_share, divided, kep
 
 
 @pytest.mark.parametrize(
-    ("ratio", "weights", "expected"), [(0.1, 30, 3), (0.1, 31, 4), (0.29, 100, 29), (1e-9, 5, 1), (1.0, 7, 7), (1, 7, 7), (0.07, 100, 7)]
+    ("ratio", "weights", "expected"),
+    [(0.1, 30, 3), (0.1, 31, 4), (0.29, 100, 29), (1e-9, 5, 1), (1.0, 7, 7), (1, 7, 7), (0.07, 100, 7)],
 )
 def test_shares_are_of_the_decimals_written(ratio, weights, expected):
     assert kept(share_of(ratio, "keep_ratio"), weights) == expected
@@ -28,7 +29,10 @@ def test_a_count_as_a_share_and_back(a, b):
     assert kept(share_of(as_share(count, weights), "keep_ratio"), weights) == count
 
 
-@given(strategies.data(), strategies.lists(strategies.tuples(*[strategies.integers(1, 50)] * 3), min_size=1, max_size=7))
+@given(
+    strategies.data(),
+    strategies.lists(strategies.tuples(*[strategies.integers(1, 50)] * 3), min_size=1, max_size=7),
+)
 def test_divisions_are_exact_and_closest_to_proportion(data, layers):
     parts = [part for part, _, _ in layers]
     least, most = [min(a, b) - 1 for _, a, b in layers], [max(a, b) for _, a, b in layers]

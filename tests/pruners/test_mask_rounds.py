@@ -41,14 +41,19 @@ class Witness(ScoreMethod):
         self.seen.append({name: mask.clone() for name, mask in alive.items()})
         for name, mask in alive.items():
             assert (weights[name][~mask] == 0).all() and (weights[name][mask] != 0).all()
-        scores = {name: torch.rand(weight.shape, generator=given.generator) for name, weight in weights.items()}
+        scores = {
+            name: torch.rand(weight.shape, generator=given.generator) for name, weight in weights.items()
+        }
         if self.bad is not None:
             scores["hidden.weight"][0, 0] = self.bad
         return scores
 
 
 @given(
-    st.integers(1, WEIGHTS), st.integers(1, 6), st.sampled_from(["linear", "exponential"]), st.sampled_from(["global", "layerwise", "erk"])
+    st.integers(1, WEIGHTS),
+    st.integers(1, 6),
+    st.sampled_from(["linear", "exponential"]),
+    st.sampled_from(["global", "layerwise", "erk"]),
 )
 @settings(max_examples=40, deadline=None)
 def test_kept_sets_are_nested_and_the_method_is_prepared_once(budget, rounds, schedule, allocation):
@@ -67,7 +72,12 @@ def test_kept_sets_are_nested_and_the_method_is_prepared_once(budget, rounds, sc
 def test_counts_of_the_rounds():
     method = Witness()
     prune(OddNetwork(), method, keep_ratio=0.0625, budget=None, seed=0, options={}, **NOTHING)
-    assert [sum(int(m.sum()) for m in seen.values()) for seen in method.seen] == [873, 438, 220, 110]  # 873 (55 / 873)^(i / 4), rounded up
+    assert [sum(int(m.sum()) for m in seen.values()) for seen in method.seen] == [
+        873,
+        438,
+        220,
+        110,
+    ]  # 873 (55 / 873)^(i / 4), rounded up
 
 
 def test_scores_of_removed_weights_do_not_matter():
@@ -79,7 +89,9 @@ def test_scores_of_removed_weights_do_not_matter():
             scores = super().scores(network, weights, alive, given, options)
             return {name: score.masked_fill(removed[name], float("nan")) for name, score in scores.items()}
 
-    mask = prune(model, Blind(), keep_ratio=None, budget=700, seed=0, options={}, **(NOTHING | {"mask": first}))
+    mask = prune(
+        model, Blind(), keep_ratio=None, budget=700, seed=0, options={}, **(NOTHING | {"mask": first})
+    )
     assert mask.params == 700 and not any((mask.masks[name] & removed[name]).any() for name in removed)
 
 
@@ -92,7 +104,15 @@ def test_scores_that_are_not_finite_are_named(bad):
 
 
 def test_defaults_of_the_method_are_recorded():
-    mask = prune(OddNetwork(), Witness(), keep_ratio=0.5, budget=None, seed=6, options={"exclude": ("gate",)}, **NOTHING)
+    mask = prune(
+        OddNetwork(),
+        Witness(),
+        keep_ratio=0.5,
+        budget=None,
+        seed=6,
+        options={"exclude": ("gate",)},
+        **NOTHING,
+    )
     assert mask.options == {
         "allocation": "global",
         "rounds": 4,
@@ -112,7 +132,11 @@ def test_levels_of_a_lottery():
     for level in range(1, 5):
         before = mask
         mask = pruners.compress(
-            model, "magnitude", keep_ratio=round(0.8**level, 9), layer_keep_ratio={"output": round(0.9**level, 9)}, mask=mask
+            model,
+            "magnitude",
+            keep_ratio=round(0.8**level, 9),
+            layer_keep_ratio={"output": round(0.9**level, 9)},
+            mask=mask,
         )
         assert mask.params == -(-843 * 8**level // 10**level) + -(-30 * 9**level // 10**level)
         assert before is None or all((before.masks[name] | ~kept).all() for name, kept in mask.masks.items())
@@ -123,7 +147,9 @@ def test_what_a_mask_cannot_go_on_to():
     first = pruners.compress(model, "magnitude", budget=100, allocation="layerwise")
     with pytest.raises(pruners.PrunerError, match="asks for 437 weights, but only 100 are left"):
         pruners.compress(model, "magnitude", keep_ratio=0.5, mask=first)
-    with pytest.raises(pruners.PrunerError, match="asks for 30 weights of layer 'output', but only 3 are left"):
+    with pytest.raises(
+        pruners.PrunerError, match="asks for 30 weights of layer 'output', but only 3 are left"
+    ):
         pruners.compress(model, "magnitude", budget=90, layer_keep_ratio={"output": 1.0}, mask=first)
     with pytest.raises(pruners.BadArtifact, match=r"another exclude: layer 'gate' differs"):
         pruners.compress(model, "magnitude", budget=90, exclude=["gate"], mask=first)
@@ -136,6 +162,9 @@ def test_what_a_mask_cannot_go_on_to():
 def test_scores_take_no_options_of_removing():
     with pytest.raises(pruners.UnknownOption, match="they take no rounds"):
         pruners.scores(OddNetwork(), "magnitude", rounds=3)
-    with pytest.raises(pruners.PrunerError, match="Method alds chooses ranks and scores no single weights; those that do are magnitude"):
+    with pytest.raises(
+        pruners.PrunerError,
+        match="Method alds chooses ranks and scores no single weights; those that do are magnitude",
+    ):
         pruners.scores(OddNetwork(), "alds")
     assert "output.weight" not in pruners.scores(OddNetwork(), "magnitude", exclude=["output"])

@@ -58,7 +58,9 @@ def test_linear_against_the_full_kronecker_product():
     inputs, targets = numbers(7, 4), numbers(7, 2, seed=1)
     gradients = network.factors(inputs, targets)
     expected = explicit(network.first.weight, inputs, gradients, 7)
-    assert_equal({"first.weight": regressed(network, inputs, targets)["first.weight"]}, {"first.weight": expected})
+    assert_equal(
+        {"first.weight": regressed(network, inputs, targets)["first.weight"]}, {"first.weight": expected}
+    )
 
 
 CONVOLUTIONS = {
@@ -89,10 +91,15 @@ def test_convolutions_against_the_full_kronecker_product(settings):
     # each group is damped by the mean over all groups' eigenvalues, which np.trace of one would not give
     a = np.stack([c.T @ c / 6 for _, c, _ in parts])
     g = np.stack([r.T @ r / len(r) for *_, r in parts])
-    a, g = (m + np.sqrt(DAMPING) * np.trace(m, axis1=1, axis2=2).mean() / m.shape[1] * np.eye(m.shape[1]) for m in (a, g))
+    a, g = (
+        m + np.sqrt(DAMPING) * np.trace(m, axis1=1, axis2=2).mean() / m.shape[1] * np.eye(m.shape[1])
+        for m in (a, g)
+    )
     for group, (weight, *_) in enumerate(parts):
         diagonal = np.diag(np.linalg.inv(np.kron(g[group], a[group]))).reshape(len(g[group]), -1)
-        expected = (weight.detach().flatten(1) ** 2 / (2 * torch.from_numpy(diagonal.copy()))).reshape(weight.shape)
+        expected = (weight.detach().flatten(1) ** 2 / (2 * torch.from_numpy(diagonal.copy()))).reshape(
+            weight.shape
+        )
         torch.testing.assert_close(found.chunk(layer.groups)[group], expected, rtol=1e-9, atol=0)
 
 
@@ -110,7 +117,9 @@ OTHER_KINDS = {
 def test_rows_and_columns_make_each_sample_s_gradient(layer, shape):
     layer = layer.double()
     inputs = numbers(3, *shape)
-    (use,) = layer_uses(layer, {"weight": layer.weight}, inputs, lambda outputs: outputs.sin().sum() / 3)["weight"]
+    (use,) = layer_uses(layer, {"weight": layer.weight}, inputs, lambda outputs: outputs.sin().sum() / 3)[
+        "weight"
+    ]
     for sample in range(3):
         (expected,) = torch.autograd.grad(layer(inputs[sample : sample + 1]).sin().sum(), layer.weight)
         found = use.sample_gradients(sample, sample + 1).reshape(expected.shape)
@@ -120,12 +129,19 @@ def test_rows_and_columns_make_each_sample_s_gradient(layer, shape):
 def test_one_sample_by_hand():
     network = nn.Linear(2, 1, bias=False).double()
     network.weight.data = torch.tensor([[3.0, -1.0]], dtype=torch.float64)
-    inputs, target = torch.tensor([[1.0, 2.0]], dtype=torch.float64), torch.tensor([[-1.0]], dtype=torch.float64)
+    inputs, target = (
+        torch.tensor([[1.0, 2.0]], dtype=torch.float64),
+        torch.tensor([[-1.0]], dtype=torch.float64),
+    )
     # output 1, gradient 2 * (1 - -1) = 4: G = 16 (1 + s); A = [[1, 2], [2, 4]] + s * 2.5 with s = sqrt(damping)
     s = DAMPING**0.5
     one, four = 1 + 2.5 * s, 4 + 2.5 * s
     determinant = one * four - 4
-    expected = torch.tensor([[9 / (2 * four / determinant), 1 / (2 * one / determinant)]], dtype=torch.float64) * 16 * (1 + s)
+    expected = (
+        torch.tensor([[9 / (2 * four / determinant), 1 / (2 * one / determinant)]], dtype=torch.float64)
+        * 16
+        * (1 + s)
+    )
     scores = scored(MLPrune(), network, [(inputs, target)], mse_loss, labels="empirical", damping=DAMPING)
     assert_equal(scores, {"weight": expected})
 
@@ -162,9 +178,13 @@ def test_sampled_labels_come_from_the_network_itself():
     settings = {"damping": DAMPING}
     # a sure network sees no gradient at its own labels, whatever the data say
     assert_equal(
-        scored(MLPrune(), network, wrong, cross_entropy, **settings), scored(MLPrune(), network, certain, cross_entropy, **settings)
+        scored(MLPrune(), network, wrong, cross_entropy, **settings),
+        scored(MLPrune(), network, certain, cross_entropy, **settings),
     )
-    assert scored(MLPrune(), network, wrong, cross_entropy, labels="empirical", **settings)["weight"].max() > 1e-3
+    assert (
+        scored(MLPrune(), network, wrong, cross_entropy, labels="empirical", **settings)["weight"].max()
+        > 1e-3
+    )
 
 
 def test_the_seed_draws_the_labels(network, batch):
@@ -177,7 +197,9 @@ def test_the_seed_draws_the_labels(network, batch):
 def test_labels_of_every_pixel_are_drawn():
     torch.manual_seed(0)
     network = nn.Conv2d(2, 3, 1).double()
-    scores = scored(MLPrune(), network, [(numbers(4, 2, 3, 3), torch.zeros(4, 3, 3, dtype=torch.long))], cross_entropy)
+    scores = scored(
+        MLPrune(), network, [(numbers(4, 2, 3, 3), torch.zeros(4, 3, 3, dtype=torch.long))], cross_entropy
+    )
     assert scores["weight"].shape == network.weight.shape and (scores["weight"] > 0).all()
 
 

@@ -37,14 +37,19 @@ def test_uneven_batches_weigh_by_their_samples(uneven):
     network, data = uneven
     joined = [(torch.cat([inputs for inputs, _ in data]), torch.cat([labels for _, labels in data]))]
     for method in (Movement(), GradientMagnitude()):
-        apart, together = scored(method, network, data, cross_entropy), scored(method, network, joined, cross_entropy)
+        apart, together = (
+            scored(method, network, data, cross_entropy),
+            scored(method, network, joined, cross_entropy),
+        )
         for name, score in together.items():
             torch.testing.assert_close(apart[name], score, rtol=1e-9, atol=1e-15)
 
 
 def test_scores_are_the_formulas_of_autograd_s_gradient(uneven):
     network, data = uneven
-    movement, magnitude = (scored(method, network, data[:1], cross_entropy) for method in (Movement(), GradientMagnitude()))
+    movement, magnitude = (
+        scored(method, network, data[:1], cross_entropy) for method in (Movement(), GradientMagnitude())
+    )
     network.eval()
     cross_entropy(network(data[0][0]), data[0][1]).backward()
     for name, weight in prunable_weights(network).items():

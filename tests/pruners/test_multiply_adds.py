@@ -64,12 +64,24 @@ TOKENS = torch.ones(2, 5, 16)
 # what it is: (network, example, multiply-adds)
 BY_HAND = {
     "convolution": (nn.Conv2d(6, 9, 3), torch.ones(2, 6, 9, 8), 2 * 7 * 6 * 9 * 6 * 9),
-    "groups, stride, padding": (nn.Conv2d(6, 9, 3, stride=2, padding=1, groups=3), torch.ones(2, 6, 9, 8), 2 * 5 * 4 * 9 * 2 * 9),
+    "groups, stride, padding": (
+        nn.Conv2d(6, 9, 3, stride=2, padding=1, groups=3),
+        torch.ones(2, 6, 9, 8),
+        2 * 5 * 4 * 9 * 2 * 9,
+    ),
     "dilation": (nn.Conv2d(6, 9, 3, dilation=2, bias=False), torch.ones(1, 6, 9, 8), 5 * 4 * 9 * 6 * 9),
-    "depthwise, circular": (nn.Conv2d(6, 6, 3, padding=1, padding_mode="circular", groups=6), torch.ones(1, 6, 9, 8), 72 * 6 * 9),
+    "depthwise, circular": (
+        nn.Conv2d(6, 6, 3, padding=1, padding_mode="circular", groups=6),
+        torch.ones(1, 6, 9, 8),
+        72 * 6 * 9,
+    ),
     "one dimension": (nn.Conv1d(4, 6, 5), torch.ones(3, 4, 10), 3 * 6 * 6 * 4 * 5),
     "three dimensions": (nn.Conv3d(2, 3, 2), torch.ones(1, 2, 4, 5, 6), 3 * 4 * 5 * 3 * 2 * 8),
-    "transposed": (nn.ConvTranspose2d(6, 9, 3, stride=2, groups=3), torch.ones(2, 6, 5, 4), 2 * 5 * 4 * 6 * 3 * 9),
+    "transposed": (
+        nn.ConvTranspose2d(6, 9, 3, stride=2, groups=3),
+        torch.ones(2, 6, 5, 4),
+        2 * 5 * 4 * 6 * 3 * 9,
+    ),
     "without a batch": (nn.Conv2d(6, 9, 3), torch.ones(6, 9, 8), 7 * 6 * 9 * 6 * 9),
     "linear": (nn.Linear(8, 12), torch.ones(3, 8), 3 * 8 * 12),
     "linear on tokens": (nn.Linear(8, 12), torch.ones(3, 5, 8), 3 * 5 * 8 * 12),
@@ -82,9 +94,21 @@ BY_HAND = {
     "multi-head": (MHA(), TOKENS, 2 * (5 * 4 * 16 * 16 + 2 * 5 * 5 * 16)),
     "multi-head, weights": (MHA(weights=True), TOKENS, 2 * (5 * 4 * 16 * 16 + 2 * 5 * 5 * 16)),
     "multi-head, other keys": (MHA(cross=True), TOKENS, 2 * (2 * 5 * 256 + 2 * 7 * 256 + 2 * 5 * 7 * 16)),
-    "multi-head, own projections": (MHA(cross=True, kdim=16, vdim=16), TOKENS, 2 * (2 * 5 * 256 + 2 * 7 * 256 + 2 * 5 * 7 * 16)),
-    "encoder layer": (nn.TransformerEncoderLayer(16, 4, 32, batch_first=True), TOKENS, 2 * (5 * (1024 + 2 * 512) + 2 * 5 * 5 * 16)),
-    "LSTM": (Sequence(nn.LSTM(6, 8, num_layers=2)), torch.ones(5, 3, 6), 5 * 3 * 4 * (6 * 8 + 8 * 8 + 2 * 8 * 8)),
+    "multi-head, own projections": (
+        MHA(cross=True, kdim=16, vdim=16),
+        TOKENS,
+        2 * (2 * 5 * 256 + 2 * 7 * 256 + 2 * 5 * 7 * 16),
+    ),
+    "encoder layer": (
+        nn.TransformerEncoderLayer(16, 4, 32, batch_first=True),
+        TOKENS,
+        2 * (5 * (1024 + 2 * 512) + 2 * 5 * 5 * 16),
+    ),
+    "LSTM": (
+        Sequence(nn.LSTM(6, 8, num_layers=2)),
+        torch.ones(5, 3, 6),
+        5 * 3 * 4 * (6 * 8 + 8 * 8 + 2 * 8 * 8),
+    ),
     "GRU": (Sequence(nn.GRU(6, 8, bidirectional=True)), torch.ones(5, 3, 6), 5 * 3 * 2 * 3 * (6 * 8 + 8 * 8)),
     "recurrent": (Sequence(nn.RNN(6, 8, batch_first=True)), torch.ones(3, 5, 6), 5 * 3 * (6 * 8 + 8 * 8)),
     "nothing": (nn.Sequential(nn.ReLU(), nn.BatchNorm1d(4)), torch.ones(2, 4), 0),
@@ -130,7 +154,9 @@ def test_a_removed_weight_is_followed_wherever_it_is_used():
     network, example = Shared(), torch.ones(3, 8)
     mask, kept = kept_at_random(network)
     assert pruners.cost(network, example).multiply_adds == 3 * 5 * 64
-    assert pruners.cost(mask, example).multiply_adds == 3 * (kept["whole"] + kept["part"] + kept["copy"] + 2 * kept["twice"])
+    assert pruners.cost(mask, example).multiply_adds == 3 * (
+        kept["whole"] + kept["part"] + kept["copy"] + 2 * kept["twice"]
+    )
 
 
 @pytest.mark.parametrize("cross", [False, True])
@@ -155,7 +181,11 @@ def test_masked_transformers_cost_no_less_than_nothing_and_no_more_than_dense():
     dense = pruners.cost(network, example).multiply_adds
     assert dense == 5 * (8 * 32 + 2 * (4 * 32 * 32 + 2 * 32 * 64)) + 2 * 2 * 5 * 5 * 32
     for keep_ratio in (0.1, 0.5, 1.0):
-        assert 0 <= pruners.cost(pruners.compress(network, "random", keep_ratio=keep_ratio), example).multiply_adds <= dense
+        assert (
+            0
+            <= pruners.cost(pruners.compress(network, "random", keep_ratio=keep_ratio), example).multiply_adds
+            <= dense
+        )
 
 
 def test_a_mask_is_followed_under_autocast():
@@ -203,20 +233,31 @@ def test_budgets_count_layers_that_nobody_calls():
     network, example = Shared(), torch.ones(3, 8)
     shape = pruners.NetworkShape(network, example)
     positions = {"whole": 3, "part": 3, "copy": 3, "twice": 6}
-    assert shape.total("multiply_adds") == sum(number * shape.layers[name].params for name, number in positions.items())
+    assert shape.total("multiply_adds") == sum(
+        number * shape.layers[name].params for name, number in positions.items()
+    )
     # but a factor of a weight is no cheaper for whoever multiplies by the whole one
     called = {name: shape.unit_cost(name, "multiply_adds") for name in shape.layers}
     assert called == {"whole": 0, "part": 0, "copy": 0, "twice": 3}
 
 
 def test_one_example_of_a_network_that_takes_no_batch_of_one():
-    network = nn.Sequential(nn.Linear(8, 16), nn.BatchNorm1d(16, track_running_stats=False), nn.ReLU(), WeightsAlone(16), nn.Linear(16, 4))
+    network = nn.Sequential(
+        nn.Linear(8, 16),
+        nn.BatchNorm1d(16, track_running_stats=False),
+        nn.ReLU(),
+        WeightsAlone(16),
+        nn.Linear(16, 4),
+    )
     one = pruners.cost(network, torch.ones(1, 8))
     assert one.multiply_adds == 8 * 16 + 16 * 16 + 16**3 + 16 * 4
     mask = pruners.compress(network, "magnitude", keep_ratio=0.5, exclude=["3.*"])
     assert pruners.cost(mask, torch.ones(1, 8)).multiply_adds == mask.params + 16 * 16 + 16**3
     assert pruners.NetworkShape(network, torch.ones(1, 8)).unit_cost("4", "multiply_adds") == 1
-    assert pruners.compress(network, "alds", flops_ratio=0.985, example=torch.ones(1, 8)).plan.unit == "multiply_adds"
+    assert (
+        pruners.compress(network, "alds", flops_ratio=0.985, example=torch.ones(1, 8)).plan.unit
+        == "multiply_adds"
+    )
     assert pruners.cost(network, torch.ones(5, 8)).multiply_adds == 5 * (8 * 16 + 16 * 16 + 16 * 4) + 16**3
 
 
@@ -239,14 +280,20 @@ class Reader(nn.Module):
         self.linear, self.convolution = nn.Linear(8, 12), nn.Conv2d(12, 12, 3, groups=2)
 
     def forward(self, features):
-        maps = functional.linear(features, self.linear.weight, self.linear.bias).unflatten(1, (12, 1, 1)).expand(-1, -1, 3, 3)
+        maps = (
+            functional.linear(features, self.linear.weight, self.linear.bias)
+            .unflatten(1, (12, 1, 1))
+            .expand(-1, -1, 3, 3)
+        )
         return functional.conv2d(maps, self.convolution.weight, self.convolution.bias, groups=2)
 
 
 @pytest.mark.parametrize("pin", [{"rank": 2, "num_subspaces": 2}, {"rank": 1, "num_subspaces": 1}])
 def test_a_parent_that_reads_a_decomposed_weight_multiplies_as_often_as_before(pin):
     network, example = Reader(), torch.ones(3, 8)
-    artifact = pruners.compress(network, "alds", keep_ratio=1.0, layers=dict.fromkeys(("linear", "convolution"), pin))
+    artifact = pruners.compress(
+        network, "alds", keep_ratio=1.0, layers=dict.fromkeys(("linear", "convolution"), pin)
+    )
     assert len(artifact.layers) == 2
     dense = pruners.cost(network, example).multiply_adds
     assert pruners.cost(artifact, example).multiply_adds == dense == 3 * (8 * 12 + 12 * 6 * 9)

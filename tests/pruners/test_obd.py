@@ -34,8 +34,13 @@ def looped(network, data, loss):
             loss(network(inputs[i : i + 1]), labels[i : i + 1]).backward()
             count += 1
             for name, weight in prunable_weights(network).items():
-                squares[name] = squares[name] + (torch.zeros_like(weight) if weight.grad is None else weight.grad**2)
-    return {name: weight.detach() ** 2 * squares[name] / count / 2 for name, weight in prunable_weights(network).items()}
+                squares[name] = squares[name] + (
+                    torch.zeros_like(weight) if weight.grad is None else weight.grad**2
+                )
+    return {
+        name: weight.detach() ** 2 * squares[name] / count / 2
+        for name, weight in prunable_weights(network).items()
+    }
 
 
 class Reused(nn.Module):
@@ -86,7 +91,11 @@ NETWORKS = {
     "outside its layer": OutsideItsLayer,
     "crowd": Crowd,
     "1d": lambda: nn.Sequential(
-        nn.Unflatten(1, (1, 5)), nn.Conv1d(1, 3, 3, dilation=2, padding=2), nn.Tanh(), nn.Flatten(), nn.Linear(15, 3)
+        nn.Unflatten(1, (1, 5)),
+        nn.Conv1d(1, 3, 3, dilation=2, padding=2),
+        nn.Tanh(),
+        nn.Flatten(),
+        nn.Linear(15, 3),
     ),
 }
 
@@ -129,10 +138,19 @@ def exact_diagonal(network, data, loss):
     count = sum(len(inputs) for inputs, _ in data)
 
     def mean_loss(weights):
-        return sum(loss(functional_call(network, weights, (inputs,)), labels) * len(inputs) for inputs, labels in data) / count
+        return (
+            sum(
+                loss(functional_call(network, weights, (inputs,)), labels) * len(inputs)
+                for inputs, labels in data
+            )
+            / count
+        )
 
     full = jacrev(jacrev(mean_loss))(weights)
-    return {name: full[name][name].detach().reshape(w.numel(), w.numel()).diagonal().reshape(w.shape) for name, w in weights.items()}
+    return {
+        name: full[name][name].detach().reshape(w.numel(), w.numel()).diagonal().reshape(w.shape)
+        for name, w in weights.items()
+    }
 
 
 def test_all_sign_vectors_average_to_the_diagonal_itself():
@@ -141,8 +159,13 @@ def test_all_sign_vectors_average_to_the_diagonal_itself():
     data = [(numbers(5, 2), torch.arange(5) % 2)]
     weights = prunable_weights(network)
     leaves = list(weights.values())
-    vectors = (torch.tensor(signs, dtype=torch.float64).split([6, 6]) for signs in itertools.product((-1, 1), repeat=12))
-    probes = ([part.reshape(leaf.shape) for part, leaf in zip(vector, leaves, strict=True)] for vector in vectors)
+    vectors = (
+        torch.tensor(signs, dtype=torch.float64).split([6, 6])
+        for signs in itertools.product((-1, 1), repeat=12)
+    )
+    probes = (
+        [part.reshape(leaf.shape) for part, leaf in zip(vector, leaves, strict=True)] for vector in vectors
+    )
     total = probed(cross_entropy(network(data[0][0]), data[0][1]), leaves, probes)
     found = {name: entry / 2**12 for name, entry in zip(weights, total, strict=True)}
     assert_equal(found, exact_diagonal(network, data, cross_entropy))
@@ -153,17 +176,24 @@ def test_many_probes_come_near_the_diagonal():
     network = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)).double()
     data = [(numbers(8, 3), torch.arange(8) % 2)]
     exact = exact_diagonal(network, data, cross_entropy)
-    found = hessian_diagonal(network, prunable_weights(network), ScoringInputs(data, cross_entropy, None, generator()), 2000)
+    found = hessian_diagonal(
+        network, prunable_weights(network), ScoringInputs(data, cross_entropy, None, generator()), 2000
+    )
     # the spread of an entry is that of its row's other entries, of which none is above 0.2, over the root of 2000
     assert_equal(found, exact, relative=0.2)
 
 
 def test_batches_weigh_by_their_samples():
-    network, inputs = nn.Linear(4, 1, bias=False).double(), torch.diag(torch.arange(1.0, 5.0, dtype=torch.float64))
+    network, inputs = (
+        nn.Linear(4, 1, bias=False).double(),
+        torch.diag(torch.arange(1.0, 5.0, dtype=torch.float64)),
+    )
     targets = numbers(4, 1)
     # no weight shares a sample, so that every estimate is exact
     data = [(inputs[:3], targets[:3]), (inputs[3:], targets[3:])]
-    found = hessian_diagonal(network, prunable_weights(network), ScoringInputs(data, mse_loss, None, generator()), 1)
+    found = hessian_diagonal(
+        network, prunable_weights(network), ScoringInputs(data, mse_loss, None, generator()), 1
+    )
     assert_equal(found, {"weight": torch.tensor([[1.0, 4.0, 9.0, 16.0]], dtype=torch.float64) / 2})
 
 
@@ -174,10 +204,14 @@ def test_linear_regression_by_hand():
     network.weight.data = torch.tensor([[1.0, -2.0, 0.5]], dtype=torch.float64)
     # loss (1/3) sum (x w - y)^2: H = (2/3) diag(x^2), and without other entries any one probe finds it
     hutchinson = scored(OBD(), network, [(inputs, targets)], mse_loss, diagonal="hutchinson", probes=1)
-    assert_equal(hutchinson, {"weight": torch.tensor([[1.0 * 1, 4.0 * 4, 0.25 * 9]], dtype=torch.float64) / 3})
+    assert_equal(
+        hutchinson, {"weight": torch.tensor([[1.0 * 1, 4.0 * 4, 0.25 * 9]], dtype=torch.float64) / 3}
+    )
     # residuals 1, -5, 2.5: squared gradients (2 r x)^2, each weight seen by one sample of three
     fisher = scored(OBD(), network, [(inputs, targets)], mse_loss)
-    assert_equal(fisher, {"weight": torch.tensor([[1.0 * 4, 4.0 * 400, 0.25 * 225]], dtype=torch.float64) / 6})
+    assert_equal(
+        fisher, {"weight": torch.tensor([[1.0 * 4, 4.0 * 400, 0.25 * 225]], dtype=torch.float64) / 6}
+    )
 
 
 def test_what_a_negative_curvature_counts_as():
@@ -191,20 +225,33 @@ def test_what_a_negative_curvature_counts_as():
 
     expected = {"signed": [1.0, -4.0], "absolute": [1.0, 4.0], "zero": [1.0, 0.0]}
     for counts_as, scores in expected.items():
-        found = scored(OBD(), network, data, saddle, diagonal="hutchinson", probes=1, negative_curvature=counts_as)
+        found = scored(
+            OBD(), network, data, saddle, diagonal="hutchinson", probes=1, negative_curvature=counts_as
+        )
         assert found["weight"].tolist() == [scores]
 
 
 def test_the_seed_decides_the_probes():
     torch.manual_seed(0)
     network, data = NETWORKS["linear"]().double(), [(numbers(4, 5), torch.arange(4) % 3)]
-    first, again, other = (scored(OBD(), network, data, cross_entropy, seed=s, diagonal="hutchinson", probes=3) for s in (1, 1, 2))
-    assert torch.equal(first["0.weight"], again["0.weight"]) and not torch.equal(first["0.weight"], other["0.weight"])
+    first, again, other = (
+        scored(OBD(), network, data, cross_entropy, seed=s, diagonal="hutchinson", probes=3)
+        for s in (1, 1, 2)
+    )
+    assert torch.equal(first["0.weight"], again["0.weight"]) and not torch.equal(
+        first["0.weight"], other["0.weight"]
+    )
 
 
 def test_a_loss_without_curvature_scores_zero():
     network = nn.Linear(3, 2).double()
-    scores = scored(OBD(), network, [(numbers(4, 3), torch.zeros(4))], lambda outputs, _: outputs.mean(), diagonal="hutchinson")
+    scores = scored(
+        OBD(),
+        network,
+        [(numbers(4, 3), torch.zeros(4))],
+        lambda outputs, _: outputs.mean(),
+        diagonal="hutchinson",
+    )
     assert not scores["weight"].any()
 
 
@@ -215,11 +262,23 @@ def test_float32_agrees_with_the_loop():
     given = ScoringInputs(data, cross_entropy, None, generator())
     found = fisher_diagonal(network, prunable_weights(network), given)
     expected = looped(network, data, cross_entropy)
-    scores = {name: weight.detach() ** 2 * found[name] / 2 for name, weight in prunable_weights(network).items()}
+    scores = {
+        name: weight.detach() ** 2 * found[name] / 2 for name, weight in prunable_weights(network).items()
+    }
     assert_equal(scores, expected, relative=1e-4)
 
 
-@pytest.mark.parametrize("options", [{"diagonal": "fischer"}, {"probes": 0}, {"probes": True}, {"negative_curvature": "sign"}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [{"diagonal": "fischer"}, {"probes": 0}, {"probes": True}, {"negative_curvature": "sign"}],
+    ids=str,
+)
 def test_unknown_settings_are_refused(options):
     with pytest.raises(pruners.PrunerError, match=next(iter(options))):
-        scored(OBD(), nn.Linear(3, 2), [(torch.zeros(2, 3), torch.zeros(2, dtype=torch.long))], cross_entropy, **options)
+        scored(
+            OBD(),
+            nn.Linear(3, 2),
+            [(torch.zeros(2, 3), torch.zeros(2, dtype=torch.long))],
+            cross_entropy,
+            **options,
+        )

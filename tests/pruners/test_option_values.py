@@ -109,7 +109,10 @@ def test_every_wrong_value_of_every_option_is_named(method, option):
         assert len(str(caught.value)) < 300, kind
 
 
-@pytest.mark.parametrize(("method", "option"), [pair for pair in every_option() if pair[0] in ("alds", "svd", "magnitude", "grasp")])
+@pytest.mark.parametrize(
+    ("method", "option"),
+    [pair for pair in every_option() if pair[0] in ("alds", "svd", "magnitude", "grasp")],
+)
 @pytest.mark.filterwarnings("ignore::pruners.PrunerWarning")
 def test_compressing_with_a_wrong_value_raises_nothing_raw(method, option):
     """What an option takes by itself may still not go with this network; that is a `PrunerError` too."""
@@ -139,7 +142,11 @@ def test_budgets_are_numbers(method, budget):
 
 SEEDS = {"two", "zero", "minus"}
 BAD_ARGUMENTS = [
-    *[("seed", NASTY[kind], "seed must be a whole number of at (least|most)") for kind in NASTY if kind not in SEEDS],
+    *[
+        ("seed", NASTY[kind], "seed must be a whole number of at (least|most)")
+        for kind in NASTY
+        if kind not in SEEDS
+    ],
     *[("loss", value, "loss takes a function") for value in ("cross_entropy", 3, [1])],
     ("data", 3, "data takes batches"),
     ("data", "batches", "data takes batches"),
@@ -163,7 +170,10 @@ BAD_ARGUMENTS = [
 
 @pytest.mark.parametrize(("argument", "value", "message"), BAD_ARGUMENTS)
 def test_arguments_of_another_kind_are_named(argument, value, message):
-    for call in (lambda **a: pruners.compress(network(), "snip", keep_ratio=0.5, **a), lambda **a: pruners.scores(network(), "snip", **a)):
+    for call in (
+        lambda **a: pruners.compress(network(), "snip", keep_ratio=0.5, **a),
+        lambda **a: pruners.scores(network(), "snip", **a),
+    ):
         if argument == "data" and hasattr(value, "__next__"):
             value = (part for part in (1, 2))
         with pytest.raises(pruners.PrunerError, match=message):
@@ -172,8 +182,12 @@ def test_arguments_of_another_kind_are_named(argument, value, message):
 
 @pytest.mark.parametrize("answer", [3.0, "a", None])
 def test_a_loss_that_gives_no_tensor_is_told_so(answer):
-    with pytest.raises(pruners.PrunerError, match=f"loss must give one number as a tensor .* not a {type(answer).__name__}"):
-        pruners.compress(network(), "snip", keep_ratio=0.5, **given() | {"loss": lambda outputs, labels: answer})
+    with pytest.raises(
+        pruners.PrunerError, match=f"loss must give one number as a tensor .* not a {type(answer).__name__}"
+    ):
+        pruners.compress(
+            network(), "snip", keep_ratio=0.5, **given() | {"loss": lambda outputs, labels: answer}
+        )
 
 
 def a_mask():
@@ -183,12 +197,21 @@ def a_mask():
 OTHERS = {
     "shuffle's seed": (lambda: pruners.shuffle(a_mask(), "a"), "seed must be a whole number"),
     "shuffle's mask": (lambda: pruners.shuffle("a", 1), "mask takes a Mask, not 'a'"),
-    "random mask's seed": (lambda: pruners.random_mask(a_mask(), 2**64), "seed must be a whole number of at most"),
+    "random mask's seed": (
+        lambda: pruners.random_mask(a_mask(), 2**64),
+        "seed must be a whole number of at most",
+    ),
     "reinitialisation's seed": (lambda: pruners.reinitialize(network(), None), "seed must be a whole number"),
     "distance": (lambda: pruners.mask_distance(a_mask(), {}), r"mask takes a Mask, not \{\}"),
-    "tolerance": (lambda: pruners.settled([a_mask()] * 3, 1, "a"), "tolerance must be a number of at least 0, not 'a'"),
+    "tolerance": (
+        lambda: pruners.settled([a_mask()] * 3, 1, "a"),
+        "tolerance must be a number of at least 0, not 'a'",
+    ),
     "cost's mask": (lambda: pruners.cost(network(), torch.ones(1, 4), "a"), "mask takes a Mask, not 'a'"),
-    "recalibration's batches": (lambda: pruners.recalibrate_batchnorm(network(), 3), "batches takes batches of input, not 3"),
+    "recalibration's batches": (
+        lambda: pruners.recalibrate_batchnorm(network(), 3),
+        "batches takes batches of input, not 3",
+    ),
 }
 
 
@@ -216,7 +239,11 @@ CALLS = {
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-@pytest.mark.parametrize("model", ["resnet18", None, nn.Linear, {"weight": torch.ones(2, 2)}], ids=["text", "none", "class", "state"])
+@pytest.mark.parametrize(
+    "model",
+    ["resnet18", None, nn.Linear, {"weight": torch.ones(2, 2)}],
+    ids=["text", "none", "class", "state"],
+)
 def test_what_is_no_network_is_told_so(call, model):
     with pytest.raises(pruners.PrunerError, match=r"model must be a torch\.nn\.Module, not a"):
         call(model)
@@ -228,7 +255,9 @@ def test_a_method_of_no_such_name(name):
         pruners.compress(network(), name, keep_ratio=0.5)
 
 
-@pytest.mark.parametrize("pins", [3, ["0"], {"0": None}, {"0": {"rank": 1}}, {"0": {"rank": "a", "num_subspaces": 1}}, {0: {}}])
+@pytest.mark.parametrize(
+    "pins", [3, ["0"], {"0": None}, {"0": {"rank": 1}}, {"0": {"rank": "a", "num_subspaces": 1}}, {0: {}}]
+)
 def test_budget_of_pins_of_another_kind(pins):
     with pytest.raises(pruners.PrunerError, match="layers"):
         pruners.budget_of(network(), pins)
@@ -236,9 +265,13 @@ def test_budget_of_pins_of_another_kind(pins):
 
 def test_numbers_of_numpy_and_whole_floats_are_numbers():
     pin = {"0": {"rank": np.int64(1), "num_subspaces": 2.0}}
-    artifact = pruners.compress(network(), "alds", keep_ratio=np.float64(0.9), layers=pin, tolerance={"2": np.float32(2)})
+    artifact = pruners.compress(
+        network(), "alds", keep_ratio=np.float64(0.9), layers=pin, tolerance={"2": np.float32(2)}
+    )
     assert (artifact.layers["0"].rank, artifact.layers["0"].num_subspaces) == (1, 2)
-    mask = pruners.compress(network(), "magnitude", keep_ratio=Fraction(1, 2), min_layer_keep=np.int32(1), exclude=("0",))
+    mask = pruners.compress(
+        network(), "magnitude", keep_ratio=Fraction(1, 2), min_layer_keep=np.int32(1), exclude=("0",)
+    )
     assert mask.params == 9 and mask.options["min_layer_keep"] == 1
     assert pruners.compress(network(), "magnitude", budget=np.int64(21)).params == 21
 

@@ -23,7 +23,12 @@ def networks(draw):
             layer = nn.Linear(draw(st.sampled_from([4, 8, 12])), draw(st.integers(3, 12)))
         else:
             groups = draw(st.sampled_from([1, 2]))
-            layer = nn.Conv2d(groups * draw(st.sampled_from([2, 4])), groups * draw(st.integers(2, 8)), (2, 1), groups=groups)
+            layer = nn.Conv2d(
+                groups * draw(st.sampled_from([2, 4])),
+                groups * draw(st.integers(2, 8)),
+                (2, 1),
+                groups=groups,
+            )
         nn.init.normal_(layer.weight, generator=torch.Generator().manual_seed(draw(st.integers(0, 10**6))))
         made.append(layer)
     return nn.ModuleList(made)
@@ -48,7 +53,10 @@ def test_alds_finds_the_best_combination(reference, network, metric, multiple, s
         return
     expected = min(sorted((option[3][metric] for option in c), reverse=True) for c in combos)
     plan = pruners.plan(network, budget=limit, metric=metric, rank_multiple=multiple)
-    found = sorted((plan.layers[n].error if n in plan.layers else 0.0 for n in pruners.compressible(network)), reverse=True)
+    found = sorted(
+        (plan.layers[n].error if n in plan.layers else 0.0 for n in pruners.compressible(network)),
+        reverse=True,
+    )
     assert found == pytest.approx(expected, abs=2e-8)
     assert plan.cost <= limit
     for number, possible in enumerate(options):
@@ -68,7 +76,9 @@ def energy_ranks(layer, reference):
     return lambda share: int(np.argmax(held / held[-1] >= float(share) - 1e-12)) + 1
 
 
-@pytest.mark.parametrize("method, ranks_of, up", [("svd", svd_ranks, False), ("svd_energy", energy_ranks, True)])
+@pytest.mark.parametrize(
+    "method, ranks_of, up", [("svd", svd_ranks, False), ("svd_energy", energy_ranks, True)]
+)
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(network=networks(), multiple=st.integers(2, 4), share=st.floats(0.4, 1.0))
 def test_a_common_share_is_the_largest_that_fits(reference, method, ranks_of, up, network, multiple, share):
@@ -76,7 +86,9 @@ def test_a_common_share_is_the_largest_that_fits(reference, method, ranks_of, up
     if limit < pruners.least_budget(network, "budget", method=method, rank_multiple=multiple):
         return
     # by layer: parameters of each rank that saves, and the rank at any share
-    params = [{rank: size for rank, number, size, _ in reference.options(layer) if number == 1} for layer in network]
+    params = [
+        {rank: size for rank, number, size, _ in reference.options(layer) if number == 1} for layer in network
+    ]
     rank_at = [ranks_of(layer, reference) for layer in network]
 
     def ranks(at):
@@ -87,11 +99,21 @@ def test_a_common_share_is_the_largest_that_fits(reference, method, ranks_of, up
         return {str(n): rank for n, rank in enumerate(chosen) if rank in params[n]}
 
     def cost(chosen):
-        return sum(params[n][chosen[str(n)]] if str(n) in chosen else layer.weight.numel() for n, layer in enumerate(network))
+        return sum(
+            params[n][chosen[str(n)]] if str(n) in chosen else layer.weight.numel()
+            for n, layer in enumerate(network)
+        )
 
-    found = {name: layer.rank for name, layer in pruners.plan(network, method, budget=limit, rank_multiple=multiple).layers.items()}
+    found = {
+        name: layer.rank
+        for name, layer in pruners.plan(network, method, budget=limit, rank_multiple=multiple).layers.items()
+    }
     # shares between the thousandths may still be better
-    assert limit >= cost(found) >= max(c for at in range(1001) if (c := cost(ranks(Fraction(at, 1000)))) <= limit)
+    assert (
+        limit
+        >= cost(found)
+        >= max(c for at in range(1001) if (c := cost(ranks(Fraction(at, 1000)))) <= limit)
+    )
     assert all(rank % multiple == 0 or multiple > max(params[int(n)]) for n, rank in found.items())
 
 
@@ -104,12 +126,19 @@ def test_rounding_keeps_budgets_and_pins(method, network):
         artifact = pruners.compress(network, method, keep_ratio=ratio, rank_multiple=8)
         assert artifact.params <= artifact.budget and artifact.layers
         for name, layer in artifact.layers.items():
-            assert layer.rank % 8 == 0 or max(map(shapes[name].largest_saving_rank, shapes[name].candidate_subspaces)) < 8
-    assert pruners.plan(network, method, keep_ratio=0.5, rank_multiple=1) == pruners.plan(network, method, keep_ratio=0.5)
+            assert (
+                layer.rank % 8 == 0
+                or max(map(shapes[name].largest_saving_rank, shapes[name].candidate_subspaces)) < 8
+            )
+    assert pruners.plan(network, method, keep_ratio=0.5, rank_multiple=1) == pruners.plan(
+        network, method, keep_ratio=0.5
+    )
 
 
 def test_a_pinned_rank_is_not_rounded(network):
-    plan = pruners.plan(network, keep_ratio=0.6, rank_multiple=8, layers={"7": {"rank": 3, "num_subspaces": 1}})
+    plan = pruners.plan(
+        network, keep_ratio=0.6, rank_multiple=8, layers={"7": {"rank": 3, "num_subspaces": 1}}
+    )
     assert plan.layers["7"].rank == 3
 
 

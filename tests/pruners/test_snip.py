@@ -43,7 +43,10 @@ def test_snip_is_the_slope_in_a_mask(bn):
 def test_by_hand():
     network = nn.Linear(3, 1, bias=False).double()
     network.weight.data = torch.tensor([[1.0, -2.0, 0.5]], dtype=torch.float64)
-    inputs, wanted = torch.tensor([[1.0, 1.0, 2.0]], dtype=torch.float64), torch.zeros(1, 1, dtype=torch.float64)
+    inputs, wanted = (
+        torch.tensor([[1.0, 1.0, 2.0]], dtype=torch.float64),
+        torch.zeros(1, 1, dtype=torch.float64),
+    )
     # the output is 1 - 2 + 1 = 0 and the target 1, so dL/dw = 2 (0 - 1) x
     scores = scored(SNIP(), network, data=[(inputs, wanted + 1)], loss=mse_loss)
     assert scores["weight"].tolist() == [[2.0, 4.0, 2.0]]
@@ -60,10 +63,15 @@ def test_batches_count_by_their_size():
 def test_batchnorm_modes_differ_and_leave_the_network_as_it_was(mode):
     network, batch = tiny_network().train(mode), tiny_data()
     before = copy.deepcopy(network.state_dict())
-    train, evaluated = (scored(SNIP(), network, data=[batch], loss=cross_entropy, bn=bn) for bn in ("train", "eval"))
+    train, evaluated = (
+        scored(SNIP(), network, data=[batch], loss=cross_entropy, bn=bn) for bn in ("train", "eval")
+    )
     assert all((train[name] - evaluated[name]).abs().max() > 1e-3 * train[name].max() for name in train)
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
-    assert all(module.training == mode and getattr(module, "track_running_stats", True) for module in network.modules())
+    assert all(
+        module.training == mode and getattr(module, "track_running_stats", True)
+        for module in network.modules()
+    )
     assert all(parameter.grad is None for parameter in network.parameters())
 
 
@@ -77,16 +85,37 @@ def test_dropout_stays_off():
 @pytest.mark.parametrize(("method", "options"), [("snip", {}), ("iterative_snip", {"rounds": 1})])
 def test_unknown_mode_is_named(method, options):
     with pytest.raises(pruners.PrunerError, match=r"bn 'evil' is unknown; did you mean 'eval'\?"):
-        pruners.compress(tiny_network(), method, keep_ratio=0.5, data=[tiny_data()], loss=cross_entropy, bn="evil", **options)
+        pruners.compress(
+            tiny_network(),
+            method,
+            keep_ratio=0.5,
+            data=[tiny_data()],
+            loss=cross_entropy,
+            bn="evil",
+            **options,
+        )
 
 
 def test_a_loss_that_is_no_number_is_an_error():
     with pytest.raises(pruners.PrunerError, match=r"loss must give one number .* shape \(6,\)"):
-        scored(SNIP(), tiny_network(), data=[tiny_data()], loss=lambda out, y: cross_entropy(out, y, reduction="none"))
+        scored(
+            SNIP(),
+            tiny_network(),
+            data=[tiny_data()],
+            loss=lambda out, y: cross_entropy(out, y, reduction="none"),
+        )
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 3), st.integers(1, 2), st.integers(0, 2), st.integers(1, 2), st.integers(1, 3))
+@given(
+    st.integers(1, 4),
+    st.integers(1, 4),
+    st.integers(1, 3),
+    st.integers(1, 2),
+    st.integers(0, 2),
+    st.integers(1, 2),
+    st.integers(1, 3),
+)
 def test_shapes(inputs, outputs, kernel, groups, padding, stride, samples):
     torch.manual_seed(0)
     conv = nn.Conv2d(groups * inputs, groups * outputs, kernel, stride, padding, groups=groups)
@@ -97,14 +126,20 @@ def test_shapes(inputs, outputs, kernel, groups, padding, stride, samples):
     batch = (images.double(), torch.zeros(samples, dtype=torch.long))
     scores = scored(SNIP(), network, data=[batch], loss=cross_entropy)
     cross_entropy(network(batch[0]), batch[1]).backward()
-    close(scores, {name: (weight * weight.grad).abs().detach() for name, weight in weights_of(network).items()})
+    close(
+        scores, {name: (weight * weight.grad).abs().detach() for name, weight in weights_of(network).items()}
+    )
 
 
 def test_one_round_of_iterative_snip_is_snip():
     network, data = tiny_network(), [tiny_data()]
     once = pruners.compress(network, "snip", keep_ratio=0.3, data=data, loss=cross_entropy)
-    single = pruners.compress(network, "iterative_snip", keep_ratio=0.3, data=data, loss=cross_entropy, rounds=1)
-    many = pruners.compress(network, "iterative_snip", keep_ratio=0.3, data=data, loss=cross_entropy, rounds=20)
+    single = pruners.compress(
+        network, "iterative_snip", keep_ratio=0.3, data=data, loss=cross_entropy, rounds=1
+    )
+    many = pruners.compress(
+        network, "iterative_snip", keep_ratio=0.3, data=data, loss=cross_entropy, rounds=20
+    )
     assert all(torch.equal(once.masks[name], single.masks[name]) for name in once.masks)
     assert any(not torch.equal(once.masks[name], many.masks[name]) for name in once.masks)
     assert once.params == many.params

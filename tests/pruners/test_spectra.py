@@ -24,7 +24,9 @@ def spectra_of(layer):
 def by_svd(layer, num_subspaces):
     shape = shape_of(layer)
     matrix = layer.weight.detach().double().reshape(shape.groups, *shape.matrix)
-    return torch.stack([torch.linalg.svdvals(part) for part in matrix.chunk(num_subspaces, dim=-1)], dim=1).numpy()
+    return torch.stack(
+        [torch.linalg.svdvals(part) for part in matrix.chunk(num_subspaces, dim=-1)], dim=1
+    ).numpy()
 
 
 LAYERS = [
@@ -51,7 +53,11 @@ def test_survey_agrees_with_svd(layer):
 @pytest.mark.parametrize("layer", [nn.Conv2d(16, 24, 3), nn.Conv2d(24, 8, 3), nn.Linear(40, 90)], ids=str)
 @pytest.mark.parametrize("smallest", [1e-4, 1e-6, 1e-9, 0.0])
 def test_small_singular_values_keep_their_accuracy(layer, smallest):
-    layer = type(layer)(layer.in_channels, layer.out_channels, 3) if isinstance(layer, nn.Conv2d) else nn.Linear(40, 90)
+    layer = (
+        type(layer)(layer.in_channels, layer.out_channels, 3)
+        if isinstance(layer, nn.Conv2d)
+        else nn.Linear(40, 90)
+    )
     u, s, v = torch.linalg.svd(layer.weight.detach().double().flatten(1), full_matrices=False)
     decaying = torch.logspace(0, -9, len(s), dtype=torch.float64).clamp_min(smallest)
     if smallest == 0.0:
@@ -61,7 +67,10 @@ def test_small_singular_values_keep_their_accuracy(layer, smallest):
     spectra = spectra_of(layer)
     for number in spectra.shape.candidate_subspaces:
         ranks = spectra.shape.largest_saving_rank(number)
-        ours, expected = spectra.singular_values(number)[..., : ranks + 1], by_svd(layer, number)[..., : ranks + 1]
+        ours, expected = (
+            spectra.singular_values(number)[..., : ranks + 1],
+            by_svd(layer, number)[..., : ranks + 1],
+        )
         np.testing.assert_allclose(ours, expected, atol=1e-9 * spectra.scale)
 
 
@@ -93,7 +102,12 @@ def test_lower_bounds_are_below_and_become_exact(layer, metric):
 
 
 @settings(max_examples=25, deadline=None, derandomize=True)
-@given(seed=st.integers(0, 10**6), channels=st.sampled_from([6, 8, 12, 16]), filters=st.integers(4, 24), decay=st.floats(0, 2))
+@given(
+    seed=st.integers(0, 10**6),
+    channels=st.sampled_from([6, 8, 12, 16]),
+    filters=st.integers(4, 24),
+    decay=st.floats(0, 2),
+)
 def test_shortcuts_change_no_frontier(seed, channels, filters, decay):
     torch.manual_seed(seed)
     layer = nn.Conv2d(channels, filters, 3)
@@ -108,14 +122,19 @@ def test_shortcuts_change_no_frontier(seed, channels, filters, decay):
         frontier = search.frontier(candidates)
     full = [
         (0.0 if not n else layer_errors(spectra_of(layer), r, n)["max"], p, r, n)
-        for r, n, p in zip(candidates.ranks.tolist(), candidates.subspaces.tolist(), candidates.params.tolist(), strict=True)
+        for r, n, p in zip(
+            candidates.ranks.tolist(), candidates.subspaces.tolist(), candidates.params.tolist(), strict=True
+        )
     ]
     expected, smallest = [], float("inf")
     for error, params, rank, number in sorted(full, key=lambda row: (row[1], row[0], row[3])):
         if error < smallest - 1e-12:
             expected.append((rank, number, params))
             smallest = error
-    assert list(zip(frontier.ranks.tolist(), frontier.subspaces.tolist(), frontier.params.tolist(), strict=True)) == expected
+    assert (
+        list(zip(frontier.ranks.tolist(), frontier.subspaces.tolist(), frontier.params.tolist(), strict=True))
+        == expected
+    )
 
 
 def test_changes_in_place_are_noticed(network):

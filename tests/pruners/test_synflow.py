@@ -65,7 +65,11 @@ def test_analytic_value_of_a_linear_chain():
 
 def test_buffers_are_absolute_and_batchnorm_is_in_eval_mode():
     torch.manual_seed(0)
-    network = nn.Sequential(nn.Linear(2, 2, bias=False), nn.BatchNorm1d(2, eps=0.0), nn.Linear(2, 1, bias=False)).double().train()
+    network = (
+        nn.Sequential(nn.Linear(2, 2, bias=False), nn.BatchNorm1d(2, eps=0.0), nn.Linear(2, 1, bias=False))
+        .double()
+        .train()
+    )
     network[1].running_mean.copy_(torch.tensor([-0.1, 0.1]))
     network[1].running_var.copy_(torch.tensor([4.0, 0.25]))
     network[1].weight.data.copy_(torch.tensor([-3.0, 2.0]))
@@ -81,7 +85,11 @@ def test_scores_are_in_float64_unless_told():
     example = torch.zeros(1, 2, 4, 4)
     assert all(score.dtype == torch.float64 for score in synflow(network, example).values())
     assert all(score.dtype == torch.float32 for score in synflow(network, example, dtype="own").values())
-    close({n: s.double() for n, s in synflow(network, example, dtype="own").items()}, synflow(network, example), rtol=1e-4)
+    close(
+        {n: s.double() for n, s in synflow(network, example, dtype="own").items()},
+        synflow(network, example),
+        rtol=1e-4,
+    )
 
 
 def deep(gain):
@@ -110,4 +118,6 @@ def test_a_hundred_rounds_empty_no_layer_where_one_does():
 
 def test_unknown_dtype_is_named():
     with pytest.raises(pruners.PrunerError, match=r"dtype 'float63' is unknown; did you mean 'float64'\?"):
-        pruners.compress(tiny_network(), "synflow", keep_ratio=0.5, example=torch.zeros(1, 2, 4, 4), dtype="float63")
+        pruners.compress(
+            tiny_network(), "synflow", keep_ratio=0.5, example=torch.zeros(1, 2, 4, 4), dtype="float63"
+        )

@@ -27,7 +27,9 @@ def test_the_same_as_sorting(data, layers, least):
     count = data.draw(strategies.integers(needed, sum(map(len, layers))))
     scores = torch.tensor([score for layer in layers for score in layer], dtype=torch.float64)
     sizes = [len(layer) for layer in layers]
-    assert [mask.tolist() for mask in highest_of_layers(scores, sizes, count, least).split(sizes)] == brute_force(layers, count, least)
+    assert [
+        mask.tolist() for mask in highest_of_layers(scores, sizes, count, least).split(sizes)
+    ] == brute_force(layers, count, least)
 
 
 @pytest.mark.parametrize("count", [0, 1, 13, 99_999, 100_000])

@@ -41,11 +41,15 @@ def detection():
 
 
 def vision_transformer():
-    return VisionTransformer(image_size=32, patch_size=8, num_layers=2, num_heads=2, hidden_dim=32, mlp_dim=64, num_classes=10)
+    return VisionTransformer(
+        image_size=32, patch_size=8, num_layers=2, num_heads=2, hidden_dim=32, mlp_dim=64, num_classes=10
+    )
 
 
 def swin(**options):
-    return SwinTransformer([4, 4], 16, depths=[1, 2], num_heads=[2, 2], window_size=[4, 4], num_classes=10, **options)
+    return SwinTransformer(
+        [4, 4], 16, depths=[1, 2], num_heads=[2, 2], window_size=[4, 4], num_classes=10, **options
+    )
 
 
 IMAGES = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
@@ -74,6 +78,8 @@ def test_what_fails_is_told():
         return nn.Sequential(nn.Flatten(), nn.Linear(40, 20))
 
     row = check("broken", Subject(broken, 32, (IMAGES[:1],), (IMAGES,)), methods=["svd"])
-    assert row.failures[0].startswith("dense: PrunerError: The network cannot be run on inputs of shape (1, 3, 32, 32)")
+    assert row.failures[0].startswith(
+        "dense: PrunerError: The network cannot be run on inputs of shape (1, 3, 32, 32)"
+    )
     assert row.failures[1].startswith("svd: RuntimeError: ")
     assert "0 of 2 went through" in page([row, Row("dead", failures=["its process ended with -9"])])

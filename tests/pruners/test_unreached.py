@@ -76,9 +76,21 @@ CASES = {
     ),
     "Conv1d": (lambda: beside(nn.Conv1d(4, 6, 3)), {"0.weight": (72, "Conv1d")}, {}),
     "Conv3d": (lambda: beside(nn.Conv3d(2, 3, 2)), {"0.weight": (48, "Conv3d")}, {}),
-    "ConvTranspose2d": (lambda: beside(nn.ConvTranspose2d(4, 6, 3)), {"0.weight": (216, "ConvTranspose2d")}, {}),
-    "Embedding": (lambda: beside(nn.Embedding(9, 16)), {"0.weight": (144, "Embedding")}, {"0.weight": (144, "Embedding")}),
-    "Bilinear": (lambda: beside(nn.Bilinear(3, 4, 5)), {"0.weight": (60, "Bilinear")}, {"0.weight": (60, "Bilinear")}),
+    "ConvTranspose2d": (
+        lambda: beside(nn.ConvTranspose2d(4, 6, 3)),
+        {"0.weight": (216, "ConvTranspose2d")},
+        {},
+    ),
+    "Embedding": (
+        lambda: beside(nn.Embedding(9, 16)),
+        {"0.weight": (144, "Embedding")},
+        {"0.weight": (144, "Embedding")},
+    ),
+    "Bilinear": (
+        lambda: beside(nn.Bilinear(3, 4, 5)),
+        {"0.weight": (60, "Bilinear")},
+        {"0.weight": (60, "Bilinear")},
+    ),
     "LSTM": (
         lambda: beside(nn.LSTM(4, 6)),
         {"0.weight_ih_l0": (96, "LSTM"), "0.weight_hh_l0": (144, "LSTM")},
@@ -89,7 +101,11 @@ CASES = {
         {"mixing": (128, "Bare"), "positions": (144, "Bare")},
         {"mixing": (128, "Bare"), "positions": (144, "Bare")},
     ),
-    "norms": (lambda: beside(nn.Sequential(nn.LayerNorm([4, 5]), nn.BatchNorm2d(3), nn.GroupNorm(2, 4))), {}, {}),
+    "norms": (
+        lambda: beside(nn.Sequential(nn.LayerNorm([4, 5]), nn.BatchNorm2d(3), nn.GroupNorm(2, 4))),
+        {},
+        {},
+    ),
 }
 
 
@@ -99,7 +115,9 @@ def test_each_kind_is_named_with_its_share(name, method):
     make, decomposition, mask = CASES[name]
     network, expected = make(), decomposition if method == "alds" else mask
     found = pruners.unreached(network, method)
-    assert {n: one.weights for n, one in found.items()} == {n: weights for n, (weights, _) in expected.items()}
+    assert {n: one.weights for n, one in found.items()} == {
+        n: weights for n, (weights, _) in expected.items()
+    }
     total = sum(p.numel() for p in network.parameters())
     for n, (weights, word) in expected.items():
         assert found[n].share == weights / total and word in found[n].reason
@@ -111,7 +129,9 @@ def test_each_kind_is_named_with_its_share(name, method):
 
 
 @pytest.mark.parametrize("method", [n for n, m in pruners.methods().items() if m.kind == "decomposition"])
-@pytest.mark.parametrize("widths, parts", [({}, ["in_proj_weight"]), ({"kdim": 8, "vdim": 6}, [f"{n}_proj_weight" for n in "qkv"])])
+@pytest.mark.parametrize(
+    "widths, parts", [({}, ["in_proj_weight"]), ({"kdim": 8, "vdim": 6}, [f"{n}_proj_weight" for n in "qkv"])]
+)
 def test_packed_and_separate_projections_of_attention(method, widths, parts):
     found = pruners.unreached(Attends(**widths), method)
     assert list(found) == [f"attention.{part}" for part in parts] + ["attention.out_proj.weight"]
@@ -132,7 +152,9 @@ def test_all_matrices_are_reached_or_named(method):
 
 
 def test_a_shared_weight_counts_once_and_inside_the_budget():
-    network = nn.ModuleDict({"embed": nn.Embedding(30, 10), "head": nn.Linear(10, 30, bias=False), "free": nn.Linear(20, 20)})
+    network = nn.ModuleDict(
+        {"embed": nn.Embedding(30, 10), "head": nn.Linear(10, 30, bias=False), "free": nn.Linear(20, 20)}
+    )
     network["head"].weight = network["embed"].weight
     assert pruners.unreached(network, "alds") == pruners.unreached(network, "magnitude") == {}
 
@@ -145,7 +167,10 @@ def test_little_is_listed_but_not_warned_of():
 
 def test_the_warning_names_the_largest_and_counts_the_rest():
     network = nn.Sequential(*(nn.Conv1d(4, width, 3) for width in (2, 9, 5, 7)), nn.Linear(16, 10))
-    with pytest.warns(pruners.UnreachedWarning, match=r"leaves 58\.\d % .*'1\.weight' .*'3\.weight' .*'2\.weight' .* and 1 more") as told:
+    with pytest.warns(
+        pruners.UnreachedWarning,
+        match=r"leaves 58\.\d % .*'1\.weight' .*'3\.weight' .*'2\.weight' .* and 1 more",
+    ) as told:
         pruners.compress(network, "svd", keep_ratio=0.9)
     assert told[0].filename == __file__
 
@@ -156,7 +181,9 @@ def test_shapes_alone_will_do():
 
 
 def test_a_network_without_shapes_is_refused():
-    with pytest.raises(pruners.PrunerError, match=r"'1' .LazyLinear. has no weights before it has seen an input"):
+    with pytest.raises(
+        pruners.PrunerError, match=r"'1' .LazyLinear. has no weights before it has seen an input"
+    ):
         pruners.unreached(nn.Sequential(nn.ReLU(), nn.LazyLinear(3)))
 
 

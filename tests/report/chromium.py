@@ -44,7 +44,13 @@ class Page:
 
     def open(self, path: Path, *, width: int = 1280, height: int = 900) -> None:
         """Load a file at this size (CSS pixels) and wait until its scripts have run."""
-        self._call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
+        self._call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < 600,
+        )
         self._call("Page.navigate", url=path.as_uri())
         self._wait_for("Page.loadEventFired")
 
@@ -121,7 +127,10 @@ class Browser:
 def chromium(profile: Path) -> Iterator[Browser]:
     """Chromium with an empty profile folder; it ends with the block."""
     process = subprocess.Popen(
-        [CHROMIUM, *_FLAGS, f"--user-data-dir={profile}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        [CHROMIUM, *_FLAGS, f"--user-data-dir={profile}"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     try:
         yield Browser(_port(profile / "DevToolsActivePort", process))

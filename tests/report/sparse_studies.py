@@ -17,7 +17,13 @@ _COMMON: dict[str, Any] = {
 def lottery(folder: Path, *, replicates: int = 2, **keys: Any) -> StudyRecord:
     """Three levels with both controls and their stability; ``keys`` replace the sweep's keys."""
     section = {"levels": 3, "rate": 0.6, "controls": ["reinit", "random"], "stability": True}
-    named = {"name": "tickets", "trainable": "lottery", "compression": {"method": "magnitude"}, "lottery": section, "run_cap": 4}
+    named = {
+        "name": "tickets",
+        "trainable": "lottery",
+        "compression": {"method": "magnitude"},
+        "lottery": section,
+        "run_cap": 4,
+    }
     return _run({**_COMMON, **named, "replicates": replicates, **keys}, folder)
 
 
@@ -33,7 +39,14 @@ def at_initialisation(folder: Path) -> StudyRecord:
         "compression.control": {"values": ["none", "shuffle"]},
         "budget.keep_ratio": {"values": [0.3, 0.05]},
     }
-    named = {"name": "masks", "trainable": "prune_at_init", "compression": {}, "budget": {}, "parameters": parameters, "run_cap": 12}
+    named = {
+        "name": "masks",
+        "trainable": "prune_at_init",
+        "compression": {},
+        "budget": {},
+        "parameters": parameters,
+        "run_cap": 12,
+    }
     return _run({**_COMMON, **named, "replicates": 2}, folder)
 
 
@@ -43,8 +56,17 @@ def without_dense(folder: Path) -> StudyRecord:
         "budget.keep_ratio": {"distribution": "log_uniform_values", "min": 0.05, "max": 0.5},
         "training.lr": {"distribution": "log_uniform_values", "min": 1e-3, "max": 1e-2},
     }
-    objectives = [{"name": "val/accuracy", "goal": "maximize"}, {"name": "compress/params_kept", "goal": "minimize"}]
-    named = {"name": "search", "trainable": "prune_at_init", "compression": {"method": "random"}, "budget": {}, "parameters": parameters}
+    objectives = [
+        {"name": "val/accuracy", "goal": "maximize"},
+        {"name": "compress/params_kept", "goal": "minimize"},
+    ]
+    named = {
+        "name": "search",
+        "trainable": "prune_at_init",
+        "compression": {"method": "random"},
+        "budget": {},
+        "parameters": parameters,
+    }
     keys = {key: value for key, value in _COMMON.items() if key != "metric"}
     return _run({**keys, **named, "metrics": objectives, "method": "random", "run_cap": 3}, folder)
 

@@ -12,8 +12,16 @@ from sweeps.study.record import Objective, Outcome, StudyRecord, TrialRecord
 LAYERS = {
     "conv1": (16, 1, 3, 3),
     **{f"layer1.{block}.conv{conv}": (16, 16, 3, 3) for block in range(3) for conv in (1, 2)},
-    **{f"layer2.{block}.conv{conv}": (32, 16 if (block, conv) == (0, 1) else 32, 3, 3) for block in range(3) for conv in (1, 2)},
-    **{f"layer3.{block}.conv{conv}": (64, 32 if (block, conv) == (0, 1) else 64, 3, 3) for block in range(3) for conv in (1, 2)},
+    **{
+        f"layer2.{block}.conv{conv}": (32, 16 if (block, conv) == (0, 1) else 32, 3, 3)
+        for block in range(3)
+        for conv in (1, 2)
+    },
+    **{
+        f"layer3.{block}.conv{conv}": (64, 32 if (block, conv) == (0, 1) else 64, 3, 3)
+        for block in range(3)
+        for conv in (1, 2)
+    },
     "fc": (10, 64, 1, 1),
 }
 DENSE_PARAMS, DENSE_MULTIPLY_ADDS = 272_186, 40_560_000
@@ -35,11 +43,19 @@ def layers_at(keep: float, seed: int) -> dict[str, dict[str, float]]:
         rank = max(1, int(keep * draw.uniform(0.7, 1.6) * dense / one_rank))
         params = min(dense, rank * one_rank)
         error = round(1 - math.sqrt(params / dense), 4)
-        chosen[name] = {"rank": rank, "num_subspaces": num_subspaces, "error": error, "params": params, "dense_params": dense}
+        chosen[name] = {
+            "rank": rank,
+            "num_subspaces": num_subspaces,
+            "error": error,
+            "params": params,
+            "dense_params": dense,
+        }
     return chosen
 
 
-def network(key: str, accuracy: float, keep: float, seed: int, replicates: int = 1, **more: object) -> TrialRecord:
+def network(
+    key: str, accuracy: float, keep: float, seed: int, replicates: int = 1, **more: object
+) -> TrialRecord:
     layers = layers_at(keep, seed)
     params = DENSE_PARAMS - sum(layer["dense_params"] - layer["params"] for layer in layers.values())
     metrics = {
@@ -65,15 +81,29 @@ def study_record(
     name: str = "alds_digits",
 ) -> StudyRecord:
     """A study over ten per-layer tolerances whose every sixth trial is stopped early and every eighth fails (``failing``: all)."""
-    study = optuna.create_study(directions=[o.goal for o in objectives], sampler=optuna.samplers.RandomSampler(seed=1))
+    study = optuna.create_study(
+        directions=[o.goal for o in objectives], sampler=optuna.samplers.RandomSampler(seed=1)
+    )
     records = []
     for number in range(trials):
         trial = study.ask()
-        tolerances = {name: trial.suggest_float(f"tolerance/{name}", 0.25, 4, log=True) for name in list(LAYERS)[:10]}
-        loss = 0.004 * math.log2(tolerances["conv1"]) ** 2 + 0.001 * sum(math.log2(t) ** 2 for t in tolerances.values())
+        tolerances = {
+            name: trial.suggest_float(f"tolerance/{name}", 0.25, 4, log=True) for name in list(LAYERS)[:10]
+        }
+        loss = 0.004 * math.log2(tolerances["conv1"]) ** 2 + 0.001 * sum(
+            math.log2(t) ** 2 for t in tolerances.values()
+        )
         keep = 0.25 if len(objectives) == 1 else 0.1 + 0.4 * trial.suggest_float("keep_ratio", 0, 1)
         accuracy = 0.988 - loss - (0.02 * (0.5 - keep) if len(objectives) > 1 else 0)
-        record = network(str(number), accuracy, keep, number, replicates, params=dict(trial.params), seconds=3.1 + number / 7)
+        record = network(
+            str(number),
+            accuracy,
+            keep,
+            number,
+            replicates,
+            params=dict(trial.params),
+            seconds=3.1 + number / 7,
+        )
         values = [record.metrics[o.name] for o in objectives]
         state, reason = optuna.trial.TrialState.COMPLETE, None
         if failing or number % 8 == 5:
@@ -100,7 +130,10 @@ def study_record(
                 seconds=record.seconds,
             )
         )
-    baselines = (network("baseline-svd", 0.941, 0.25, 101, replicates), network("baseline-svd_energy", 0.962, 0.25, 102, replicates))
+    baselines = (
+        network("baseline-svd", 0.941, 0.25, 101, replicates),
+        network("baseline-svd_energy", 0.962, 0.25, 102, replicates),
+    )
     own = records[0] if records and records[0].outcome == "complete" else None
     reading = {"test/accuracy": 0.9791, "test/accuracy_std": 0.0018, "read_at": "2026-01-05T10:12:00+00:00"}
     unread = StudyRecord(
@@ -110,7 +143,14 @@ def study_record(
         target=trials or 24,
         trials=tuple(records),
         baselines=baselines if trials else (),
-        dense={"val/accuracy": 0.9912, "val/loss": 0.031, "params": DENSE_PARAMS, "multiply_adds": DENSE_MULTIPLY_ADDS} if trials else {},
+        dense={
+            "val/accuracy": 0.9912,
+            "val/loss": 0.031,
+            "params": DENSE_PARAMS,
+            "multiply_adds": DENSE_MULTIPLY_ADDS,
+        }
+        if trials
+        else {},
         own=own,
         test={},
         sweep={
@@ -131,5 +171,8 @@ def study_record(
     )
     if unread.best is None or own is None:
         return unread
-    test = {role: {"key": key, **reading} for role, key in (("dense", "dense"), ("own", own.key), ("best", unread.best.key))}
+    test = {
+        role: {"key": key, **reading}
+        for role, key in (("dense", "dense"), ("own", own.key), ("best", unread.best.key))
+    }
     return StudyRecord(**{**vars(unread), "test": test})

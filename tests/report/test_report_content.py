@@ -48,7 +48,9 @@ def test_the_same_record_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("one.html", "two.html"):
         write_report(record, tmp_path / name)
     assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
-    assert {file.name for file in tmp_path.iterdir()} == {"one.html", "two.html"}, "nothing unfinished is left"
+    assert {file.name for file in tmp_path.iterdir()} == {"one.html", "two.html"}, (
+        "nothing unfinished is left"
+    )
 
 
 def test_the_header_and_the_summary(tmp_path: Path) -> None:
@@ -57,10 +59,18 @@ def test_the_header_and_the_summary(tmp_path: Path) -> None:
     assert best is not None and best.values is not None
     text = text_of(record, tmp_path)
     assert f"{len(record.complete)} of 24 trials complete" in text
-    assert f"{record.count('failed')} failed" in text and f"{record.count('stopped_early')} stopped early" in text
-    assert "25 % of the compressible weights" in text and "resnet20 on digits" in text and "torch 2.15.0" in text
+    assert (
+        f"{record.count('failed')} failed" in text
+        and f"{record.count('stopped_early')} stopped early" in text
+    )
+    assert (
+        "25 % of the compressible weights" in text and "resnet20 on digits" in text and "torch 2.15.0" in text
+    )
     removed = 100 * (1 - best.metrics["compress/params_kept"])
-    assert f"Best found trial {best.key}, 3 replicates {100 * best.values[0]:.2f} ± 0.21 97.91 ± 0.18 {removed:.1f}" in text
+    assert (
+        f"Best found trial {best.key}, 3 replicates {100 * best.values[0]:.2f} ± 0.21 97.91 ± 0.18 {removed:.1f}"
+        in text
+    )
     assert "read once" in text
 
 
@@ -80,7 +90,10 @@ def test_a_test_reading_belongs_to_the_network_that_was_read(tmp_path: Path) -> 
 
 def test_a_study_that_only_failed_says_why(tmp_path: Path) -> None:
     text = text_of(study_record(tmp_path, trials=9, failing=True), tmp_path)
-    assert "No trial was completed. The most frequent failure (9 trials): the loss became NaN in <epoch> 2" in text
+    assert (
+        "No trial was completed. The most frequent failure (9 trials): the loss became NaN in <epoch> 2"
+        in text
+    )
     assert "Importance needs at least two complete trials." in text
 
 
@@ -116,13 +129,18 @@ def test_importance_finds_the_parameter_that_matters_or_says_why_not(constant: b
 def test_a_layer_that_one_network_left_dense_is_a_full_bar(tmp_path: Path) -> None:
     record = study_record(tmp_path)
     assert record.own is not None and record.best is not None and record.own.key != record.best.key
-    without = replace(record.own, layers={name: layer for name, layer in record.own.layers.items() if name != "conv1"})
+    without = replace(
+        record.own, layers={name: layer for name, layer in record.own.layers.items() if name != "conv1"}
+    )
     figure = layers_chart(replace(record, own=without)).figure
     assert figure is not None
     own, best = figure.data
     place = list(own.text).index("dense")
     assert own.x[place] == 100
-    assert best.text[place] == f"{record.best.layers['conv1']['rank']} × {record.best.layers['conv1']['num_subspaces']}"  # noqa: RUF001
+    assert (
+        best.text[place]
+        == f"{record.best.layers['conv1']['rank']} × {record.best.layers['conv1']['num_subspaces']}"
+    )  # noqa: RUF001
     assert list(own.text).count("dense") == 1
 
 

@@ -27,7 +27,9 @@ PRESS = "document.querySelectorAll('table.trials th button')[{}].click()"
 
 
 @pytest.mark.parametrize(("study", "width"), [*((study, 1280) for study in STUDIES), ("two objectives", 380)])
-def test_every_chart_is_drawn_without_a_request_or_a_complaint(study: str, width: int, page: Page, tmp_path: Path) -> None:
+def test_every_chart_is_drawn_without_a_request_or_a_complaint(
+    study: str, width: int, page: Page, tmp_path: Path
+) -> None:
     report = tmp_path / "report.html"
     write_report(study_record(tmp_path, **STUDIES[study]), report)
     page.open(report, width=width)
@@ -58,7 +60,9 @@ def test_densities_fall_from_left_to_right(page: Page, lottery: StudyRecord, tmp
     report = tmp_path / "report.html"
     write_report(lottery, report)
     page.open(report, width=380)
-    labels = page.run("[...document.querySelectorAll('#tickets .xtick text')].map(t => [t.getBoundingClientRect().x, t.textContent])")
+    labels = page.run(
+        "[...document.querySelectorAll('#tickets .xtick text')].map(t => [t.getBoundingClientRect().x, t.textContent])"
+    )
     assert [text for _, text in sorted(labels)] == ["100", "40", "16", "6.4"]
 
 
@@ -92,7 +96,9 @@ def test_a_press_on_a_head_sorts_and_a_second_one_turns_round(page: Page, tmp_pa
     report = tmp_path / "report.html"
     write_report(study_record(tmp_path), report)
     page.open(report)
-    column = page.run("[...document.querySelectorAll('table.trials th')].findIndex(head => head.innerText.startsWith('Validation'))")
+    column = page.run(
+        "[...document.querySelectorAll('table.trials th')].findIndex(head => head.innerText.startsWith('Validation'))"
+    )
 
     for sign in (1, -1):
         page.run(PRESS.format(column))

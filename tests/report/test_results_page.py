@@ -10,7 +10,9 @@ from sweeps import StudyRecord, SweepError
 
 
 @pytest.mark.usefixtures("browser")  # which says so where there is none
-def test_the_page_says_what_the_studies_hold(lottery: StudyRecord, at_initialisation: StudyRecord, tmp_path: Path) -> None:
+def test_the_page_says_what_the_studies_hold(
+    lottery: StudyRecord, at_initialisation: StudyRecord, tmp_path: Path
+) -> None:
     write_page([lottery.directory, at_initialisation.directory], tmp_path)
     page = (tmp_path / "results.md").read_text(encoding="utf-8")
     assert re.findall("^## (.*)$", page, re.MULTILINE) == ["tickets", "masks"]

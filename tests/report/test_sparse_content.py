@@ -22,13 +22,31 @@ from .test_report_content import text_of
 
 
 def level(number: int, verdict: str, difference: float) -> Level:
-    told = {"verdict": verdict, "difference": difference, "low": difference - 0.01, "high": difference + 0.01, "p": 0.2, "seeds": 3}
+    told = {
+        "verdict": verdict,
+        "difference": difference,
+        "low": difference - 0.01,
+        "high": difference + 0.01,
+        "p": 0.2,
+        "seeds": 3,
+    }
     ticket = {"val/accuracy": 0.9 + difference, "val/accuracy_std": 0.002}
-    return {"level": number, "density": 0.5**number, "params_kept": 0.5**number, "tracks": {"ticket": ticket}, "verdict": {"ticket": told}}
+    return {
+        "level": number,
+        "density": 0.5**number,
+        "params_kept": 0.5**number,
+        "tracks": {"ticket": ticket},
+        "verdict": {"ticket": told},
+    }
 
 
 PRIMARY = Objective("val/accuracy", "maximize")
-DENSE: Level = {"level": 0, "density": 1.0, "params_kept": 1.0, "tracks": {"ticket": {"val/accuracy": 0.9, "val/accuracy_std": 0.001}}}
+DENSE: Level = {
+    "level": 0,
+    "density": 1.0,
+    "params_kept": 1.0,
+    "tracks": {"ticket": {"val/accuracy": 0.9, "val/accuracy_std": 0.001}},
+}
 
 
 def told(record: StudyRecord, *levels: Level) -> str:
@@ -36,12 +54,25 @@ def told(record: StudyRecord, *levels: Level) -> str:
     return headline(replace(record, trials=(trial,))).replace("\N{NARROW NO-BREAK SPACE}", " ")
 
 
-def test_the_headline_names_the_sparsest_ticket_that_reaches_dense_and_what_the_seeds_can_tell(lottery: StudyRecord) -> None:
-    levels = [level(1, "better", 0.02), level(2, "matching", 0.001), level(3, "matching", -0.005), level(4, "worse", -0.03)]
+def test_the_headline_names_the_sparsest_ticket_that_reaches_dense_and_what_the_seeds_can_tell(
+    lottery: StudyRecord,
+) -> None:
+    levels = [
+        level(1, "better", 0.02),
+        level(2, "matching", 0.001),
+        level(3, "matching", -0.005),
+        level(4, "worse", -0.03),
+    ]
     said = told(lottery, *levels)
-    assert "The sparsest ticket that reaches the dense network keeps 25 % of the weights: 90.10 ± 0.20 % validation accuracy" in said
+    assert (
+        "The sparsest ticket that reaches the dense network keeps 25 % of the weights: 90.10 ± 0.20 % validation accuracy"
+        in said
+    )
     assert "against 90.00 ± 0.10 % (not told apart by 3 seeds, difference -0.90 to +1.10 points)" in said
-    assert "The best ticket keeps 50 %: 92.00 ± 0.20 % (better over 3 seeds, difference +1.00 to +3.00 points)" in said
+    assert (
+        "The best ticket keeps 50 %: 92.00 ± 0.20 % (better over 3 seeds, difference +1.00 to +3.00 points)"
+        in said
+    )
     assert "first found worse at 6.2 % of the weights" in said
 
 
@@ -67,7 +98,11 @@ def test_the_verdict_table_repeats_the_record(lottery: StudyRecord) -> None:
     assert table is not None
     assert [row[0][0] for row in table.rows] == ["100", "40", "16", "6.4"]
     for row, found in zip(table.rows[1:], best.levels[1:], strict=True):
-        ticket, reinit, verdict = found["tracks"]["ticket"], found["verdict"]["reinit"], found["verdict"]["ticket"]
+        ticket, reinit, verdict = (
+            found["tracks"]["ticket"],
+            found["verdict"]["reinit"],
+            found["verdict"]["ticket"],
+        )
         assert row[1][0].startswith(f"{100 * ticket['val/accuracy']:.2f}")
         assert row[2][1] == reinit["verdict"]
         assert row[4][0] == f"{100 * verdict['difference']:+.2f}" and row[6][0] == verdict["verdict"]
@@ -81,19 +116,26 @@ def test_bands_span_the_replicates(lottery: StudyRecord) -> None:
     lines = {trace.name: trace for trace in figure.data if trace.name}
     assert set(lines) == {"ticket", "re-initialised", "random mask"}
     band = next(trace for trace in figure.data if trace.fill and trace.legendgroup == "ticket")
-    values = [[100 * one["tracks"]["ticket"]["val/accuracy"] for one in found["replicates"]] for found in best.levels]
+    values = [
+        [100 * one["tracks"]["ticket"]["val/accuracy"] for one in found["replicates"]]
+        for found in best.levels
+    ]
     assert list(band.y) == [max(v) for v in values] + [min(v) for v in reversed(values)]
     assert list(lines["ticket"].y) == pytest.approx([sum(v) / len(v) for v in values])
 
 
 def test_methods_beside_their_controls(at_initialisation: StudyRecord) -> None:
     found = families(at_initialisation)
-    assert {(f.method, f.control) for f in found} == {(m, c) for m in ("snip", "magnitude", "random") for c in ("none", "shuffle")}
+    assert {(f.method, f.control) for f in found} == {
+        (m, c) for m in ("snip", "magnitude", "random") for c in ("none", "shuffle")
+    }
     assert all(percent(t.metrics["compress/density"]) in ("30", "5") for f in found for t in f.trials)
     methods, controls, table = method_charts(at_initialisation)
     assert methods.figure is not None and controls.figure is not None and table.table is not None
     assert {trace.name for trace in methods.figure.data if trace.name} == {"snip", "magnitude", "random"}
-    assert sum(trace.line.dash == "dash" for trace in controls.figure.data) == 4, "three methods and the legend's entry"
+    assert sum(trace.line.dash == "dash" for trace in controls.figure.data) == 4, (
+        "three methods and the legend's entry"
+    )
     assert len(table.table.rows) == 6 and table.table.heads == ("Method", "30 % kept", "5 % kept")
 
 
@@ -109,7 +151,9 @@ def test_layers_and_gradients_are_those_of_the_lowest_common_density(at_initiali
     assert all(len(trace.y) == 2 for trace in gradients.figure.data), "an epoch a point"
 
 
-def test_the_page_speaks_of_masks_not_of_ranks(lottery: StudyRecord, at_initialisation: StudyRecord, tmp_path: Path) -> None:
+def test_the_page_speaks_of_masks_not_of_ranks(
+    lottery: StudyRecord, at_initialisation: StudyRecord, tmp_path: Path
+) -> None:
     for record in (lottery, at_initialisation):
         text = text_of(record, tmp_path)
         assert "Weights kept" in text and "saves no time" in text
@@ -117,7 +161,9 @@ def test_the_page_speaks_of_masks_not_of_ranks(lottery: StudyRecord, at_initiali
             assert word not in text, word
 
 
-def test_a_study_without_a_dense_network_is_compared_with_none(without_dense: StudyRecord, tmp_path: Path) -> None:
+def test_a_study_without_a_dense_network_is_compared_with_none(
+    without_dense: StudyRecord, tmp_path: Path
+) -> None:
     assert "val/accuracy" not in without_dense.dense
     assert "dense network" not in headline(without_dense).lower()
     assert "this study trained none" in text_of(without_dense, tmp_path)

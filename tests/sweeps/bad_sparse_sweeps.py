@@ -57,14 +57,22 @@ LOTTERIES = {
         "run_cap: 2\nparameters:\n  budget.keep_ratio: {min: 0.1, max: 0.5}",
         r"s\.yaml:13: trainable lottery takes no budget: its levels say how much is kept\.",
     ),
-    "no section": _lottery("lottery:\n  levels: 3\n  rate: 0.2\n", "", r's\.yaml: the key "lottery\.levels" is missing\.'),
+    "no section": _lottery(
+        "lottery:\n  levels: 3\n  rate: 0.2\n", "", r's\.yaml: the key "lottery\.levels" is missing\.'
+    ),
     "a section without its trainable": _lottery(
-        "trainable: lottery\n", "", r"s\.yaml:6: trainable compress takes no lottery: the section is that of trainable lottery\."
+        "trainable: lottery\n",
+        "",
+        r"s\.yaml:6: trainable compress takes no lottery: the section is that of trainable lottery\.",
     ),
     "levles": _lottery(
-        "levels", "levles", r"s\.yaml:7: unknown key \"lottery\.levles\"; did you mean 'levels'\? 1 more to mend after that\."
+        "levels",
+        "levles",
+        r"s\.yaml:7: unknown key \"lottery\.levles\"; did you mean 'levels'\? 1 more to mend after that\.",
     ),
-    "no levels": _lottery("levels: 3", "levels: 0", r"s\.yaml:7: lottery\.levels: should be greater than or equal to 1\."),
+    "no levels": _lottery(
+        "levels: 3", "levels: 0", r"s\.yaml:7: lottery\.levels: should be greater than or equal to 1\."
+    ),
     "a rate of one": _lottery("rate: 0.2", "rate: 1", r"s\.yaml:8: lottery\.rate: should be less than 1\."),
     "a place that is none": _after_rate(
         "rewind_to: 500",
@@ -84,9 +92,13 @@ LOTTERIES = {
         r"s\.yaml:13: lottery\.rewind_to 3ep lies beyond the training's 18 steps\.",
     ),
     "a mode": _after_rate(
-        "mode: rewinding", r"s\.yaml:9: lottery\.mode: should be 'rewind', 'learning_rate' or 'fine_tune', not 'rewinding'\."
+        "mode: rewinding",
+        r"s\.yaml:9: lottery\.mode: should be 'rewind', 'learning_rate' or 'fine_tune', not 'rewinding'\.",
     ),
-    "a control": _after_rate("controls: [shuffle]", r"s\.yaml:9: lottery\.controls\.0: should be 'reinit' or 'random', not 'shuffle'\."),
+    "a control": _after_rate(
+        "controls: [shuffle]",
+        r"s\.yaml:9: lottery\.controls\.0: should be 'reinit' or 'random', not 'shuffle'\.",
+    ),
     "another control": _lottery(
         "{method: magnitude}",
         "{method: magnitude, control: shuffle}",
@@ -110,7 +122,9 @@ LOTTERIES = {
         r"s\.yaml:7: no choice of layers meets the last level's keep_ratio 0\.512; the least possible is 0\.6175\.",
         exit_code=3,
     ),
-    "a transfer nowhere": _after_rate("transfer: {}", r"s\.yaml:9: lottery\.transfer: transfer needs a task, a training or both\."),
+    "a transfer nowhere": _after_rate(
+        "transfer: {}", r"s\.yaml:9: lottery\.transfer: transfer needs a task, a training or both\."
+    ),
     "a transfer to data that are none": _after_rate(
         "transfer: {task: {network: lenet_300_100, data: digitz}}",
         r"s\.yaml:9: lottery\.transfer: there is no data set 'digitz'; did you mean digits\?",
@@ -188,10 +202,17 @@ MASKS = {
         rf"s\.yaml:12: control shuffle needs a method that removes single weights, and svd decomposes layers; {THOSE}",
     ),
     "all and more": _at_init(
-        "keep_ratio: 0.25", "parameters: 60000", r"s\.yaml:7: budget\.parameters 60000 is more than the network's 50200 prunable weights\."
+        "keep_ratio: 0.25",
+        "parameters: 60000",
+        r"s\.yaml:7: budget\.parameters 60000 is more than the network's 50200 prunable weights\.",
     ),
-    "unknown option": _option("alocation: erk", r"s\.yaml:7: compression: random has no option 'alocation'; did you mean 'allocation'\?"),
-    "unknown allocation": _option("allocation: erc", r"s\.yaml:7: compression: allocation 'erc' is unknown; did you mean 'erk'\?"),
+    "unknown option": _option(
+        "alocation: erk",
+        r"s\.yaml:7: compression: random has no option 'alocation'; did you mean 'allocation'\?",
+    ),
+    "unknown allocation": _option(
+        "allocation: erc", r"s\.yaml:7: compression: allocation 'erc' is unknown; did you mean 'erk'\?"
+    ),
     "a method's unknown value": _at_init(
         "  method: random\n",
         "  method: obd\n  options: {diagonal: fischer}\n",
@@ -203,13 +224,16 @@ MASKS = {
         r"s\.yaml:7: compression: temperature must be a positive number, not 0\.",
     ),
     "unknown layer": _option(
-        "exclude: [fc9]", r"s\.yaml:7: compression: exclude: the network has no prunable layer 'fc9'; known are 1, 3, 5\."
+        "exclude: [fc9]",
+        r"s\.yaml:7: compression: exclude: the network has no prunable layer 'fc9'; known are 1, 3, 5\.",
     ),
     "unknown layer to keep": _option(
         "layer_keep_ratio: {outputs: 1.0}",
         r"s\.yaml:7: compression: layer_keep_ratio: the network has no prunable layer 'outputs'; did you mean 'output'\?",
     ),
-    "rounds": _option("rounds: 0", r"s\.yaml:7: compression: rounds must be a whole number of at least 1, not 0\."),
+    "rounds": _option(
+        "rounds: 0", r"s\.yaml:7: compression: rounds must be a whole number of at least 1, not 0\."
+    ),
     "out of reach": BadSweep(
         (("  method: random\n", "  method: random\n  options: {min_layer_keep: 900}\n"), ("0.25", "0.01")),
         r"s\.yaml:8: no choice of layers meets budget\.keep_ratio 0\.01; the least possible is 0\.05378\.",
@@ -234,4 +258,6 @@ RETENTION = {
 }
 
 _GROUPS = {"lottery": LOTTERIES, "masks": MASKS, "retention": RETENTION}
-BAD_SPARSE_SWEEPS = {f"{group}: {name}": bad for group, table in _GROUPS.items() for name, bad in table.items()}
+BAD_SPARSE_SWEEPS = {
+    f"{group}: {name}": bad for group, table in _GROUPS.items() for name, bad in table.items()
+}

@@ -66,11 +66,22 @@ def _last(more: str, said: str, exit_code: int = 2) -> BadSweep:
 
 NO_KEYS = {
     "no text": BadSweep(((SWEEP, ""),), r"s\.yaml: the file is empty\."),
-    "a list": BadSweep(((SWEEP, "- name"),), r"s\.yaml:1: expected keys and values at the top, as in `name: my_sweep`\."),
-    "no YAML": BadSweep((("run_cap: 2", "run_cap: [2"),), r"s\.yaml:15: not valid YAML: expected ',' or '\]', but got '<stream end>'\."),
-    "a tab": BadSweep((("  epochs", "\tepochs"),), r"s\.yaml:6: not valid YAML: found character '\\t' that cannot start any token\."),
+    "a list": BadSweep(
+        ((SWEEP, "- name"),), r"s\.yaml:1: expected keys and values at the top, as in `name: my_sweep`\."
+    ),
+    "no YAML": BadSweep(
+        (("run_cap: 2", "run_cap: [2"),),
+        r"s\.yaml:15: not valid YAML: expected ',' or '\]', but got '<stream end>'\.",
+    ),
+    "a tab": BadSweep(
+        (("  epochs", "\tepochs"),),
+        r"s\.yaml:6: not valid YAML: found character '\\t' that cannot start any token\.",
+    ),
     "a key twice": _last("run_cap: 3", r's\.yaml:15: the key "run_cap" stands twice \(first on line 14\)\.'),
-    "a Python object": _last("seed: !!python/name:os.system x", r"s\.yaml:15: not valid YAML: could not determine a constructor .*\."),
+    "a Python object": _last(
+        "seed: !!python/name:os.system x",
+        r"s\.yaml:15: not valid YAML: could not determine a constructor .*\.",
+    ),
 }
 
 TYPES = {
@@ -78,7 +89,9 @@ TYPES = {
         (("run_cap: 2", "run_cap: two"),),
         r"s\.yaml:14: run_cap: should be a whole number, not 'two'\.",
     ),
-    "run_cap: 0": BadSweep((("run_cap: 2", "run_cap: 0"),), r"s\.yaml:14: run_cap: should be greater than or equal to 1\."),
+    "run_cap: 0": BadSweep(
+        (("run_cap: 2", "run_cap: 0"),), r"s\.yaml:14: run_cap: should be greater than or equal to 1\."
+    ),
     "no run_cap": BadSweep((("run_cap: 2\n", ""),), r's\.yaml: the key "run_cap" is missing\.'),
     "name: a/b": BadSweep(
         (("name: base", "name: a/b"),),
@@ -93,52 +106,81 @@ TYPES = {
         (("parameters:\n  training.lr: {min: 0.01, max: 0.1}", "parameters: [training.lr]"),),
         r"s\.yaml:10: parameters: should be a valid dictionary, not \['training\.lr'\]\.",
     ),
-    "epochs: -1": BadSweep((("epochs: 1", "epochs: -1"),), r"s\.yaml:6: training\.epochs: should be greater than or equal to 0\."),
+    "epochs: -1": BadSweep(
+        (("epochs: 1", "epochs: -1"),), r"s\.yaml:6: training\.epochs: should be greater than or equal to 0\."
+    ),
     "epochs: 1.5": BadSweep(
         (("epochs: 1", "epochs: 1.5"),),
         r"s\.yaml:6: training\.epochs: should be a valid integer, got a number with a fractional part\.",
     ),
     "seed: -1": _last("seed: -1", r"s\.yaml:15: seed: should be greater than or equal to 0\."),
-    "gpus: -1": _last("resources: {gpus: -1}", r"s\.yaml:15: resources\.gpus: should be greater than or equal to 0\."),
-    "goal: up": BadSweep((("goal: maximize", "goal: up"),), r"s\.yaml:13: metric\.goal: should be 'maximize' or 'minimize', not 'up'\."),
+    "gpus: -1": _last(
+        "resources: {gpus: -1}", r"s\.yaml:15: resources\.gpus: should be greater than or equal to 0\."
+    ),
+    "goal: up": BadSweep(
+        (("goal: maximize", "goal: up"),),
+        r"s\.yaml:13: metric\.goal: should be 'maximize' or 'minimize', not 'up'\.",
+    ),
 }
 
 KEYS = {
     "runcap": BadSweep(
-        (("run_cap", "runcap"),), r"s\.yaml:14: unknown key \"runcap\"; did you mean 'run_cap'\? 1 more to mend after that\."
+        (("run_cap", "runcap"),),
+        r"s\.yaml:14: unknown key \"runcap\"; did you mean 'run_cap'\? 1 more to mend after that\.",
     ),
-    "nme": BadSweep((("name: base", "nme: base"),), r"s\.yaml:1: unknown key \"nme\"; did you mean 'name'\? 1 more to mend after that\."),
-    "resources.cpu": _last("resources: {cpu: 1}", r"s\.yaml:15: unknown key \"resources\.cpu\"; did you mean 'cpus'\?"),
-    "program": _last("program: train.py", r's\.yaml:15: unknown key "program"; known are name, description, .*, early_terminate, \.\.\.\.'),
-    "training.lrr": BadSweep((("training.lr", "training.lrr"),), r"s\.yaml:11: unknown key \"training\.lrr\"; did you mean 'lr'\?"),
+    "nme": BadSweep(
+        (("name: base", "nme: base"),),
+        r"s\.yaml:1: unknown key \"nme\"; did you mean 'name'\? 1 more to mend after that\.",
+    ),
+    "resources.cpu": _last(
+        "resources: {cpu: 1}", r"s\.yaml:15: unknown key \"resources\.cpu\"; did you mean 'cpus'\?"
+    ),
+    "program": _last(
+        "program: train.py",
+        r's\.yaml:15: unknown key "program"; known are name, description, .*, early_terminate, \.\.\.\.',
+    ),
+    "training.lrr": BadSweep(
+        (("training.lr", "training.lrr"),), r"s\.yaml:11: unknown key \"training\.lrr\"; did you mean 'lr'\?"
+    ),
     "lr": BadSweep(
         (("training.lr", "lr"),),
         r's\.yaml:11: parameters: "lr" is no setting of a trial; '
         r"names begin with task, training, compression, budget or lottery, as in training\.lr\.",
     ),
     "schedule.warmups": _after(
-        "epochs: 1", "  schedule: {warmups: 1}", r"s\.yaml:7: unknown key \"training\.schedule\.warmups\"; did you mean 'warmup'\?"
+        "epochs: 1",
+        "  schedule: {warmups: 1}",
+        r"s\.yaml:7: unknown key \"training\.schedule\.warmups\"; did you mean 'warmup'\?",
     ),
 }
 
 NETWORKS = {
-    "unknown network": _network("lenet300", r"s\.yaml:2: there is no network 'lenet300'; did you mean lenet_300_100\?"),
-    "torchvision typo": _network("torchvision:resnet81", r"s\.yaml:2: torchvision has no classifier 'resnet81'; did you mean resnet18\?"),
+    "unknown network": _network(
+        "lenet300", r"s\.yaml:2: there is no network 'lenet300'; did you mean lenet_300_100\?"
+    ),
+    "torchvision typo": _network(
+        "torchvision:resnet81",
+        r"s\.yaml:2: torchvision has no classifier 'resnet81'; did you mean resnet18\?",
+    ),
     "no such module": _network(
         "nosuch.module:net",
         r"s\.yaml:2: network nosuch\.module:net: importing nosuch\.module failed with ModuleNotFoundError: No module named 'nosuch'\.",
     ),
     "no such factory": _network(
-        f"{USERS}:netwrok", r"s\.yaml:2: network .*users:netwrok: tests\.sweeps\.users has no attribute 'netwrok'; did you mean network\?"
+        f"{USERS}:netwrok",
+        r"s\.yaml:2: network .*users:netwrok: tests\.sweeps\.users has no attribute 'netwrok'; did you mean network\?",
     ),
     "factory that is a number": _network(
-        f"{USERS}:not_callable", r"s\.yaml:2: network .*: not_callable is an int, not something that can be called\."
+        f"{USERS}:not_callable",
+        r"s\.yaml:2: network .*: not_callable is an int, not something that can be called\.",
     ),
     "factory that raises": _network(
-        f"{USERS}:raises", r"s\.yaml:2: network factory tests\.sweeps\.users:raises raised RuntimeError: no GPU today\."
+        f"{USERS}:raises",
+        r"s\.yaml:2: network factory tests\.sweeps\.users:raises raised RuntimeError: no GPU today\.",
     ),
     "factory that returns text": _network(
-        f"{USERS}:returns_text", r"s\.yaml:2: network factory tests\.sweeps\.users:returns_text returned str, not a torch\.nn\.Module\."
+        f"{USERS}:returns_text",
+        r"s\.yaml:2: network factory tests\.sweeps\.users:returns_text returned str, not a torch\.nn\.Module\.",
     ),
     "network of another size": _network(
         f"{USERS}:takes_three_inputs",
@@ -154,7 +196,9 @@ NETWORKS = {
         r"s\.yaml:2: network lenet_300_100 has no option 'widht'; known are dropout.*\.",
     ),
     "no such checkpoint": _after(
-        "network: lenet_300_100", "  checkpoint: nosuch.safetensors", r"s\.yaml:2: there is no checkpoint .*/nosuch\.safetensors\."
+        "network: lenet_300_100",
+        "  checkpoint: nosuch.safetensors",
+        r"s\.yaml:2: there is no checkpoint .*/nosuch\.safetensors\.",
     ),
     "unknown data": _data("digitz", r"s\.yaml:2: there is no data set 'digitz'; did you mean digits\?"),
     "data that is a number": _data(
@@ -166,10 +210,14 @@ NETWORKS = {
         r"s\.yaml:2: data factory .*:data_without_test returned no 'test'; a dict with train, validation, test is needed\.",
     ),
     "unknown loss": _after(
-        "data: digits", "  loss: cross_entropi", r"s\.yaml:5: there is no loss 'cross_entropi'; did you mean cross_entropy\?"
+        "data: digits",
+        "  loss: cross_entropi",
+        r"s\.yaml:5: there is no loss 'cross_entropi'; did you mean cross_entropy\?",
     ),
     "no such loss function": _after(
-        "data: digits", f"  loss: {USERS}:los", r"s\.yaml:5: loss tests\.sweeps\.users:los: .* has no attribute .*"
+        "data: digits",
+        f"  loss: {USERS}:los",
+        r"s\.yaml:5: loss tests\.sweeps\.users:los: .* has no attribute .*",
     ),
     "smoothing of another loss": BadSweep(
         (("data: digits", "data: digits\n  loss: nll"), ("epochs: 1", "epochs: 1\n  label_smoothing: 0.1")),
@@ -179,42 +227,60 @@ NETWORKS = {
 
 COMPRESSION = {
     "unknown method": BadSweep(
-        (("method: alds", "method: aldz"),), r"s\.yaml:7: compression: There is no method 'aldz'; did you mean 'alds'\?"
+        (("method: alds", "method: aldz"),),
+        r"s\.yaml:7: compression: There is no method 'aldz'; did you mean 'alds'\?",
     ),
-    "no method": BadSweep((("compression:\n  method: alds", "compression: {}"),), r's\.yaml:7: the key "compression\.method" is missing\.'),
+    "no method": BadSweep(
+        (("compression:\n  method: alds", "compression: {}"),),
+        r's\.yaml:7: the key "compression\.method" is missing\.',
+    ),
     "unknown option": _after(
-        "method: alds", "  options: {metrc: max}", r"s\.yaml:9: compression: alds has no option 'metrc'; did you mean 'metric'\?"
+        "method: alds",
+        "  options: {metrc: max}",
+        r"s\.yaml:9: compression: alds has no option 'metrc'; did you mean 'metric'\?",
     ),
     "unknown metric": _after(
-        "method: alds", "  options: {metric: maxx}", r"s\.yaml:9: compression: metric 'maxx' is unknown; did you mean 'max'\?"
+        "method: alds",
+        "  options: {metric: maxx}",
+        r"s\.yaml:9: compression: metric 'maxx' is unknown; did you mean 'max'\?",
     ),
     "unknown layer": _after(
         "method: alds",
         "  options: {exclude: [fc9]}",
         r"s\.yaml:9: compression: exclude: the network has no compressible layer 'fc9'; known are 1, 3, 5\.",
     ),
-    "unknown baseline": _last("baselines: [svdd]", r's\.yaml:15: baselines: "svdd" is no method; did you mean \'svd\'\?'),
-    "unknown trainable": _last("trainable: lotery", r"s\.yaml:15: trainable: 'lotery' is no trainable; did you mean 'lottery'\?"),
+    "unknown baseline": _last(
+        "baselines: [svdd]", r's\.yaml:15: baselines: "svdd" is no method; did you mean \'svd\'\?'
+    ),
+    "unknown trainable": _last(
+        "trainable: lotery", r"s\.yaml:15: trainable: 'lotery' is no trainable; did you mean 'lottery'\?"
+    ),
     "out of reach": _budget(
         "{keep_ratio: 0.0001}",
         r"s\.yaml:9: no choice of layers meets budget\.keep_ratio 0\.0001; the least possible is 0\.01741\.",
         exit_code=3,
     ),
     "too few parameters": _budget(
-        "{parameters: 5}", r"s\.yaml:9: no choice of layers meets budget\.parameters 5; the least possible is 874\.", exit_code=3
+        "{parameters: 5}",
+        r"s\.yaml:9: no choice of layers meets budget\.parameters 5; the least possible is 874\.",
+        exit_code=3,
     ),
     "too few multiply-adds": _budget(
         "{flops_ratio: 0.00001}",
         r"s\.yaml:9: no choice of layers meets budget\.flops_ratio 1e-05; the least possible is 0\.01741\.",
         exit_code=3,
     ),
-    "keeps more than all": _budget("{keep_ratio: 1.5}", r"s\.yaml:9: budget\.keep_ratio: should be less than or equal to 1\."),
+    "keeps more than all": _budget(
+        "{keep_ratio: 1.5}", r"s\.yaml:9: budget\.keep_ratio: should be less than or equal to 1\."
+    ),
     "keeps nothing": _budget("{keep_ratio: 0}", r"s\.yaml:9: budget\.keep_ratio: should be greater than 0\."),
     "two budgets": _budget(
         "{keep_ratio: 0.25, parameters: 3}",
         r"s\.yaml:9: budget: give exactly one of keep_ratio, parameters and flops_ratio, not keep_ratio and parameters\.",
     ),
-    "no budget": _budget("{}", r"s\.yaml:9: budget: give exactly one of keep_ratio, parameters and flops_ratio, not none\."),
+    "no budget": _budget(
+        "{}", r"s\.yaml:9: budget: give exactly one of keep_ratio, parameters and flops_ratio, not none\."
+    ),
 }
 
 SEARCH = {
@@ -223,17 +289,24 @@ SEARCH = {
         r"s\.yaml:13: metric\.name: test/accuracy cannot be optimised: validation selects, and the test split is read once at the end\.",
     ),
     "unknown metric": BadSweep(
-        (("val/accuracy", "val/acc"),), r"s\.yaml:13: metric\.name: 'val/acc' is no metric of a trial; did you mean 'val/accuracy'\?"
+        (("val/accuracy", "val/acc"),),
+        r"s\.yaml:13: metric\.name: 'val/acc' is no metric of a trial; did you mean 'val/accuracy'\?",
     ),
     "a metric that the task does not measure": BadSweep(
-        (("val/accuracy", "val/f1"),), r"s\.yaml:13: metric\.name: the task does not measure val/f1; add f1 to task\.metrics\."
+        (("val/accuracy", "val/f1"),),
+        r"s\.yaml:13: metric\.name: the task does not measure val/f1; add f1 to task\.metrics\.",
     ),
     "no metric": BadSweep(
         (("metric: {name: val/accuracy, goal: maximize}\n", ""),),
         r"s\.yaml: give either metric \(one objective\) or metrics \(several\)\.",
     ),
     "the same objective twice": BadSweep(
-        (("metric: {name: val/accuracy, goal: maximize}", "metrics: [&a {name: val/loss, goal: minimize}, *a]"),),
+        (
+            (
+                "metric: {name: val/accuracy, goal: maximize}",
+                "metrics: [&a {name: val/loss, goal: minimize}, *a]",
+            ),
+        ),
         r"s\.yaml: metrics names the same metric twice\.",
     ),
     "cmaes of two objectives": BadSweep(
@@ -246,12 +319,18 @@ SEARCH = {
         ),
         r"s\.yaml: the cmaes sampler knows one objective; with several use tpe, nsga2, nsga3, gp, random, qmc or grid\.",
     ),
-    "unknown sampler": BadSweep((("method: random", "method: tpee"),), r"s\.yaml:12: method: 'tpee' is no sampler; did you mean 'tpe'\?"),
+    "unknown sampler": BadSweep(
+        (("method: random", "method: tpee"),),
+        r"s\.yaml:12: method: 'tpee' is no sampler; did you mean 'tpe'\?",
+    ),
     "unknown sampler option": _after(
-        "method: random", "sampler_options: {foo: 1}", r"s\.yaml:13: the sampler random has no option 'foo'; there are none\."
+        "method: random",
+        "sampler_options: {foo: 1}",
+        r"s\.yaml:13: the sampler random has no option 'foo'; there are none\.",
     ),
     "a sampler option of another type": BadSweep(
-        (("method: random", "method: tpe\nsampler_options: {n_startup_trials: many}"),), r"s\.yaml:13: '<' not supported between .*\."
+        (("method: random", "method: tpe\nsampler_options: {n_startup_trials: many}"),),
+        r"s\.yaml:13: '<' not supported between .*\.",
     ),
     "a sampler option out of range": BadSweep(
         (("method: random", "method: nsga2\nsampler_options: {population_size: 1}"),),
@@ -262,27 +341,38 @@ SEARCH = {
         r"s\.yaml:13: train/loss is that of the retraining epochs, and compression\.retrain_epochs is 0\.",
     ),
     "stopping after the end": BadSweep(
-        (("method: alds", "method: alds\n  retrain_epochs: 3"), ("run_cap: 2", "run_cap: 2\nearly_terminate: {type: asha, min_iter: 3}")),
+        (
+            ("method: alds", "method: alds\n  retrain_epochs: 3"),
+            ("run_cap: 2", "run_cap: 2\nearly_terminate: {type: asha, min_iter: 3}"),
+        ),
         r"s\.yaml:16: nothing is stopped within the first 3 retraining epochs \(min_iter\), and compression\.retrain_epochs is 3\.",
     ),
     "stopping every trial": BadSweep(
-        (("method: alds", "method: alds\n  retrain_epochs: 3"), ("run_cap: 2", "run_cap: 2\nearly_terminate: {type: asha, max_iter: 2}")),
+        (
+            ("method: alds", "method: alds\n  retrain_epochs: 3"),
+            ("run_cap: 2", "run_cap: 2\nearly_terminate: {type: asha, max_iter: 2}"),
+        ),
         r"s\.yaml:16: every trial would be stopped after 2 retraining epochs \(max_iter\), and compression\.retrain_epochs is 3\.",
     ),
     "a grid over a range": BadSweep(
         (("method: random", "method: grid"),),
         r"s\.yaml:12: a grid needs finitely many values, and training\.lr has a range; give it values or a q\.",
     ),
-    "min above max": _lr("{min: 1.0, max: 0.1}", r"s\.yaml:11: parameters\.training\.lr: min 1 is above max 0\.1\."),
+    "min above max": _lr(
+        "{min: 1.0, max: 0.1}", r"s\.yaml:11: parameters\.training\.lr: min 1 is above max 0\.1\."
+    ),
     "min alone": _lr("{min: 0.01}", r"s\.yaml:11: parameters\.training\.lr: min and max belong together\."),
-    "max: .inf": _lr("{min: 0.01, max: .inf}", r"s\.yaml:11: parameters\.training\.lr\.max: should be a finite number\."),
+    "max: .inf": _lr(
+        "{min: 0.01, max: .inf}", r"s\.yaml:11: parameters\.training\.lr\.max: should be a finite number\."
+    ),
     "no values": _lr("{values: []}", r"s\.yaml:11: parameters\.training\.lr: values is empty\."),
     "an unknown name enqueued": _last(
         "enqueue: [{training.lr: 0.1}, {training.lrr: 0.1}]",
         r's\.yaml:15: enqueue: "training\.lrr" is no parameter of this sweep; did you mean .training\.lr.\?',
     ),
     "a value outside its range enqueued": _last(
-        "enqueue:\n- training.lr: 0.5", r"s\.yaml:16: enqueue: training\.lr is drawn from 0\.01 to 0\.1, not 0\.5\."
+        "enqueue:\n- training.lr: 0.5",
+        r"s\.yaml:16: enqueue: training\.lr is drawn from 0\.01 to 0\.1, not 0\.5\.",
     ),
     "a text for a number enqueued": _last(
         "enqueue:\n- training.lr: '0.05'", r"s\.yaml:16: enqueue: training\.lr is a number, not '0\.05'\."
@@ -290,8 +380,12 @@ SEARCH = {
     "a list for a number enqueued": _last(
         "enqueue:\n- training.lr: [0.05]", r"s\.yaml:16: enqueue: training\.lr is a number, not \[0\.05\]\."
     ),
-    "yes for a number enqueued": _last("enqueue: [{training.lr: yes}]", r"s\.yaml:15: enqueue: training\.lr is a number, not True\."),
-    "one mapping enqueued": _last("enqueue: {training.lr: 0.05}", r"s\.yaml:15: enqueue: should be a valid list, not .*\."),
+    "yes for a number enqueued": _last(
+        "enqueue: [{training.lr: yes}]", r"s\.yaml:15: enqueue: training\.lr is a number, not True\."
+    ),
+    "one mapping enqueued": _last(
+        "enqueue: {training.lr: 0.05}", r"s\.yaml:15: enqueue: should be a valid list, not .*\."
+    ),
     "more enqueued than trials": _last(
         "enqueue: [{training.lr: 0.02}, {training.lr: 0.03}, {training.lr: 0.04}]",
         r"s\.yaml:15: enqueue holds 3 configurations and run_cap is 2\.",
@@ -345,8 +439,12 @@ SEARCH = {
         "{values: [[2026-01-01]]}",
         r"s\.yaml:11: '2026-01-01' is a date to YAML; put it in quotes if it is a text\.",
     ),
-    "a value twice": _lr("{values: [0.1, 0.1]}", r"s\.yaml:11: parameters\.training\.lr: values holds 0\.1 twice\."),
-    "a list twice": _lr("{values: [[1], [1]]}", r"s\.yaml:11: parameters\.training\.lr: values holds '\[1\]' twice\."),
+    "a value twice": _lr(
+        "{values: [0.1, 0.1]}", r"s\.yaml:11: parameters\.training\.lr: values holds 0\.1 twice\."
+    ),
+    "a list twice": _lr(
+        "{values: [[1], [1]]}", r"s\.yaml:11: parameters\.training\.lr: values holds '\[1\]' twice\."
+    ),
     "a wrong augmentation among lists": _parameters(
         "  training.augment: {values: [[flip], [flip, crp]]}",
         r"s\.yaml:11: training\.augment.*crp.*",
@@ -395,12 +493,16 @@ SEARCH = {
         "{values: [[1, 2]]}",
         r"s\.yaml:11: training\.lr: should be a valid number, not \[1, 2\]\.",
     ),
-    "a value out of range": _lr("{values: [0.1, -1]}", r"s\.yaml:11: training\.lr: should be greater than 0\."),
+    "a value out of range": _lr(
+        "{values: [0.1, -1]}", r"s\.yaml:11: training\.lr: should be greater than 0\."
+    ),
     "two forms": _lr(
         "{value: 1, values: [2]}",
         r"s\.yaml:11: parameters\.training\.lr: give value, or values, or min and max, or parameters; here is value and values\.",
     ),
-    "a number as parameter": _lr("0.1", r"s\.yaml:11: parameters\.training\.lr: expected keys with values below it, not 0\.1\."),
+    "a number as parameter": _lr(
+        "0.1", r"s\.yaml:11: parameters\.training\.lr: expected keys with values below it, not 0\.1\."
+    ),
     "log of zero": _lr(
         "{min: 0, max: 1, distribution: log_uniform_values}",
         r"s\.yaml:11: parameters\.training\.lr: log_uniform_values needs a min above 0, not 0\.",
@@ -430,7 +532,10 @@ SEARCH = {
         'per_layer: {tolerance: {min: .5, max: 3}, layers: ["conv*"]}',
         r's\.yaml:15: per_layer\.layers: "conv\*" matches no compressible layer; known are 1, 3, 5\.',
     ),
-    "per_layer of nothing": _last("per_layer: {}", r"s\.yaml:15: per_layer: per_layer takes either tolerance, or rank and num_subspaces\."),
+    "per_layer of nothing": _last(
+        "per_layer: {}",
+        r"s\.yaml:15: per_layer: per_layer takes either tolerance, or rank and num_subspaces\.",
+    ),
     "per_layer of two networks": BadSweep(
         (
             ("  training.lr: {min: 0.01, max: 0.1}", "  task.network: {values: [lenet_300_100, conv4]}"),
@@ -446,7 +551,8 @@ SEARCH = {
         r"s\.yaml:15: a baseline needs one network and one budget, and budget\.keep_ratio is searched; leave one out\.",
     ),
     "unknown way to stop": _last(
-        "early_terminate: {type: ashaa}", r"s\.yaml:15: early_terminate\.type: 'ashaa' is no way to stop early; did you mean 'asha'\?"
+        "early_terminate: {type: ashaa}",
+        r"s\.yaml:15: early_terminate\.type: 'ashaa' is no way to stop early; did you mean 'asha'\?",
     ),
     "nowhere to stop": _last(
         "early_terminate: {type: asha}",
@@ -466,10 +572,14 @@ TRAINING = {
         r"s\.yaml:7: training\.schedule: a multistep schedule takes either milestones or every\.",
     ),
     "optimizer: sdg": _after(
-        "epochs: 1", "  optimizer: sdg", r"s\.yaml:7: training\.optimizer: there is no optimizer 'sdg'; did you mean sgd\?"
+        "epochs: 1",
+        "  optimizer: sdg",
+        r"s\.yaml:7: training\.optimizer: there is no optimizer 'sdg'; did you mean sgd\?",
     ),
     "augment: mirror": _after(
-        "epochs: 1", "  augment: [mirror]", r"s\.yaml:7: training\.augment\.0: should be 'flip', 'crop' or 'shift', not 'mirror'\."
+        "epochs: 1",
+        "  augment: [mirror]",
+        r"s\.yaml:7: training\.augment\.0: should be 'flip', 'crop' or 'shift', not 'mirror'\.",
     ),
 }
 

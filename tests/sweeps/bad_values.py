@@ -103,7 +103,9 @@ OPTIONS = {
 SAMPLERS = {
     "population: a list": _sampler("nsga2", "{population_size: [1]}", r".*\."),
     "seed of the sampler": _sampler("tpe", "{seed: 3}", r"the sampler tpe has no option 'seed'; .*"),
-    "options: a list": _sampler("tpe", "[n_startup_trials]", r"sampler_options: should be a valid dictionary, .*\."),
+    "options: a list": _sampler(
+        "tpe", "[n_startup_trials]", r"sampler_options: should be a valid dictionary, .*\."
+    ),
     "a grid of 10**12": BadSweep(
         (("method: random", "method: grid"), ("{min: 0.01, max: 0.1}", "{min: 1, max: 1000000000000}")),
         r"s\.yaml:12: a grid of training\.lr would have 1,000,000,000,000 values; at most 1,000,000 are walked through\.",
@@ -111,7 +113,10 @@ SAMPLERS = {
     "a grid of many parameters": BadSweep(
         (
             ("method: random", "method: grid"),
-            ("training.lr: {min: 0.01, max: 0.1}", "training.epochs: {min: 1, max: 2000}\n  training.batch_size: {min: 1, max: 2000}"),
+            (
+                "training.lr: {min: 0.01, max: 0.1}",
+                "training.epochs: {min: 1, max: 2000}\n  training.batch_size: {min: 1, max: 2000}",
+            ),
         ),
         r"s\.yaml:13: the grid would have 4,000,000 points; at most 1,000,000 are walked through\.",
     ),

@@ -19,7 +19,9 @@ def without_wandb() -> Iterator[None]:
 
 
 @pytest.fixture
-def tombola(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
+def tombola(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Answer]:
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments: str) -> Answer:
@@ -37,5 +39,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> StudyRecord:
     parameters = {"task.network_options.hidden": {"values": [16, 24, 32]}}
     task = {"network": "tests.sweeps.users:fails_in_training", "data": "digits"}
     return run(
-        digits(name="finished", task=task, method="grid", parameters=parameters, run_cap=3), tmp_path_factory.mktemp("s") / "finished"
+        digits(name="finished", task=task, method="grid", parameters=parameters, run_cap=3),
+        tmp_path_factory.mktemp("s") / "finished",
     )

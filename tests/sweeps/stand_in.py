@@ -18,7 +18,9 @@ class Images(Dataset[tuple[Tensor, int]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         number = self.first + index
-        return torch.randn(3, 32, 32, generator=torch.Generator().manual_seed(number)), number % len(self.classes)
+        return torch.randn(3, 32, 32, generator=torch.Generator().manual_seed(number)), number % len(
+            self.classes
+        )
 
 
 def cifar10(train: int = 45_000, other: int = 5_000) -> dict[str, Any]:

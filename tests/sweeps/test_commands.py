@@ -33,7 +33,11 @@ def test_status_for_programs(tombola: Tombola, finished: StudyRecord) -> None:
         "infeasible": 0,
         "running": 0,
         "time_is_up": False,
-        "best": {"trial": finished.best.key, "values": {"val/accuracy": finished.best.values[0]}, "params": finished.best.params},
+        "best": {
+            "trial": finished.best.key,
+            "values": {"val/accuracy": finished.best.values[0]},
+            "params": finished.best.params,
+        },
         "objectives": [{"name": "val/accuracy", "goal": "maximize"}],
     }
 
@@ -41,7 +45,10 @@ def test_status_for_programs(tombola: Tombola, finished: StudyRecord) -> None:
 def test_status_for_people(tombola: Tombola, finished: StudyRecord) -> None:
     assert finished.best and finished.best.values
     best = f"  best: trial {finished.best.key}, val/accuracy {finished.best.values[0]:.6g}\n"
-    assert tombola("status", str(finished.directory)).stdout == f"finished: 2 of 3 trials complete\n  failed: 1\n{best}"
+    assert (
+        tombola("status", str(finished.directory)).stdout
+        == f"finished: 2 of 3 trials complete\n  failed: 1\n{best}"
+    )
 
 
 def test_the_report_is_written_again(tombola: Tombola, finished: StudyRecord) -> None:
@@ -63,7 +70,11 @@ def test_an_exported_network_loads_with_torch_alone_and_is_as_good_as_recorded(
     network = pruners.load("small").apply(fails_in_training(chosen.params["task.network_options.hidden"]))
     data = trainables.load_data(TaskConfig("lenet_300_100", "digits"))
     told = evaluate(
-        network, data.validation, trainables.task.loss.resolve("cross_entropy"), torch.device("cpu"), {"accuracy": Accuracy(-100)}
+        network,
+        data.validation,
+        trainables.task.loss.resolve("cross_entropy"),
+        torch.device("cpu"),
+        {"accuracy": Accuracy(-100)},
     )
     assert told["accuracy"] == chosen.metrics["val/accuracy"]
 
@@ -71,10 +82,18 @@ def test_an_exported_network_loads_with_torch_alone_and_is_as_good_as_recorded(
 def test_methods_for_programs(tombola: Tombola) -> None:
     told = json.loads(tombola("methods", "--json").stdout)
     assert set(told) == set(pruners.methods()) >= {"alds", "svd", "svd_energy"}
-    assert all(set(method) == {"title", "kind", "paper", "needs", "options", "shared_options"} for method in told.values())
+    assert all(
+        set(method) == {"title", "kind", "paper", "needs", "options", "shared_options"}
+        for method in told.values()
+    )
     assert {"metric", "candidate_subspaces"} <= {option["name"] for option in told["alds"]["options"]}
     assert (told["alds"]["kind"], told["alds"]["shared_options"]) == ("decomposition", [])
-    rounds = {name: option["default"] for name, m in told.items() for option in m["shared_options"] if option["name"] == "rounds"}
+    rounds = {
+        name: option["default"]
+        for name, m in told.items()
+        for option in m["shared_options"]
+        if option["name"] == "rounds"
+    }
     assert rounds.keys() == {name for name, method in told.items() if method["kind"] == "mask"}
     assert (rounds["magnitude"], rounds["synflow"]) == (1, 100)
 
@@ -93,17 +112,41 @@ def test_options_that_a_kind_shares_are_told_once(tombola: Tombola) -> None:
 
 
 def test_a_plan_for_programs(tombola: Tombola) -> None:
-    answer = tombola("plan", "--model", "lenet_300_100", "--input", "1,8,8", "--classes", "10", "--keep-ratio", ".25", "--json")
+    answer = tombola(
+        "plan",
+        "--model",
+        "lenet_300_100",
+        "--input",
+        "1,8,8",
+        "--classes",
+        "10",
+        "--keep-ratio",
+        ".25",
+        "--json",
+    )
     told = json.loads(answer.stdout)
-    assert set(told) == {"method", "metric", "error", "params", "budget", "layers", "unreached"} and not told["unreached"]
-    assert (told["method"], told["metric"], told["budget"]) == ("alds", "max", int(0.25 * (64 * 300 + 300 * 100 + 1000)))
+    assert (
+        set(told) == {"method", "metric", "error", "params", "budget", "layers", "unreached"}
+        and not told["unreached"]
+    )
+    assert (told["method"], told["metric"], told["budget"]) == (
+        "alds",
+        "max",
+        int(0.25 * (64 * 300 + 300 * 100 + 1000)),
+    )
     assert sum(layer["params"] for layer in told["layers"].values()) <= told["params"] <= told["budget"]
-    assert all(set(layer) == {"rank", "num_subspaces", "error", "params"} for layer in told["layers"].values())
+    assert all(
+        set(layer) == {"rank", "num_subspaces", "error", "params"} for layer in told["layers"].values()
+    )
 
 
 def test_a_dry_run_trains_nothing_and_counts_epochs(tombola: Tombola) -> None:
-    sweep = SWEEP.replace("method: alds", "method: alds\n  retrain_epochs: 3").replace("epochs: 1", "epochs: 5")
-    sweep = sweep.replace("parameters:\n  training.lr: {min: 0.01, max: 0.1}\n", "per_layer: {tolerance: {min: 0.5, max: 2}}\n")
+    sweep = SWEEP.replace("method: alds", "method: alds\n  retrain_epochs: 3").replace(
+        "epochs: 1", "epochs: 5"
+    )
+    sweep = sweep.replace(
+        "parameters:\n  training.lr: {min: 0.01, max: 0.1}\n", "per_layer: {tolerance: {min: 0.5, max: 2}}\n"
+    )
     Path("s.yaml").write_text(sweep + "replicates: 2\nbaselines: [svd]\n")
     before = contents(Path())
     answer = tombola("run", "s.yaml", "--dry-run")

@@ -32,8 +32,16 @@ def sweep(**keys: Any) -> Sweep:
 
 def test_a_draw_sets_what_belongs_to_it_and_nothing_else() -> None:
     found = sweep()
-    assert list(found.space.distributions) == ["training.optimizer", "training.momentum", LR_SGD, LR_ADAM, "training.batch_size"]
-    sgd = found.sections({"training.optimizer": "sgd", "training.momentum": 0.7, LR_SGD: 0.2, "training.batch_size": 64}).training
+    assert list(found.space.distributions) == [
+        "training.optimizer",
+        "training.momentum",
+        LR_SGD,
+        LR_ADAM,
+        "training.batch_size",
+    ]
+    sgd = found.sections(
+        {"training.optimizer": "sgd", "training.momentum": 0.7, LR_SGD: 0.2, "training.batch_size": 64}
+    ).training
     assert (sgd.optimizer, sgd.momentum, sgd.lr, sgd.weight_decay) == ("sgd", 0.7, 0.2, 0.0)
     adam = found.sections({"training.optimizer": "adam", LR_ADAM: 0.002, "training.batch_size": 64}).training
     assert (adam.optimizer, adam.momentum, adam.lr, adam.weight_decay) == ("adam", 0.5, 0.002, 0.25)
@@ -52,13 +60,30 @@ def test_the_draws_that_stand_for_all_reach_every_branch_at_both_ends() -> None:
 
 
 def test_a_value_within_a_branch_has_branches_of_its_own() -> None:
-    inner = {"values": [{"value": "cosine"}, {"value": "linear", "parameters": {"schedule.warmup": {"values": [1, 0]}}}]}
+    inner = {
+        "values": [
+            {"value": "cosine"},
+            {"value": "linear", "parameters": {"schedule.warmup": {"values": [1, 0]}}},
+        ]
+    }
     outer = {"values": [{"value": "sgd", "parameters": {"schedule.name": inner}}, "adam"]}
     found = sweep(parameters={"training": {"parameters": {"optimizer": outer}}})
-    assert list(found.space.distributions) == ["training.optimizer", "training.schedule.name", "training.schedule.warmup"]
-    assert found.space.above("training.schedule.warmup") == {"training.optimizer": "sgd", "training.schedule.name": "linear"}
+    assert list(found.space.distributions) == [
+        "training.optimizer",
+        "training.schedule.name",
+        "training.schedule.warmup",
+    ]
+    assert found.space.above("training.schedule.warmup") == {
+        "training.optimizer": "sgd",
+        "training.schedule.name": "linear",
+    }
     drawn = [found.sections(draw).training.schedule for draw in found.draws_for_all()]
-    assert {(s.name, s.warmup) for s in drawn} == {("cosine", 0), ("constant", 0), ("linear", 1), ("linear", 0)}
+    assert {(s.name, s.warmup) for s in drawn} == {
+        ("cosine", 0),
+        ("constant", 0),
+        ("linear", 1),
+        ("linear", 0),
+    }
 
 
 def test_a_study_goes_on_from_the_sweep_that_it_wrote() -> None:
@@ -71,7 +96,11 @@ def test_a_study_goes_on_from_the_sweep_that_it_wrote() -> None:
 
 @pytest.mark.parametrize("method", ["tpe", "random", "nsga2", "cmaes", "gp", "qmc"])
 def test_every_sampler_but_the_grid_draws_what_belongs_together(tmp_path: Path, method: str) -> None:
-    prepared = prepare(sweep(method=method, sampler_options={"n_startup_trials": 3} if method in ("tpe", "gp", "cmaes") else {}))
+    prepared = prepare(
+        sweep(
+            method=method, sampler_options={"n_startup_trials": 3} if method in ("tpe", "gp", "cmaes") else {}
+        )
+    )
     through = drawn(tmp_path / "through", prepared, 12)
     assert all(prepared.space.is_whole(params) for params in through)
     assert all(prepared.space.filled(params) == params for params in through)
@@ -156,13 +185,23 @@ def test_a_study_over_conditional_parameters_comes_to_its_report(tmp_path: Path)
 
 def test_the_report_knows_what_a_setting_was_under_each_value() -> None:
     record: Any = SimpleNamespace(sweep=sweep().resolved())
-    draws = ({"training.optimizer": "sgd", LR_SGD: 0.2}, {"training.optimizer": "adam", LR_ADAM: 0.002}, {"training.optimizer": "adamw"})
-    told = [setting_of(record, TrialRecord("0", "complete", params=params), "training.lr") for params in draws]
+    draws = (
+        {"training.optimizer": "sgd", LR_SGD: 0.2},
+        {"training.optimizer": "adam", LR_ADAM: 0.002},
+        {"training.optimizer": "adamw"},
+    )
+    told = [
+        setting_of(record, TrialRecord("0", "complete", params=params), "training.lr") for params in draws
+    ]
     assert told == [0.2, 0.002, 0.05]
 
 
 def test_a_budget_held_under_a_value_is_looked_at_before_a_worker_is() -> None:
-    size = {"training.batch_size": {"values": [64, {"value": 128, "parameters": {"budget.keep_ratio": {"value": 0.0001}}}]}}
+    size = {
+        "training.batch_size": {
+            "values": [64, {"value": 128, "parameters": {"budget.keep_ratio": {"value": 0.0001}}}]
+        }
+    }
     prepared = prepare(sweep(parameters=size))
     fits, misses = (prepared.violation({"training.batch_size": value}) for value in (64, 128))
     assert fits is not None and misses is not None and fits <= 0 < misses

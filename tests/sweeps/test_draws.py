@@ -12,7 +12,12 @@ from tests.sweeps.commands import Answer
 from tests.sweeps.studies import digits, run
 
 Tombola = Callable[..., Answer]
-LOTTERY: dict[str, Any] = {"trainable": "lottery", "compression": {"method": "magnitude"}, "lottery": {"levels": 1}, "budget": {}}
+LOTTERY: dict[str, Any] = {
+    "trainable": "lottery",
+    "compression": {"method": "magnitude"},
+    "lottery": {"levels": 1},
+    "budget": {},
+}
 
 SEARCHES: dict[str, tuple[dict[str, Any], dict[str, list[Any]], int, str]] = {
     "nesterov without momentum": (
@@ -29,7 +34,10 @@ SEARCHES: dict[str, tuple[dict[str, Any], dict[str, list[Any]], int, str]] = {
     ),
     "smoothing of another loss": (
         {},
-        {"task.loss": ["cross_entropy", "tests.sweeps.users:own_loss"], "training.label_smoothing": [0.1, 0.0]},
+        {
+            "task.loss": ["cross_entropy", "tests.sweeps.users:own_loss"],
+            "training.label_smoothing": [0.1, 0.0],
+        },
         3,
         "label_smoothing belongs to the loss cross_entropy, not to tests.sweeps.users:own_loss.",
     ),
@@ -47,7 +55,11 @@ SEARCHES: dict[str, tuple[dict[str, Any], dict[str, list[Any]], int, str]] = {
     ),
     "a budget of another kind of method": (
         {"budget": {}},
-        {"compression.method": ["magnitude", "svd"], "budget.flops_ratio": [None, 0.3], "budget.keep_ratio": [0.3, None]},
+        {
+            "compression.method": ["magnitude", "svd"],
+            "budget.flops_ratio": [None, 0.3],
+            "budget.keep_ratio": [0.3, None],
+        },
         3,
         "",
     ),
@@ -84,4 +96,8 @@ def test_a_draw_that_cannot_be_does_not_count_towards_run_cap(tmp_path: Path) ->
     parameters = {"training.momentum": {"values": [0.0, 0.9]}, "training.nesterov": {"values": [True, False]}}
     record = run(digits(parameters=parameters, run_cap=6, seed=1), tmp_path)
     assert (record.count("complete"), record.count("failed")) == (6, 0)
-    assert record.count("infeasible") == sum(t.params == {"training.momentum": 0.0, "training.nesterov": True} for t in record.trials) > 0
+    assert (
+        record.count("infeasible")
+        == sum(t.params == {"training.momentum": 0.0, "training.nesterov": True} for t in record.trials)
+        > 0
+    )

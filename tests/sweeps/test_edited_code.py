@@ -26,7 +26,9 @@ FILES = {
 
 
 @pytest.fixture
-def studied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], dict[str, tuple[float, float]]]:
+def studied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], dict[str, tuple[float, float]]]:
     """Runs the sweep over both networks as a new process would; params and epochs trained now of each."""
     monkeypatch.syspath_prepend(tmp_path)
     for path, text in FILES.items():
@@ -46,8 +48,14 @@ def studied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
             budget={"keep_ratio": 0.75},
         )
         record = run(data, tmp_path / name)
-        dense = {key: json.loads((tmp_path / name / "trials" / key / "result.json").read_text())["dense"] for key in ("0", "1")}
-        return {t.params["task.network"]: (dense[t.key]["params"], t.metrics["epochs_trained"]) for t in record.trials}
+        dense = {
+            key: json.loads((tmp_path / name / "trials" / key / "result.json").read_text())["dense"]
+            for key in ("0", "1")
+        }
+        return {
+            t.params["task.network"]: (dense[t.key]["params"], t.metrics["epochs_trained"])
+            for t in record.trials
+        }
 
     return study
 

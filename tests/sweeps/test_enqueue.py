@@ -22,7 +22,10 @@ def test_they_are_tried_first_and_what_they_leave_out_is_drawn(tmp_path: Path) -
     record = run(digits(parameters=PARAMETERS, enqueue=enqueued, run_cap=3), tmp_path)
     assert record.count("complete") == len(record.trials) == 3
     assert record.trials[0].params == enqueued[0]
-    assert record.trials[1].params["training.batch_size"] == 64 and 0.01 <= record.trials[1].params["training.lr"] <= 0.2
+    assert (
+        record.trials[1].params["training.batch_size"] == 64
+        and 0.01 <= record.trials[1].params["training.lr"] <= 0.2
+    )
     assert record.trials[1].params["training.lr"] not in (0.01, 0.05, 0.2)
 
 
@@ -73,7 +76,11 @@ def test_a_value_of_a_parameter_under_a_value_is_named_by_its_key(tmp_path: Path
     ]
     parameters = {"training.optimizer": OPTIMIZERS, "training.augment": {"values": [[], ["flip"]]}}
     record = run(digits(parameters=parameters, enqueue=enqueued, run_cap=2), tmp_path)
-    assert record.trials[0].params == {"training.optimizer": "adam", LR_ADAM: 0.003, "training.augment": '["flip"]'}
+    assert record.trials[0].params == {
+        "training.optimizer": "adam",
+        LR_ADAM: 0.003,
+        "training.augment": '["flip"]',
+    }
     assert record.trials[1].params.keys() == {"training.optimizer", "training.augment"}
 
 
@@ -88,10 +95,16 @@ def test_a_dry_run_counts_them() -> None:
 @pytest.mark.parametrize(
     ("entry", "said"),
     [
-        ({"training.momentum": 0.5}, r"training.momentum is a parameter only where training.optimizer is sgd; give that too."),
+        (
+            {"training.momentum": 0.5},
+            r"training.momentum is a parameter only where training.optimizer is sgd; give that too.",
+        ),
         ({"training.optimizer": "adam", "training.weight_decay": 0}, "only where training.optimizer is adam"),
         ({"training.optimizer": "adamw", "training.lr": 0.1}, "only where training.optimizer is sgd"),
-        ({"training.optimizer": "adam", "training.lr": 0.2}, "training.lr is drawn from 0.0001 to 0.01, not 0.2."),
+        (
+            {"training.optimizer": "adam", "training.lr": 0.2},
+            "training.lr is drawn from 0.0001 to 0.01, not 0.2.",
+        ),
         ({"training.optimizer": "rmsprop"}, "training.optimizer is one of sgd, adam, adamw, not 'rmsprop'."),
     ],
 )

@@ -24,9 +24,15 @@ Tombola = Callable[..., Answer]
 BROKEN = {"network": f"{USERS}:broken_while_told", "data": "digits"}
 
 
-def test_first_trials_that_fail_alike_stop_the_study_and_it_goes_on_once_mended(tombola: Tombola, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_first_trials_that_fail_alike_stop_the_study_and_it_goes_on_once_mended(
+    tombola: Tombola, monkeypatch: pytest.MonkeyPatch
+) -> None:
     parameters = {"training.lr": {"min": 0.01, "max": 0.1}}
-    Path("s.yaml").write_text(json.dumps(digits(name="broken", task=BROKEN, parameters=parameters, run_cap=5, stop_after_failures=2)))
+    Path("s.yaml").write_text(
+        json.dumps(
+            digits(name="broken", task=BROKEN, parameters=parameters, run_cap=5, stop_after_failures=2)
+        )
+    )
     monkeypatch.setenv("BROKEN", "a part is missing")
     answer = tombola("run", "s.yaml", "--in-process", "--out", "study")
     assert answer.exit_code == 4
@@ -41,12 +47,21 @@ def test_first_trials_that_fail_alike_stop_the_study_and_it_goes_on_once_mended(
     assert (record.count("failed"), record.count("complete")) == (2, 3)
 
 
-def test_trials_that_fail_for_several_reasons_do_not_stop_the_study(tombola: Tombola, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trials_that_fail_for_several_reasons_do_not_stop_the_study(
+    tombola: Tombola, monkeypatch: pytest.MonkeyPatch
+) -> None:
     parameters = {"task.network_options.which": {"values": ["left", "right", "last"]}}
-    Path("s.yaml").write_text(json.dumps(digits(task=BROKEN, parameters=parameters, method="grid", run_cap=3, stop_after_failures=2)))
+    Path("s.yaml").write_text(
+        json.dumps(
+            digits(task=BROKEN, parameters=parameters, method="grid", run_cap=3, stop_after_failures=2)
+        )
+    )
     monkeypatch.setenv("BROKEN", "a part is missing")
     answer = tombola("run", "s.yaml", "--in-process", "--out", "study")
-    assert (answer.exit_code, answer.stderr) == (4, "") and "0 of 3 trials complete, 3 failed." in answer.stdout
+    assert (answer.exit_code, answer.stderr) == (
+        4,
+        "",
+    ) and "0 of 3 trials complete, 3 failed." in answer.stdout
 
 
 @pytest.fixture
@@ -57,7 +72,9 @@ def ledger(tmp_path: Path) -> Ledger:
 
 
 @pytest.mark.parametrize("out_of_memory", [False, True])
-def test_a_trial_is_put_back_as_often_as_its_cause_of_death_allows(ledger: Ledger, out_of_memory: bool) -> None:
+def test_a_trial_is_put_back_as_often_as_its_cause_of_death_allows(
+    ledger: Ledger, out_of_memory: bool
+) -> None:
     most = CRASHES[MEMORY if out_of_memory else True]
     drawn = ledger.ask()
     for death in range(1, most + 1):
@@ -84,7 +101,11 @@ def test_pauses_grow_and_end() -> None:
 
 
 def test_what_ray_says_of_its_memory_monitor_is_told_from_other_deaths() -> None:
-    assert retries.of_memory(str(OutOfMemoryError("Task was killed due to the node running low on memory.\nMemory on the node ...")))
+    assert retries.of_memory(
+        str(
+            OutOfMemoryError("Task was killed due to the node running low on memory.\nMemory on the node ...")
+        )
+    )
     assert not retries.of_memory(str(ActorDiedError()))
     assert not retries.of_memory(
         "Worker unexpectedly exits with a connection error code 2. End of file. There are some potential root causes. "

@@ -39,9 +39,13 @@ def beats(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
 def test_it_holds_whom_no_other_beats(objectives: int) -> None:
     dice = np.random.default_rng(objectives)
     for _ in range(8):
-        values = [tuple(map(float, row)) for row in dice.integers(0, 7, (40, objectives))]  # many of them equal
+        values = [
+            tuple(map(float, row)) for row in dice.integers(0, 7, (40, objectives))
+        ]  # many of them equal
         record = record_of(values)
-        expected = [t for t in record.trials if not any(beats(o.values or (), t.values or ()) for o in record.trials)]
+        expected = [
+            t for t in record.trials if not any(beats(o.values or (), t.values or ()) for o in record.trials)
+        ]
         assert list(record.front) == expected
 
 

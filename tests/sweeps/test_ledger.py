@@ -16,7 +16,17 @@ from optuna.trial import TrialState
 
 from sweeps.search import samplers
 from sweeps.study import storage
-from sweeps.study.ledger import DETAILS, METRICS, REASON, Ledger, enqueue, families, outcome_of, root_of, standing
+from sweeps.study.ledger import (
+    DETAILS,
+    METRICS,
+    REASON,
+    Ledger,
+    enqueue,
+    families,
+    outcome_of,
+    root_of,
+    standing,
+)
 from sweeps.sweep_file.space import Condition, Space
 from tests.sweeps.dying_journal import DyingJournal, Killed, Moment
 
@@ -32,7 +42,12 @@ CONDITIONAL = Space(
     },
     conditions={"depth": Condition("kind", "deep")},
 )
-ENQUEUED: list[dict[str, Any]] = [{"x": 0.25}, {"y": 4, "kind": "deep"}, {"x": 0.25}, {"kind": "deep", "depth": 3}]
+ENQUEUED: list[dict[str, Any]] = [
+    {"x": 0.25},
+    {"y": 4, "kind": "deep"},
+    {"x": 0.25},
+    {"kind": "deep", "depth": 3},
+]
 
 
 @dataclass(frozen=True)
@@ -71,7 +86,12 @@ class Workers:
         if outcome != "stopped_early":
             reason = "the loss is nan" if outcome == "failed" else None
             values = None if reason else [value]
-            self.results[root] = {"values": values, METRICS: {"val/accuracy": value}, DETAILS: {}, REASON: reason}
+            self.results[root] = {
+                "values": values,
+                METRICS: {"val/accuracy": value},
+                DETAILS: {},
+                REASON: reason,
+            }
         return outcome, value
 
 
@@ -81,21 +101,30 @@ def violation(params: Mapping[str, Any]) -> float | None:
 
 
 def open_ledger(workers: Workers, kind: Kind, backend: DyingJournal) -> Ledger:
-    study = optuna.create_study(study_name="s", storage=JournalStorage(backend), direction="maximize", load_if_exists=True)
+    study = optuna.create_study(
+        study_name="s", storage=JournalStorage(backend), direction="maximize", load_if_exists=True
+    )
     if kind.method != "grid" and not study.get_trials(deepcopy=False):
         study.enqueue_trial(OWN)
     enqueue(study, kind.enqueued)
     draw: Callable[[int], Any] = partial(samplers.build, kind.method, {}, kind.space.distributions, 7)
-    return Ledger(study, kind.space, draw, violation if kind.method != "grid" else lambda _: None, workers.results.get)
+    return Ledger(
+        study, kind.space, draw, violation if kind.method != "grid" else lambda _: None, workers.results.get
+    )
 
 
-def drive(path: Path, workers: Workers, name: str = "random", fatal: int | None = None, moment: Moment = "before") -> tuple[int, Ledger]:
+def drive(
+    path: Path, workers: Workers, name: str = "random", fatal: int | None = None, moment: Moment = "before"
+) -> tuple[int, Ledger]:
     """One driver's life until ``TARGET`` trials have ended, or until it is killed; how many writes it made."""
     kind = KINDS[name]
     storage.heal(path)
     backend = DyingJournal(path, fatal, moment)
     ledger = open_ledger(workers, kind, backend)
-    while ledger.waiting() or sum(count for outcome, count in ledger.counts().items() if outcome != "infeasible") < kind.target:
+    while (
+        ledger.waiting()
+        or sum(count for outcome, count in ledger.counts().items() if outcome != "infeasible") < kind.target
+    ):
         asked = ledger.ask()
         if asked is None:
             continue
@@ -149,7 +178,9 @@ def writes_of_a_whole_study(folder: Path, method: str) -> tuple[int, Ledger]:
 
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("method", KINDS)
-def test_a_driver_killed_at_any_write_loses_no_trial_and_runs_none_twice(tmp_path: Path, method: str, moment: Moment) -> None:
+def test_a_driver_killed_at_any_write_loses_no_trial_and_runs_none_twice(
+    tmp_path: Path, method: str, moment: Moment
+) -> None:
     writes, whole = writes_of_a_whole_study(tmp_path, method)
     for fatal in range(writes):
         path, workers = tmp_path / f"{fatal}.log", Workers()
@@ -157,7 +188,9 @@ def test_a_driver_killed_at_any_write_loses_no_trial_and_runs_none_twice(tmp_pat
         _, ledger = drive(path, workers, method)
         assert_exact(ledger, workers, KINDS[method].target)
         if method == "grid":
-            assert sorted((p["x"], p["y"]) for p in draws(ledger)) == [(x, y) for x in (0.1, 0.9) for y in (1, 2, 3)]
+            assert sorted((p["x"], p["y"]) for p in draws(ledger)) == [
+                (x, y) for x in (0.1, 0.9) for y in (1, 2, 3)
+            ]
         else:
             assert draws(ledger) == draws(whole)
             assert all(KINDS[method].space.filled(params) == params for params in draws(ledger))

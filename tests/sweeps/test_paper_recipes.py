@@ -66,10 +66,16 @@ def test_the_table_holds_every_recipe() -> None:
 def test_network_and_training_are_the_papers(name: str) -> None:
     content, paper = recipe(name), RECIPES[name]
     stand_in = f"tests.sweeps.stand_in:{content['task']['data']}"
-    network = trainables.build_network(TypeAdapter(TaskConfig).validate_python(content["task"] | {"data": stand_in}))
+    network = trainables.build_network(
+        TypeAdapter(TaskConfig).validate_python(content["task"] | {"data": stand_in})
+    )
     assert sum(parameter.numel() for parameter in network.parameters()) == paper.parameters
     training = TypeAdapter(TrainingConfig).validate_python(content["training"])
-    assert (training.optimizer, training.batch_size, training.weight_decay) == (paper.optimizer, paper.batch_size, paper.weight_decay)
+    assert (training.optimizer, training.batch_size, training.weight_decay) == (
+        paper.optimizer,
+        paper.batch_size,
+        paper.weight_decay,
+    )
     shares = (0, 79.9, 80, 119.9, 120, 159.9) if training.schedule.milestones else (0, 0, 1, 1, 2, 2)
     lr = [training.lr * factor(training.schedule, position, training.epochs) for position in shares]
     assert lr == pytest.approx([rate for rate in paper.lr for _ in range(2)])
@@ -99,7 +105,9 @@ def test_conv_2_4_6_are_pruned_at_the_papers_rates(name: str, conv: float) -> No
     content = recipe(f"lottery_{name}_cifar10")
     lottery = content["lottery"]
     assert (lottery["rate"], lottery["layer_rate"]) == (0.2, {"conv": conv, "output": 0.1})
-    assert lottery["rewind_to"] == "0it" and content["task"]["network_options"] == {"initialization": "glorot"}
+    assert lottery["rewind_to"] == "0it" and content["task"]["network_options"] == {
+        "initialization": "glorot"
+    }
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -117,17 +125,31 @@ def epochs_needed(content: dict[str, Any]) -> float:
         return float(seeds * epochs * (1 + content["run_cap"]))  # the dense network, and every trial
     levels = content["lottery"]["levels"]
     if "parameters" not in content:
-        return float(seeds * epochs * (1 + 2 * levels))  # the dense network; a ticket and its re-initialisation
+        return float(
+            seeds * epochs * (1 + 2 * levels)
+        )  # the dense network; a ticket and its re-initialisation
     steps_per_epoch = 352
-    rewound = [int(text.removesuffix("it")) / steps_per_epoch for text in content["parameters"]["lottery.rewind_to"]["values"]]
-    late = sum(3 * (epochs - start) for start in rewound)  # a ticket in two orders of the images, and a random mask
-    fresh = epochs * (1 + len(rewound) * (levels - 1))  # re-initialised; the first level's mask is the same for all rewind points
+    rewound = [
+        int(text.removesuffix("it")) / steps_per_epoch
+        for text in content["parameters"]["lottery.rewind_to"]["values"]
+    ]
+    late = sum(
+        3 * (epochs - start) for start in rewound
+    )  # a ticket in two orders of the images, and a random mask
+    fresh = epochs * (
+        1 + len(rewound) * (levels - 1)
+    )  # re-initialised; the first level's mask is the same for all rewind points
     return float(seeds * (2 * epochs + levels * late + fresh))
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_few_steps_on_the_stand_in(tmp_path: Path, name: str) -> None:
-    shorter = ["training.epochs=1", "task.data_options={train: 10, other: 5}", "replicates=1", "resources.gpus=0"]
+    shorter = [
+        "training.epochs=1",
+        "task.data_options={train: 10, other: 5}",
+        "replicates=1",
+        "resources.gpus=0",
+    ]
     if name.startswith("lottery"):
         shorter += ["lottery.levels=1", "lottery.stability=false", "lottery.controls=[]"]
     if name in ("lottery_resnet20_cifar10", "lottery_vgg16_cifar10"):
@@ -136,7 +158,9 @@ def test_a_few_steps_on_the_stand_in(tmp_path: Path, name: str) -> None:
     first = {key: values["values"][0] for key, values in recipe(name).get("parameters", {}).items()}
     told = run_trial(replace(prepared.trial_config("0", first, StudyPaths(tmp_path)), dense_reference=False))
     assert "failed" not in told, told
-    assert told["compress/density"] == pytest.approx(first.get("budget.keep_ratio", told["compress/density"]), abs=1e-4)
+    assert told["compress/density"] == pytest.approx(
+        first.get("budget.keep_ratio", told["compress/density"]), abs=1e-4
+    )
     assert math.isfinite(told["train/loss"]) and told["step"] >= 1
 
 

@@ -49,10 +49,14 @@ def test_its_password_is_written_nowhere(tombola: Tombola, postgresql: str, swee
     without = json.loads((Path("runs") / sweep / "study.json").read_text())["storage"]
     assert without == postgresql.replace(f":{password}@", "@")
     refused = tombola("status", f"runs/{sweep}")
-    assert refused.exit_code == 1 and refused.stderr.startswith(f"tombola: The study's database {without} cannot be used: ")
+    assert refused.exit_code == 1 and refused.stderr.startswith(
+        f"tombola: The study's database {without} cannot be used: "
+    )
 
 
-def test_a_second_directory_with_the_same_study_is_refused(tombola: Tombola, postgresql: str, sweep: str) -> None:
+def test_a_second_directory_with_the_same_study_is_refused(
+    tombola: Tombola, postgresql: str, sweep: str
+) -> None:
     assert tombola("run", "s.yaml", "--in-process", "--storage", postgresql).exit_code == 0
     answer = tombola("run", "s.yaml", "--in-process", "--storage", postgresql, "--out", "other")
     owner = (Path("runs") / sweep).resolve()
@@ -63,9 +67,20 @@ def test_a_second_directory_with_the_same_study_is_refused(tombola: Tombola, pos
     assert answer.exit_code == 2 and not Path("other/study.json").exists()
 
 
-def test_a_directory_whose_study_is_in_another_database_is_refused(tombola: Tombola, postgresql: str, sweep: str) -> None:
+def test_a_directory_whose_study_is_in_another_database_is_refused(
+    tombola: Tombola, postgresql: str, sweep: str
+) -> None:
     assert tombola("run", "s.yaml", "--in-process", "--storage", postgresql).exit_code == 0
     before = contents(Path("runs"))
-    answer = tombola("resume", f"runs/{sweep}", "--in-process", "--storage", "sqlite:///other.db", "--trials", "4")
-    assert answer.exit_code == 1 and f'holds trials of the study "{sweep}", and sqlite:///{Path.cwd()}/other.db does not' in answer.stderr
-    assert {**contents(Path("runs")), f"runs/{sweep}/driver.lock": before[f"runs/{sweep}/driver.lock"]} == before
+    answer = tombola(
+        "resume", f"runs/{sweep}", "--in-process", "--storage", "sqlite:///other.db", "--trials", "4"
+    )
+    assert (
+        answer.exit_code == 1
+        and f'holds trials of the study "{sweep}", and sqlite:///{Path.cwd()}/other.db does not'
+        in answer.stderr
+    )
+    assert {
+        **contents(Path("runs")),
+        f"runs/{sweep}/driver.lock": before[f"runs/{sweep}/driver.lock"],
+    } == before

@@ -15,7 +15,9 @@ from tests.sweeps.studies import digits, run
 
 
 def searching(**keys: Any) -> dict[str, Any]:
-    return digits(parameters={"budget.keep_ratio": {"min": 0.1, "max": 0.9}}, **{"budget": {}, "run_cap": 3, **keys})
+    return digits(
+        parameters={"budget.keep_ratio": {"min": 0.1, "max": 0.9}}, **{"budget": {}, "run_cap": 3, **keys}
+    )
 
 
 def trajectories(store: Path) -> list[Path]:
@@ -43,12 +45,16 @@ def test_a_study_that_kept_little_goes_on(tmp_path: Path) -> None:
     assert record.best and networks(tmp_path / "little") == {record.best.key}
     assert trajectories(tmp_path / "little" / "store") == []
     other = next(t for t in record.trials if t != record.best)
-    with pytest.raises(SweepError, match=rf"^Trial {other.key} left no network \(retention\.networks is best\)\.$"):
+    with pytest.raises(
+        SweepError, match=rf"^Trial {other.key} left no network \(retention\.networks is best\)\.$"
+    ):
         export.export(record, other, tmp_path / "small")
     forget()
     more = run({**data, "run_cap": 5}, tmp_path / "little")
     assert [t.values for t in more.trials] == [t.values for t in whole.trials]
-    assert [t.metrics["epochs_trained"] for t in more.trials] == [1, 0, 0, 1, 0], "what was removed is trained again, once"
+    assert [t.metrics["epochs_trained"] for t in more.trials] == [1, 0, 0, 1, 0], (
+        "what was removed is trained again, once"
+    )
     assert more.best and networks(tmp_path / "little") == {more.best.key}
 
 

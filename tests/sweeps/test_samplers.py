@@ -15,7 +15,11 @@ from sweeps.study.ledger import Ledger, families, standing
 from sweeps.study.paths import StudyPaths
 from sweeps.sweep_file.space import Space
 
-RANGES: dict[str, BaseDistribution] = {"x": FloatDistribution(1e-3, 1, log=True), "y": IntDistribution(1, 9), "z": FloatDistribution(-1, 1)}
+RANGES: dict[str, BaseDistribution] = {
+    "x": FloatDistribution(1e-3, 1, log=True),
+    "y": IntDistribution(1, 9),
+    "z": FloatDistribution(-1, 1),
+}
 GRID: dict[str, BaseDistribution] = {
     "x": CategoricalDistribution([0.1, 0.2, 0.4]),
     "y": IntDistribution(1, 5, step=2),
@@ -40,7 +44,13 @@ def open_ledger(root: Path, method: str, goals: Sequence[Any], seed: int = 5) ->
     root.mkdir(exist_ok=True)
     study = storage.create(StudyPaths(root), "s", None, goals)
     space = space_of(method)
-    return Ledger(study, Space(space), partial(samplers.build, method, SMALL.get(method, {}), space, seed), lambda _: None, lambda _: None)
+    return Ledger(
+        study,
+        Space(space),
+        partial(samplers.build, method, SMALL.get(method, {}), space, seed),
+        lambda _: None,
+        lambda _: None,
+    )
 
 
 def losses(params: Mapping[str, Any]) -> list[float]:
@@ -65,7 +75,9 @@ def go_on_and_die(root: Path, method: str, done: int) -> None:
 
 
 @pytest.mark.parametrize("method", samplers.SAMPLERS)
-def test_what_is_drawn_does_not_depend_on_how_often_the_driver_was_restarted(tmp_path: Path, method: str) -> None:
+def test_what_is_drawn_does_not_depend_on_how_often_the_driver_was_restarted(
+    tmp_path: Path, method: str
+) -> None:
     through = go_on(tmp_path / "through", method, 9)
     for trials in range(1, 10):
         restarted = go_on(tmp_path / "restarted", method, trials)

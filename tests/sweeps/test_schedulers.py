@@ -39,7 +39,9 @@ def test_a_bad_trial_is_stopped_and_a_bad_baseline_is_not(kind: str) -> None:
         trial = Running(key)
         scheduler.on_trial_add(tune, trial)
         results = ({"epoch": epoch, "val/accuracy": accuracy} for epoch in (1, 2, 3))
-        return any(scheduler.on_trial_result(tune, trial, result) == TrialScheduler.STOP for result in results)
+        return any(
+            scheduler.on_trial_result(tune, trial, result) == TrialScheduler.STOP for result in results
+        )
 
     assert not any(is_stopped(key, accuracy) for key, accuracy in (("0", 0.8), ("1", 0.85), ("2", 0.9)))
     assert not is_stopped("baseline-svd", 0.1)

@@ -9,7 +9,9 @@ from sweeps.running.shipping import runtime_env
 from tests.sweeps.studies import digits
 
 
-@pytest.mark.parametrize("layout", ["mine.py", "mine/__init__.py", "mine/nets.py"], ids=["module", "package", "namespace package"])
+@pytest.mark.parametrize(
+    "layout", ["mine.py", "mine/__init__.py", "mine/nets.py"], ids=["module", "package", "namespace package"]
+)
 def test_the_users_code_is_packed_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str) -> None:
     (tmp_path / layout).parent.mkdir(exist_ok=True)
     (tmp_path / layout).write_text("def network(): ...")
@@ -26,7 +28,9 @@ def test_what_the_environment_holds_is_not_packed() -> None:
         assert not (Path(env["working_dir"]) / "torch").exists()
 
 
-def test_what_the_users_code_imports_is_packed_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_users_code_imports_is_packed_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     files = {
         "packed_net.py": "from packed_parts.block import block",
         "packed_parts/__init__.py": "",
@@ -39,7 +43,14 @@ def test_what_the_users_code_imports_is_packed_with_it(tmp_path: Path, monkeypat
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
-    task = {"network": "packed_net:network", "data": "digits", "metrics": ["accuracy", "packed_metric:metric"]}
+    task = {
+        "network": "packed_net:network",
+        "data": "digits",
+        "metrics": ["accuracy", "packed_metric:metric"],
+    }
     with runtime_env(Sweep.from_data(digits(task=task))) as env:
-        packed = {path.relative_to(env["working_dir"]).as_posix() for path in Path(env["working_dir"]).rglob("*pack*")}
+        packed = {
+            path.relative_to(env["working_dir"]).as_posix()
+            for path in Path(env["working_dir"]).rglob("*pack*")
+        }
     assert packed == {"packed_net.py", "packed_parts", "packed_helper.py", "packed_metric.py"}

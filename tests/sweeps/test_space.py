@@ -35,7 +35,10 @@ FORMS: list[tuple[dict[str, Any], BaseDistribution]] = [
     ({"min": 0.0, "max": 1.0, "q": 0.1}, FloatDistribution(0, 1, step=0.1)),
     ({"min": 0.0, "max": 1.0, "q": 0.3}, FloatDistribution(0, 0.9, step=0.3)),
     ({"min": 0.5, "max": 3, "distribution": "q_uniform"}, FloatDistribution(0.5, 2.5, step=1)),
-    ({"min": 1e-4, "max": 1e-1, "distribution": "log_uniform_values"}, FloatDistribution(1e-4, 1e-1, log=True)),
+    (
+        {"min": 1e-4, "max": 1e-1, "distribution": "log_uniform_values"},
+        FloatDistribution(1e-4, 1e-1, log=True),
+    ),
     ({"min": -2, "max": 1, "distribution": "log_uniform"}, FloatDistribution(math.exp(-2), math.e, log=True)),
     ({"min": 1, "max": 64, "distribution": "q_log_uniform_values"}, IntDistribution(1, 64, log=True)),
     ({"min": 0, "max": 3, "q": 1, "distribution": "q_log_uniform"}, IntDistribution(1, 20, log=True)),
@@ -43,7 +46,9 @@ FORMS: list[tuple[dict[str, Any], BaseDistribution]] = [
 
 
 @pytest.mark.parametrize(("form", "expected"), FORMS, ids=[str(form) for form, _ in FORMS])
-def test_a_form_of_wandb_is_the_distribution_of_optuna(form: dict[str, Any], expected: BaseDistribution) -> None:
+def test_a_form_of_wandb_is_the_distribution_of_optuna(
+    form: dict[str, Any], expected: BaseDistribution
+) -> None:
     assert built(**form) == expected
 
 
@@ -58,11 +63,20 @@ def test_log_uniform_takes_natural_logarithms_as_bounds(low: float, width: float
 @given(SHARE, SHARE)
 def test_log_uniform_values_takes_the_values_themselves(one: float, other: float) -> None:
     low, high = sorted((one, other))
-    assert built(min=low, max=high, distribution="log_uniform_values") == FloatDistribution(low, high, log=True)
+    assert built(min=low, max=high, distribution="log_uniform_values") == FloatDistribution(
+        low, high, log=True
+    )
 
 
-@given(st.decimals(-100, 100, places=3), st.integers(0, 500), st.decimals("0.001", 10, places=3), st.decimals(0, "0.999", places=3))
-def test_a_quantised_range_holds_every_multiple_and_nothing_beyond_its_end(low: Any, steps: int, q: Any, rest: Any) -> None:
+@given(
+    st.decimals(-100, 100, places=3),
+    st.integers(0, 500),
+    st.decimals("0.001", 10, places=3),
+    st.decimals(0, "0.999", places=3),
+)
+def test_a_quantised_range_holds_every_multiple_and_nothing_beyond_its_end(
+    low: Any, steps: int, q: Any, rest: Any
+) -> None:
     high = low + q * steps + q * rest
     distribution = built(min=float(low), max=float(high), q=float(q))
     assert isinstance(distribution, FloatDistribution)
@@ -80,7 +94,10 @@ def test_numbers_are_numbers_as_people_write_them(number: float, style: str) -> 
     assert parse_value(text) == float(text) and isinstance(parse_value(text), float)
 
 
-@pytest.mark.parametrize(("text", "value"), [("1e-3", 1e-3), ("-2E5", -2e5), (".5e+2", 50.0), ("1e3", 1000.0), ("1e", "1e"), ("e3", "e3")])
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1e-3", 1e-3), ("-2E5", -2e5), (".5e+2", 50.0), ("1e3", 1000.0), ("1e", "1e"), ("e3", "e3")],
+)
 def test_a_number_with_an_exponent_needs_no_point(text: str, value: Any) -> None:
     assert parse(f"lr: {text}", "f").data == {"lr": value}
 
@@ -89,36 +106,61 @@ def test_nested_parameters_have_dotted_names_and_constants_are_held() -> None:
     sweep = Sweep.from_data(
         digits(
             parameters={
-                "training": {"parameters": {"lr": {"min": 0.01, "max": 0.1}, "schedule": {"parameters": {"name": {"value": "cosine"}}}}},
+                "training": {
+                    "parameters": {
+                        "lr": {"min": 0.01, "max": 0.1},
+                        "schedule": {"parameters": {"name": {"value": "cosine"}}},
+                    }
+                },
                 "budget.keep_ratio": {"values": [0.2, 0.5]},
-                "compression": {"parameters": {"options": {"parameters": {"metric": {"values": ["max", "sum"]}}}}},
+                "compression": {
+                    "parameters": {"options": {"parameters": {"metric": {"values": ["max", "sum"]}}}}
+                },
             },
             budget={},
         )
     )
-    assert list(sweep.space.distributions) == ["training.lr", "budget.keep_ratio", "compression.options.metric"]
+    assert list(sweep.space.distributions) == [
+        "training.lr",
+        "budget.keep_ratio",
+        "compression.options.metric",
+    ]
     assert sweep.space.constants == {"training.schedule.name": "cosine"}
-    sections = sweep.sections({"training.lr": 0.02, "budget.keep_ratio": 0.5, "compression.options.metric": "sum"})
+    sections = sweep.sections(
+        {"training.lr": 0.02, "budget.keep_ratio": 0.5, "compression.options.metric": "sum"}
+    )
     assert (sections.training.lr, sections.training.schedule.name) == (0.02, "cosine")
     assert sections.compression.options == {"metric": "sum"} and sections.budget.keep_ratio == 0.5
     assert sections.training.epochs == 1
 
 
 def test_a_drawn_value_replaces_the_files_own() -> None:
-    sweep = Sweep.from_data(digits(training={"epochs": 1, "lr": 0.5}, parameters={"training.lr": {"values": [0.1]}}))
+    sweep = Sweep.from_data(
+        digits(training={"epochs": 1, "lr": 0.5}, parameters={"training.lr": {"values": [0.1]}})
+    )
     assert sweep.sections({"training.lr": 0.1}).training.lr == 0.1
 
 
 def test_set_changes_one_key_and_is_named_where_it_is_wrong(tmp_path: Path) -> None:
     file = tmp_path / "sweep.yaml"
-    file.write_text("name: s\ntask: {network: lenet_300_100, data: digits}\ncompression: {method: alds}\nbudget: {keep_ratio: .5}\n")
+    file.write_text(
+        "name: s\ntask: {network: lenet_300_100, data: digits}\ncompression: {method: alds}\nbudget: {keep_ratio: .5}\n"
+    )
     sweep = Sweep.from_file(
-        file, ["run_cap=3", "metric={name: val/loss, goal: minimize}", "training.lr=1e-3", "parameters={training.epochs: {values: [1, 2]}}"]
+        file,
+        [
+            "run_cap=3",
+            "metric={name: val/loss, goal: minimize}",
+            "training.lr=1e-3",
+            "parameters={training.epochs: {values: [1, 2]}}",
+        ],
     )
     assert sweep.file.run_cap == 3 and sweep.sections({"training.epochs": 2}).training.lr == 1e-3
     assert sweep.space.distributions == {"training.epochs": CategoricalDistribution([1, 2])}
     assert sweep.data["training"] == {"lr": 1e-3}
-    with pytest.raises(SweepError, match=r"^--set training\.lr=-1: training\.lr: should be greater than 0\.$"):
+    with pytest.raises(
+        SweepError, match=r"^--set training\.lr=-1: training\.lr: should be greater than 0\.$"
+    ):
         Sweep.from_file(file, ["run_cap=3", "metric={name: val/loss, goal: minimize}", "training.lr=-1"])
 
 

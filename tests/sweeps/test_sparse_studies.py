@@ -21,12 +21,19 @@ Tombola = Callable[..., Answer]
 
 def sparse(**keys: Any) -> dict[str, Any]:
     compression = {"method": "magnitude", "options": {"allocation": "layerwise"}}
-    own = {"compression": compression, "training": {"epochs": 2, "batch_size": 128, "lr": 0.1}, "method": "grid", "run_cap": 100}
+    own = {
+        "compression": compression,
+        "training": {"epochs": 2, "batch_size": 128, "lr": 0.1},
+        "method": "grid",
+        "run_cap": 100,
+    }
     return digits(**own | keys)
 
 
 def lottery(**keys: Any) -> dict[str, Any]:
-    data = sparse(**{"trainable": "lottery", "lottery": {"levels": 2, "controls": ["reinit", "random"]}, **keys})
+    data = sparse(
+        **{"trainable": "lottery", "lottery": {"levels": 2, "controls": ["reinit", "random"]}, **keys}
+    )
     return {key: value for key, value in data.items() if key != "budget"}
 
 
@@ -37,7 +44,10 @@ def ledger_steps(study: Path) -> int:
 
 GRID = lottery(
     replicates=2,
-    parameters={"lottery.rewind_to": {"values": ["0it", "3it", "1ep"]}, "lottery.mode": {"values": ["rewind", "learning_rate"]}},
+    parameters={
+        "lottery.rewind_to": {"values": ["0it", "3it", "1ep"]},
+        "lottery.mode": {"values": ["rewind", "learning_rate"]},
+    },
 )
 
 
@@ -51,24 +61,41 @@ def test_a_grid_of_lotteries_trains_what_the_dry_run_says(tickets: StudyRecord) 
     prepared = prepare(Sweep.from_data(GRID))
     plan = planned(prepared)
     assert tickets.count("complete") == tickets.target == 6 and plan.exact
-    assert trained(tickets) == pytest.approx(plan.need.shared) == pytest.approx(ledger_steps(tickets.directory) / 9)
-    assert alone(prepared, tickets) == pytest.approx(plan.need.alone) and plan.need.alone > 1.2 * plan.need.shared
+    assert (
+        trained(tickets)
+        == pytest.approx(plan.need.shared)
+        == pytest.approx(ledger_steps(tickets.directory) / 9)
+    )
+    assert (
+        alone(prepared, tickets) == pytest.approx(plan.need.alone)
+        and plan.need.alone > 1.2 * plan.need.shared
+    )
 
 
 def test_a_lotterys_levels_are_in_its_record(tickets: StudyRecord) -> None:
     for trial in tickets.trials:
         assert [level["level"] for level in trial.levels] == [0, 1, 2] == [*trial.intermediate, 2]
-        assert [set(level["tracks"]) for level in trial.levels] == [{"ticket"}, *[{"ticket", "reinit", "random"}] * 2]
-        assert trial.levels[-1]["density"] == trial.metrics["compress/density"] == pytest.approx(0.64, abs=1e-4)
+        assert [set(level["tracks"]) for level in trial.levels] == [
+            {"ticket"},
+            *[{"ticket", "reinit", "random"}] * 2,
+        ]
+        assert (
+            trial.levels[-1]["density"] == trial.metrics["compress/density"] == pytest.approx(0.64, abs=1e-4)
+        )
         assert trial.values == (trial.levels[-1]["tracks"]["ticket"]["val/accuracy"],)
-    assert len({trial.levels[0]["tracks"]["ticket"]["val/accuracy"] for trial in tickets.trials}) == 1, "one dense network for all"
+    assert len({trial.levels[0]["tracks"]["ticket"]["val/accuracy"] for trial in tickets.trials}) == 1, (
+        "one dense network for all"
+    )
 
 
 def test_the_command_tells_what_was_trained(tombola: Tombola) -> None:
     Path("s.yaml").write_text(json.dumps(lottery(parameters={"lottery.levels": {"values": [1, 2]}})))
     planned_line = tombola("run", "s.yaml", "--dry-run").stdout.splitlines()[-1]
     assert planned_line == "epochs: 14 with nothing trained twice, 22 if each trial stood alone"
-    assert "\n14 epochs trained; 22 if each trial had stood alone.\n" in tombola("run", "s.yaml", "--in-process").stdout
+    assert (
+        "\n14 epochs trained; 22 if each trial had stood alone.\n"
+        in tombola("run", "s.yaml", "--in-process").stdout
+    )
 
 
 def test_a_lottery_stopped_by_hand_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +121,10 @@ def test_a_lottery_on_a_full_disk_says_so_and_goes_on(tmp_path: Path) -> None:
     for name in sorted(names)[:1]:
         (full / name[:2] / name).mkdir(parents=True)
         (full / name[:2] / name / "ledger.jsonl").symlink_to("/dev/full")  # the kernel's own full disk
-    with pytest.raises(SweepError, match=r"^the disk that holds .* is full; free some space and run the same command again, it goes on\.$"):
+    with pytest.raises(
+        SweepError,
+        match=r"^the disk that holds .* is full; free some space and run the same command again, it goes on\.$",
+    ):
         run(data, tmp_path / "full")
     assert sweeps.load_record(tmp_path / "full").count("failed") == 0
     for ledger in full.glob("*/*/ledger.jsonl"):
@@ -104,8 +134,13 @@ def test_a_lottery_on_a_full_disk_says_so_and_goes_on(tmp_path: Path) -> None:
 
 
 def test_pruning_at_init_with_controls_and_a_baseline(tmp_path: Path) -> None:
-    parameters = {"compression.method": {"values": ["snip", "magnitude"]}, "compression.control": {"values": ["none", "shuffle", "reinit"]}}
-    data = sparse(trainable="prune_at_init", budget={"keep_ratio": 0.1}, baselines=["random"], parameters=parameters)
+    parameters = {
+        "compression.method": {"values": ["snip", "magnitude"]},
+        "compression.control": {"values": ["none", "shuffle", "reinit"]},
+    }
+    data = sparse(
+        trainable="prune_at_init", budget={"keep_ratio": 0.1}, baselines=["random"], parameters=parameters
+    )
     record = run(data, tmp_path)
     assert record.count("complete") == record.target == 6
     assert trained(record) == planned(prepare(Sweep.from_data(data))).need.shared == 2 + 7 * 2
@@ -118,7 +153,11 @@ def test_pruning_at_init_with_controls_and_a_baseline(tmp_path: Path) -> None:
 
 
 def test_where_each_trial_would_have_its_own_dense_network_none_is_trained(tmp_path: Path) -> None:
-    data = sparse(trainable="prune_at_init", budget={"keep_ratio": 0.2}, parameters={"training.lr": {"values": [0.05, 0.1, 0.2]}})
+    data = sparse(
+        trainable="prune_at_init",
+        budget={"keep_ratio": 0.2},
+        parameters={"training.lr": {"values": [0.05, 0.1, 0.2]}},
+    )
     record = run(data, tmp_path)
     assert trained(record) == planned(prepare(Sweep.from_data(data))).need.shared == 3 * 2
     assert "val/accuracy" not in record.dense and set(record.test) == {"best"}
@@ -180,7 +219,10 @@ def test_the_best_network_stays_when_only_the_best_are_kept(tmp_path: Path) -> N
         retention={"networks": "best"},
     )
     data = {key: value for key, value in data.items() if key != "metric"}
-    data["metrics"] = [{"name": "compress/latency_ms", "goal": "minimize"}, {"name": "compress/params_kept", "goal": "minimize"}]
+    data["metrics"] = [
+        {"name": "compress/latency_ms", "goal": "minimize"},
+        {"name": "compress/params_kept", "goal": "minimize"},
+    ]
     for _ in range(2):
         record = run(data, tmp_path)
         assert record.best and StudyPaths(tmp_path).networks(record.best.key).is_dir()

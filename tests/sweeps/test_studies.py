@@ -19,7 +19,9 @@ from tests.sweeps.studies import USERS, digits, run
 Tombola = Callable[..., Answer]
 
 
-def test_a_study_stopped_by_hand_goes_on_with_the_same_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_study_stopped_by_hand_goes_on_with_the_same_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = digits(
         task={"network": "lenet_300_100", "data": "digits", "loss": f"{USERS}:interrupted_when_asked"},
         parameters={"training.lr": {"min": 0.05, "max": 0.2}},
@@ -64,7 +66,11 @@ def test_more_trials_are_added_to_a_finished_study(tmp_path: Path) -> None:
     again = run(data, tmp_path)
     assert json.loads(StudyPaths(tmp_path).test_readings.read_text()) == tests
     more = run({**data, "run_cap": 6}, tmp_path)
-    assert [t.values for t in few.trials] == [t.values for t in again.trials] == [t.values for t in more.trials[:2]]
+    assert (
+        [t.values for t in few.trials]
+        == [t.values for t in again.trials]
+        == [t.values for t in more.trials[:2]]
+    )
     assert more.count("complete") == more.target == 6
     later = json.loads(StudyPaths(tmp_path).test_readings.read_text())
     assert {name: later[name] for name in tests} == tests, "what was read once was read again"
@@ -107,7 +113,9 @@ def test_when_most_trials_fail_the_command_says_so_by_its_exit_code(tombola: Tom
 
 
 def test_a_draw_that_misses_its_budget_never_runs(tmp_path: Path) -> None:
-    data = digits(per_layer={"rank": {}, "num_subspaces": {"values": [1, 2, 4]}}, budget={"keep_ratio": 0.06}, run_cap=3)
+    data = digits(
+        per_layer={"rank": {}, "num_subspaces": {"values": [1, 2, 4]}}, budget={"keep_ratio": 0.06}, run_cap=3
+    )
     record = run(data, tmp_path)
     infeasible = [t for t in record.trials if t.outcome == "infeasible"]
     assert record.count("complete") == 3 and infeasible
@@ -122,7 +130,9 @@ def test_a_draw_that_misses_its_budget_never_runs(tmp_path: Path) -> None:
             if layer["params"] < layer["dense_params"]:
                 assert layer["num_subspaces"] == trial.params[f"{name}/num_subspaces"]
                 assert layer["rank"] <= trial.params[f"{name}/rank"]
-    assert record.own and record.own.key == "baseline-alds", "the method's own answer is run beside such a search"
+    assert record.own and record.own.key == "baseline-alds", (
+        "the method's own answer is run beside such a search"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +157,11 @@ def test_the_first_trial_is_the_methods_own_answer(tolerances: StudyRecord) -> N
 
 
 def test_replicates_may_keep_different_layers_dense(tolerances: StudyRecord) -> None:
-    layers = [{name for name in r["metrics"] if name.endswith("/rank")} for t in tolerances.trials for r in t.replicates]
+    layers = [
+        {name for name in r["metrics"] if name.endswith("/rank")}
+        for t in tolerances.trials
+        for r in t.replicates
+    ]
     pairs = list(zip(layers[::2], layers[1::2], strict=True))
     assert any(one != other for one, other in pairs), "else this study shows nothing"
     assert tolerances.count("complete") == 4
@@ -167,7 +181,9 @@ def test_replicates_give_a_mean_and_a_spread(tolerances: StudyRecord) -> None:
         assert trial.metrics["val/accuracy_std"] == pytest.approx(abs(accuracies[0] - accuracies[1]) / 2**0.5)
 
 
-def test_the_best_is_at_least_the_methods_own_answer_and_test_is_read_for_both(tolerances: StudyRecord) -> None:
+def test_the_best_is_at_least_the_methods_own_answer_and_test_is_read_for_both(
+    tolerances: StudyRecord,
+) -> None:
     assert tolerances.best and tolerances.own and tolerances.best.values and tolerances.own.values
     assert tolerances.best.values[0] >= tolerances.own.values[0]
     assert set(tolerances.test) == {"dense", "own", "best"}
@@ -176,7 +192,9 @@ def test_the_best_is_at_least_the_methods_own_answer_and_test_is_read_for_both(t
 
 
 @pytest.mark.parametrize("early", [{"type": "asha", "eta": 2}, {"type": "median", "eta": 2}])
-def test_a_trial_stopped_early_is_told_as_pruned_with_its_last_value(tmp_path: Path, early: dict[str, Any]) -> None:
+def test_a_trial_stopped_early_is_told_as_pruned_with_its_last_value(
+    tmp_path: Path, early: dict[str, Any]
+) -> None:
     data = digits(
         parameters={"budget.keep_ratio": {"values": [0.9, 0.5, 0.05, 0.03, 0.02]}},
         method="grid",
@@ -200,7 +218,10 @@ def test_a_trial_stopped_early_is_told_as_pruned_with_its_last_value(tmp_path: P
 def test_several_objectives_give_a_front(tmp_path: Path) -> None:
     data = digits(
         metric=None,
-        metrics=[{"name": "val/accuracy", "goal": "maximize"}, {"name": "compress/params", "goal": "minimize"}],
+        metrics=[
+            {"name": "val/accuracy", "goal": "maximize"},
+            {"name": "compress/params", "goal": "minimize"},
+        ],
         method="tpe",
         parameters={"budget.keep_ratio": {"min": 0.03, "max": 0.9}},
         compression={"method": "alds", "recalibrate_bn": 0, "retrain_epochs": 2},

@@ -24,15 +24,30 @@ PARAMETERS = {"training.lr": {"min": 0.01, "max": 0.2}}
 
 @pytest.mark.parametrize(
     ("written", "seconds"),
-    [("2h", 7200), ("30m", 1800), ("1h30m", 5400), ("1h 30m", 5400), ("90s", 90), ("1d", 86400), ("1.5h", 5400), (90, 90), (0.5, 0.5)],
+    [
+        ("2h", 7200),
+        ("30m", 1800),
+        ("1h30m", 5400),
+        ("1h 30m", 5400),
+        ("90s", 90),
+        ("1d", 86400),
+        ("1.5h", 5400),
+        (90, 90),
+        (0.5, 0.5),
+    ],
 )
 def test_a_time_is_read_as_people_write_it(written: Any, seconds: float) -> None:
     assert Sweep.from_data(digits(time_limit=written)).file.seconds == seconds
 
 
-@pytest.mark.parametrize("written", ["two hours", "2 hours", "h", "", "1m1h", "-1h", "1.2.3h", 0, -5, True, [1], float("inf"), "0h"])
+@pytest.mark.parametrize(
+    "written",
+    ["two hours", "2 hours", "h", "", "1m1h", "-1h", "1.2.3h", 0, -5, True, [1], float("inf"), "0h"],
+)
 def test_another_time_is_refused(written: Any) -> None:
-    with pytest.raises(SweepError, match=r"time_limit: a time as in 45m, 2h or 1h30m, or a number of seconds above 0, not "):
+    with pytest.raises(
+        SweepError, match=r"time_limit: a time as in 45m, 2h or 1h30m, or a number of seconds above 0, not "
+    ):
         Sweep.from_data(digits(time_limit=written))
 
 
@@ -42,10 +57,15 @@ def test_a_limit_has_a_line_in_the_dry_run(tombola: Callable[..., Answer], tmp_p
 
 
 def conductor(root: Path, clock: Callable[[], float], **keys: Any) -> Conductor:
-    prepared, paths = prepare(Sweep.from_data(digits(parameters=PARAMETERS, run_cap=5, **keys))), StudyPaths(root)
+    prepared, paths = (
+        prepare(Sweep.from_data(digits(parameters=PARAMETERS, run_cap=5, **keys))),
+        StudyPaths(root),
+    )
     directory.begin(paths, prepared)
     study = storage.create(paths, "digits", None, ["maximize"])
-    ledger = Ledger(study, prepared.space, prepared.sampler, prepared.violation, partial(finished_result, paths, prepared))
+    ledger = Ledger(
+        study, prepared.space, prepared.sampler, prepared.violation, partial(finished_result, paths, prepared)
+    )
     return Conductor(prepared, ledger, paths, prepared.target, [], clock)
 
 
@@ -87,7 +107,11 @@ def test_a_search_that_finds_nothing_feasible_ends_at_its_limit(tmp_path: Path) 
 
 def an_hour_a_trial(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
     """A driver whose clock goes on by an hour with every trial that has ended."""
-    monkeypatch.setattr(driver, "Conductor", partial(Conductor, clock=lambda: 3600.0 * len([*root.glob("trials/*/result.json")])))
+    monkeypatch.setattr(
+        driver,
+        "Conductor",
+        partial(Conductor, clock=lambda: 3600.0 * len([*root.glob("trials/*/result.json")])),
+    )
 
 
 def test_a_study_stopped_at_its_limit_says_so_and_goes_on(
@@ -98,14 +122,24 @@ def test_a_study_stopped_at_its_limit_says_so_and_goes_on(
     ended = tombola("run", "s.yaml", "--in-process")
     assert (ended.exit_code, ended.stderr) == (0, "")
     assert "2 of 3 trials complete." in ended.stdout and "best found (trial" in ended.stdout
-    assert "The time limit of 2h was reached. Go on with: " in ended.stdout and "resume runs/digits --in-process\n" in ended.stdout
+    assert (
+        "The time limit of 2h was reached. Go on with: " in ended.stdout
+        and "resume runs/digits --in-process\n" in ended.stdout
+    )
     assert "more trials:" not in ended.stdout
-    assert "  stopped at its time limit; go on with: tombola resume runs/digits\n" in tombola("status", "runs/digits").stdout
+    assert (
+        "  stopped at its time limit; go on with: tombola resume runs/digits\n"
+        in tombola("status", "runs/digits").stdout
+    )
     assert json.loads(tombola("status", "runs/digits", "--json").stdout)["time_is_up"] is True
     assert "2h, reached with 2 of 3 trials complete" in Path("runs/digits/report.html").read_text()
 
     ended = tombola("resume", "runs/digits", "--in-process")
-    assert ended.exit_code == 0 and "3 of 3 trials complete." in ended.stdout and "time limit" not in ended.stdout
+    assert (
+        ended.exit_code == 0
+        and "3 of 3 trials complete." in ended.stdout
+        and "time limit" not in ended.stdout
+    )
     assert json.loads(tombola("status", "runs/digits", "--json").stdout)["time_is_up"] is False
     record = sweeps.load_record("runs/digits")
     assert [t.outcome for t in record.trials] == ["complete"] * 3 and not record.time_is_up
@@ -118,7 +152,9 @@ def test_a_limit_before_the_first_trial_leaves_a_study_to_go_on_with(tmp_path: P
     assert record.count("complete") == 2 and not record.time_is_up
 
 
-def test_what_a_study_does_not_keep_stays_until_it_is_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_study_does_not_keep_stays_until_it_is_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     an_hour_a_trial(monkeypatch, tmp_path)
     data = digits(parameters=PARAMETERS, run_cap=3, retention={"networks": "best", "trajectories": "study"})
     run({**data, "time_limit": "2h"}, tmp_path)

@@ -37,22 +37,44 @@ def test_told_before_anything_runs(tombola: Tombola, command: list[str]) -> None
 
 
 def test_told_by_a_plan(tombola: Tombola) -> None:
-    asked = ["plan", "--model", NETWORK, "--method", "svd", "--input", "1,8,8", "--classes", "10", "--keep-ratio", ".5"]
+    asked = [
+        "plan",
+        "--model",
+        NETWORK,
+        "--method",
+        "svd",
+        "--input",
+        "1,8,8",
+        "--classes",
+        "10",
+        "--keep-ratio",
+        ".5",
+    ]
     assert tombola(*asked).stdout.splitlines()[-1] == SAID
     left = json.loads(tombola(*asked, "--json").stdout)["unreached"]
     assert left == {
-        "2.weight": {"weights": 1536, "share": 1536 / 2218, "reason": "decompositions are of Conv2d and Linear, this is of Conv1d"}
+        "2.weight": {
+            "weights": 1536,
+            "share": 1536 / 2218,
+            "reason": "decompositions are of Conv2d and Linear, this is of Conv1d",
+        }
     }
 
 
 def test_a_study_tells_it_once_and_its_report_keeps_it(tombola: Tombola) -> None:
-    sweep = written(compression={"method": "svd", "recalibrate_bn": 0}, parameters={"training.lr": {"min": 0.01, "max": 0.1}})
+    sweep = written(
+        compression={"method": "svd", "recalibrate_bn": 0},
+        parameters={"training.lr": {"min": 0.01, "max": 0.1}},
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("error", pruners.UnreachedWarning)
         answer = tombola("run", sweep, "--out", "study", "--in-process")
     assert answer.exit_code == 0
     assert answer.stdout.count("outside its budget") == 1 and SAID in answer.stdout
-    assert "Outside the budget" in (report := Path("study/report.html").read_text()) and "this is of Conv1d" in report
+    assert (
+        "Outside the budget" in (report := Path("study/report.html").read_text())
+        and "this is of Conv1d" in report
+    )
 
 
 def sentences(**keys: object) -> list[str]:

@@ -42,8 +42,15 @@ def own_cross_entropy(outputs: Tensor, labels: Tensor) -> Tensor:
     return functional.cross_entropy(outputs, labels)
 
 
-def _data(train: Pair | None = None, validation: Pair | None = None, test: Pair | None = None) -> dict[str, Any]:
-    return {"train": train or _pair(40), "validation": validation or _pair(20), "test": test or _pair(20), "num_classes": 10}
+def _data(
+    train: Pair | None = None, validation: Pair | None = None, test: Pair | None = None
+) -> dict[str, Any]:
+    return {
+        "train": train or _pair(40),
+        "validation": validation or _pair(20),
+        "test": test or _pair(20),
+        "num_classes": 10,
+    }
 
 
 def _pair(count: int, at: int = 0, inputs: float | None = None, label: int | None = None) -> Pair:
@@ -93,15 +100,28 @@ class _Streamed(Dataset[tuple[Tensor, int]]):
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         image = torch.randn(1, 8, 8, generator=torch.Generator().manual_seed(index))
         wrong = index % 10 == 3
-        return image + self.inputs if wrong else image, self.label if wrong and self.label is not None else index % 10
+        return (
+            image + self.inputs if wrong else image,
+            self.label if wrong and self.label is not None else index % 10,
+        )
 
 
 def streamed_nan() -> dict[str, Any]:
-    return {"train": _Streamed(40, float("nan")), "validation": _Streamed(20), "test": _Streamed(20), "num_classes": 10}
+    return {
+        "train": _Streamed(40, float("nan")),
+        "validation": _Streamed(20),
+        "test": _Streamed(20),
+        "num_classes": 10,
+    }
 
 
 def streamed_label() -> dict[str, Any]:
-    return {"train": _Streamed(40), "validation": _Streamed(20, label=-1), "test": _Streamed(20), "num_classes": 10}
+    return {
+        "train": _Streamed(40),
+        "validation": _Streamed(20, label=-1),
+        "test": _Streamed(20),
+        "num_classes": 10,
+    }
 
 
 class _Body(nn.Module):

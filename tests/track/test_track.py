@@ -27,11 +27,19 @@ def tracker(paths: StudyPaths, mode: Mode | None = None) -> Tracker:
 
 def point(step: int, **more: Any) -> dict[str, Any]:
     """A result as Tune hands it on: the trial's metrics among Ray's own fields."""
-    trial = {"step": step, "epoch": step // 10, "val/accuracy": step / 100, "compress/layer/conv1/rank": 4, "final": False}
+    trial = {
+        "step": step,
+        "epoch": step // 10,
+        "val/accuracy": step / 100,
+        "compress/layer/conv1/rank": 4,
+        "final": False,
+    }
     return {**trial, "training_iteration": 1, "time_total_s": 2.5, "hostname": "here", **more}
 
 
-def test_a_run_has_its_history_over_our_own_step(server: WandbServer, paths: StudyPaths, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_run_has_its_history_over_our_own_step(
+    server: WandbServer, paths: StudyPaths, capfd: pytest.CaptureFixture[str]
+) -> None:
     study = tracker(paths)
     assert study.mode == "online", "an API key is configured"
     study.start("3", CONFIG)
@@ -43,11 +51,25 @@ def test_a_run_has_its_history_over_our_own_step(server: WandbServer, paths: Stu
     study.finish("baseline-svd", {}, failed="the loss became NaN")
 
     run, baseline = server.runs["s1-3"], server.runs["s1-baseline-svd"]
-    assert run.points("step", "epoch", "val/accuracy") == [(10, 1, 0.1), (20, 2, 0.2), (30, 3, 0.3)], "a step is logged once"
-    assert {name for entry in run.history for name in entry if not name.startswith("_")} == {"step", "epoch", "val/accuracy"}
-    assert run.summary["compress/layer/conv1/rank"] == 4 and run.summary["val/note"] == "warm" and run.summary["test/accuracy"] == 0.97
+    assert run.points("step", "epoch", "val/accuracy") == [(10, 1, 0.1), (20, 2, 0.2), (30, 3, 0.3)], (
+        "a step is logged once"
+    )
+    assert {name for entry in run.history for name in entry if not name.startswith("_")} == {
+        "step",
+        "epoch",
+        "val/accuracy",
+    }
+    assert (
+        run.summary["compress/layer/conv1/rank"] == 4
+        and run.summary["val/note"] == "warm"
+        and run.summary["test/accuracy"] == 0.97
+    )
     assert run.config == CONFIG
-    assert (run.attributes["groupName"], run.attributes["jobType"], run.attributes["displayName"]) == ("alds_digits", "trial", "trial-3")
+    assert (run.attributes["groupName"], run.attributes["jobType"], run.attributes["displayName"]) == (
+        "alds_digits",
+        "trial",
+        "trial-3",
+    )
     assert run.exit_code == 0
     assert baseline.attributes["jobType"] == "baseline" and baseline.exit_code == 1
     assert baseline.summary["failed"] == "the loss became NaN"
@@ -83,10 +105,16 @@ def test_a_lotterys_levels_are_curves_over_the_density(server: WandbServer, path
         study.close() if not driver else study.finish("3", levels[-1])
     run = server.runs["s1-3"]
     curves = ("density/ticket", "density/reinit", "density/random")
-    assert run.points("compress/density", *curves) == [(1, 0.9, None, None), (0.8, 0.92, 0.88, 0.86), (0.64, 0.91, 0.85, 0.8)]
+    assert run.points("compress/density", *curves) == [
+        (1, 0.9, None, None),
+        (0.8, 0.92, 0.88, 0.86),
+        (0.64, 0.91, 0.85, 0.8),
+    ]
     assert run.points("step", "val/accuracy") == [(100, 0.9), (200, 0.92), (300, 0.91)]
     assert {name for name in run.history[-1] if name.startswith("density/")} == set(curves)
-    assert {name: run.axes[name] for name in curves} == dict.fromkeys(curves, "compress/density") and run.axes["*"] == "step"
+    assert {name: run.axes[name] for name in curves} == dict.fromkeys(
+        curves, "compress/density"
+    ) and run.axes["*"] == "step"
     assert run.summary["compress/layer/fc/density"] == 0.32
 
 
@@ -149,7 +177,13 @@ time.sleep(2)
 os.kill(os.getpid(), signal.SIGKILL)
 """
     # No pipes: wandb's own process outlives its parent a while and would hold them open.
-    subprocess.run([sys.executable, "-c", script], check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=120)
+    subprocess.run(
+        [sys.executable, "-c", script],
+        check=False,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        timeout=120,
+    )
     second = tracker(paths, mode="offline")
     second.start("3", CONFIG)
     second.log("3", point(30))
@@ -159,7 +193,9 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert server.runs["s1-3"].points("step", "val/accuracy") == [(10, 0.1), (20, 0.2), (30, 0.3)]
 
 
-def test_a_driver_killed_before_its_first_record_spoils_no_upload(server: WandbServer, paths: StudyPaths) -> None:
+def test_a_driver_killed_before_its_first_record_spoils_no_upload(
+    server: WandbServer, paths: StudyPaths
+) -> None:
     recorded = paths.wandb / "offline-run-20260105_101010-s1-3" / "run-s1-3.wandb"
     recorded.parent.mkdir(parents=True)
     recorded.write_bytes(b":W&B\xe1\xbe\x00")  # the head alone, as such a driver leaves it
@@ -198,7 +234,10 @@ def test_without_w_and_b_the_study_goes_on_offline_and_says_so_once(
     server.locked = False
     monkeypatch.setenv("WANDB_BASE_URL", server.url)
     sync(paths)
-    assert {run_id: run.points("step") for run_id, run in server.runs.items()} == {"s1-3": [(10,)], "s1-4": [(10,)]}
+    assert {run_id: run.points("step") for run_id, run in server.runs.items()} == {
+        "s1-3": [(10,)],
+        "s1-4": [(10,)],
+    }
 
 
 def reap(pid: int) -> None:
@@ -238,7 +277,9 @@ def test_disabled_writes_nothing(paths: StudyPaths, monkeypatch: pytest.MonkeyPa
     assert list(paths.root.iterdir()) == []
 
 
-def test_the_mode_follows_environment_then_sweep_then_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_mode_follows_environment_then_sweep_then_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     assert choose_mode() == "offline"
     Path(os.environ["NETRC"]).write_text(f"machine 127.0.0.1:9 login user password {'k' * 40}\n")
@@ -257,14 +298,20 @@ def test_a_wrong_setting_of_wandb_is_named(monkeypatch: pytest.MonkeyPatch) -> N
         choose_mode()
 
 
-def test_online_without_a_key_becomes_offline(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_online_without_a_key_becomes_offline(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     assert choose_mode("online") == "offline"
     assert "no API key" in warnings_of(caplog)[0]
 
 
 def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [r.getMessage() for r in caplog.records if r.name.startswith("sweeps.") and r.levelno >= logging.WARNING]
+    return [
+        r.getMessage()
+        for r in caplog.records
+        if r.name.startswith("sweeps.") and r.levelno >= logging.WARNING
+    ]
 
 
 def sync(paths: StudyPaths) -> None:

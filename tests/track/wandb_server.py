@@ -86,7 +86,15 @@ class WandbServer(ThreadingHTTPServer):
             case "RunResumeStatus":
                 return {"model": {**_PROJECT, "bucket": self._resumable(variables["name"])}}
             case "Viewer":
-                return {"viewer": {"id": "u", "entity": "lab", "username": "lab", "flags": "{}", "teams": {"edges": []}}}
+                return {
+                    "viewer": {
+                        "id": "u",
+                        "entity": "lab",
+                        "username": "lab",
+                        "flags": "{}",
+                        "teams": {"edges": []},
+                    }
+                }
             case "CreateRunFiles":
                 names = variables.get("files") or []
                 files = [{"name": name, "uploadUrl": f"{self.url}/uploads/{name}"} for name in names]
@@ -99,7 +107,9 @@ class WandbServer(ThreadingHTTPServer):
         """One message of the file stream: lines from an offset on, and perhaps the run's end."""
         run = self.runs[run_id]
         for name, chunk in (sent.get("files") or {}).items():
-            lines = [json.loads(line) for line in chunk["content"]] if name.endswith((".jsonl", ".json")) else []
+            lines = (
+                [json.loads(line) for line in chunk["content"]] if name.endswith((".jsonl", ".json")) else []
+            )
             if name == "wandb-history.jsonl":
                 run.history[chunk["offset"] :] = lines
             elif name == "wandb-summary.json":
@@ -113,8 +123,16 @@ class WandbServer(ThreadingHTTPServer):
         run = self.runs.setdefault(name, Run())
         run.opened += 1
         run.attributes |= {key: value for key, value in variables.items() if value is not None}
-        bucket = {"id": _id("Run", name), "name": name, "displayName": run.attributes.get("displayName") or name, "project": _PROJECT}
-        return {"bucket": {**bucket, "config": run.attributes.get("config") or "{}", "sweepName": None}, "inserted": is_new}
+        bucket = {
+            "id": _id("Run", name),
+            "name": name,
+            "displayName": run.attributes.get("displayName") or name,
+            "project": _PROJECT,
+        }
+        return {
+            "bucket": {**bucket, "config": run.attributes.get("config") or "{}", "sweepName": None},
+            "inserted": is_new,
+        }
 
     def _resumable(self, name: str) -> Json | None:
         run = self.runs.get(name)

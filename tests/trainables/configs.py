@@ -6,15 +6,32 @@ from typing import Any
 
 import torch
 
-from trainables.config import BudgetConfig, CompressionConfig, ScheduleConfig, TaskConfig, TrainingConfig, TrialConfig
+from trainables.config import (
+    BudgetConfig,
+    CompressionConfig,
+    ScheduleConfig,
+    TaskConfig,
+    TrainingConfig,
+    TrialConfig,
+)
 from trainables.execution.network import load
 
 USERS = "tests.trainables.users"
 TASK = TaskConfig(f"{USERS}:network", "digits", {"width": 8})
-TRAINING = TrainingConfig(3, 64, "sgd", 0.05, weight_decay=5e-4, schedule=ScheduleConfig("cosine", warmup=1), augment=("shift",))
+TRAINING = TrainingConfig(
+    3, 64, "sgd", 0.05, weight_decay=5e-4, schedule=ScheduleConfig("cosine", warmup=1), augment=("shift",)
+)
 
 
-def trial(root: Path, key: str = "0", *, task: TaskConfig = TASK, retrain: int = 2, keep_ratio: float = 0.5, **changes: Any) -> TrialConfig:
+def trial(
+    root: Path,
+    key: str = "0",
+    *,
+    task: TaskConfig = TASK,
+    retrain: int = 2,
+    keep_ratio: float = 0.5,
+    **changes: Any,
+) -> TrialConfig:
     """A trial in ``root``, which it shares a store with others in; ``changes`` replace fields of its config."""
     config = TrialConfig(
         key,
@@ -40,4 +57,8 @@ def same_bits(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> b
 
 def comparable(metrics: dict[str, Any]) -> dict[str, Any]:
     """Metrics without those that depend on the clock or on who else trained."""
-    return {name: value for name, value in metrics.items() if name not in ("compress/latency_ms", "epochs_trained")}
+    return {
+        name: value
+        for name, value in metrics.items()
+        if name not in ("compress/latency_ms", "epochs_trained")
+    }

@@ -11,7 +11,13 @@ from typing import Any
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
-    ["torch._dynamo", "trainables", "trainables.task.data.digits", "tests.trainables.users", "tests.trainables.processes"]
+    [
+        "torch._dynamo",
+        "trainables",
+        "trainables.task.data.digits",
+        "tests.trainables.users",
+        "tests.trainables.processes",
+    ]
 )
 
 

@@ -107,7 +107,9 @@ def test_of_many_files_only_a_part_is_read(folder: Path, monkeypatch: pytest.Mon
 
 
 def test_a_table_of_names_and_labels_is_known_by_both(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_add_examples", lambda seen, dataset: None)  # what is left is the table and its files
+    monkeypatch.setattr(
+        module, "_add_examples", lambda seen, dataset: None
+    )  # what is left is the table and its files
     before = digest(annotated(folder))
     assert digest(annotated(folder)) == before
     swapped(folder)
@@ -162,7 +164,9 @@ CHANGED: dict[str, Callable[[Tensor, Tensor], Any]] = {
     "in another data set": lambda x, y: Subset(Held(x, y), list(range(0, 1000, 2))),
     "in several": lambda x, y: ConcatDataset([Held(x[:300], y[:300]), Held(x[300:], y[300:])]),
     "computed": lambda x, y: Computed(lambda i: (x[i], int(y[i])), length=1000),
-    "computed dictionaries": lambda x, y: Computed(lambda i: ({"ids": x[i], "mask": x[i] > 0}, {"label": y[i].numpy()}), length=1000),
+    "computed dictionaries": lambda x, y: Computed(
+        lambda i: ({"ids": x[i], "mask": x[i] > 0}, {"label": y[i].numpy()}), length=1000
+    ),
     "half precision": lambda x, y: Held(x.bfloat16(), y),
 }
 
@@ -187,7 +191,11 @@ def test_of_large_examples_a_sample_is_read(monkeypatch: pytest.MonkeyPatch) -> 
     assert len(set(read)) == 64 and {0, 999} <= set(read)
 
 
-DRAWN: dict[str, Callable[[], float]] = {"torch": lambda: torch.rand(()).item(), "numpy": np.random.rand, "python": random.random}
+DRAWN: dict[str, Callable[[], float]] = {
+    "torch": lambda: torch.rand(()).item(),
+    "numpy": np.random.rand,
+    "python": random.random,
+}
 
 
 @pytest.mark.parametrize("source", DRAWN)
@@ -217,7 +225,9 @@ def test_a_generator_of_its_own_is_told_and_a_digest_of_its_own_helps() -> None:
         return torch.rand(3, generator=generator), int(Y[index])
 
     dataset = Computed(drawn)
-    with pytest.warns(trainables.StoreWarning, match="Computed gives another example each time .* an attribute digest"):
+    with pytest.warns(
+        trainables.StoreWarning, match="Computed gives another example each time .* an attribute digest"
+    ):
         first = digest(dataset)
     with pytest.warns(trainables.StoreWarning):
         assert digest(dataset) == first
@@ -232,7 +242,9 @@ def test_what_no_digest_can_be_made_of_is_explained() -> None:
     dataset.digest = 3  # type: ignore[attr-defined]
     with pytest.raises(trainables.TaskError, match="the digest of the data set Computed is int, not a text"):
         digest(dataset)
-    with pytest.raises(trainables.TaskError, match=r"the data set Computed gives no example 5: IndexError: .*\."):
+    with pytest.raises(
+        trainables.TaskError, match=r"the data set Computed gives no example 5: IndexError: .*\."
+    ):
         digest(Computed(lambda i: (X[:5][i], 0), length=6))
 
 

@@ -29,7 +29,11 @@ def test_a_network_is_weighed_with_its_buffers_and_spectra() -> None:
     assert pruners.held_memory(module) == own
     pruners.plan(module, keep_ratio=0.5)
     kept = network_spectra._kept[module]
-    values = sum(value.nbytes for layer in kept.layers.values() for value in (*layer._values.values(), *layer._samples.values()))
+    values = sum(
+        value.nbytes
+        for layer in kept.layers.values()
+        for value in (*layer._values.values(), *layer._samples.values())
+    )
     weights = 4 * 2 * 50 * 100
     assert own + weights + values < pruners.held_memory(module) < own + weights + 12 * values
     shared = nn.Sequential(nn.Linear(8, 8, bias=False))
@@ -81,8 +85,12 @@ def test_a_worker_does_not_grow_with_its_trials(tmp_path: Path, monkeypatch: pyt
     def alive() -> int:
         gc.collect()
         tensors = [thing for thing in gc.get_objects() if type(thing) in (torch.Tensor, nn.Parameter)]
-        storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors}
-        return sum(storages.values()) + sum(pruners.held_memory(module) for module in list(network_spectra._kept))
+        storages = {
+            tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors
+        }
+        return sum(storages.values()) + sum(
+            pruners.held_memory(module) for module in list(network_spectra._kept)
+        )
 
     sizes = []
     for number in range(7):

@@ -77,7 +77,9 @@ def test_half_written_and_foreign_content_ends_with_patience(tmp_path: Path) -> 
 def test_a_pid_that_means_another_process_now_is_no_holder(tmp_path: Path) -> None:
     with lease(tmp_path):
         holder = json.loads((tmp_path / "lease-1.json").read_text())
-    (tmp_path / "lease-1.json").write_text(json.dumps({**holder, "released": False, "pid": os.getppid(), "started": "12"}))
+    (tmp_path / "lease-1.json").write_text(
+        json.dumps({**holder, "released": False, "pid": os.getppid(), "started": "12"})
+    )
     with lease(tmp_path, patience=600):
         assert (tmp_path / "lease-2.json").exists()
 

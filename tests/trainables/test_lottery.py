@@ -17,7 +17,15 @@ import trainables
 from tests.trainables import processes
 from tests.trainables.configs import TASK, USERS, comparable, same_bits, trial, weights
 from trainables import seeds
-from trainables.config import CompressionConfig, LotteryConfig, TaskConfig, TrainingConfig, TransferConfig, TrialConfig, trial_config
+from trainables.config import (
+    CompressionConfig,
+    LotteryConfig,
+    TaskConfig,
+    TrainingConfig,
+    TransferConfig,
+    TrialConfig,
+    trial_config,
+)
 from trainables.execution.run import Run
 from trainables.execution.trial_setting import Setting
 from trainables.task.loss import resolve
@@ -35,13 +43,31 @@ CPU = torch.device("cpu")
 
 
 def lottery(
-    root: Path, key: str = "0", *, levels: int = 2, task: TaskConfig = PERCEPTRON, training: TrainingConfig = TRAINING, **changes: Any
+    root: Path,
+    key: str = "0",
+    *,
+    levels: int = 2,
+    task: TaskConfig = PERCEPTRON,
+    training: TrainingConfig = TRAINING,
+    **changes: Any,
 ) -> TrialConfig:
-    named = {name: changes.pop(name) for name in ("compression", "seeds", "keep_at", "directory") if name in changes}
+    named = {
+        name: changes.pop(name)
+        for name in ("compression", "seeds", "keep_at", "directory")
+        if name in changes
+    }
     compression = named.pop("compression", CompressionConfig("magnitude", {"allocation": "layerwise"}))
     section = LotteryConfig(levels, **changes)
     return trial(
-        root, key, task=task, training=training, compression=compression, budget=None, trainable="lottery", lottery=section, **named
+        root,
+        key,
+        task=task,
+        training=training,
+        compression=compression,
+        budget=None,
+        trainable="lottery",
+        lottery=section,
+        **named,
     )
 
 
@@ -50,7 +76,9 @@ def result(config: TrialConfig) -> dict:
 
 
 def ledger_steps(root: Path) -> int:
-    lines = [line for path in (root / "store").rglob("ledger.jsonl") for line in path.read_text().splitlines()]
+    lines = [
+        line for path in (root / "store").rglob("ledger.jsonl") for line in path.read_text().splitlines()
+    ]
     return sum(json.loads(line)["steps"] for line in lines)
 
 
@@ -58,7 +86,9 @@ def steps_per_epoch(task: TaskConfig = PERCEPTRON, batch_size: int = 128) -> int
     return len(trainables.load_data(task).train) // batch_size + 1
 
 
-def textbook_epoch(network: nn.Module, optimiser: torch.optim.Optimizer, masks: dict, order: torch.Tensor, rate: float) -> None:
+def textbook_epoch(
+    network: nn.Module, optimiser: torch.optim.Optimizer, masks: dict, order: torch.Tensor, rate: float
+) -> None:
     data = trainables.load_data(PERCEPTRON).train
     for group in optimiser.param_groups:
         group["lr"] = rate
@@ -82,11 +112,21 @@ def textbook_ticket(levels: int, rewind_epochs: int) -> list[float]:
             for name, mask in masks.items():
                 size = dict(network.named_parameters())[name].detach().abs() * mask
                 keep = -(-mask.numel() * 8**level // 10**level)
-                masks[name] = torch.zeros(mask.numel()).index_fill(0, size.flatten().topk(keep).indices, 1).view_as(mask)
+                masks[name] = (
+                    torch.zeros(mask.numel())
+                    .index_fill(0, size.flatten().topk(keep).indices, 1)
+                    .view_as(mask)
+                )
             network.load_state_dict({n: t * masks.get(n, 1) for n, t in early.items()})
         optimiser = torch.optim.Adam(network.parameters(), TRAINING.lr)
         for epoch in range(rewind_epochs if level else 0, TRAINING.epochs):
-            textbook_epoch(network, optimiser, masks, seeds.permutation(len(trainables.load_data(PERCEPTRON).train), 0, epoch), TRAINING.lr)
+            textbook_epoch(
+                network,
+                optimiser,
+                masks,
+                seeds.permutation(len(trainables.load_data(PERCEPTRON).train), 0, epoch),
+                TRAINING.lr,
+            )
             if not level and epoch + 1 == rewind_epochs:
                 early = copy.deepcopy(network.state_dict())
         split, counters = trainables.load_data(PERCEPTRON).validation, {"accuracy": Accuracy(-100)}
@@ -122,17 +162,23 @@ def test_removed_weights_stay_zero_and_so_do_their_moments(tmp_path: Path) -> No
     mask = pruners.compress(network, "magnitude", keep_ratio=0.3)
     small = mask.apply(network)
     made = optimizer.make(small, training)
-    train_steps(small, made, train, resolve("cross_entropy"), Course(training, 0, 17, 17), 0, 17, CPU, mask.masks)
+    train_steps(
+        small, made, train, resolve("cross_entropy"), Course(training, 0, 17, 17), 0, 17, CPU, mask.masks
+    )
     for name, parameter in small.named_parameters():
         if name in mask.masks:
             removed = ~mask.masks[name]
             state = made.state[parameter]
-            assert all(not tensor[removed].any() for tensor in (parameter, state["exp_avg"], state["exp_avg_sq"]))
+            assert all(
+                not tensor[removed].any() for tensor in (parameter, state["exp_avg"], state["exp_avg_sq"])
+            )
             assert parameter[~removed].ne(network.get_parameter(name)[~removed]).any()
 
 
 def test_levels_are_recorded_with_their_tracks_and_verdicts(tmp_path: Path) -> None:
-    config = lottery(tmp_path, levels=3, controls=("reinit", "random"), seeds=(0, 1, 2), layer_rate={"output": 0.1})
+    config = lottery(
+        tmp_path, levels=3, controls=("reinit", "random"), seeds=(0, 1, 2), layer_rate={"output": 0.1}
+    )
     trial_ = trainables.Trial(config)
     steps = []
     while not steps or not steps[-1]["final"]:
@@ -154,7 +200,9 @@ def test_levels_are_recorded_with_their_tracks_and_verdicts(tmp_path: Path) -> N
     assert steps[-1]["reinit/val/accuracy"] == levels[3]["tracks"]["reinit"]["val/accuracy"]
     for seed in (0, 1, 2):
         exported = pruners.load(Path(config.directory) / "network" / f"seed-{seed}")
-        assert isinstance(exported, pruners.Mask) and exported.layers["1"].density == pytest.approx(0.512, abs=1e-3)
+        assert isinstance(exported, pruners.Mask) and exported.layers["1"].density == pytest.approx(
+            0.512, abs=1e-3
+        )
     assert trainables.read_test(config, "trial")["test/accuracy"] > 0.5
 
 
@@ -184,7 +232,12 @@ def grid(root: Path) -> list[TrialConfig]:
 
 
 def distinct_epochs(
-    whole: int = 2, rewind_points: tuple[int, ...] = (0, 1), rates: int = 2, levels: int = 4, modes: int = 3, seeds: int = 2
+    whole: int = 2,
+    rewind_points: tuple[int, ...] = (0, 1),
+    rates: int = 2,
+    levels: int = 4,
+    modes: int = 3,
+    seeds: int = 2,
 ) -> int:
     """Counted by hand: what differs in nothing that was done to it is one trajectory."""
     rests = sum(whole - point for point in rewind_points)
@@ -201,7 +254,11 @@ def test_a_grid_trains_each_distinct_trajectory_once(tmp_path: Path) -> None:
     per_epoch = steps_per_epoch(batch_size=256)
     assert ledger_steps(tmp_path) == distinct_epochs() * per_epoch
     assert sum(one["epochs_trained"] for one in metrics) == epochs_needed(configs).shared == distinct_epochs()
-    assert epochs_needed(configs).alone == sum(epochs_needed([config]).shared for config in configs) > 1.2 * distinct_epochs()
+    assert (
+        epochs_needed(configs).alone
+        == sum(epochs_needed([config]).shared for config in configs)
+        > 1.2 * distinct_epochs()
+    )
 
 
 def test_a_second_trial_in_the_same_process_tells_as_much_as_the_first(tmp_path: Path) -> None:
@@ -217,7 +274,9 @@ def test_a_transferred_ticket_takes_its_mask_and_early_weights(tmp_path: Path) -
     config = lottery(tmp_path, transfer=elsewhere, controls=("random",))
     trainables.run_trial(config)
     levels = result(config)["levels"]
-    assert [set(level["tracks"]) for level in levels] == [{"ticket", "transfer"}] + [{"ticket", "random", "transfer"}] * 2
+    assert [set(level["tracks"]) for level in levels] == [{"ticket", "transfer"}] + [
+        {"ticket", "random", "transfer"}
+    ] * 2
     assert levels[2]["tracks"]["transfer"]["step"] == 2 * steps_per_epoch(batch_size=64)
     assert levels[2]["verdict"]["transfer"]["difference"] == pytest.approx(
         levels[2]["tracks"]["transfer"]["val/accuracy"] - levels[0]["tracks"]["transfer"]["val/accuracy"]
@@ -236,7 +295,9 @@ def test_a_ticket_moves_to_another_data_set(tmp_path: Path) -> None:
     assert isinstance(moved.artifact, pruners.Mask) and list(moved.artifact.layers) == ["3"]
     assert torch.equal(moved.module.get_parameter("3.weight"), ticket.module.get_parameter("3.weight"))
     assert moved.artifact.layers["3"].density == pytest.approx(0.5, abs=0.01)
-    assert torch.equal(moved.module.get_parameter("1.weight"), trainables.build_network(target, 0).get_parameter("1.weight"))
+    assert torch.equal(
+        moved.module.get_parameter("1.weight"), trainables.build_network(target, 0).get_parameter("1.weight")
+    )
     trainables.run_trial(config)
     assert result(config)["levels"][1]["tracks"]["transfer"]["val/accuracy"] > 0.5
 
@@ -258,7 +319,11 @@ def test_a_grid_killed_in_the_middle_ends_with_the_same_bits(tmp_path: Path) -> 
     for config in broken:
         trainables.run_trial(config)
     per_epoch = steps_per_epoch(batch_size=256)
-    assert ledger_steps(tmp_path / "whole") <= ledger_steps(tmp_path / "broken") <= ledger_steps(tmp_path / "whole") + 3 * 2 * per_epoch
+    assert (
+        ledger_steps(tmp_path / "whole")
+        <= ledger_steps(tmp_path / "broken")
+        <= ledger_steps(tmp_path / "whole") + 3 * 2 * per_epoch
+    )
     for one, other in zip(whole, broken, strict=True):
         assert comparable_levels(one) == comparable_levels(other)
         assert all(same_bits(weights(one, seed), weights(other, seed)) for seed in (0, 1))
@@ -269,7 +334,10 @@ def snapshots(root: Path) -> int:
 
 
 def comparable_levels(config: TrialConfig) -> list[dict]:
-    return [{name: level[name] for name in ("density", "layers", "verdict", "replicates", "history")} for level in result(config)["levels"]]
+    return [
+        {name: level[name] for name in ("density", "layers", "verdict", "replicates", "history")}
+        for level in result(config)["levels"]
+    ]
 
 
 def test_stability_is_the_error_between_two_orders(tmp_path: Path) -> None:
@@ -280,15 +348,25 @@ def test_stability_is_the_error_between_two_orders(tmp_path: Path) -> None:
         assert len(line["errors"]) == 30
         assert line["errors"][0] == pytest.approx(1 - level["tracks"]["ticket"]["val/accuracy"])
         assert line["errors"][-1] == pytest.approx(1 - level["tracks"]["second_order"]["val/accuracy"])
-        assert line["barrier"] == pytest.approx(max(line["errors"]) - (line["errors"][0] + line["errors"][-1]) / 2)
+        assert line["barrier"] == pytest.approx(
+            max(line["errors"]) - (line["errors"][0] + line["errors"][-1]) / 2
+        )
         assert level["tracks"]["ticket"]["val/loss"] != level["tracks"]["second_order"]["val/loss"]
 
 
 def test_an_early_bird_stops_its_watched_training(tmp_path: Path) -> None:
     training = TrainingConfig(9, 128, "sgd", 0.01, momentum=0.0)
-    config = trial(tmp_path, task=PERCEPTRON, training=training, compression=CompressionConfig("magnitude"), trainable="early_bird")
+    config = trial(
+        tmp_path,
+        task=PERCEPTRON,
+        training=training,
+        compression=CompressionConfig("magnitude"),
+        trainable="early_bird",
+    )
     metrics = trainables.run_trial(replace(config, dense_reference=False))
-    assert metrics["compress/settled_at"] == 6 * steps_per_epoch()  # the first mask that five others went before
+    assert (
+        metrics["compress/settled_at"] == 6 * steps_per_epoch()
+    )  # the first mask that five others went before
     assert metrics["epochs_trained"] == 6 + 9
     assert metrics["compress/density"] == pytest.approx(0.5, abs=1e-4)
 
@@ -298,7 +376,14 @@ def test_an_early_bird_s_control_is_drawn_when_the_early_bird_is(tmp_path: Path)
     settled = []
     for control in ("none", "random"):
         compression = CompressionConfig("magnitude", {"allocation": "layerwise"}, control=control)
-        config = trial(tmp_path, control, task=PERCEPTRON, training=training, compression=compression, trainable="early_bird")
+        config = trial(
+            tmp_path,
+            control,
+            task=PERCEPTRON,
+            training=training,
+            compression=compression,
+            trainable="early_bird",
+        )
         settled.append(trainables.run_trial(replace(config, dense_reference=False))["compress/settled_at"])
     assert settled[0] == settled[1]
 
@@ -307,7 +392,12 @@ def test_pruning_at_init_keeps_its_mask_and_shares_its_dense_network(tmp_path: P
     def run(key: str, method: str, control: str = "none", **changes: Any) -> dict:
         compression = CompressionConfig(method, {}, 0, control=control, scoring_per_class=3)
         config = trial(
-            tmp_path, key, training=TrainingConfig(2, 128, lr=0.05), compression=compression, keep_ratio=0.1, trainable="prune_at_init"
+            tmp_path,
+            key,
+            training=TrainingConfig(2, 128, lr=0.05),
+            compression=compression,
+            keep_ratio=0.1,
+            trainable="prune_at_init",
         )
         metrics = trainables.run_trial(replace(config, **changes))
         assert "failed" not in metrics, metrics
@@ -318,7 +408,12 @@ def test_pruning_at_init_keeps_its_mask_and_shares_its_dense_network(tmp_path: P
     plain = run("a", "magnitude")
     assert plain["epochs_trained"] == 2 + 2 and plain["compress/density"] == pytest.approx(0.1, abs=1e-3)
     assert "compress/layer/5/density" in plain and plain["dense/val/accuracy"] > plain["val/accuracy"] - 0.5
-    others = [run("b", "magnitude", "shuffle"), run("c", "magnitude", "reinit"), run("d", "snip"), run("e", "snip", dense_reference=False)]
+    others = [
+        run("b", "magnitude", "shuffle"),
+        run("c", "magnitude", "reinit"),
+        run("d", "snip"),
+        run("e", "snip", dense_reference=False),
+    ]
     assert [one["epochs_trained"] for one in others] == [2, 2, 2, 0]
     assert len({comparable(one)["val/loss"] for one in (plain, *others)}) == 4
     assert "dense/val/accuracy" not in others[-1]
@@ -326,4 +421,7 @@ def test_pruning_at_init_keeps_its_mask_and_shares_its_dense_network(tmp_path: P
 
 def test_what_needs_a_mask_says_so(tmp_path: Path) -> None:
     config = lottery(tmp_path, compression=CompressionConfig("svd"))
-    assert trainables.run_trial(config)["failed"] == "rewinding belongs to methods that remove single weights; method svd does not."
+    assert (
+        trainables.run_trial(config)["failed"]
+        == "rewinding belongs to methods that remove single weights; method svd does not."
+    )

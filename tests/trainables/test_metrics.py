@@ -35,7 +35,9 @@ def classes(count: int = 150, classes: int = 7, shape: tuple[int, ...] = ()) -> 
 
 ORACLES: dict[str, Callable[[numpy.ndarray, numpy.ndarray], float]] = {
     "accuracy": lambda outputs, labels: sklearn.accuracy_score(labels, outputs.argmax(1)),
-    "top5_accuracy": lambda outputs, labels: sklearn.top_k_accuracy_score(labels, outputs, k=5, labels=range(outputs.shape[1])),
+    "top5_accuracy": lambda outputs, labels: sklearn.top_k_accuracy_score(
+        labels, outputs, k=5, labels=range(outputs.shape[1])
+    ),
     "f1": lambda outputs, labels: sklearn.f1_score(labels, outputs.argmax(1), average="macro"),
     "mean_iou": lambda outputs, labels: sklearn.jaccard_score(labels, outputs.argmax(1), average="macro"),
 }
@@ -70,15 +72,21 @@ def test_several_labels_of_an_example(dtype: torch.dtype) -> None:
     truth, told = labels.numpy().astype(int), (outputs > 0).numpy()
     f1 = sklearn.f1_score(truth, told, average="macro", zero_division=0)
     assert in_batches(BUILT_IN["f1"](-100), outputs, labels) == pytest.approx(f1, abs=1e-12)
-    assert in_batches(BUILT_IN["accuracy"](-100), outputs, labels) == pytest.approx((truth == told).mean(), abs=1e-12)
+    assert in_batches(BUILT_IN["accuracy"](-100), outputs, labels) == pytest.approx(
+        (truth == told).mean(), abs=1e-12
+    )
 
 
 def test_one_yes_or_no() -> None:
     labels, outputs = torch.randint(2, (150,), generator=DRAW), torch.randn(150, 1, generator=DRAW)
     told = (outputs > 0).flatten().numpy()
-    assert in_batches(BUILT_IN["f1"](-100), outputs, labels) == pytest.approx(sklearn.f1_score(labels.numpy(), told), abs=1e-12)
+    assert in_batches(BUILT_IN["f1"](-100), outputs, labels) == pytest.approx(
+        sklearn.f1_score(labels.numpy(), told), abs=1e-12
+    )
     accuracy = sklearn.accuracy_score(labels.numpy(), told)
-    assert in_batches(BUILT_IN["accuracy"](-100), outputs.flatten(), labels.float()) == pytest.approx(accuracy, abs=1e-12)
+    assert in_batches(BUILT_IN["accuracy"](-100), outputs.flatten(), labels.float()) == pytest.approx(
+        accuracy, abs=1e-12
+    )
 
 
 @pytest.mark.parametrize("shape", [(150,), (150, 1), (150, 3)])
@@ -87,7 +95,10 @@ def test_values_as_scikit_learn_counts_them(shape: tuple[int, ...]) -> None:
     truth, told = labels.numpy().reshape(150, -1), outputs.numpy().reshape(150, -1)
     if shape == (150, 1):
         labels = labels.flatten()  # one output for each label
-    mae, mse = sklearn.mean_absolute_error(truth, told), sklearn.mean_squared_error(truth.astype(float), told.astype(float))
+    mae, mse = (
+        sklearn.mean_absolute_error(truth, told),
+        sklearn.mean_squared_error(truth.astype(float), told.astype(float)),
+    )
     assert in_batches(BUILT_IN["mae"](-100), outputs, labels) == pytest.approx(mae, rel=1e-6)
     assert in_batches(BUILT_IN["rmse"](-100), outputs, labels) == pytest.approx(mse**0.5, rel=1e-6)
 
@@ -103,8 +114,18 @@ def test_fewer_than_five_classes_are_all_in_the_top_five() -> None:
         ("mae", torch.zeros(4, 2), torch.zeros(4), r"outputs have the shape \(4, 2\) and labels \(4,\)"),
         ("accuracy", torch.zeros(4, 2), torch.zeros(4), "metric accuracy needs class scores"),
         ("top5_accuracy", torch.zeros(4, 2), torch.zeros(4, 2), "metric top5_accuracy needs class scores"),
-        ("mean_iou", {"out": torch.zeros(4, 2)}, torch.zeros(4), "metric mean_iou needs .* outputs that are dict"),
-        ("f1", torch.zeros(4, 2, 8, 8), torch.zeros(4, 4, 4).long(), r"\(4, 2, 8, 8\) for integer labels of shape \(4, 4, 4\)"),
+        (
+            "mean_iou",
+            {"out": torch.zeros(4, 2)},
+            torch.zeros(4),
+            "metric mean_iou needs .* outputs that are dict",
+        ),
+        (
+            "f1",
+            torch.zeros(4, 2, 8, 8),
+            torch.zeros(4, 4, 4).long(),
+            r"\(4, 2, 8, 8\) for integer labels of shape \(4, 4, 4\)",
+        ),
     ],
 )
 def test_what_a_metric_cannot_measure(name: str, outputs: Any, labels: Tensor, message: str) -> None:
@@ -123,7 +144,9 @@ def test_a_users_function_sees_the_whole_split_and_a_class_counts_up() -> None:
 
 
 def test_a_users_function_gets_outputs_of_any_form() -> None:
-    metric = UsersMetric("own", lambda outputs, labels: float((outputs["a"] + outputs["b"] - labels).abs().max()))
+    metric = UsersMetric(
+        "own", lambda outputs, labels: float((outputs["a"] + outputs["b"] - labels).abs().max())
+    )
     for start in (0, 2):
         metric.update({"a": torch.ones(2), "b": torch.full((2,), 2.0)}, torch.tensor([3.0, 4.0 + start]))
     assert metric.compute() == 3.0
@@ -131,7 +154,12 @@ def test_a_users_function_gets_outputs_of_any_form() -> None:
 
 @pytest.mark.parametrize(
     ("value", "message"),
-    [("good", "gave str, not a number"), (None, "gave NoneType"), (torch.zeros(2), "gave Tensor"), (True, "gave bool")],
+    [
+        ("good", "gave str, not a number"),
+        (None, "gave NoneType"),
+        (torch.zeros(2), "gave Tensor"),
+        (True, "gave bool"),
+    ],
 )
 def test_a_users_function_that_gives_no_number(value: Any, message: str) -> None:
     metric = UsersMetric("pkg:own", lambda outputs, labels: value)

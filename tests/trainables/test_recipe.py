@@ -14,7 +14,9 @@ compress, prune_at_init = RECIPES["compress"].stages, RECIPES["prune_at_init"].s
 
 
 def test_retraining_runs_the_tail_of_the_schedule(tmp_path: Path) -> None:
-    config = trial(tmp_path, training=TrainingConfig(182), compression=CompressionConfig("alds", retrain_epochs=60))
+    config = trial(
+        tmp_path, training=TrainingConfig(182), compression=CompressionConfig("alds", retrain_epochs=60)
+    )
     assert compress(config, 10) == (
         Train(0, 1820, 1820),
         Compress("alds", {"keep_ratio": 0.5}),
@@ -24,13 +26,17 @@ def test_retraining_runs_the_tail_of_the_schedule(tmp_path: Path) -> None:
 
 
 def test_stages_that_do_nothing_are_left_out(tmp_path: Path) -> None:
-    config = trial(tmp_path, training=TrainingConfig(0), compression=CompressionConfig("svd", recalibrate_bn=0))
+    config = trial(
+        tmp_path, training=TrainingConfig(0), compression=CompressionConfig("svd", recalibrate_bn=0)
+    )
     assert compress(config, 10) == (Compress("svd", {"keep_ratio": 0.5}),)
     assert prune_at_init(config, 10) == (Compress("svd", {"keep_ratio": 0.5}),)
 
 
 def test_retraining_longer_than_training_has_a_schedule_of_its_own_length(tmp_path: Path) -> None:
-    config = trial(tmp_path, training=TrainingConfig(5), compression=CompressionConfig("alds", retrain_epochs=8))
+    config = trial(
+        tmp_path, training=TrainingConfig(5), compression=CompressionConfig("alds", retrain_epochs=8)
+    )
     assert compress(config, 1)[-1] == Train(0, 8, 8)
 
 
@@ -47,13 +53,23 @@ def test_pruning_at_init_with_controls(tmp_path: Path) -> None:
 
     pruned = Compress("magnitude", {"keep_ratio": 0.5})
     assert stages("none") == (pruned, Train(0, 20, 20))
-    assert stages("shuffle") == (Compress("magnitude", {"keep_ratio": 0.5}, control="shuffle"), Train(0, 20, 20))
+    assert stages("shuffle") == (
+        Compress("magnitude", {"keep_ratio": 0.5}, control="shuffle"),
+        Train(0, 20, 20),
+    )
     assert stages("reinit") == (pruned, Reinitialize(), Train(0, 20, 20))
 
 
 def lottery(root: Path, training: TrainingConfig = TrainingConfig(4), **changes: object) -> TrialConfig:  # noqa: B008  # frozen
     section = LotteryConfig(levels=2, **changes)  # type: ignore[arg-type]
-    return trial(root, training=training, compression=CompressionConfig("magnitude"), budget=None, trainable="lottery", lottery=section)
+    return trial(
+        root,
+        training=training,
+        compression=CompressionConfig("magnitude"),
+        budget=None,
+        trainable="lottery",
+        lottery=section,
+    )
 
 
 def magnitude(keep_ratio: float, **options: object) -> Compress:
@@ -73,29 +89,42 @@ def test_one_shot_prunes_the_dense_network_each_time(tmp_path: Path) -> None:
 
 
 def test_the_other_modes_keep_the_weights(tmp_path: Path) -> None:
-    assert levels(lottery(tmp_path, mode="learning_rate", rewind_to="1ep"), 10)[1]["ticket"][2:] == (Train(10, 40, 40),)
-    assert levels(lottery(tmp_path, mode="fine_tune", rewind_to="1ep"), 10)[1]["ticket"][2:] == (Train(10, 40, 40, last_rate=True),)
+    assert levels(lottery(tmp_path, mode="learning_rate", rewind_to="1ep"), 10)[1]["ticket"][2:] == (
+        Train(10, 40, 40),
+    )
+    assert levels(lottery(tmp_path, mode="fine_tune", rewind_to="1ep"), 10)[1]["ticket"][2:] == (
+        Train(10, 40, 40, last_rate=True),
+    )
 
 
 def test_controls_stand_beside_each_ticket(tmp_path: Path) -> None:
-    tracks = levels(lottery(tmp_path, controls=("reinit", "random"), rewind_to="1ep", layer_rate={"output": 0.1}), 10)[2]
+    tracks = levels(
+        lottery(tmp_path, controls=("reinit", "random"), rewind_to="1ep", layer_rate={"output": 0.1}), 10
+    )[2]
     before = tracks["ticket"][:4]
     pruned = magnitude(0.64, layer_keep_ratio={"output": 0.81})
     assert tracks["ticket"] == (*before, pruned, Rewind(10), Train(10, 40, 40))
     assert tracks["reinit"] == (*before, pruned, Reinitialize(2), Train(0, 40, 40))
-    random = Compress("magnitude", {"keep_ratio": 0.64}, {"layer_keep_ratio": {"output": 0.81}}, control="random")
+    random = Compress(
+        "magnitude", {"keep_ratio": 0.64}, {"layer_keep_ratio": {"output": 0.81}}, control="random"
+    )
     assert tracks["random"] == (*before, random, Rewind(10), Train(10, 40, 40))
 
 
 def test_controls_of_the_first_level_do_not_depend_on_the_mode(tmp_path: Path) -> None:
-    modes = [levels(lottery(tmp_path, mode=mode, controls=("reinit", "random"), rewind_to="1ep"), 10) for mode in ("rewind", "fine_tune")]
+    modes = [
+        levels(lottery(tmp_path, mode=mode, controls=("reinit", "random"), rewind_to="1ep"), 10)
+        for mode in ("rewind", "fine_tune")
+    ]
     assert modes[0][1]["reinit"] == modes[1][1]["reinit"]
     assert modes[0][1]["random"] == modes[1][1]["random"]
     assert modes[0][2]["reinit"] != modes[1][2]["reinit"]
 
 
 def test_a_rewind_point_must_lie_in_the_training(tmp_path: Path) -> None:
-    with pytest.raises(trainables.TaskError, match=r"lottery.rewind_to 4ep lies beyond the training's 40 steps."):
+    with pytest.raises(
+        trainables.TaskError, match=r"lottery.rewind_to 4ep lies beyond the training's 40 steps."
+    ):
         levels(lottery(tmp_path, rewind_to="4ep"), 10)
     with pytest.raises(ValueError, match=r"'4 epochs' is no place in a training; write 500it .* or 2ep"):
         LotteryConfig(1, rewind_to="4 epochs")

@@ -31,12 +31,16 @@ def test_what_was_removed_is_trained_again_to_the_same_bits(tmp_path: Path) -> N
     assert [path for path in (tmp_path / "store").rglob("*") if path.is_file()] == []
     run._kept.clear()  # as in a new process
     repeated = trainables.run_trial(again)
-    assert repeated["epochs_trained"] == metrics["epochs_trained"] and comparable(repeated) == comparable(metrics)
+    assert repeated["epochs_trained"] == metrics["epochs_trained"] and comparable(repeated) == comparable(
+        metrics
+    )
     assert same_bits(weights(first), weights(again))
 
 
 @pytest.mark.parametrize("seen", ["at", "latest", "hold"])
-def test_what_goes_between_a_look_and_the_next_is_trained_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: str) -> None:
+def test_what_goes_between_a_look_and_the_next_is_trained_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: str
+) -> None:
     first, again = trial(tmp_path), trial(tmp_path, "again")
     metrics = trainables.run_trial(first)
     run._kept.clear()  # as in a new process
@@ -74,7 +78,9 @@ def test_what_somebody_holds_stays(tmp_path: Path) -> None:
 
 def test_a_holder_elsewhere_counts_while_it_gives_signs_of_life(tmp_path: Path) -> None:
     lease = tmp_path / "lease-5.json"
-    lease.write_text(json.dumps({"host": "elsewhere", "pid": 1, "started": "1", "beat": 3, "released": False}))
+    lease.write_text(
+        json.dumps({"host": "elsewhere", "pid": 1, "started": "1", "beat": 3, "released": False})
+    )
     assert is_held(tmp_path)
     os.utime(lease, (time.time() - 7200,) * 2)
     assert not is_held(tmp_path)

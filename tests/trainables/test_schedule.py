@@ -19,11 +19,15 @@ def schedules(draw: st.DrawFn, horizon: int) -> ScheduleConfig:
         steps["every"] = draw(st.floats(0.5, 50))
     elif name == "multistep":
         steps["milestones"] = tuple(draw(st.lists(st.floats(0.1, 300), min_size=1, max_size=4)))
-    return ScheduleConfig(name, warmup=draw(st.floats(0, horizon / 2)), gamma=draw(st.floats(0.05, 1)), **steps)
+    return ScheduleConfig(
+        name, warmup=draw(st.floats(0, horizon / 2)), gamma=draw(st.floats(0.05, 1)), **steps
+    )
 
 
 @given(st.data(), HORIZONS, PLACES, PLACES)
-def test_rises_during_warm_up_and_never_after(data: st.DataObject, horizon: int, one: float, other: float) -> None:
+def test_rises_during_warm_up_and_never_after(
+    data: st.DataObject, horizon: int, one: float, other: float
+) -> None:
     schedule = data.draw(schedules(horizon))
     early, late = sorted((one * horizon, other * horizon))
     before, after = factor(schedule, early, horizon), factor(schedule, late, horizon)
@@ -39,7 +43,9 @@ def test_without_warm_up_curves_follow_their_formulas(horizon: int, place: float
     position = place * horizon
     assert factor(ScheduleConfig(), position, horizon) == 1
     assert factor(ScheduleConfig("linear"), position, horizon) == pytest.approx(1 - place)
-    assert factor(ScheduleConfig("cosine"), position, horizon) == pytest.approx((1 + math.cos(math.pi * place)) / 2)
+    assert factor(ScheduleConfig("cosine"), position, horizon) == pytest.approx(
+        (1 + math.cos(math.pi * place)) / 2
+    )
 
 
 def test_multistep_drops_at_its_milestones_in_any_order() -> None:
@@ -50,4 +56,10 @@ def test_multistep_drops_at_its_milestones_in_any_order() -> None:
 
 def test_multistep_drops_every_so_many_epochs() -> None:
     schedule = ScheduleConfig("multistep", every=30, gamma=0.5)
-    assert [factor(schedule, position, 300) for position in (0, 29.9, 30, 61, 299)] == [1, 1, 0.5, 0.25, 0.5**9]
+    assert [factor(schedule, position, 300) for position in (0, 29.9, 30, 61, 299)] == [
+        1,
+        1,
+        0.5,
+        0.25,
+        0.5**9,
+    ]

@@ -27,7 +27,9 @@ def test_an_address_survives_json_and_the_order_of_keys(identity: dict) -> None:
 
 @given(IDENTITIES, IDENTITIES)
 def test_different_things_have_different_addresses(one: dict, other: dict) -> None:
-    assert (address(one) == address(other)) == (json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True))
+    assert (address(one) == address(other)) == (
+        json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    )
 
 
 @pytest.fixture
@@ -37,7 +39,11 @@ def trajectory(tmp_path: Path) -> Trajectory:
 
 def write(trajectory: Trajectory, epoch: int, text: str = "weights") -> None:
     with trajectory.held():
-        trajectory.write(epoch, [{"val/accuracy": 0.5}] * epoch, lambda folder: (folder / "model").write_text(text) and None)
+        trajectory.write(
+            epoch,
+            [{"val/accuracy": 0.5}] * epoch,
+            lambda folder: (folder / "model").write_text(text) and None,
+        )
 
 
 def test_a_snapshot_comes_back_and_replaces_the_earlier_ones(trajectory: Trajectory) -> None:
@@ -61,7 +67,9 @@ def test_damage_is_seen_reported_and_removed(trajectory: Trajectory, damaged: st
     if how == "gone":
         file.unlink()
     else:
-        file.write_text(text.replace("0.5", "0.7").replace("weights", "wieghts") if how == "changed" else text[:-3])
+        file.write_text(
+            text.replace("0.5", "0.7").replace("weights", "wieghts") if how == "changed" else text[:-3]
+        )
     assert trajectory.at(2) is None
     with pytest.warns(trainables.StoreWarning, match="epoch-00002 is damaged .* built again"):
         assert trajectory.latest(2) is None
@@ -74,7 +82,10 @@ def test_what_a_killed_writer_left_is_cleared_away(trajectory: Trajectory) -> No
     write(trajectory, 1)
     (trajectory.folder / ".tmp-left").mkdir()
     write(trajectory, 2)
-    assert sorted(path.name for path in trajectory.folder.iterdir() if not path.name.startswith("lease")) == ["epoch-00002", "spec.json"]
+    assert sorted(path.name for path in trajectory.folder.iterdir() if not path.name.startswith("lease")) == [
+        "epoch-00002",
+        "spec.json",
+    ]
 
 
 def test_a_failing_write_leaves_the_last_snapshot_alone(trajectory: Trajectory) -> None:
@@ -85,11 +96,16 @@ def test_a_failing_write_leaves_the_last_snapshot_alone(trajectory: Trajectory) 
         (folder / "model").write_text("weights")
 
     with (
-        pytest.raises(trainables.StoreError, match=r"the disk that holds .* is full; free some space and run the same command again"),
+        pytest.raises(
+            trainables.StoreError,
+            match=r"the disk that holds .* is full; free some space and run the same command again",
+        ),
         trajectory.held(),
     ):
         trajectory.write(2, [], fill)
-    assert [path.name for path in trajectory.folder.glob("*epoch*")] + list(trajectory.folder.glob(".tmp*")) == ["epoch-00001"]
+    assert [path.name for path in trajectory.folder.glob("*epoch*")] + list(
+        trajectory.folder.glob(".tmp*")
+    ) == ["epoch-00001"]
     assert trajectory.latest(9)
 
 
@@ -107,7 +123,9 @@ def test_a_writer_that_was_taken_over_hears_of_it(trajectory: Trajectory, when: 
     with trajectory.held():
         if when == "before":
             take_over()
-        with pytest.raises(trainables.LeaseLost, match=r"another process took over .* while this one stood still"):
+        with pytest.raises(
+            trainables.LeaseLost, match=r"another process took over .* while this one stood still"
+        ):
             trajectory.write(1, [], fill)
     write(trajectory, 1)
     assert trajectory.latest(9)

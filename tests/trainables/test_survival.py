@@ -16,11 +16,17 @@ STEPS = 17  # of an epoch; a trial has three epochs of training and two of retra
 
 
 def in_a_process(config: TrialConfig, answer: Path, **environment: str) -> "processes.BaseProcess":
-    return processes.start(processes.run_trial, trial_config.dump_python(config, mode="json"), environment, answer)
+    return processes.start(
+        processes.run_trial, trial_config.dump_python(config, mode="json"), environment, answer
+    )
 
 
 def ledger(root: Path) -> list[dict]:
-    return [json.loads(line) for path in (root / "store").rglob("ledger.jsonl") for line in path.read_text().splitlines()]
+    return [
+        json.loads(line)
+        for path in (root / "store").rglob("ledger.jsonl")
+        for line in path.read_text().splitlines()
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +46,9 @@ def metrics(config: TrialConfig) -> dict:
 
 
 @pytest.mark.parametrize("checkpoint_every", [1, 2])
-def test_killed_again_and_again_a_trial_ends_with_the_same_bits(tmp_path: Path, uninterrupted: TrialConfig, checkpoint_every: int) -> None:
+def test_killed_again_and_again_a_trial_ends_with_the_same_bits(
+    tmp_path: Path, uninterrupted: TrialConfig, checkpoint_every: int
+) -> None:
     config = mortal(tmp_path, checkpoint_every=checkpoint_every)
     deaths = [5, 2 * STEPS + 3, 1, STEPS + 1, STEPS + 9]
     for death in deaths:
@@ -79,14 +87,18 @@ def test_racing_for_one_dense_network_it_is_trained_once(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("checkpoint_every", [1, 2])
-def test_a_trial_that_is_not_stepped_keeps_nobody_waiting(tmp_path: Path, uninterrupted: TrialConfig, checkpoint_every: int) -> None:
+def test_a_trial_that_is_not_stepped_keeps_nobody_waiting(
+    tmp_path: Path, uninterrupted: TrialConfig, checkpoint_every: int
+) -> None:
     config = mortal(tmp_path, checkpoint_every=checkpoint_every)
     idle, other = trainables.Trial(config), replace(config, key="1", directory=str(tmp_path / "trials" / "1"))
     idle.step()
     worker = in_a_process(other, tmp_path / "answer")
     worker.join(60)
     worker.kill()
-    assert json.loads((tmp_path / "answer").read_text())["epochs_trained"] == checkpoint_every  # an epoch only in idle's memory is its own
+    assert (
+        json.loads((tmp_path / "answer").read_text())["epochs_trained"] == checkpoint_every
+    )  # an epoch only in idle's memory is its own
     assert idle.step()["epochs_trained"] == 4
     assert comparable(metrics(config)) == comparable(metrics(other)) == comparable(metrics(uninterrupted))
     assert same_bits(weights(config), weights(uninterrupted))
@@ -96,7 +108,11 @@ def test_what_only_memory_holds_is_gone_on_with(tmp_path: Path) -> None:
     patient = trainables.Trial(trial(tmp_path, checkpoint_every=5, retrain=4))
     for _ in range(2):
         patient.step()
-    (trajectory,) = [path.parent for path in (tmp_path / "store").rglob("ledger.jsonl") if not list(path.parent.glob("epoch-*"))]
+    (trajectory,) = [
+        path.parent
+        for path in (tmp_path / "store").rglob("ledger.jsonl")
+        if not list(path.parent.glob("epoch-*"))
+    ]
     with lease(trajectory):  # somebody looked in and trained nothing
         pass
     patient.step()
@@ -114,7 +130,9 @@ def test_a_waiter_takes_over_from_a_killed_trainer(tmp_path: Path, uninterrupted
     assert comparable(answer) == comparable(metrics(uninterrupted))
 
 
-def test_a_damaged_dense_network_is_reported_and_built_again(tmp_path: Path, uninterrupted: TrialConfig) -> None:
+def test_a_damaged_dense_network_is_reported_and_built_again(
+    tmp_path: Path, uninterrupted: TrialConfig
+) -> None:
     first, second = mortal(tmp_path), mortal(tmp_path, keep_ratio=0.4)
     second = replace(second, directory=str(tmp_path / "trials" / "1"))
     in_a_process(first, tmp_path / "answer").join(120)
@@ -122,7 +140,10 @@ def test_a_damaged_dense_network_is_reported_and_built_again(tmp_path: Path, uni
     content = bytearray(weights_file.read_bytes())
     content[-1] ^= 1
     weights_file.write_bytes(content)
-    with pytest.warns(trainables.StoreWarning, match=r"epoch-00003 is damaged \(model.safetensors does not match its checksum\)"):
+    with pytest.warns(
+        trainables.StoreWarning,
+        match=r"epoch-00003 is damaged \(model.safetensors does not match its checksum\)",
+    ):
         last = trainables.run_trial(second)
     assert last["epochs_trained"] == 5
     assert last["dense/val/accuracy"] == metrics(uninterrupted)["dense/val/accuracy"]

@@ -11,7 +11,14 @@ import pruners
 import trainables
 from tests.trainables.configs import USERS, trial
 from tests.trainables.users import TiedDecoder
-from trainables.config import BudgetConfig, CompressionConfig, LotteryConfig, TaskConfig, TrainingConfig, TransferConfig
+from trainables.config import (
+    BudgetConfig,
+    CompressionConfig,
+    LotteryConfig,
+    TaskConfig,
+    TrainingConfig,
+    TransferConfig,
+)
 from trainables.execution.network import Network, load, save
 from trainables.training.optimizer import make
 from trainables.training.update import masked_parameters, update
@@ -47,7 +54,13 @@ def test_a_tied_ticket_trains_rewinds_and_moves(first, tmp_path):
         compression=CompressionConfig("magnitude", {"allocation": "layerwise"}),
         budget=None,
         trainable="lottery",
-        lottery=LotteryConfig(1, rate=0.5, rewind_to="1it", controls=("reinit", "random"), transfer=TransferConfig(task=task("head"))),
+        lottery=LotteryConfig(
+            1,
+            rate=0.5,
+            rewind_to="1it",
+            controls=("reinit", "random"),
+            transfer=TransferConfig(task=task("head")),
+        ),
     )
     trainables.run_trial(config)
     levels = json.loads((Path(config.directory) / "result.json").read_text())["levels"]
@@ -92,6 +105,14 @@ def test_a_dense_tied_network_is_saved_and_starts_another(first, tmp_path):
     again = load(tmp_path, task(first), CPU).module
     assert again.encoder.weight is again.head.weight and torch.equal(again.head.weight, network.head.weight)
     save_model(network, str(tmp_path / "checkpoint.safetensors"))
-    config = TaskConfig(f"{USERS}:TiedDecoder", f"{USERS}:sentences", {"first": first}, checkpoint=str(tmp_path / "checkpoint.safetensors"))
+    config = TaskConfig(
+        f"{USERS}:TiedDecoder",
+        f"{USERS}:sentences",
+        {"first": first},
+        checkpoint=str(tmp_path / "checkpoint.safetensors"),
+    )
     started = trainables.build_network(config)
-    assert torch.equal(started.encoder.weight, network.head.weight) and started.encoder.weight is started.head.weight
+    assert (
+        torch.equal(started.encoder.weight, network.head.weight)
+        and started.encoder.weight is started.head.weight
+    )

@@ -35,18 +35,29 @@ def test_a_result_says_with_what_it_was_trained(tmp_path: Path) -> None:
     task = TaskConfig("mlp", "digits", {"widths": [8]})
     training, method = TrainingConfig(1, 256), CompressionConfig("magnitude")
     lottery = trial(
-        tmp_path, "l", task=task, training=training, compression=method, budget=None, trainable="lottery", lottery=tickets, keep_at=("0it",)
+        tmp_path,
+        "l",
+        task=task,
+        training=training,
+        compression=method,
+        budget=None,
+        trainable="lottery",
+        lottery=tickets,
+        keep_at=("0it",),
     )
     assert "failed" not in trainables.run_trial(lottery)
     assert trained_with(lottery) == [CPU]
 
 
-def test_nothing_goes_on_with_another_torch_in_silence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_goes_on_with_another_torch_in_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = trial(tmp_path)
     half_trained(config)
     monkeypatch.setattr(torch, "__version__", "2.99.0")
     with pytest.warns(
-        trainables.StoreWarning, match=r"goes on after epoch 1 with torch 2\.99\.0, cpu, float32, and began with torch"
+        trainables.StoreWarning,
+        match=r"goes on after epoch 1 with torch 2\.99\.0, cpu, float32, and began with torch",
     ) as told:
         metrics = trainables.run_trial(config)
     assert len(told) == 1
@@ -54,7 +65,9 @@ def test_nothing_goes_on_with_another_torch_in_silence(tmp_path: Path, monkeypat
     assert trained_with(config) == sorted([CPU, "torch 2.99.0, cpu, float32"])
 
 
-def test_a_finished_training_is_used_by_others_who_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_finished_training_is_used_by_others_who_say_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     trainables.run_trial(trial(tmp_path))
     run._kept.clear()
     monkeypatch.setattr(torch, "__version__", "2.99.0")
@@ -71,6 +84,8 @@ def test_a_finished_training_is_used_by_others_who_say_so(tmp_path: Path, monkey
 def test_one_half_on_the_cpu_and_one_on_the_gpu_is_told(tmp_path: Path) -> None:
     half_trained(trial(tmp_path, device="cpu"))
     config = trial(tmp_path, device="cuda")
-    with pytest.warns(trainables.StoreWarning, match=r"with torch .*, cuda, float32, and began with torch .*, cpu, float32"):
+    with pytest.warns(
+        trainables.StoreWarning, match=r"with torch .*, cuda, float32, and began with torch .*, cpu, float32"
+    ):
         trainables.run_trial(config)
     assert trained_with(config) == sorted([CPU, CPU.replace("cpu", "cuda")])

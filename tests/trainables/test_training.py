@@ -20,19 +20,33 @@ TASK = TaskConfig(f"{USERS}:network", "digits", {"width": 4})
 CROSS_ENTROPY = loss.resolve("cross_entropy")
 
 
-def train(network: nn.Module, optimiser: torch.optim.Optimizer, training: TrainingConfig, epochs: range, task: TaskConfig = TASK) -> float:
+def train(
+    network: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    training: TrainingConfig,
+    epochs: range,
+    task: TaskConfig = TASK,
+) -> float:
     split = trainables.load_data(task).train
     steps = steps_per_epoch(len(split), training.batch_size)
     course = Course(training, 7, steps, training.epochs * steps)
     for epoch in epochs:
-        metrics = train_steps(network, optimiser, split, CROSS_ENTROPY, course, epoch * steps, (epoch + 1) * steps, CPU)
+        metrics = train_steps(
+            network, optimiser, split, CROSS_ENTROPY, course, epoch * steps, (epoch + 1) * steps, CPU
+        )
     return metrics["train/loss"]
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
 def test_training_continues_to_the_same_bits(name: str, tmp_path: Path) -> None:
     training = TrainingConfig(
-        4, 64, name, 0.01, weight_decay=1e-3, schedule=ScheduleConfig("cosine", warmup=1), augment=("flip", "crop", "shift")
+        4,
+        64,
+        name,
+        0.01,
+        weight_decay=1e-3,
+        schedule=ScheduleConfig("cosine", warmup=1),
+        augment=("flip", "crop", "shift"),
     )
     whole = trainables.build_network(TASK)
     train(whole, optimizer.make(whole, training), training, range(4))
@@ -80,7 +94,9 @@ def test_inputs_that_are_no_numbers_are_blamed_and_not_the_learning_rate() -> No
     split = trainables.TensorSplit(images, labels)
     said = r"the loss became nan at step \d \(epoch 0\); its batch has inputs that are no numbers \(NaN or infinity\): 1 of 8, .*"
     with pytest.raises(trainables.TrainingError, match=said):
-        train_steps(network, optimizer.make(network, training), split, nn.functional.cross_entropy, course, 0, 5, cpu)
+        train_steps(
+            network, optimizer.make(network, training), split, nn.functional.cross_entropy, course, 0, 5, cpu
+        )
 
 
 def test_evaluation_agrees_with_one_pass_and_keeps_the_mode() -> None:
@@ -93,7 +109,8 @@ def test_evaluation_agrees_with_one_pass_and_keeps_the_mode() -> None:
 
 
 @pytest.mark.parametrize(
-    ("examples", "batch", "steps"), [(120, 60, 2), (121, 60, 2), (122, 60, 3), (1, 60, 1), (59, 60, 1), (60, 60, 1), (5, 1, 5)]
+    ("examples", "batch", "steps"),
+    [(120, 60, 2), (121, 60, 2), (122, 60, 3), (1, 60, 1), (59, 60, 1), (60, 60, 1), (5, 1, 5)],
 )
 def test_a_last_batch_of_one_is_left_out(examples: int, batch: int, steps: int) -> None:
     assert steps_per_epoch(examples, batch) == steps
@@ -103,7 +120,9 @@ def test_label_smoothing_is_for_training_and_cross_entropy() -> None:
     outputs, labels = torch.randn(5, 3), torch.tensor([0, 1, 2, 1, 0])
     smoothed = nn.functional.cross_entropy(outputs, labels, label_smoothing=0.1)
     assert torch.equal(loss.resolve("cross_entropy", 0.1)(outputs, labels), smoothed)
-    with pytest.raises(trainables.TaskError, match="label_smoothing belongs to the loss cross_entropy, not to nll"):
+    with pytest.raises(
+        trainables.TaskError, match="label_smoothing belongs to the loss cross_entropy, not to nll"
+    ):
         loss.resolve("nll", 0.1)
 
 

@@ -21,7 +21,9 @@ INPUTS, LABELS = torch.randn(16, 8, generator=torch.Generator().manual_seed(0)),
 BATCH, LOSS = (INPUTS, LABELS), nn.functional.cross_entropy
 
 
-def steps(network: nn.Module, training: TrainingConfig, count: int, masks: Any = None) -> torch.optim.Optimizer:
+def steps(
+    network: nn.Module, training: TrainingConfig, count: int, masks: Any = None
+) -> torch.optim.Optimizer:
     made = optimizer.make(network, training)
     for _ in range(count):
         update(network, made, LOSS, BATCH, training, masked_parameters(network, masks or {}))
@@ -32,7 +34,10 @@ OPTIONS = {
     "clipped": TrainingConfig(lr=0.5, weight_decay=0.1, clip_norm=0.05),
     "bf16": TrainingConfig(optimizer="adamw", lr=0.05, weight_decay=0.1, precision="bf16"),
     "rmsprop": TrainingConfig(
-        optimizer="torch.optim.RMSprop", lr=0.01, weight_decay=0.1, optimizer_options={"momentum": 0.9, "centered": True}
+        optimizer="torch.optim.RMSprop",
+        lr=0.01,
+        weight_decay=0.1,
+        optimizer_options={"momentum": 0.9, "centered": True},
     ),
     "adagrad": TrainingConfig(optimizer="torch.optim:Adagrad", lr=0.1, clip_norm=1.0),
     "own": TrainingConfig(optimizer="tests.trainables.users_optimizer:Restless", lr=0.1),
@@ -68,7 +73,10 @@ def test_gradients_are_clipped_to_the_norm() -> None:
 
 
 def test_bf16_computes_in_bfloat16_and_keeps_weights_and_loss_in_float32() -> None:
-    network, training = trainables.build_network(TASK), TrainingConfig(optimizer="adam", lr=0.01, precision="bf16")
+    network, training = (
+        trainables.build_network(TASK),
+        TrainingConfig(optimizer="adam", lr=0.01, precision="bf16"),
+    )
     seen = []
     handle = network[0].register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
     value, _ = update(network, optimizer.make(network, training), LOSS, BATCH, training)
@@ -82,24 +90,40 @@ def test_bf16_computes_in_bfloat16_and_keeps_weights_and_loss_in_float32() -> No
 
 def test_torchs_optimizer_is_torchs() -> None:
     network, same = trainables.build_network(TASK), trainables.build_network(TASK)
-    training = TrainingConfig(optimizer="torch.optim.RMSprop", lr=0.01, weight_decay=0.1, optimizer_options={"alpha": 0.9})
+    training = TrainingConfig(
+        optimizer="torch.optim.RMSprop", lr=0.01, weight_decay=0.1, optimizer_options={"alpha": 0.9}
+    )
     steps(network, training, 5)
     reference = torch.optim.RMSprop(same.parameters(), lr=0.01, weight_decay=0.1, alpha=0.9)
     for _ in range(5):
         reference.zero_grad()
         LOSS(same(INPUTS), LABELS).backward()
         reference.step()
-    assert all(torch.equal(one, other) for one, other in zip(network.parameters(), same.parameters(), strict=True))
+    assert all(
+        torch.equal(one, other) for one, other in zip(network.parameters(), same.parameters(), strict=True)
+    )
 
 
 @pytest.mark.parametrize(
     ("training", "message"),
     [
-        (TrainingConfig(optimizer="torch.optim.RMSProp"), "torch.optim has no attribute 'RMSProp'; did you mean RMSprop?"),
-        (TrainingConfig(optimizer="torch.optim.LBFGS"), "optimizer torch.optim.LBFGS needs a closure at every step"),
-        (TrainingConfig(optimizer="torch.optim.Rprop", weight_decay=0.1), "optimizer torch.optim.Rprop: TypeError: .*weight_decay"),
+        (
+            TrainingConfig(optimizer="torch.optim.RMSProp"),
+            "torch.optim has no attribute 'RMSProp'; did you mean RMSprop?",
+        ),
+        (
+            TrainingConfig(optimizer="torch.optim.LBFGS"),
+            "optimizer torch.optim.LBFGS needs a closure at every step",
+        ),
+        (
+            TrainingConfig(optimizer="torch.optim.Rprop", weight_decay=0.1),
+            "optimizer torch.optim.Rprop: TypeError: .*weight_decay",
+        ),
         (TrainingConfig(optimizer_options={"beta": 1}), "optimizer sgd: TypeError: .*'beta'"),
-        (TrainingConfig(optimizer="adam", optimizer_options={"betas": [2, 0.9]}), "optimizer adam: ValueError: Invalid beta parameter"),
+        (
+            TrainingConfig(optimizer="adam", optimizer_options={"betas": [2, 0.9]}),
+            "optimizer adam: ValueError: Invalid beta parameter",
+        ),
         (TrainingConfig(optimizer="torch.nn:Linear"), "optimizer torch.nn:Linear: TypeError"),
     ],
 )
@@ -114,10 +138,22 @@ def test_an_unknown_name_is_explained() -> None:
 
 
 def test_each_option_is_a_training_of_its_own(tmp_path: Path) -> None:
-    base = {"task": TASK, "compression": CompressionConfig("snip"), "budget": BudgetConfig(keep_ratio=0.5), "trainable": "prune_at_init"}
+    base = {
+        "task": TASK,
+        "compression": CompressionConfig("snip"),
+        "budget": BudgetConfig(keep_ratio=0.5),
+        "trainable": "prune_at_init",
+    }
     trained = {}
     for name in ("clipped", "bf16", "own"):
-        training = TrainingConfig(2, 40, OPTIONS[name].optimizer, 0.1, clip_norm=OPTIONS[name].clip_norm, precision=OPTIONS[name].precision)
+        training = TrainingConfig(
+            2,
+            40,
+            OPTIONS[name].optimizer,
+            0.1,
+            clip_norm=OPTIONS[name].clip_norm,
+            precision=OPTIONS[name].precision,
+        )
         config = trial(tmp_path, name, training=training, **base)
         told = trainables.run_trial(config)
         assert "failed" not in told, told["failed"]

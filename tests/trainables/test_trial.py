@@ -12,7 +12,14 @@ import pruners
 import trainables
 from tests.trainables import users
 from tests.trainables.configs import TASK, TRAINING, USERS, comparable, same_bits, trial, weights
-from trainables.config import BudgetConfig, CompressionConfig, LayerShape, ScheduleConfig, TaskConfig, TrialConfig
+from trainables.config import (
+    BudgetConfig,
+    CompressionConfig,
+    LayerShape,
+    ScheduleConfig,
+    TaskConfig,
+    TrialConfig,
+)
 from trainables.execution import run
 from trainables.execution.network import Network, export
 from trainables.results.result import write_failed
@@ -49,17 +56,26 @@ def test_a_trial_from_dense_to_result(tmp_path: Path) -> None:
     compressible = sum(shape.params for shape in pruners.compressible(dense).values())
     assert total - compressible < last["compress/params"] <= total - compressible + compressible // 2
     assert last["compress/params_kept"] == last["compress/params"] / total
-    assert 0 < last["compress/flops_kept"] < 1 and last["compress/latency_ms"] > 0 and last["compress/error"] > 0
+    assert (
+        0 < last["compress/flops_kept"] < 1 and last["compress/latency_ms"] > 0 and last["compress/error"] > 0
+    )
     ranks = {name: value for name, value in last.items() if name.endswith("/rank")}
-    assert set(ranks) <= {"compress/layer/0/rank", "compress/layer/5/rank"} and all(rank >= 1 for rank in ranks.values())
+    assert set(ranks) <= {"compress/layer/0/rank", "compress/layer/5/rank"} and all(
+        rank >= 1 for rank in ranks.values()
+    )
 
     written = result(config)
     assert written["metrics"] == last and written["failed"] is None and written["key"] == "0"
     assert [(entry["epoch"], entry["val/accuracy"]) for entry in written["history"]] == [
         (m["epoch"], m["val/accuracy"]) for m in (first, last)
     ]
-    assert written["dense"]["val/accuracy"] == last["dense/val/accuracy"] and written["dense"]["params"] == total
-    assert all(layer.keys() == {"rank", "num_subspaces", "error", "params", "dense_params"} for layer in written["layers"].values())
+    assert (
+        written["dense"]["val/accuracy"] == last["dense/val/accuracy"] and written["dense"]["params"] == total
+    )
+    assert all(
+        layer.keys() == {"rank", "num_subspaces", "error", "params", "dense_params"}
+        for layer in written["layers"].values()
+    )
     assert torch.__version__.startswith(written["versions"]["torch"])
 
 
@@ -96,9 +112,13 @@ def test_replicates_are_averaged_and_each_is_what_it_would_be_alone(tmp_path: Pa
     assert together["val/accuracy_std"] == pytest.approx(statistics.stdev(accuracies))
     assert together["epochs_trained"] == 10 and [metrics["val/accuracy_std"] for metrics in alone] == [0, 0]
     written = result(trial(tmp_path, "both"))["replicates"]
-    assert [(one["seed"], one["metrics"]["val/accuracy"]) for one in written] == list(zip((3, 5), accuracies, strict=True))
+    assert [(one["seed"], one["metrics"]["val/accuracy"]) for one in written] == list(
+        zip((3, 5), accuracies, strict=True)
+    )
     for seed in (3, 5):
-        assert same_bits(weights(trial(tmp_path, "both"), seed), weights(trial(tmp_path / "other", f"{seed}"), seed))
+        assert same_bits(
+            weights(trial(tmp_path, "both"), seed), weights(trial(tmp_path / "other", f"{seed}"), seed)
+        )
 
 
 def test_the_dense_network_is_trained_once_and_equal_trials_are_too(tmp_path: Path) -> None:
@@ -119,7 +139,10 @@ def test_what_determines_the_training_determines_what_is_shared(tmp_path: Path) 
         {"task": replace(TASK, network_options={"width": 8, "dropout": 0.1})},
         {"task": replace(TASK, loss=f"{USERS}:smooth_l1")},
     ]
-    trained = [trainables.run_trial(trial(tmp_path, str(i), **change))["epochs_trained"] for i, change in enumerate(changes, 1)]
+    trained = [
+        trainables.run_trial(trial(tmp_path, str(i), **change))["epochs_trained"]
+        for i, change in enumerate(changes, 1)
+    ]
     assert trained == [5] * 4
 
 
@@ -128,7 +151,11 @@ def test_a_checkpoint_replaces_the_dense_training(tmp_path: Path) -> None:
     save_file(network.state_dict(), tmp_path / "mine.safetensors")
     torch.save(network.state_dict(), tmp_path / "mine.pt")
     metrics = [
-        trainables.run_trial(trial(tmp_path / kind, task=replace(TASK, checkpoint=str(tmp_path / f"mine.{kind}")), seeds=(0, 1)))
+        trainables.run_trial(
+            trial(
+                tmp_path / kind, task=replace(TASK, checkpoint=str(tmp_path / f"mine.{kind}")), seeds=(0, 1)
+            )
+        )
         for kind in ("safetensors", "pt")
     ]
     assert comparable(metrics[0]) == comparable(metrics[1])
@@ -161,7 +188,14 @@ def test_bad_checkpoints_are_explained(tmp_path: Path) -> None:
 def test_layers_tolerances_and_budgets_reach_the_pruner(tmp_path: Path) -> None:
     def ended(name: str, compression: CompressionConfig, **budget: float) -> tuple[dict, dict]:
         task, limit = TaskConfig("lenet_300_100", "digits"), BudgetConfig(**(budget or {"keep_ratio": 0.3}))
-        config = trial(tmp_path, name, task=task, compression=compression, budget=limit, training=replace(TRAINING, epochs=1))
+        config = trial(
+            tmp_path,
+            name,
+            task=task,
+            compression=compression,
+            budget=limit,
+            training=replace(TRAINING, epochs=1),
+        )
         return trainables.run_trial(config), result(config)["layers"]
 
     pins = {"1": LayerShape(2, 4), "3": LayerShape(3, 2), "5": LayerShape(4, 1)}
@@ -175,7 +209,9 @@ def test_layers_tolerances_and_budgets_reach_the_pruner(tmp_path: Path) -> None:
     few = ended("parameters", CompressionConfig("alds"), parameters=9000)[1]
     assert 8000 < sum(layer["params"] for layer in few.values()) <= 9000
     assert ended("flops", CompressionConfig("alds"), flops_ratio=0.25)[0]["compress/flops_kept"] <= 0.25
-    assert ended("option", CompressionConfig("alds", {"candidate_subspaces": [4]}))[1]["3"]["num_subspaces"] == 4
+    assert (
+        ended("option", CompressionConfig("alds", {"candidate_subspaces": [4]}))[1]["3"]["num_subspaces"] == 4
+    )
 
 
 @pytest.mark.parametrize(
@@ -232,7 +268,12 @@ def test_a_worker_that_was_taken_over_crashes_and_the_trial_goes_on(tmp_path: Pa
     config = trial(tmp_path, task=replace(TASK, loss=f"{USERS}:overtaken_loss"), retrain=3)
     slow = trainables.Trial(config)
     slow.step()
-    users.takes_over.append(max((path.parent for path in (tmp_path / "store").rglob("epoch-*")), key=lambda folder: folder.stat().st_ctime))
+    users.takes_over.append(
+        max(
+            (path.parent for path in (tmp_path / "store").rglob("epoch-*")),
+            key=lambda folder: folder.stat().st_ctime,
+        )
+    )
     with pytest.raises(trainables.LeaseLost):
         slow.step()
     assert not Path(config.directory).exists()
@@ -245,7 +286,10 @@ def test_a_loss_that_is_no_number_is_named_without_retraining_too(tmp_path: Path
     save_file(network.state_dict(), tmp_path / "mine.safetensors")
     task = replace(TASK, checkpoint=str(tmp_path / "mine.safetensors"), loss=f"{USERS}:nan_validation_loss")
     config = trial(tmp_path, task=task, retrain=0)
-    assert trainables.run_trial(config)["failed"] == "val/loss is nan at the end of the trial (seed 0); no result can be made of it."
+    assert (
+        trainables.run_trial(config)["failed"]
+        == "val/loss is nan at the end of the trial (seed 0); no result can be made of it."
+    )
     assert not trainables.network_folder(config, 0).exists()
 
 
@@ -261,7 +305,9 @@ def test_a_full_disk_can_be_resumed(tmp_path: Path) -> None:
     config = trial(tmp_path)
     stopped = trainables.Trial(config)
     stopped.step()
-    (ledger,) = [path for path in (tmp_path / "store").rglob("ledger.jsonl") if len(path.read_text().splitlines()) == 1]
+    (ledger,) = [
+        path for path in (tmp_path / "store").rglob("ledger.jsonl") if len(path.read_text().splitlines()) == 1
+    ]
     ledger.rename(tmp_path / "ledger")
     ledger.symlink_to("/dev/full")  # the kernel's own full disk
     assert "is full; free some space and run the same command again" in stopped.step()["failed"]
@@ -288,6 +334,11 @@ def test_test_is_read_from_the_finished_networks(tmp_path: Path) -> None:
 def test_a_network_and_data_of_the_users_own(tmp_path: Path) -> None:
     task = TaskConfig(f"{USERS}:blob_network", f"{USERS}:datasets")
     metrics = trainables.run_trial(
-        trial(tmp_path, task=task, training=replace(TRAINING, augment=(), schedule=ScheduleConfig()), keep_ratio=0.9)
+        trial(
+            tmp_path,
+            task=task,
+            training=replace(TRAINING, augment=(), schedule=ScheduleConfig()),
+            keep_ratio=0.9,
+        )
     )
     assert metrics["val/accuracy"] > 0.5

@@ -47,4 +47,8 @@ def test_better_matching_and_worse() -> None:
 def test_differences_without_spread() -> None:
     same = verdict([0.5, 0.75], [0.5, 0.75])
     assert (same["verdict"], same["p"], same["low"], same["high"]) == ("matching", 1.0, 0.0, 0.0)
-    assert verdict([0.95, 0.94], [0.94, 0.93]) == {"verdict": "no spread", "difference": pytest.approx(0.01), "seeds": 2}
+    assert verdict([0.95, 0.94], [0.94, 0.93]) == {
+        "verdict": "no spread",
+        "difference": pytest.approx(0.01),
+        "seeds": 2,
+    }

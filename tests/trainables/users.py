@@ -51,8 +51,14 @@ not_callable = 3
 
 def blobs(per_class: int = 40, classes: int = 3) -> dict[str, tuple[Tensor, Tensor]]:
     labels = torch.arange(classes).repeat(per_class)
-    inputs = functional.one_hot(labels, 8).float() + 0.1 * torch.randn(len(labels), 8, generator=torch.Generator().manual_seed(0))
-    return {"train": (inputs, labels), "validation": (inputs[:30], labels[:30]), "test": (inputs[30:60], labels[30:60])}
+    inputs = functional.one_hot(labels, 8).float() + 0.1 * torch.randn(
+        len(labels), 8, generator=torch.Generator().manual_seed(0)
+    )
+    return {
+        "train": (inputs, labels),
+        "validation": (inputs[:30], labels[:30]),
+        "test": (inputs[30:60], labels[30:60]),
+    }
 
 
 def blob_network(classes: int = 3) -> nn.Module:
@@ -60,11 +66,15 @@ def blob_network(classes: int = 3) -> nn.Module:
 
 
 def pixels_network() -> nn.Module:
-    return nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 10))
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 10)
+    )
 
 
 def blob_network_like_pixels() -> nn.Module:
-    return nn.Sequential(nn.Flatten(), nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 3))
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 3)
+    )
 
 
 def drawn() -> dict[str, tuple[Tensor, Tensor]]:
@@ -77,7 +87,10 @@ def datasets() -> dict[str, Dataset]:
 
 
 def ready_data() -> trainables.Data:
-    return trainables.from_splits([trainables.StreamedSplit(TensorDataset(*pair), workers=1) for pair in blobs().values()], num_classes=3)
+    return trainables.from_splits(
+        [trainables.StreamedSplit(TensorDataset(*pair), workers=1) for pair in blobs().values()],
+        num_classes=3,
+    )
 
 
 def list_data() -> list[int]:
@@ -154,7 +167,11 @@ def deadly_loss(outputs: Tensor, labels: Tensor) -> Tensor:
 def sentences(samples: int = 60, tokens: int = 6) -> dict[str, tuple[Tensor, Tensor]]:
     """Tokens (n, 4), to be classified by the first."""
     inputs = torch.randint(0, tokens, (samples, 4), generator=torch.Generator().manual_seed(0))
-    return {"train": (inputs, inputs[:, 0]), "validation": (inputs[:30], inputs[:30, 0]), "test": (inputs[30:], inputs[30:, 0])}
+    return {
+        "train": (inputs, inputs[:, 0]),
+        "validation": (inputs[:30], inputs[:30, 0]),
+        "test": (inputs[30:], inputs[30:, 0]),
+    }
 
 
 class TiedDecoder(nn.Module):
@@ -162,7 +179,9 @@ class TiedDecoder(nn.Module):
 
     def __init__(self, first: str = "encoder", tokens: int = 6, width: int = 8) -> None:
         super().__init__()
-        self.add_module(first, nn.Embedding(tokens, width) if first == "encoder" else nn.Linear(width, tokens, bias=False))
+        self.add_module(
+            first, nn.Embedding(tokens, width) if first == "encoder" else nn.Linear(width, tokens, bias=False)
+        )
         self.attention = nn.MultiheadAttention(width, 2, batch_first=True)
         if first == "encoder":
             self.head = nn.Linear(width, tokens, bias=False)

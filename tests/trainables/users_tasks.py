@@ -42,14 +42,23 @@ def map_data() -> tuple[Dataset[Any], Dataset[Any], Dataset[Any]]:
 
 
 def map_network(classes: int = 2) -> nn.Module:
-    return nn.Sequential(nn.Conv2d(2, 12, 3, padding=1), nn.ReLU(), nn.Conv2d(12, 12, 3, padding=1), nn.ReLU(), nn.Conv2d(12, classes, 1))
+    return nn.Sequential(
+        nn.Conv2d(2, 12, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(12, 12, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(12, classes, 1),
+    )
 
 
 class Pairs(Dataset[dict[str, Tensor]]):
     """Examples that are dictionaries: two inputs and the label among them."""
 
     def __init__(self, count: int, seed: int):
-        self.left, self.right = torch.randn(count, 4, generator=_draw(seed)), torch.randn(count, 3, generator=_draw(seed + 1))
+        self.left, self.right = (
+            torch.randn(count, 4, generator=_draw(seed)),
+            torch.randn(count, 3, generator=_draw(seed + 1)),
+        )
         self.labels = (self.left.sum(1) > self.right.sum(1)).long()
 
     def __len__(self) -> int:
@@ -74,7 +83,9 @@ def streamed_pairs() -> dict[str, Any]:
 
 def loaded_pairs(sampler: bool = False) -> dict[str, Any]:
     """The same in DataLoaders."""
-    parts = {name: DataLoader(Pairs(60, 10 * seed), batch_size=7, shuffle=True) for seed, name in enumerate(SPLITS)}
+    parts = {
+        name: DataLoader(Pairs(60, 10 * seed), batch_size=7, shuffle=True) for seed, name in enumerate(SPLITS)
+    }
     if sampler:
         parts["train"] = DataLoader(Pairs(60, 0), sampler=WeightedRandomSampler([1.0] * 60, 60))
     return parts | {"num_classes": 2}
@@ -83,7 +94,9 @@ def loaded_pairs(sampler: bool = False) -> dict[str, Any]:
 def held_pairs() -> dict[str, dict[str, Tensor]]:
     """The same in memory."""
     parts = {name: Pairs(60, 10 * seed) for seed, name in enumerate(SPLITS)}
-    return {name: {"left": part.left, "right": part.right, "labels": part.labels} for name, part in parts.items()}
+    return {
+        name: {"left": part.left, "right": part.right, "labels": part.labels} for name, part in parts.items()
+    }
 
 
 def noisy_pairs() -> dict[str, Any]:

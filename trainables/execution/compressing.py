@@ -44,12 +44,16 @@ def with_weights_of(network: Network, other: Network) -> Network:
     """The weights of ``other``, a dense network, under the mask of ``network``."""
     mask = mask_of(network, "rewinding")
     bare = mask.with_masks(mask.masks)
-    return Network(bare.apply(other.module), bare, trained_with=in_order(*network.trained_with, *other.trained_with))
+    return Network(
+        bare.apply(other.module), bare, trained_with=in_order(*network.trained_with, *other.trained_with)
+    )
 
 
 def reinitialized(network: Network, stage: Reinitialize, setting: Setting, seed: int) -> Network:
     """The mask of ``network`` on weights that its factory draws anew."""
-    fresh = build_network(dataclasses.replace(setting.task, checkpoint=None), seeds.derive(seed, "reinitialise", stage.draw))
+    fresh = build_network(
+        dataclasses.replace(setting.task, checkpoint=None), seeds.derive(seed, "reinitialise", stage.draw)
+    )
     return with_weights_of(network, Network(fresh.to(setting.device)))
 
 
@@ -77,7 +81,9 @@ def mask_of(network: Network, what: str) -> pruners.Mask:
 def recalibrate(network: Network, stage: RecalibrateBN, setting: Setting, seed: int) -> Network:
     """A copy of ``network`` with BatchNorm's statistics estimated on ``stage.images`` training images, as they are (not augmented)."""
     module = copied(network.module)
-    pruners.recalibrate_batchnorm(module, [inputs for inputs, _ in _training_batches(setting, seed, stage.images)])
+    pruners.recalibrate_batchnorm(
+        module, [inputs for inputs, _ in _training_batches(setting, seed, stage.images)]
+    )
     return Network(module, network.artifact, trained_with=network.trained_with)
 
 

@@ -25,5 +25,10 @@ def of_stage(stage: Stage) -> dict[str, Any]:
     """A stage as plain data, for the address of what comes after it."""
     if isinstance(stage, Adopt):
         stages = [of_stage(one) for one in stage.recipe]
-        return {"stage": "Adopt", "task": task.identity(stage.task), "training": of_training(stage.training), "stages": stages}
+        return {
+            "stage": "Adopt",
+            "task": task.identity(stage.task),
+            "training": of_training(stage.training),
+            "stages": stages,
+        }
     return {"stage": type(stage).__name__, **asdict(stage)}

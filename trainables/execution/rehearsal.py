@@ -87,7 +87,9 @@ def _compressed(network: Network, compress: Compress, setting: Setting) -> Netwo
         return compressing.compress(network, stage, setting, 0)
     except Exception as error:
         said = str(error) if isinstance(error, pruners.PrunerError | TaskError) else f"{describe(error)}."
-        raise Refused(("compression",), f"compression: method {compress.method} fails on one batch: {said}") from error
+        raise Refused(
+            ("compression",), f"compression: method {compress.method} fails on one batch: {said}"
+        ) from error
 
 
 def _try_out(setting: Setting, network: Network, batch: Batch | None, held_out: Batch) -> None:
@@ -109,18 +111,30 @@ def _trained(setting: Setting, network: Network, batch: Batch, which: str, to_bl
         inputs = augment(inputs, setting.training.augment, seeds.generator(0, "augment", 0))
     criterion = setting.training_loss()
     outputs = _called(to_blame, f"{which} fails in train mode", lambda: forward(copied(module), inputs))
-    value = _called(("task", "loss"), f"loss {setting.task.loss} fails on {_shapes(outputs, labels)}", lambda: criterion(outputs, labels))
+    value = _called(
+        ("task", "loss"),
+        f"loss {setting.task.loss} fails on {_shapes(outputs, labels)}",
+        lambda: criterion(outputs, labels),
+    )
     _check_value(setting, value, outputs, labels, is_dense=artifact is None)
     try:
         optimizer = make(module, setting.training)
     except TaskError as error:
         raise Refused(("training", "optimizer"), str(error)) from error
     masked = masked_parameters(module, artifact.masks) if isinstance(artifact, pruners.Mask) else ()
-    step = f"{which} cannot be trained with optimizer {setting.training.optimizer} and loss {setting.task.loss}"
-    _called(to_blame, step, lambda: update(module, optimizer, criterion, (inputs, labels), setting.training, masked))
+    step = (
+        f"{which} cannot be trained with optimizer {setting.training.optimizer} and loss {setting.task.loss}"
+    )
+    _called(
+        to_blame,
+        step,
+        lambda: update(module, optimizer, criterion, (inputs, labels), setting.training, masked),
+    )
 
 
-def _evaluated(setting: Setting, module: nn.Module, held_out: Batch, which: str, to_blame: tuple[str, ...]) -> None:
+def _evaluated(
+    setting: Setting, module: nn.Module, held_out: Batch, which: str, to_blame: tuple[str, ...]
+) -> None:
     split = _OneBatch(held_out, setting.data.validation)
     with torch.no_grad():
         _called(to_blame, f"{which} fails in eval mode", lambda: forward(module, held_out[0]))
@@ -129,7 +143,11 @@ def _evaluated(setting: Setting, module: nn.Module, held_out: Batch, which: str,
     for metric in setting.metrics:
         counters = {metric.name: metric.counter(setting.data.labels_nothing)}
         judged = f"{which} cannot be evaluated with metric {metric.reference} on a validation batch"
-        _called(("task", "metrics"), judged, partial(evaluate, module, split, setting.loss, setting.device, counters))
+        _called(
+            ("task", "metrics"),
+            judged,
+            partial(evaluate, module, split, setting.loss, setting.device, counters),
+        )
 
 
 def _check_value(setting: Setting, value: Any, outputs: Any, labels: Tensor, is_dense: bool) -> None:

@@ -95,7 +95,9 @@ class Run:
         else:
             result = yield from self._stage(count, self.recipe[count - 1])
         result.module.eval()
-        if result.artifact is None and (count == len(self.recipe) or isinstance(self.recipe[count], Compress)):
+        if result.artifact is None and (
+            count == len(self.recipe) or isinstance(self.recipe[count], Compress)
+        ):
             _kept.put(key, result)
         return result
 
@@ -123,7 +125,9 @@ class Run:
         for step in self._epoch_ends(watched):
             dense = yield from self._dense_at(step)
             # the method's own mask is watched: a control's is settled as soon as it is drawn
-            watched_mask = compressing.compress(dense, replace(stage.compress, control=None), self.setting, self.seed)
+            watched_mask = compressing.compress(
+                dense, replace(stage.compress, control=None), self.setting, self.seed
+            )
             masks.append(compressing.mask_of(watched_mask, "settling"))
             if pruners.settled(masks, stage.window, stage.tolerance):
                 pruned = compressing.compress(dense, stage.compress, self.setting, self.seed)
@@ -143,7 +147,11 @@ class Run:
             current, optimizer, history = yield from self._begin(trajectory, count, stage, epochs)
             yield Epoch(count, len(history), history, current)
             while len(history) < epochs:
-                if trajectory.hold() and (snapshot := trajectory.latest(epochs)) and snapshot.epoch > len(history):
+                if (
+                    trajectory.hold()
+                    and (snapshot := trajectory.latest(epochs))
+                    and snapshot.epoch > len(history)
+                ):
                     current, optimizer, history = self._resume(snapshot, epochs)
                     yield Epoch(count, len(history), history, current)
                     continue
@@ -164,7 +172,9 @@ class Run:
         trajectory = self.trajectory(1)
         if (kept := trajectory.kept(step)) is None:
             with self._training(trajectory):
-                if (kept := trajectory.kept(step)) is None:  # somebody else may have kept it while this run waited
+                if (
+                    kept := trajectory.kept(step)
+                ) is None:  # somebody else may have kept it while this run waited
                     yield from self._train_up_to(step, trajectory, stage)
                     kept = trajectory.kept(step)
         assert kept is not None
@@ -173,12 +183,17 @@ class Run:
     def _train_up_to(self, step: int, trajectory: Trajectory, stage: Train) -> Generator[Epoch, None, None]:
         """Train the dense network until ``step`` is behind it; it is kept there, and its trajectory goes as far as it went."""
         before = [end for end in self._epoch_ends(stage) if end <= step]
-        current, optimizer, history = yield from self._begin(trajectory, 1, stage, len(before) - 1 if step in before else len(before))
+        current, optimizer, history = yield from self._begin(
+            trajectory, 1, stage, len(before) - 1 if step in before else len(before)
+        )
         further = trajectory.latest(len(self._epoch_ends(stage)))
         while (self._epoch_ends(stage)[len(history) - 1] if history else 0) < step:
             if trajectory.hold() and trajectory.kept(step):
                 return
-            history = [*history, self._epoch(trajectory, current, optimizer, 1, stage, len(history), also_keep=step)]
+            history = [
+                *history,
+                self._epoch(trajectory, current, optimizer, 1, stage, len(history), also_keep=step),
+            ]
             current, done = self._trained_further(current, history), len(history)
             if further is None or further.epoch < done:
                 told = to_store(history, self.setting.stored_names)
@@ -211,7 +226,9 @@ class Run:
             finally:
                 self._trained_now.remove(trajectory)
 
-    def _resume(self, snapshot: Snapshot, epochs: int) -> tuple[Network, torch.optim.Optimizer, list[dict[str, float]]]:
+    def _resume(
+        self, snapshot: Snapshot, epochs: int
+    ) -> tuple[Network, torch.optim.Optimizer, list[dict[str, float]]]:
         """The network, its optimiser and the metrics so far, as ``snapshot`` has them."""
         current = self._load(snapshot)
         optimizer = make(current.module, self.setting.training)
@@ -224,7 +241,9 @@ class Run:
                 stacklevel=2,
             )
         if snapshot.epoch < epochs:  # a finished training may have left no optimiser
-            optimizer.load_state_dict(torch.load(snapshot.folder / _OPTIMIZER, map_location="cpu", weights_only=True))
+            optimizer.load_state_dict(
+                torch.load(snapshot.folder / _OPTIMIZER, map_location="cpu", weights_only=True)
+            )
         return current, optimizer, current.history
 
     def _epoch(
@@ -241,22 +260,49 @@ class Run:
         setting, ends = self.setting, self._epoch_ends(stage)
         first, last = ends[done - 1] if done else stage.start, ends[done]
         trajectory.record(first // setting.steps_per_epoch, last - first, setting.trainer)
-        course = Course(setting.training, self.seed, setting.steps_per_epoch, stage.horizon, stage.order, stage.last_rate)
+        course = Course(
+            setting.training, self.seed, setting.steps_per_epoch, stage.horizon, stage.order, stage.last_rate
+        )
         criterion = setting.training_loss()
         keep = self._keeping(trajectory, current, (setting.keep | {also_keep}) if count == 1 else set())
         masks = current.artifact.masks if isinstance(current.artifact, pruners.Mask) else None
-        trained = train(current.module, optimizer, setting.data.train, criterion, course, first, last, setting.device, masks, keep)
-        metrics = {"step": last, **trained, **setting.evaluate(current.module, setting.data.validation, "val")}
+        trained = train(
+            current.module,
+            optimizer,
+            setting.data.train,
+            criterion,
+            course,
+            first,
+            last,
+            setting.device,
+            masks,
+            keep,
+        )
+        metrics = {
+            "step": last,
+            **trained,
+            **setting.evaluate(current.module, setting.data.validation, "val"),
+        }
         if not math.isfinite(metrics["val/loss"]):
-            epoch, held_out = first // setting.steps_per_epoch, setting.data.validation.in_order(BATCH, setting.device)
+            epoch, held_out = (
+                first // setting.steps_per_epoch,
+                setting.data.validation.in_order(BATCH, setting.device),
+            )
             why = cause((inputs for inputs, _ in held_out), "a validation batch")
-            raise TrainingError(f"the validation loss became {metrics['val/loss']} after epoch {epoch}; {why}.")
+            raise TrainingError(
+                f"the validation loss became {metrics['val/loss']} after epoch {epoch}; {why}."
+            )
         return metrics
 
-    def _keeping(self, trajectory: Trajectory, current: Network, steps: Set[int]) -> dict[int, Callable[[], None]]:
+    def _keeping(
+        self, trajectory: Trajectory, current: Network, steps: Set[int]
+    ) -> dict[int, Callable[[], None]]:
         """What keeps the network at each of ``steps``."""
         trained_with = self._trained_further(current, []).trained_with
-        return {step: partial(trajectory.keep, step, partial(network.save, current), trained_with) for step in steps}
+        return {
+            step: partial(trajectory.keep, step, partial(network.save, current), trained_with)
+            for step in steps
+        }
 
     def _load(self, snapshot: Snapshot) -> Network:
         with removal_explained(snapshot.folder):
@@ -275,7 +321,13 @@ class Run:
         del stage["stop"]
         before = self._identity(count - 1)
         return Trajectory(
-            self.setting.store, {"before": before, "seed": self.seed, "training": identity.of_training(self.setting.training), **stage}
+            self.setting.store,
+            {
+                "before": before,
+                "seed": self.seed,
+                "training": identity.of_training(self.setting.training),
+                **stage,
+            },
         )
 
     def _identity(self, count: int) -> dict[str, Any]:

@@ -49,11 +49,23 @@ class Setting:
         per_epoch = steps_per_epoch(len(examples.train), config.training.batch_size)
         keep = frozenset(training_step.steps(text, per_epoch) for text in config.keep_at)
         store, every = Path(config.store), config.checkpoint_every
-        return Setting(config.task, config.training, examples, where, store, config.directory, every, keep, config.num_workers)
+        return Setting(
+            config.task,
+            config.training,
+            examples,
+            where,
+            store,
+            config.directory,
+            every,
+            keep,
+            config.num_workers,
+        )
 
     def elsewhere(self, other: TaskConfig, training: TrainingConfig) -> "Setting":
         """The same place and trainer for another task or another training."""
-        return replace(self, task=other, training=training, data=task.load_data(other).read_by(self.num_workers))
+        return replace(
+            self, task=other, training=training, data=task.load_data(other).read_by(self.num_workers)
+        )
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -114,7 +126,9 @@ class Setting:
         found = evaluation.evaluate(module, split, self.loss, self.device, counters, weight)
         for metric in self.metrics:
             if math.isfinite(found["loss"]) and not math.isfinite(found[metric.name]):
-                raise TrainingError(f"metric {metric.reference} is {found[metric.name]} on the split {name}; nothing can be told by it.")
+                raise TrainingError(
+                    f"metric {metric.reference} is {found[metric.name]} on the split {name}; nothing can be told by it."
+                )
         return {f"{name}/{metric}": value for metric, value in found.items()}
 
 
@@ -124,6 +138,12 @@ def _check_augment(training: TrainingConfig, examples: Data) -> None:
     if not training.augment:
         return
     if not isinstance(inputs, Tensor) or inputs.dim() != 4:
-        raise Refused(("training", "augment"), "training.augment changes images (channels, height, width), and the data's inputs are none.")
+        raise Refused(
+            ("training", "augment"),
+            "training.augment changes images (channels, height, width), and the data's inputs are none.",
+        )
     if labels.dim() > 2:
-        raise Refused(("training", "augment"), "training.augment would change images and not their label maps; let the data set do it.")
+        raise Refused(
+            ("training", "augment"),
+            "training.augment would change images and not their label maps; let the data set do it.",
+        )

@@ -45,7 +45,10 @@ def levels(config: TrialConfig, steps_per_epoch: int) -> list[dict[str, Recipe]]
     its own, whose trainings the store has. Raises `TaskError` for a rewind point beyond the training.
     """
     lottery = section(config)
-    whole, rewind_to = config.training.epochs * steps_per_epoch, training_step.steps(lottery.rewind_to, steps_per_epoch)
+    whole, rewind_to = (
+        config.training.epochs * steps_per_epoch,
+        training_step.steps(lottery.rewind_to, steps_per_epoch),
+    )
     if rewind_to >= whole:
         raise TaskError(f"lottery.rewind_to {lottery.rewind_to} lies beyond the training's {whole} steps.")
     start = dense(config, steps_per_epoch)
@@ -58,14 +61,21 @@ def levels(config: TrialConfig, steps_per_epoch: int) -> list[dict[str, Recipe]]
         if "reinit" in lottery.controls:
             tracks["reinit"] = (*before, compress, Reinitialize(level), Train(0, whole, whole))
         if "random" in lottery.controls:
-            tracks["random"] = (*before, replace(compress, control="random"), Rewind(rewind_to), Train(rewind_to, whole, whole))
+            tracks["random"] = (
+                *before,
+                replace(compress, control="random"),
+                Rewind(rewind_to),
+                Train(rewind_to, whole, whole),
+            )
         tracks = _with_second_order(lottery, tracks)
         found.append(tracks)
         before = ticket if lottery.shots == "iterative" else start
     return found
 
 
-def transferred(config: TrialConfig, level: dict[str, Recipe], target: TrialConfig, target_steps_per_epoch: int) -> Recipe:
+def transferred(
+    config: TrialConfig, level: dict[str, Recipe], target: TrialConfig, target_steps_per_epoch: int
+) -> Recipe:
     """A level's ticket, its weights as at the beginning of its own training, trained on another task or with another training."""
     steps = target.training.epochs * target_steps_per_epoch
     return (Adopt(config.task, config.training, level[TICKET][:-1]), Train(0, steps, steps))

@@ -10,12 +10,20 @@ from trainables.stages import Compress, Recipe, Reinitialize
 def pruning(config: TrialConfig) -> Recipe:
     """Compress, and draw the weights anew where the control says so. Raises `TaskError` without a budget."""
     if config.budget is None:
-        raise TaskError(f"trainable {config.trainable} needs a budget: keep_ratio, parameters or flops_ratio.")
+        raise TaskError(
+            f"trainable {config.trainable} needs a budget: keep_ratio, parameters or flops_ratio."
+        )
     compression = config.compression
     budget = {name: value for name, value in asdict(config.budget).items() if value is not None}
     layers = {name: asdict(shape) for name, shape in compression.layers.items()}
     control = compression.control if compression.control in ("shuffle", "random") else None
     compress = Compress(
-        compression.method, budget, compression.options, compression.tolerance, layers, compression.scoring_per_class, control
+        compression.method,
+        budget,
+        compression.options,
+        compression.tolerance,
+        layers,
+        compression.scoring_per_class,
+        control,
     )
     return (compress, Reinitialize()) if compression.control == "reinit" else (compress,)

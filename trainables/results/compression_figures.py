@@ -14,7 +14,10 @@ def layers(network: Network) -> Layers:
     """What became of each layer: rank, num_subspaces and error where it was decomposed, density under a mask; params and dense_params."""
     artifact = network.artifact
     if isinstance(artifact, pruners.Mask):
-        return {n: {"density": x.density, "params": x.params, "dense_params": x.dense_params} for n, x in artifact.layers.items()}
+        return {
+            n: {"density": x.density, "params": x.params, "dense_params": x.dense_params}
+            for n, x in artifact.layers.items()
+        }
     if not isinstance(artifact, pruners.Decomposition):
         return {}
     return {
@@ -48,5 +51,9 @@ def metrics(network: Network, dense: Mapping[str, float], example: Inputs) -> di
     if isinstance(artifact, pruners.Decomposition):
         figures["compress/error"] = artifact.error
     for name, layer in layers(network).items():
-        figures |= {f"compress/layer/{name}/{key}": layer[key] for key in ("rank", "num_subspaces", "density") if key in layer}
+        figures |= {
+            f"compress/layer/{name}/{key}": layer[key]
+            for key in ("rank", "num_subspaces", "density")
+            if key in layer
+        }
     return figures

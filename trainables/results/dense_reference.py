@@ -8,14 +8,22 @@ import pruners
 from trainables.execution.network import Network
 from trainables.execution.trial_setting import Setting
 
-_measured: WeakKeyDictionary[nn.Module, dict[str, float]] = WeakKeyDictionary()  # once per process, however many trials ask
+_measured: WeakKeyDictionary[nn.Module, dict[str, float]] = (
+    WeakKeyDictionary()
+)  # once per process, however many trials ask
 
 
 def measured(dense: Network, setting: Setting) -> dict[str, float]:
     """Validation's metrics and loss, params, multiply_adds and latency_ms of a dense network."""
     if dense.module not in _measured:
-        metrics = dense.history[-1] if dense.history else setting.evaluate(dense.module, setting.data.validation, "val")
-        _measured[dense.module] = {name: value for name, value in metrics.items() if name.startswith("val/")} | costs(dense, setting)
+        metrics = (
+            dense.history[-1]
+            if dense.history
+            else setting.evaluate(dense.module, setting.data.validation, "val")
+        )
+        _measured[dense.module] = {
+            name: value for name, value in metrics.items() if name.startswith("val/")
+        } | costs(dense, setting)
     return _measured[dense.module]
 
 

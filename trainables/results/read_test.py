@@ -23,9 +23,12 @@ def read_test(config: TrialConfig, which: Literal["dense", "trial"]) -> dict[str
     with reproducible(config.threads):
         setting = Setting.of(config)
         figures = [
-            setting.evaluate(_network(config, setting, seed, which).module, setting.data.test, "test") for seed in sorted(config.seeds)
+            setting.evaluate(_network(config, setting, seed, which).module, setting.data.test, "test")
+            for seed in sorted(config.seeds)
         ]
-    replicates = [{"seed": seed, **figure} for seed, figure in zip(sorted(config.seeds), figures, strict=True)]
+    replicates = [
+        {"seed": seed, **figure} for seed, figure in zip(sorted(config.seeds), figures, strict=True)
+    ]
     return {**result.averaged(figures), "replicates": replicates}
 
 

@@ -25,7 +25,9 @@ def between(one: nn.Module, other: nn.Module, setting: Setting, split: Split) ->
     errors = []
     for point in range(_POINTS):
         share = point / (_POINTS - 1)
-        mixed = {n: torch.lerp(t, pair[1][n], share) if t.is_floating_point() else t for n, t in pair[0].items()}
+        mixed = {
+            n: torch.lerp(t, pair[1][n], share) if t.is_floating_point() else t for n, t in pair[0].items()
+        }
         middle.load_state_dict(mixed)
         errors.append(_error(setting.evaluate(middle, split, "val")[setting.primary], setting.metrics[0]))
     ends = (errors[0] + errors[-1]) / 2

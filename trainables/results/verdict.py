@@ -26,10 +26,19 @@ def verdict(values: Sequence[float], reference: Sequence[float], goal: Goal = "m
         if abs(mean) > _ROUNDING:
             return {"verdict": "no spread", "difference": mean, "seeds": seeds}
         return {"verdict": "matching", "difference": 0.0, "low": 0.0, "high": 0.0, "p": 1.0, "seeds": seeds}
-    from scipy.stats import ttest_rel  # takes as long to import as a third of torch: whoever has one seed does without
+    from scipy.stats import (
+        ttest_rel,
+    )  # takes as long to import as a third of torch: whoever has one seed does without
 
     test = ttest_rel(values, reference)
     low, high = map(float, test.confidence_interval(CONFIDENCE))
     above, below = ("better", "worse") if goal == "maximize" else ("worse", "better")
     word = above if low > 0 else below if high < 0 else "matching"
-    return {"verdict": word, "difference": mean, "low": low, "high": high, "p": float(test.pvalue), "seeds": seeds}
+    return {
+        "verdict": word,
+        "difference": mean,
+        "low": low,
+        "high": high,
+        "p": float(test.pvalue),
+        "seeds": seeds,
+    }

@@ -32,7 +32,9 @@ def disk_full_explained(folder: Path) -> Iterator[None]:
         yield
     except Exception as error:
         # safetensors wraps the system's error in its own type, with the number in its text
-        if getattr(error, "errno", None) in _DISK_FULL or any(f"os error {number}" in str(error) for number in _DISK_FULL):
+        if getattr(error, "errno", None) in _DISK_FULL or any(
+            f"os error {number}" in str(error) for number in _DISK_FULL
+        ):
             raise StoreError(
                 f"the disk that holds {folder} is full; free some space and run the same command again, it goes on."
             ) from error

@@ -18,7 +18,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 HEARTBEAT = 2.0  # seconds between signs of life
-PATIENCE = 30.0  # seconds without one, by the waiter's own clock, after which a holder elsewhere counts as dead
+PATIENCE = (
+    30.0  # seconds without one, by the waiter's own clock, after which a holder elsewhere counts as dead
+)
 _POLL = 0.2
 _DEAD = 3600.0  # seconds since the last sign of life, by clocks that may disagree, after which nobody waits for a lease
 
@@ -35,7 +37,9 @@ class Holder:
 
 
 @contextmanager
-def lease(folder: Path, heartbeat: float = HEARTBEAT, patience: float = PATIENCE) -> Iterator[Callable[[], bool]]:
+def lease(
+    folder: Path, heartbeat: float = HEARTBEAT, patience: float = PATIENCE
+) -> Iterator[Callable[[], bool]]:
     """Hold ``folder`` alone for the length of the block, waiting for its present holder as long as that one lives.
 
     A holder on this machine whose process is gone, or that is this very process, is taken over at once; any other when its
@@ -43,7 +47,9 @@ def lease(folder: Path, heartbeat: float = HEARTBEAT, patience: float = PATIENCE
     """
     number = _acquire(folder, patience)
     path, me, ended = _path(folder, number), _this_process(), threading.Event()
-    beating = threading.Thread(target=_beat, args=(path, me, ended, heartbeat), name=f"lease {folder.name}", daemon=True)
+    beating = threading.Thread(
+        target=_beat, args=(path, me, ended, heartbeat), name=f"lease {folder.name}", daemon=True
+    )
     beating.start()
     try:
         yield lambda: max(_numbers(folder), default=0) == number
@@ -118,7 +124,9 @@ def _beat(path: Path, me: Holder, ended: threading.Event, every: float) -> None:
     beat = 0
     while not ended.wait(every):
         beat += 1
-        with suppress(OSError):  # a full disk or a network file system away for a moment: the next beat tries again
+        with suppress(
+            OSError
+        ):  # a full disk or a network file system away for a moment: the next beat tries again
             if path.exists():
                 _write(path, replace(me, beat=beat))
 

@@ -102,11 +102,21 @@ class Trajectory:
             try:
                 return _verified(folder)
             except (OSError, ValueError, KeyError, TypeError) as error:
-                warnings.warn(f"the snapshot {folder} is damaged ({error}) and is built again.", StoreWarning, stacklevel=2)
+                warnings.warn(
+                    f"the snapshot {folder} is damaged ({error}) and is built again.",
+                    StoreWarning,
+                    stacklevel=2,
+                )
                 shutil.rmtree(folder, ignore_errors=True)
         return None
 
-    def write(self, epoch: int, history: list[dict[str, float]], fill: Callable[[Path], None], trained_with: Sequence[str] = ()) -> None:
+    def write(
+        self,
+        epoch: int,
+        history: list[dict[str, float]],
+        fill: Callable[[Path], None],
+        trained_with: Sequence[str] = (),
+    ) -> None:
         """Save a snapshot whole or not at all, then drop the earlier ones; ``fill`` writes its files into the folder it is given.
 
         Raises `StoreError` when the disk is full, and `LeaseLost` when another process has taken over.
@@ -129,7 +139,12 @@ class Trajectory:
         return self.folder / f"step-{step:07}"
 
     def _write(
-        self, final: Path, position: int, history: list[dict[str, float]], fill: Callable[[Path], None], trained_with: Sequence[str]
+        self,
+        final: Path,
+        position: int,
+        history: list[dict[str, float]],
+        fill: Callable[[Path], None],
+        trained_with: Sequence[str],
     ) -> None:
         self._check_lease()
         temporary = self.folder / f".tmp-{uuid.uuid4().hex}"
@@ -138,7 +153,12 @@ class Trajectory:
                 temporary.mkdir()
                 fill(temporary)
                 files = {path.name: digest(path) for path in sorted(temporary.iterdir())}
-                content = {"epoch": position, "history": history, "trained_with": list(trained_with), "files": files}
+                content = {
+                    "epoch": position,
+                    "history": history,
+                    "trained_with": list(trained_with),
+                    "files": files,
+                }
                 write_json(temporary / "snapshot.json", {**content, "digest": address(content)})
                 sync(*temporary.iterdir(), temporary)
                 if final.exists() and not _sound(final):
@@ -154,12 +174,18 @@ class Trajectory:
 
     def _check_lease(self) -> None:
         if not self._is_ours():
-            raise LeaseLost(f"another process took over {self.folder} while this one stood still; try the trial again.")
+            raise LeaseLost(
+                f"another process took over {self.folder} while this one stood still; try the trial again."
+            )
 
     def record(self, epoch: int, steps: int, trainer: str) -> None:
         """Note in the ledger that ``trainer`` trains ``steps`` steps of an epoch; raises as `write` does."""
         line = json.dumps({"epoch": epoch, "steps": steps, "trainer": trainer, "pid": os.getpid()})
-        with disk_full_explained(self.folder), removal_explained(self.folder), (self.folder / "ledger.jsonl").open("a") as ledger:
+        with (
+            disk_full_explained(self.folder),
+            removal_explained(self.folder),
+            (self.folder / "ledger.jsonl").open("a") as ledger,
+        ):
             ledger.write(line + "\n")
 
     def trained_by(self, trainer: str) -> int:
@@ -176,10 +202,14 @@ def removal_explained(folder: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        another = isinstance(error, OSError) and not isinstance(error, FileNotFoundError)  # a full disk, say, before the folder is made
+        another = isinstance(error, OSError) and not isinstance(
+            error, FileNotFoundError
+        )  # a full disk, say, before the folder is made
         if another or folder.exists():
             raise
-        raise LeaseLost(f"{folder} was removed from the store in this very moment; try the trial again.") from error
+        raise LeaseLost(
+            f"{folder} was removed from the store in this very moment; try the trial again."
+        ) from error
 
 
 def _sound(folder: Path) -> Snapshot | None:
@@ -192,7 +222,10 @@ def _sound(folder: Path) -> Snapshot | None:
 def _verified(folder: Path) -> Snapshot:
     """The snapshot in ``folder``; raises OSError, ValueError, KeyError or TypeError when anything is amiss."""
     content = json.loads((folder / "snapshot.json").read_text())
-    if address({name: content[name] for name in ("epoch", "history", "trained_with", "files")}) != content["digest"]:
+    if (
+        address({name: content[name] for name in ("epoch", "history", "trained_with", "files")})
+        != content["digest"]
+    ):
         raise ValueError("snapshot.json does not match its own digest")
     for name, expected in content["files"].items():
         if digest(folder / name) != expected:

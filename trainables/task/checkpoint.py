@@ -20,12 +20,16 @@ def restore(network: nn.Module, path: str) -> None:
     """
     state, expected = _read(Path(path).expanduser()), network.state_dict(keep_vars=True)
     given = {id(expected[name]): tensor for name, tensor in state.items() if name in expected}
-    state |= {name: given[id(tied)] for name, tied in expected.items() if name not in state and id(tied) in given}
+    state |= {
+        name: given[id(tied)] for name, tied in expected.items() if name not in state and id(tied) in given
+    }
     for name, tensor in expected.items():
         if name not in state:
             raise TaskError(f"checkpoint {path} lacks {name!r}, which the network has.")
         if state[name].shape != tensor.shape:
-            raise TaskError(f"checkpoint {path}: {name!r} has shape {tuple(state[name].shape)}, the network's {tuple(tensor.shape)}.")
+            raise TaskError(
+                f"checkpoint {path}: {name!r} has shape {tuple(state[name].shape)}, the network's {tuple(tensor.shape)}."
+            )
     for name in state:
         if name not in expected:
             raise TaskError(f"checkpoint {path} has {name!r}, which the network lacks.")
@@ -36,11 +40,17 @@ def _read(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise TaskError(f"there is no checkpoint {path}.")
     try:
-        state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
+        state = (
+            load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
     except (SafetensorError, RuntimeError, ValueError, OSError, EOFError, KeyError) as error:
         raise TaskError(f"checkpoint {path} cannot be read ({describe(error)}).") from error
     except Exception as error:  # torch.load raises pickle's own error for anything but tensors
-        raise TaskError(f"checkpoint {path} holds more than tensors; save the network's state_dict().") from error
+        raise TaskError(
+            f"checkpoint {path} holds more than tensors; save the network's state_dict()."
+        ) from error
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise TaskError(f"checkpoint {path} is no state dict; save the network's state_dict().")
     return dict(state)

@@ -31,10 +31,14 @@ def check_fits(network: nn.Module, task: TaskConfig, examples: Data) -> None:
     inputs, labels = examples.train.first()
     outputs, copies = _outputs(network, inputs, task)
     labels = torch.cat([labels] * copies)
-    reads_classes = task.loss in OF_CLASSES or any(metric.reference in OF_CLASSES_ONLY for metric in metrics_of(task))
+    reads_classes = task.loss in OF_CLASSES or any(
+        metric.reference in OF_CLASSES_ONLY for metric in metrics_of(task)
+    )
     if task.loss in OF_CLASSES and labels.is_floating_point():
         others = ", ".join(OF_VALUES)
-        raise TaskError(f"loss {task.loss} needs whole numbers as labels, and those of {task.data} are not; {others} take them.")
+        raise TaskError(
+            f"loss {task.loss} needs whole numbers as labels, and those of {task.data} are not; {others} take them."
+        )
     if task.loss not in OF_VALUES and reads_classes and examples.num_classes is not None:
         _check_classes(outputs, labels, task, examples.num_classes)
     try:
@@ -54,7 +58,9 @@ def _outputs(network: nn.Module, inputs: Any, task: TaskConfig) -> tuple[Any, in
     except PrunerError as error:
         shapes = " and ".join(str(tuple(tensor.shape[1:])) for tensor in input_tensors(inputs))
         reason = factory.describe(error.__cause__ or error)
-        raise TaskError(f"network {task.network} cannot take inputs of {task.data}, shape {shapes}: {reason}.") from error
+        raise TaskError(
+            f"network {task.network} cannot take inputs of {task.data}, shape {shapes}: {reason}."
+        ) from error
     with evaluating(network):
         return forward(network, taken), copies
 
@@ -62,7 +68,18 @@ def _outputs(network: nn.Module, inputs: Any, task: TaskConfig) -> tuple[Any, in
 def _check_classes(outputs: Any, labels: Tensor, task: TaskConfig, num_classes: int) -> None:
     """``labels`` (1, ...) are one class for each position."""
     positions = tuple(labels.shape[1:])
-    fits = isinstance(outputs, Tensor) and outputs.dim() > 1 and outputs.shape[1] >= num_classes and outputs.shape[2:] == positions
+    fits = (
+        isinstance(outputs, Tensor)
+        and outputs.dim() > 1
+        and outputs.shape[1] >= num_classes
+        and outputs.shape[2:] == positions
+    )
     if not fits:
-        got = f"a tensor of shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs).__name__
-        raise TaskError(f"network {task.network} returns {got} for one input; logits {(1, num_classes, *positions)} are needed.")
+        got = (
+            f"a tensor of shape {tuple(outputs.shape)}"
+            if isinstance(outputs, Tensor)
+            else type(outputs).__name__
+        )
+        raise TaskError(
+            f"network {task.network} returns {got} for one input; logits {(1, num_classes, *positions)} are needed."
+        )

@@ -21,7 +21,9 @@ def aligned(outputs: Any, labels: Tensor) -> tuple[Tensor, Tensor]:
     torch would repeat along each other in silence.
     """
     if not isinstance(outputs, Tensor):
-        raise TaskError(f"an output for each label is needed, and the network returns {type(outputs).__name__}.")
+        raise TaskError(
+            f"an output for each label is needed, and the network returns {type(outputs).__name__}."
+        )
     if outputs.shape == (*labels.shape, 1):
         outputs = outputs.squeeze(-1)
     elif labels.shape == (*outputs.shape, 1):

@@ -37,7 +37,9 @@ def build_network(task: TaskConfig, seed: int = 0) -> nn.Module:
     cpu, examples = torch.device("cpu"), load_data(task)
     with seeds.own_random_numbers(cpu):
         seeds.seed_everything(seed, "initialisation", 0, cpu)
-        network = networks.build(task.network, task.network_options, examples.input_shape, outputs_needed(task, examples))
+        network = networks.build(
+            task.network, task.network_options, examples.input_shape, outputs_needed(task, examples)
+        )
         check_fits(network, task, examples)
     if task.checkpoint:
         checkpoint.restore(network, task.checkpoint)

@@ -16,7 +16,9 @@ def augment(images: Tensor, kinds: tuple[str, ...], random: torch.Generator) -> 
             mirrored = torch.rand(len(images), generator=random) < 0.5
             images = torch.where(mirrored.to(images.device).view(-1, 1, 1, 1), images.flip(3), images)
         elif kind == "crop":
-            images = _moved(images, max(1, images.shape[2] // 8), max(1, images.shape[3] // 8), "constant", random)
+            images = _moved(
+                images, max(1, images.shape[2] // 8), max(1, images.shape[3] // 8), "constant", random
+            )
         else:
             images = _moved(images, 1, 1, "replicate", random)
     return images

@@ -26,7 +26,9 @@ def choose(name: str) -> torch.device:
 @contextmanager
 def reproducible(threads: int) -> Iterator[None]:
     """Deterministic algorithms and ``threads`` CPU threads for the length of the block; torch's settings are put back after it."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with a fixed workspace
+    os.environ.setdefault(
+        "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
+    )  # cuBLAS is deterministic only with a fixed workspace
     threads_before, mode_before = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     fill_before = deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]  # torch's types lack it
     torch.set_num_threads(threads)

@@ -10,7 +10,9 @@ from trainables.task.data.splits import Split
 from trainables.task.loss import Loss
 from trainables.task.metrics.users import Counter
 
-BATCH = 512  # fixed: the order of summation, and with it the last bits of the loss, does not depend on the trial
+BATCH = (
+    512  # fixed: the order of summation, and with it the last bits of the loss, does not depend on the trial
+)
 
 
 @torch.no_grad()

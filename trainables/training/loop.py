@@ -51,11 +51,21 @@ def train(
         for i, (inputs, labels) in enumerate(course.batches(split, first, last, device)):
             step = first + i
             if course.training.augment:
-                inputs = augment(inputs, course.training.augment, seeds.generator(course.seed, "augment", step))
+                inputs = augment(
+                    inputs, course.training.augment, seeds.generator(course.seed, "augment", step)
+                )
             for group in optimizer.param_groups:
                 group["lr"] = course.rate(step)
             seeds.seed_everything(course.seed, "step", step, device)
-            losses[i], norm = update(network, optimizer, loss, (inputs, labels), course.training, masked, with_norm=i % _NORM_EVERY == 0)
+            losses[i], norm = update(
+                network,
+                optimizer,
+                loss,
+                (inputs, labels),
+                course.training,
+                masked,
+                with_norm=i % _NORM_EVERY == 0,
+            )
             if norm is not None:
                 norms.append(norm)
             if (i + 1) % _CHECK_EVERY == 0:
@@ -63,7 +73,10 @@ def train(
             if reached and step + 1 in reached:
                 reached[step + 1]()
     _check(losses, first, course, split, device)
-    return {"train/loss": losses.double().mean().item(), "train/grad_norm": torch.stack(norms).double().mean().item()}
+    return {
+        "train/loss": losses.double().mean().item(),
+        "train/grad_norm": torch.stack(norms).double().mean().item(),
+    }
 
 
 def _check(losses: Tensor, first: int, course: Course, split: Split, device: torch.device) -> None:
@@ -72,4 +85,6 @@ def _check(losses: Tensor, first: int, course: Course, split: Split, device: tor
         bad = int((~losses.isfinite()).nonzero()[0]) if not losses.isfinite().all() else len(losses) - 1
         epoch = (first + bad) // course.steps_per_epoch
         inputs, _ = next(course.batches(split, first + bad, first + bad + 1, device))
-        raise TrainingError(f"the loss became {losses[bad].item()} at step {first + bad} (epoch {epoch}); {cause([inputs], 'its batch')}.")
+        raise TrainingError(
+            f"the loss became {losses[bad].item()} at step {first + bad} (epoch {epoch}); {cause([inputs], 'its batch')}."
+        )

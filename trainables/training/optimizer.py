@@ -39,9 +39,16 @@ def make(network: nn.Module, training: TrainingConfig) -> torch.optim.Optimizer:
     except Exception as error:
         raise TaskError(f"optimizer {training.optimizer}: {factory.describe(error)}.") from error
     if not isinstance(made, torch.optim.Optimizer):
-        raise TaskError(f"optimizer {training.optimizer} made {type(made).__name__}, not a torch.optim.Optimizer.")
-    if any(p.default is p.empty and p.kind is not p.VAR_POSITIONAL for p in inspect.signature(made.step).parameters.values()):
-        raise TaskError(f"optimizer {training.optimizer} needs a closure at every step, which training does not give it.")
+        raise TaskError(
+            f"optimizer {training.optimizer} made {type(made).__name__}, not a torch.optim.Optimizer."
+        )
+    if any(
+        p.default is p.empty and p.kind is not p.VAR_POSITIONAL
+        for p in inspect.signature(made.step).parameters.values()
+    ):
+        raise TaskError(
+            f"optimizer {training.optimizer} needs a closure at every step, which training does not give it."
+        )
     return made
 
 

@@ -20,6 +20,10 @@ def factor(schedule: ScheduleConfig, position: float, horizon: float) -> float:
     if schedule.name == "linear":
         return 1 - done
     if schedule.name == "multistep":
-        passed = math.floor(position / schedule.every) if schedule.every else bisect_right(sorted(schedule.milestones), position)
+        passed = (
+            math.floor(position / schedule.every)
+            if schedule.every
+            else bisect_right(sorted(schedule.milestones), position)
+        )
         return float(schedule.gamma**passed)
     return 1.0

@@ -43,7 +43,9 @@ def update(
     if training.clip_norm is not None:
         norm: Tensor | None = nn.utils.clip_grad_norm_(parameters, training.clip_norm)
     else:
-        norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]) if with_norm else None
+        norm = (
+            nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]) if with_norm else None
+        )
     optimizer.step()
     if not is_built_in(training):
         with torch.no_grad():

@@ -37,7 +37,10 @@ def epochs_needed(configs: Iterable[TrialConfig]) -> Need:
 def trainings(run: Run) -> dict[str, Fraction]:
     """The epochs of every training of a run's recipe, by its address in the store."""
     per_epoch = run.setting.steps_per_epoch
-    return {run.trajectory(count).key: Fraction(stage.stop - stage.start, per_epoch) for count, stage in run.trains()}
+    return {
+        run.trajectory(count).key: Fraction(stage.stop - stage.start, per_epoch)
+        for count, stage in run.trains()
+    }
 
 
 def _runs(config: TrialConfig) -> list[Run]:

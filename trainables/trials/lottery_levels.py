@@ -43,9 +43,15 @@ class Levels(Work):
             replicates.append({"seed": seed, "tracks": figures})
             tickets.append(ticket)
         if not level:
-            self._dense = result.averaged([dense_reference.measured(ticket, self.setting) for ticket in tickets])
-        compressed = [compression_figures.metrics(ticket, self._dense, self.setting.example()) for ticket in tickets]
-        self._done.append(self._described(level, replicates, compressed, compression_figures.layers(tickets[0])))
+            self._dense = result.averaged(
+                [dense_reference.measured(ticket, self.setting) for ticket in tickets]
+            )
+        compressed = [
+            compression_figures.metrics(ticket, self._dense, self.setting.example()) for ticket in tickets
+        ]
+        self._done.append(
+            self._described(level, replicates, compressed, compression_figures.layers(tickets[0]))
+        )
         metrics = {**self._metrics(level, compressed), "final": level == len(self.levels) - 1}
         if metrics["final"]:
             self._end(metrics, tickets, compressed)
@@ -69,13 +75,23 @@ class Levels(Work):
                 self._ledgers[trajectory.key] = trajectory, setting.steps_per_epoch
         if SECOND_ORDER in networks:
             pair = networks[TICKET].module, networks[SECOND_ORDER].module
-            figures[SECOND_ORDER]["stability"] = stability.between(*pair, self.setting, self.setting.data.validation)
+            figures[SECOND_ORDER]["stability"] = stability.between(
+                *pair, self.setting, self.setting.data.validation
+            )
         return figures, networks[TICKET]
 
-    def _described(self, level: int, replicates: list[Figures], compressed: list[Figures], layers: compression_figures.Layers) -> Figures:
+    def _described(
+        self,
+        level: int,
+        replicates: list[Figures],
+        compressed: list[Figures],
+        layers: compression_figures.Layers,
+    ) -> Figures:
         """A level as result.json keeps it."""
         names = replicates[0]["tracks"]
-        means = {name: result.averaged([_numbers(one["tracks"][name]) for one in replicates]) for name in names}
+        means = {
+            name: result.averaged([_numbers(one["tracks"][name]) for one in replicates]) for name in names
+        }
         described = {
             "level": level,
             "density": compressed[0].get("compress/density", 1.0),
@@ -83,8 +99,14 @@ class Levels(Work):
             "layers": layers,
             "tracks": means,
             "verdict": {name: self._verdict(name, replicates) for name in names if level},
-            "history": [result.averaged(epochs) for epochs in zip(*(one["tracks"][TICKET]["history"] for one in replicates), strict=True)],
-            "replicates": [{"seed": one["seed"], "tracks": {n: _numbers(t) for n, t in one["tracks"].items()}} for one in replicates],
+            "history": [
+                result.averaged(epochs)
+                for epochs in zip(*(one["tracks"][TICKET]["history"] for one in replicates), strict=True)
+            ],
+            "replicates": [
+                {"seed": one["seed"], "tracks": {n: _numbers(t) for n, t in one["tracks"].items()}}
+                for one in replicates
+            ],
         }
         if SECOND_ORDER in names:
             described["stability"] = [one["tracks"][SECOND_ORDER]["stability"] for one in replicates]
@@ -104,7 +126,13 @@ class Levels(Work):
         tracks = self._done[level]["tracks"]
         ticket = tracks[TICKET]
         told = [f"val/{metric.name}" for metric in self.setting.metrics]
-        others = {f"{n}/{name}": track[name] for n, track in tracks.items() if n != TICKET for name in told if name in track}
+        others = {
+            f"{n}/{name}": track[name]
+            for n, track in tracks.items()
+            if n != TICKET
+            for name in told
+            if name in track
+        }
         dense = self._done[0]["tracks"][TICKET]
         return {
             **{name: value for name, value in ticket.items() if name != "step"},
@@ -120,11 +148,18 @@ class Levels(Work):
 
     def _steps(self, level: int) -> int:
         """Optimiser steps of the tickets from the dense network to this level."""
-        closing = [recipe[-1] for _, recipe in (level_tracks[TICKET] for level_tracks in self.levels[: level + 1]) if recipe]
+        closing = [
+            recipe[-1]
+            for _, recipe in (level_tracks[TICKET] for level_tracks in self.levels[: level + 1])
+            if recipe
+        ]
         return sum(stage.stop - stage.start for stage in closing if isinstance(stage, Train))
 
     def _epochs_trained(self) -> float:
-        return sum(result.in_epochs(t.trained_by(self.setting.trainer), per_epoch) for t, per_epoch in self._ledgers.values())
+        return sum(
+            result.in_epochs(t.trained_by(self.setting.trainer), per_epoch)
+            for t, per_epoch in self._ledgers.values()
+        )
 
     def _end(self, metrics: Metrics, tickets: list[Network], compressed: list[Figures]) -> None:
         with disk_full_explained(Path(self.config.directory)):

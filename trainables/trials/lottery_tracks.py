@@ -17,10 +17,16 @@ def tracks(config: TrialConfig, setting: Setting) -> list[Tracks]:
     found: list[Tracks] = [{name: (setting, recipe) for name, recipe in level.items()} for level in levels]
     transfer = lottery.section(config).transfer
     if transfer:
-        target = dataclasses.replace(config, task=transfer.task or config.task, training=transfer.training or config.training)
+        target = dataclasses.replace(
+            config, task=transfer.task or config.task, training=transfer.training or config.training
+        )
         elsewhere = setting.elsewhere(target.task, target.training)
         steps = elsewhere.steps_per_epoch
         for number, level in enumerate(levels):
-            recipe = lottery.transferred(config, level, target, steps) if number else lottery.dense_elsewhere(target, steps)
+            recipe = (
+                lottery.transferred(config, level, target, steps)
+                if number
+                else lottery.dense_elsewhere(target, steps)
+            )
             found[number][lottery.TRANSFER] = elsewhere, recipe
     return found

@@ -29,7 +29,11 @@ class Replicate:
     def start(self) -> None:
         """Everything before the closing `Train`, or what the store has beyond it."""
         dense = self._dense_run.finish()
-        self.dense = dense_reference.measured(dense, self.setting) if self._is_compared else dense_reference.costs(dense, self.setting)
+        self.dense = (
+            dense_reference.measured(dense, self.setting)
+            if self._is_compared
+            else dense_reference.costs(dense, self.setting)
+        )
         compressed = self._to_closing_train()
         self.run.pause()
         self.layers = compression_figures.layers(compressed)
@@ -53,7 +57,11 @@ class Replicate:
 
     def trained(self) -> int:
         """How many steps the trial trained for this replicate, those of its dense network included."""
-        ledgers = {run.trajectory(count).key: run.trajectory(count) for run in (self._dense_run, self.run) for count, _ in run.trains()}
+        ledgers = {
+            run.trajectory(count).key: run.trajectory(count)
+            for run in (self._dense_run, self.run)
+            for count, _ in run.trains()
+        }
         return sum(trajectory.trained_by(self.setting.trainer) for trajectory in ledgers.values())
 
     def close(self) -> None:
@@ -71,7 +79,11 @@ class Replicate:
         trains = [stage for stage in self.run.recipe if isinstance(stage, Train)]
         if not epoch:
             return sum(stage.stop - stage.start for stage in trains)
-        return sum(stage.stop - stage.start for stage in trains[:-1]) + int(self._history[epoch - 1]["step"]) - trains[-1].start
+        return (
+            sum(stage.stop - stage.start for stage in trains[:-1])
+            + int(self._history[epoch - 1]["step"])
+            - trains[-1].start
+        )
 
     def at(self, epoch: int) -> dict[str, float]:
         """Training and validation metrics after epoch ``epoch``; 0 stands for the result of a recipe that does not end with training."""

@@ -52,13 +52,19 @@ class Retraining(Work):
     def _metrics(self, epoch: int) -> Metrics:
         trained = sum(replicate.trained() for replicate in self._replicates)
         whole = [{**replicate.at(epoch), **replicate.compressed} for replicate in self._replicates]
-        return {**result.averaged(whole), **self._position(epoch), "epochs_trained": result.in_epochs(trained, self._steps_per_epoch)}
+        return {
+            **result.averaged(whole),
+            **self._position(epoch),
+            "epochs_trained": result.in_epochs(trained, self._steps_per_epoch),
+        }
 
     def _position(self, epoch: int) -> Metrics:
         return {"step": self._replicates[0].steps(epoch), "epoch": epoch}
 
     def _end(self, epochs: int) -> Metrics:
-        ended: list[dict[str, Any]] = [{"seed": r.seed, "metrics": {**r.at(epochs), **r.compressed}} for r in self._replicates]
+        ended: list[dict[str, Any]] = [
+            {"seed": r.seed, "metrics": {**r.at(epochs), **r.compressed}} for r in self._replicates
+        ]
         for one in ended:
             _check_finite(one["metrics"], one["seed"])
         with disk_full_explained(Path(self.config.directory)):
@@ -66,7 +72,10 @@ class Retraining(Work):
                 network.export(replicate.finish(), network_folder(self.config, replicate.seed))
             metrics = {**self._metrics(epochs), "final": True}
             history = [
-                {**self._position(epoch), **result.averaged([replicate.at(epoch) for replicate in self._replicates])}
+                {
+                    **self._position(epoch),
+                    **result.averaged([replicate.at(epoch) for replicate in self._replicates]),
+                }
                 for epoch in range(1, epochs + 1)
             ]
             result.write(
@@ -76,7 +85,9 @@ class Retraining(Work):
                 layers=self._replicates[0].layers,
                 dense=result.averaged([replicate.dense for replicate in self._replicates]),
                 history=history,
-                trained_with=sorted(set().union(*(replicate.trained_with() for replicate in self._replicates))),
+                trained_with=sorted(
+                    set().union(*(replicate.trained_with() for replicate in self._replicates))
+                ),
             )
         return metrics
 
@@ -84,4 +95,6 @@ class Retraining(Work):
 def _check_finite(metrics: dict[str, Any], seed: int) -> None:
     for name, value in metrics.items():
         if not math.isfinite(value):
-            raise TrainingError(f"{name} is {value} at the end of the trial (seed {seed}); no result can be made of it.")
+            raise TrainingError(
+                f"{name} is {value} at the end of the trial (seed {seed}); no result can be made of it."
+            )

@@ -46,7 +46,9 @@ class Trial:
             raise
         except Exception as error:
             self.close()
-            finished = result.read(self.config)  # another worker may have brought the same trial to its end meanwhile
+            finished = result.read(
+                self.config
+            )  # another worker may have brought the same trial to its end meanwhile
             return result.final_metrics(finished) if finished else self._failed(error)
 
     def close(self) -> None:
@@ -57,7 +59,9 @@ class Trial:
 
     def _step(self) -> Metrics:
         if self._work is None:
-            self._work = Levels(self.config) if RECIPES[self.config.trainable].in_levels else Retraining(self.config)
+            self._work = (
+                Levels(self.config) if RECIPES[self.config.trainable].in_levels else Retraining(self.config)
+            )
         metrics = self._work.advance()
         if metrics["final"]:
             self.close()
@@ -69,9 +73,13 @@ class Trial:
         with suppress(OSError):  # where not even this can be written, the reason returned has to do
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "error.txt").write_text("".join(traceback.format_exception(error)))
-            if not isinstance(error, StoreError):  # a full disk says nothing about the trial: it is to be tried again
+            if not isinstance(
+                error, StoreError
+            ):  # a full disk says nothing about the trial: it is to be tried again
                 result.write_failed(self.config, reason)
-        return {"failed": reason, "final": True} | ({"disk_full": True} if isinstance(error, StoreError) else {})
+        return {"failed": reason, "final": True} | (
+            {"disk_full": True} if isinstance(error, StoreError) else {}
+        )
 
 
 def run_trial(config: TrialConfig) -> Metrics:

@@ -27,13 +27,17 @@ def resolve(reference: str, what: str) -> Callable[..., Any]:
     try:
         module = importlib.import_module(module_name)
     except Exception as error:
-        raise TaskError(f"{what} {reference}: importing {module_name} failed with {describe(error)}.") from error
+        raise TaskError(
+            f"{what} {reference}: importing {module_name} failed with {describe(error)}."
+        ) from error
     if module_name not in _looked_at:
         _looked_at.add(module_name)
         source_digests([reference])  # right now, while the files still are what has just been loaded
     if not hasattr(module, attribute):
         public = [name for name in vars(module) if not name.startswith("_")]
-        raise TaskError(f"{what} {reference}: {module_name} has no attribute {attribute!r}; {nearest(attribute, public)}")
+        raise TaskError(
+            f"{what} {reference}: {module_name} has no attribute {attribute!r}; {nearest(attribute, public)}"
+        )
     found = getattr(module, attribute)
     if not callable(found):
         raise TaskError(f"{what} {reference}: {attribute} is {_a(found)}, not something that can be called.")
@@ -50,12 +54,16 @@ def call(factory: Callable[..., Any], name: str, what: str, *given: Any, **optio
         raise TaskError(f"{what} {name} raised {describe(error)}.") from error
 
 
-def with_defaults(factory: Callable[..., Any], name: str, what: str, options: Mapping[str, Any]) -> dict[str, Any]:
+def with_defaults(
+    factory: Callable[..., Any], name: str, what: str, options: Mapping[str, Any]
+) -> dict[str, Any]:
     """``options`` of a built-in factory with its keyword-only defaults filled in, so that equal meaning is equal data.
 
     Raises `TaskError` for an unknown option, with the nearest known one, and for a missing one that has no default.
     """
-    keyword_only = {p.name: p.default for p in inspect.signature(factory).parameters.values() if p.kind is p.KEYWORD_ONLY}
+    keyword_only = {
+        p.name: p.default for p in inspect.signature(factory).parameters.values() if p.kind is p.KEYWORD_ONLY
+    }
     for option in options:
         if option not in keyword_only:
             hint = nearest(option, keyword_only) if keyword_only else "it takes none."

@@ -85,12 +85,18 @@ def is_users(spec: ModuleSpec) -> bool:
     """
     if spec.name.partition(".")[0] in _OURS:
         return False
-    files = [Path(spec.origin).parent] if spec.has_location and spec.origin else [Path(p) for p in spec.submodule_search_locations or ()]
+    files = (
+        [Path(spec.origin).parent]
+        if spec.has_location and spec.origin
+        else [Path(p) for p in spec.submodule_search_locations or ()]
+    )
     return any(not _is_installed(folder.resolve()) for folder in files)
 
 
 def _is_installed(folder: Path) -> bool:
-    return any(part in _INSTALLED for part in folder.parts) or any(folder.is_relative_to(place) for place in _STANDARD_LIBRARY)
+    return any(part in _INSTALLED for part in folder.parts) or any(
+        folder.is_relative_to(place) for place in _STANDARD_LIBRARY
+    )
 
 
 def _may_be_users(name: str) -> bool:
@@ -108,7 +114,11 @@ def _locations(package: str) -> list[str] | None:
     if loaded is not None:
         return list(path) if (path := getattr(loaded, "__path__", None)) is not None else None
     spec = find(package)
-    return list(spec.submodule_search_locations) if spec and spec.submodule_search_locations is not None else None
+    return (
+        list(spec.submodule_search_locations)
+        if spec and spec.submodule_search_locations is not None
+        else None
+    )
 
 
 def _above(name: str) -> list[str]:
@@ -168,7 +178,11 @@ def _exported(text: bytes) -> frozenset[str]:
     targets = (ast.Assign, ast.AugAssign, ast.AnnAssign)
     tree = _parsed(text)
     statements = [node for node in ast.walk(tree) if isinstance(node, targets)] if tree else []
-    named = [node for node in statements if any(isinstance(part, ast.Name) and part.id == "__all__" for part in ast.walk(node))]
+    named = [
+        node
+        for node in statements
+        if any(isinstance(part, ast.Name) and part.id == "__all__" for part in ast.walk(node))
+    ]
     texts = (part.value for node in named for part in ast.walk(node) if isinstance(part, ast.Constant))
     return frozenset(text for text in texts if isinstance(text, str))
 
@@ -248,8 +262,13 @@ class _Imports(ast.NodeVisitor):
 
 def _anchor(node: ast.Call) -> str | None:
     """The package that ``import_module(".b", "a")`` starts from, where it is written out."""
-    given: Iterable[ast.expr] = [*node.args[1:2], *(keyword.value for keyword in node.keywords if keyword.arg == "package")]
-    return next((one.value for one in given if isinstance(one, ast.Constant) and isinstance(one.value, str)), None)
+    given: Iterable[ast.expr] = [
+        *node.args[1:2],
+        *(keyword.value for keyword in node.keywords if keyword.arg == "package"),
+    ]
+    return next(
+        (one.value for one in given if isinstance(one, ast.Constant) and isinstance(one.value, str)), None
+    )
 
 
 def _beginning(expression: ast.expr) -> str | None:

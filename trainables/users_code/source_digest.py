@@ -9,7 +9,9 @@ from importlib.machinery import ModuleSpec
 from trainables.errors import StoreWarning, TaskError
 from trainables.users_code.import_graph import source, users_modules
 
-_read: dict[str, tuple[object, bytes | None]] = {}  # by module: which loading of it (None: none yet) and its source as last seen
+_read: dict[
+    str, tuple[object, bytes | None]
+] = {}  # by module: which loading of it (None: none yet) and its source as last seen
 
 
 def source_digests(references: Iterable[str]) -> dict[str, str]:
@@ -24,7 +26,9 @@ def source_digests(references: Iterable[str]) -> dict[str, str]:
         name = reference.partition(":")[0]
         found = users_modules(name, _as_loaded)
         if name not in found:
-            raise TaskError(f"{reference}: the module {name} has no source file, so an edit of it would go unnoticed; put it into one.")
+            raise TaskError(
+                f"{reference}: the module {name} has no source file, so an edit of it would go unnoticed; put it into one."
+            )
         for module, spec in found.items():
             digests[module] = hashlib.sha256(_as_loaded(module, spec) or b"").hexdigest()
     return dict(sorted(digests.items()))

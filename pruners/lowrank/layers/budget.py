@@ -26,11 +26,15 @@ class Budget:
         return cost if self.kind == "budget" else least_share(cost, shape.total(self.unit))
 
 
-def resolve_budget(shape: NetworkShape, keep_ratio: float | None, budget: int | None, flops_ratio: float | None) -> Budget:
+def resolve_budget(
+    shape: NetworkShape, keep_ratio: float | None, budget: int | None, flops_ratio: float | None
+) -> Budget:
     """The one budget that was given; PrunerError unless exactly one was, within its range."""
     given = {k: v for k, v in zip(KINDS, (keep_ratio, budget, flops_ratio), strict=True) if v is not None}
     if len(given) != 1:
-        raise PrunerError(f"Give exactly one of keep_ratio, budget and flops_ratio, not {' and '.join(given) or 'none of them'}.")
+        raise PrunerError(
+            f"Give exactly one of keep_ratio, budget and flops_ratio, not {' and '.join(given) or 'none of them'}."
+        )
     ((kind, value),) = given.items()
     unit = unit_of(kind)
     if kind == "budget":

@@ -40,7 +40,9 @@ class Density:
 
 
 @lru_cache(maxsize=4096)
-def layer_candidates(shape: LayerShape, subspaces: tuple[int, ...], density: Density = Density(), rank_multiple: int = 1) -> Candidates:
+def layer_candidates(
+    shape: LayerShape, subspaces: tuple[int, ...], density: Density = Density(), rank_multiple: int = 1
+) -> Candidates:
     """List the options with one of ``subspaces`` that keep a share of the weights within ``density``; possibly none.
 
     Ranks are multiples of ``rank_multiple``; of a layer too small for one, any.
@@ -65,7 +67,9 @@ def pinned_candidate(name: str, shape: LayerShape, pin: Mapping[str, Any]) -> Ca
     rank, num_subspaces = check_pin(name, shape, pin)
     if rank > shape.largest_saving_rank(num_subspaces):
         return dense_candidate(shape)
-    return Candidates(np.array([rank]), np.array([num_subspaces]), np.array([shape.decomposed_params(rank, num_subspaces)]))
+    return Candidates(
+        np.array([rank]), np.array([num_subspaces]), np.array([shape.decomposed_params(rank, num_subspaces)])
+    )
 
 
 def dense_candidate(shape: LayerShape) -> Candidates:
@@ -79,7 +83,9 @@ def check_pin(name: str, shape: LayerShape, pin: Mapping[str, Any]) -> tuple[int
     rank, num_subspaces = checked["rank"], checked["num_subspaces"]
     if num_subspaces not in shape.candidate_subspaces:
         channels = shape.in_channels // shape.groups
-        raise PrunerError(f"layers: num_subspaces of layer {name!r} must divide its {channels} input channels, {num_subspaces} does not.")
+        raise PrunerError(
+            f"layers: num_subspaces of layer {name!r} must divide its {channels} input channels, {num_subspaces} does not."
+        )
     return rank, num_subspaces
 
 

@@ -29,7 +29,9 @@ class LayerShape:
     @property
     def matrix(self) -> tuple[int, int]:
         """Rows and columns of one group's folded weight."""
-        return self.out_channels // self.groups, self.in_channels // self.groups * self.kernel[0] * self.kernel[1]
+        return self.out_channels // self.groups, self.in_channels // self.groups * self.kernel[
+            0
+        ] * self.kernel[1]
 
     @property
     def params(self) -> int:
@@ -124,7 +126,9 @@ class NetworkShape:
 
     def fixed_cost(self, unit: str) -> int:
         """The part of `total` that no choice changes: layers with shared weights, and weights that parents multiply by."""
-        return self.total(unit) - sum(shape.params * self.unit_cost(name, unit) for name, shape in self.layers.items())
+        return self.total(unit) - sum(
+            shape.params * self.unit_cost(name, unit) for name, shape in self.layers.items()
+        )
 
     @staticmethod
     def _counted(positions: dict[str, int] | None) -> dict[str, int]:
@@ -142,9 +146,13 @@ class NetworkShape:
         """Raise UnknownLayer for the first name that is no compressible layer, saying which option named it."""
         for name in names:
             if name in self.fixed:
-                raise UnknownLayer(f"{option}: layer {name!r} shares its weight with another module and always stays dense.")
+                raise UnknownLayer(
+                    f"{option}: layer {name!r} shares its weight with another module and always stays dense."
+                )
             if name not in self.layers:
-                raise UnknownLayer(f"{option}: the network has no compressible layer {name!r}{nearest(name, self.layers)}")
+                raise UnknownLayer(
+                    f"{option}: the network has no compressible layer {name!r}{nearest(name, self.layers)}"
+                )
 
 
 def compressible(model: nn.Module) -> dict[str, LayerShape]:
@@ -159,12 +167,16 @@ def compressible_modules(model: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
     projection's weight itself: two factors would save it nothing, so that one is left out.
     """
     read_by_attention = {
-        id(m.out_proj) for m in model.modules() if isinstance(m, nn.MultiheadAttention) and type(m).forward is nn.MultiheadAttention.forward
+        id(m.out_proj)
+        for m in model.modules()
+        if isinstance(m, nn.MultiheadAttention) and type(m).forward is nn.MultiheadAttention.forward
     }
     return {
         name: module
         for name, module in named_modules(model)
-        if isinstance(module, nn.Conv2d | nn.Linear) and why_not(module) is None and id(module) not in read_by_attention
+        if isinstance(module, nn.Conv2d | nn.Linear)
+        and why_not(module) is None
+        and id(module) not in read_by_attention
     }
 
 
@@ -174,7 +186,11 @@ def why_not(module: nn.Conv2d | nn.Linear) -> str | None:
     if "weight" not in module._parameters:
         return "its weight is computed"
     own = type(module)
-    replaced = [name for name in ("forward", "_conv_forward", "__call__") if getattr(own, name, None) is not getattr(torchs, name, None)]
+    replaced = [
+        name
+        for name in ("forward", "_conv_forward", "__call__")
+        if getattr(own, name, None) is not getattr(torchs, name, None)
+    ]
     if replaced or "forward" in vars(module):
         return f"{own.__name__} has a forward of its own"
     if module._modules or module._buffers or module._parameters.keys() - {"weight", "bias"}:

@@ -12,7 +12,9 @@ from pruners.lowrank.spectra.metrics import METRICS
 from pruners.method import Option
 from pruners.option_values import ByLayer, Choice, Fields, ListOf, Number, Share, Whole
 
-_BOUNDS = Fields({"min_density": Share(from_zero=True), "max_density": Share(from_zero=True)}, all_of_them=False)
+_BOUNDS = Fields(
+    {"min_density": Share(from_zero=True), "max_density": Share(from_zero=True)}, all_of_them=False
+)
 
 
 @final

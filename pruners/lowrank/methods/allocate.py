@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def allocate(costs: Sequence[NDArray[np.int64]], errors: Sequence[NDArray[np.float64]], budget: int) -> list[int]:
+def allocate(
+    costs: Sequence[NDArray[np.int64]], errors: Sequence[NDArray[np.float64]], budget: int
+) -> list[int]:
     """One option's index for each layer; layer by layer ``costs`` ascend and ``errors`` descend strictly.
 
     All layers start with their cheapest option, which must be within ``budget``. The layer with the largest error

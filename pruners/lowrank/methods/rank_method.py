@@ -12,7 +12,12 @@ from pruners.lowrank.spectra.network_spectra import Spectra
 from pruners.method import Method, Option
 from pruners.option_values import LAYERS, Whole
 
-EXCLUDE = Option("exclude", (), "names of layers that stay dense, or patterns (layer1.*); their weights still count", LAYERS)
+EXCLUDE = Option(
+    "exclude",
+    (),
+    "names of layers that stay dense, or patterns (layer1.*); their weights still count",
+    LAYERS,
+)
 
 RANK_MULTIPLE = Option(
     "rank_multiple",

@@ -27,14 +27,20 @@ class SVD(RankMethod):
     def candidates(self, shape: NetworkShape, options: Mapping[str, Any]) -> dict[str, Candidates]:
         """Every rank of the whole matrix that saves something, and dense."""
         options_of, free = excluding(shape, options["exclude"])
-        options_of |= {name: layer_candidates(shape.layers[name], (1,), rank_multiple=options["rank_multiple"]) for name in free}
+        options_of |= {
+            name: layer_candidates(shape.layers[name], (1,), rank_multiple=options["rank_multiple"])
+            for name in free
+        }
         return {name: options_of[name] for name in shape.layers}
 
     def choose(self, task: Task, options: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
         """Exact: the ranks change at fractions only, and these are compared as fractions."""
         excluded = task.shape.named_by(options["exclude"], "exclude")
         full = {name: task.shape.layers[name].max_rank(1) for name in task.candidates if name not in excluded}
-        shares = sorted({Fraction(rank, most) for most in set(full.values()) for rank in range(1, most + 1)} | {Fraction(1)})
+        shares = sorted(
+            {Fraction(rank, most) for most in set(full.values()) for rank in range(1, most + 1)}
+            | {Fraction(1)}
+        )
         step = {name: task.shape.layers[name].rank_step(options["rank_multiple"], (1,)) for name in full}
 
         def ranks(share: Fraction) -> dict[str, int]:

@@ -28,18 +28,28 @@ class SVDEnergy(RankMethod):
     def candidates(self, shape: NetworkShape, options: Mapping[str, Any]) -> dict[str, Candidates]:
         """Every rank of the whole matrix that saves something, and dense."""
         options_of, free = excluding(shape, options["exclude"])
-        options_of |= {name: layer_candidates(shape.layers[name], (1,), rank_multiple=options["rank_multiple"]) for name in free}
+        options_of |= {
+            name: layer_candidates(shape.layers[name], (1,), rank_multiple=options["rank_multiple"])
+            for name in free
+        }
         return {name: options_of[name] for name in shape.layers}
 
     def choose(self, task: Task, options: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
         """Exact: the ranks change only where one layer's share of energy at some rank is reached."""
         excluded = task.shape.named_by(options["exclude"], "exclude")
-        held = {n: _energy_shares(task.spectra.layers[n].singular_values(1)) for n in task.candidates if n not in excluded}
+        held = {
+            n: _energy_shares(task.spectra.layers[n].singular_values(1))
+            for n in task.candidates
+            if n not in excluded
+        }
         shares = np.unique(np.concatenate([*held.values(), [1.0]])).tolist()
         step = {name: task.shape.layers[name].rank_step(options["rank_multiple"], (1,)) for name in held}
 
         def ranks(share: float) -> dict[str, int]:
-            return {name: step[name] * (int(np.searchsorted(h, share)) // step[name] + 1) for name, h in held.items()}
+            return {
+                name: step[name] * (int(np.searchsorted(h, share)) // step[name] + 1)
+                for name, h in held.items()
+            }
 
         return ranks_at_largest_share(task, shares, ranks)
 

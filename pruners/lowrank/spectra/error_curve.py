@@ -65,5 +65,7 @@ class Curve:
             known = true_error_bound(values, min(spectra.shape.matrix), spectra.scale)[:ranks]
         else:
             known = spectral_errors(self._metric, values, spectra.scale, spectra.norm)[:ranks]
-        bound = rank_bound(self._metric, spectra.singular_values(1)[:, 0], number, spectra.scale, spectra.norm)[:ranks]
+        bound = rank_bound(
+            self._metric, spectra.singular_values(1)[:, 0], number, spectra.scale, spectra.norm
+        )[:ranks]
         self.errors = np.maximum(np.maximum(known, bound) - _SLACK, 0.0)

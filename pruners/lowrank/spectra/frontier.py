@@ -75,4 +75,10 @@ class LayerSearch:
         order = np.lexsort((candidates.subspaces, errors, candidates.params))
         best_before = np.minimum.accumulate(np.concatenate([[np.inf], errors[order][:-1]]))
         kept = order[errors[order] < best_before]
-        return Frontier(candidates.ranks[kept], candidates.subspaces[kept], candidates.params[kept], errors[kept], exact[kept])
+        return Frontier(
+            candidates.ranks[kept],
+            candidates.subspaces[kept],
+            candidates.params[kept],
+            errors[kept],
+            exact[kept],
+        )

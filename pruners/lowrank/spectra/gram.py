@@ -46,7 +46,11 @@ def _blocks(matrix: Tensor, ascending: list[int]) -> Iterator[tuple[int, Tensor]
     known: dict[int, Tensor] = {}
     for number in ascending:
         coarser = max((n for n in known if number % n == 0), default=None)
-        known[number] = gram(cut(matrix, number)) if coarser is None else _diagonal_blocks(known[coarser], number // coarser)
+        known[number] = (
+            gram(cut(matrix, number))
+            if coarser is None
+            else _diagonal_blocks(known[coarser], number // coarser)
+        )
         yield number, known[number]
 
 

@@ -27,7 +27,9 @@ class Spectra:
         self.shape = NetworkShape(model)
         self.model = ref(model)
         modules = compressible_modules(model)
-        self.layers = {n: LayerSpectra(n, modules[n].weight.detach().clone(), s) for n, s in self.shape.layers.items()}
+        self.layers = {
+            n: LayerSpectra(n, modules[n].weight.detach().clone(), s) for n, s in self.shape.layers.items()
+        }
         self._searches: dict[tuple[str, str], LayerSearch] = {}
         for name in self.shape.fixed:
             message = f"Layer {name!r} shares its weight with another module and stays dense."
@@ -40,7 +42,10 @@ class Spectra:
     def still_fit(self, model: nn.Module) -> bool:
         """Whether the network has these very layers and weights still; notices every change made in place."""
         modules = compressible_modules(model)
-        if modules.keys() != self.shape.layers.keys() | self.shape.fixed.keys() or NetworkShape(model).layers != self.shape.layers:
+        if (
+            modules.keys() != self.shape.layers.keys() | self.shape.fixed.keys()
+            or NetworkShape(model).layers != self.shape.layers
+        ):
             return False
         return all(_same(modules[name].weight, layer.weight) for name, layer in self.layers.items())
 
@@ -70,7 +75,11 @@ def _same(weight: Tensor, kept: Tensor) -> bool:
 
 def _in_words(tensor: Tensor) -> bool:
     size = tensor.element_size()
-    return tensor.device.type == "cpu" and tensor.is_contiguous() and not (tensor.numel() * size % 8 or tensor.storage_offset() * size % 8)
+    return (
+        tensor.device.type == "cpu"
+        and tensor.is_contiguous()
+        and not (tensor.numel() * size % 8 or tensor.storage_offset() * size % 8)
+    )
 
 
 def _words(tensor: Tensor) -> NDArray[np.int64]:

@@ -23,7 +23,9 @@ class Residuals:
         self._spectra = spectra
         self._num_subspaces = num_subspaces
         matrix = spectra.matrix
-        left, values, _ = _leading(cut(matrix, num_subspaces), spectra.shape.largest_saving_rank(num_subspaces))
+        left, values, _ = _leading(
+            cut(matrix, num_subspaces), spectra.shape.largest_saving_rank(num_subspaces)
+        )
         self._kept = left * values.unsqueeze(-2)
         self._whole = matrix @ matrix.mT
 
@@ -90,7 +92,9 @@ def _leading(slices: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor]:
     wide = slices.shape[-1] >= slices.shape[-2]
     eigenvalues, vectors = torch.linalg.eigh(gram(slices))
     values = eigenvalues.clamp_min(0).sqrt().flip(-1)[..., :rank]
-    if bool((values[..., -1] < _WELL_CONDITIONED * values[..., 0]).any()) or not bool((values[..., 0] > 0).all()):
+    if bool((values[..., -1] < _WELL_CONDITIONED * values[..., 0]).any()) or not bool(
+        (values[..., 0] > 0).all()
+    ):
         left, values, right = torch.linalg.svd(slices, full_matrices=False)
         return left[..., :rank], values[..., :rank], right[..., :rank, :]
     vectors = vectors.flip(-1)[..., :rank]

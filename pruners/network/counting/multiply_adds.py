@@ -22,10 +22,17 @@ from pruners.network.layer_names import unwrapped
 _aten = torch.ops.aten
 # the two operands of each matrix product
 _FACTORS = {
-    **dict.fromkeys((_aten.mm, _aten._int_mm, _aten._scaled_mm, _aten.bmm, _aten.mv, _aten.dot, _aten.vdot), (0, 1)),
+    **dict.fromkeys(
+        (_aten.mm, _aten._int_mm, _aten._scaled_mm, _aten.bmm, _aten.mv, _aten.dot, _aten.vdot), (0, 1)
+    ),
     **dict.fromkeys((_aten.addmm, _aten._addmm_activation, _aten.addmv, _aten.baddbmm, _aten.addbmm), (1, 2)),
 }
-_CONVOLUTIONS = (_aten.convolution, _aten._convolution, _aten.cudnn_convolution, _aten.convolution_overrideable)
+_CONVOLUTIONS = (
+    _aten.convolution,
+    _aten._convolution,
+    _aten.cudnn_convolution,
+    _aten.convolution_overrideable,
+)
 # how many of the operands make an element of the result zero where theirs is
 _COPIES = {_aten.clone: 1, _aten._to_copy: 1, _aten.div: 1, _aten.mul: 2}
 
@@ -39,7 +46,9 @@ class MultiplyAdds:
     chosen: int
 
 
-def multiply_adds(model: nn.Module, example: Inputs, chosen: Mapping[str, tuple[Tensor, Tensor | None]] | None = None) -> MultiplyAdds:
+def multiply_adds(
+    model: nn.Module, example: Inputs, chosen: Mapping[str, tuple[Tensor, Tensor | None]] | None = None
+) -> MultiplyAdds:
     """Count the multiply-adds of matrix products and convolutions in eval mode, products of activations included.
 
     Counted is the network as defined: attention off its fused kernels, compiled code in eager mode, without wrappers around it.
@@ -62,8 +71,13 @@ def multiply_adds(model: nn.Module, example: Inputs, chosen: Mapping[str, tuple[
         return MultiplyAdds(2 * pair.total - triple.total, of_weight, 2 * pair.chosen - triple.chosen)
 
 
-def _counted(model: nn.Module, example: Inputs, chosen: Mapping[str, tuple[Tensor, Tensor | None]]) -> MultiplyAdds:
-    uses = _Uses(chosen, [p for module in model.modules() if isinstance(module, LayerPair) for p in module.parameters()])
+def _counted(
+    model: nn.Module, example: Inputs, chosen: Mapping[str, tuple[Tensor, Tensor | None]]
+) -> MultiplyAdds:
+    uses = _Uses(
+        chosen,
+        [p for module in model.modules() if isinstance(module, LayerPair) for p in module.parameters()],
+    )
     counter = _Counter(uses.formulas())
     with passing(model, example), as_defined(), counter:
         forward(model, example)
@@ -77,7 +91,10 @@ def as_defined() -> Iterator[None]:
     torch.backends.mha.set_fastpath_enabled(False)
     compiled = "torch._dynamo" in sys.modules
     try:
-        with sdpa_kernel(SDPBackend.MATH), torch.compiler.set_stance("force_eager") if compiled else nullcontext():
+        with (
+            sdpa_kernel(SDPBackend.MATH),
+            torch.compiler.set_stance("force_eager") if compiled else nullcontext(),
+        ):
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
@@ -120,7 +137,9 @@ class _Uses:
         self._marks: dict[int, tuple[torch.dtype, dict[str, Tensor]]] = {}
         self._alive: list[Tensor] = []
         for name, (weight, elements) in chosen.items():
-            self._mark(weight.detach(), {name: torch.ones((), dtype=torch.bool) if elements is None else elements})
+            self._mark(
+                weight.detach(), {name: torch.ones((), dtype=torch.bool) if elements is None else elements}
+            )
         # storages of what layer pairs multiply out where a parent reads their weight
         self._factors = {_place(factor) for factor in factors}
 
@@ -129,7 +148,11 @@ class _Uses:
         counts = {op: self._product(factors) for op, factors in _FACTORS.items()}
         counts |= {op: self._convolution(flop_registry[op]) for op in _CONVOLUTIONS}
         counts |= {op: self._copy(operands) for op, operands in _COPIES.items()}
-        counts |= {_aten._trilinear: _trilinear, _aten.mkldnn_rnn_layer: _mkldnn_rnn, _aten._cudnn_rnn: _cudnn_rnn}
+        counts |= {
+            _aten._trilinear: _trilinear,
+            _aten.mkldnn_rnn_layer: _mkldnn_rnn,
+            _aten._cudnn_rnn: _cudnn_rnn,
+        }
         return counts
 
     def _product(self, factors: tuple[int, int]) -> Callable[..., int]:
@@ -153,7 +176,11 @@ class _Uses:
         """Every element of an operand takes part equally often."""
         of_operands = []
         for operand in operands:
-            marked = {name: count // operand.numel() * int(m.count_nonzero()) for name, m in self._marked(operand).items() if count}
+            marked = {
+                name: count // operand.numel() * int(m.count_nonzero())
+                for name, m in self._marked(operand).items()
+                if count
+            }
             for name, part in marked.items():
                 self.of_weight[name] += part
             of_operands.append(sum(marked.values()))
@@ -167,7 +194,11 @@ class _Uses:
                 self._factors.add(_place(out_val))
                 self._alive.append(out_val)
             for operand in args[:operands]:
-                if isinstance(operand, Tensor) and operand.shape == out_val.shape and (marked := self._marked(operand)):
+                if (
+                    isinstance(operand, Tensor)
+                    and operand.shape == out_val.shape
+                    and (marked := self._marked(operand))
+                ):
                     self._mark(out_val, marked)
                     break
             return 0
@@ -179,7 +210,10 @@ class _Uses:
         dtype, marks = self._marks.get(_place(tensor), (tensor.dtype, {}))
         if dtype != tensor.dtype:
             return {}
-        return {name: mark.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset()) for name, mark in marks.items()}
+        return {
+            name: mark.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
+            for name, mark in marks.items()
+        }
 
     def _mark(self, tensor: Tensor, elements: Mapping[str, Tensor]) -> None:
         storage = tensor.untyped_storage()

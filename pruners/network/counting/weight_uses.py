@@ -21,7 +21,9 @@ def output_positions(model: nn.Module, layers: Mapping[str, nn.Module], example:
     """
     weights = {name: weight for name, layer in layers.items() if isinstance(weight := layer.weight, Tensor)}
     count = multiply_adds(model, example, {name: (weight, None) for name, weight in weights.items()})
-    positions = {name: -(-count.of_weight[name] // max(1, weight.numel())) for name, weight in weights.items()}
+    positions = {
+        name: -(-count.of_weight[name] // max(1, weight.numel())) for name, weight in weights.items()
+    }
     # a weight that is made anew for every call cannot be followed; the calls of its layer can
     unseen = {name: layers[name] for name, number in positions.items() if not number}
     return positions | (positions_of_calls(model, unseen, example) if unseen else {})

@@ -13,7 +13,10 @@ from pruners.option_values import Choice
 BATCHNORM_MODES = ("train", "eval")
 
 BATCHNORM = Option(
-    "bn", "train", "BatchNorm normalises by the batch's statistics (train) or by its running ones (eval)", Choice(BATCHNORM_MODES)
+    "bn",
+    "train",
+    "BatchNorm normalises by the batch's statistics (train) or by its running ones (eval)",
+    Choice(BATCHNORM_MODES),
 )
 
 

@@ -41,10 +41,18 @@ class _HardSigmoid(TorchFunctionMode):
     """Inside ``with _HardSigmoid():`` the hard sigmoid can be differentiated twice."""
 
     def __torch_function__(
-        self, func: Callable[..., Any], types: Iterable[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         """One call of a torch function; all others run as ever."""
-        return _hard_sigmoid(*args, **kwargs or {}) if func is functional.hardsigmoid else func(*args, **kwargs or {})
+        return (
+            _hard_sigmoid(*args, **kwargs or {})
+            if func is functional.hardsigmoid
+            else func(*args, **kwargs or {})
+        )
 
 
 def _hard_sigmoid(input: Tensor, inplace: bool = False) -> Tensor:

@@ -15,7 +15,9 @@ from pruners.sparse.curvature.use import Use
 _SAMPLES = 64  # that go through the network together
 
 
-def fisher_diagonal(network: nn.Module, weights: Mapping[str, nn.Parameter], given: ScoringInputs) -> dict[str, Tensor]:
+def fisher_diagonal(
+    network: nn.Module, weights: Mapping[str, nn.Parameter], given: ScoringInputs
+) -> dict[str, Tensor]:
     """The mean over all samples of the squared gradient of each sample's loss, labels as given, of each weight's shape.
 
     BatchNorm is in eval mode, else a sample would have no gradient of its own. One pass over a batch gives what goes in and comes back at
@@ -27,14 +29,20 @@ def fisher_diagonal(network: nn.Module, weights: Mapping[str, nn.Parameter], giv
     with batchnorm_mode(network, "eval"):
         for all_inputs, all_labels in given.data:
             # no sample knows of the others, so that parts of a batch do, whose activations take less memory
-            for inputs, labels in zip(split_inputs(all_inputs, _SAMPLES), all_labels.split(_SAMPLES), strict=True):
+            for inputs, labels in zip(
+                split_inputs(all_inputs, _SAMPLES), all_labels.split(_SAMPLES), strict=True
+            ):
                 for name, squares in _squares(network, weights, inputs, labels, given).items():
                     total[name].add_(squares, alpha=1 / samples)
     return total
 
 
 def _squares(
-    network: nn.Module, weights: Mapping[str, nn.Parameter], inputs: Inputs, labels: Tensor, given: ScoringInputs
+    network: nn.Module,
+    weights: Mapping[str, nn.Parameter],
+    inputs: Inputs,
+    labels: Tensor,
+    given: ScoringInputs,
 ) -> Mapping[str, Tensor]:
     """The sum over a batch's samples of their squared gradients."""
 
@@ -50,7 +58,10 @@ def _squares(
 
     uses = layer_uses(network, weights, inputs, objective)
     first = alone(0)
-    if all(_agrees(uses[name], gradient, batch_size(inputs)) for name, gradient in zip(weights, first, strict=True)):
+    if all(
+        _agrees(uses[name], gradient, batch_size(inputs))
+        for name, gradient in zip(weights, first, strict=True)
+    ):
         return {name: _layer_squares(uses[name], weight) for name, weight in weights.items()}
     squares = [gradient.square() for gradient in first]
     for sample in range(1, batch_size(inputs)):
@@ -63,7 +74,9 @@ def _agrees(uses: Sequence[Use], gradient: Tensor, samples: int) -> bool:
     """Whether the layer's uses give its first sample the gradient that it has when it is alone."""
     if any(len(use.inputs) != samples or len(use.gradients) != samples for use in uses):
         return False
-    found = sum((use.sample_gradients(0, 1).reshape(gradient.shape) for use in uses), torch.zeros_like(gradient))
+    found = sum(
+        (use.sample_gradients(0, 1).reshape(gradient.shape) for use in uses), torch.zeros_like(gradient)
+    )
     return bool((found - gradient).norm() <= torch.finfo(gradient.dtype).eps ** 0.5 * gradient.norm())
 
 

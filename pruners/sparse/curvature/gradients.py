@@ -11,7 +11,9 @@ from pruners.sparse.curvature.batchnorm_mode import batchnorm_mode
 from pruners.sparse.curvature.scoring_inputs import ScoringInputs
 
 
-def loss_gradients(network: nn.Module, weights: Mapping[str, nn.Parameter], given: ScoringInputs, bn: str) -> dict[str, Tensor]:
+def loss_gradients(
+    network: nn.Module, weights: Mapping[str, nn.Parameter], given: ScoringInputs, bn: str
+) -> dict[str, Tensor]:
     """dL/dw for each of ``weights``, of its shape, where L is the mean loss over the samples of all batches.
 
     ``given.loss`` is taken to be a mean over its batch, so batches count by their sizes; a weight that no sample reaches gets zeros.
@@ -24,7 +26,9 @@ def loss_gradients(network: nn.Module, weights: Mapping[str, nn.Parameter], give
     with batchnorm_mode(network, bn):
         for inputs, labels in given.data:
             value = differentiable(given.loss(forward(network, inputs), labels))
-            part = torch.autograd.grad(value * (batch_size(inputs) / samples), parameters, allow_unused=True, materialize_grads=True)
+            part = torch.autograd.grad(
+                value * (batch_size(inputs) / samples), parameters, allow_unused=True, materialize_grads=True
+            )
             for whole, gradient in zip(total, part, strict=True):
                 whole += gradient
     return dict(zip(weights, total, strict=True))
@@ -33,8 +37,14 @@ def loss_gradients(network: nn.Module, weights: Mapping[str, nn.Parameter], give
 def differentiable(loss: Tensor) -> Tensor:
     """The loss; PrunerError unless it is one number that depends on the network's weights."""
     if not isinstance(loss, Tensor):
-        raise PrunerError(f"loss must give one number as a tensor that has a gradient, not a {type(loss).__name__}.")
+        raise PrunerError(
+            f"loss must give one number as a tensor that has a gradient, not a {type(loss).__name__}."
+        )
     if loss.numel() != 1 or not loss.requires_grad:
-        trouble = f"has shape {tuple(loss.shape)}" if loss.numel() != 1 else "does not depend on the network's weights"
+        trouble = (
+            f"has shape {tuple(loss.shape)}"
+            if loss.numel() != 1
+            else "does not depend on the network's weights"
+        )
         raise PrunerError(f"loss must give one number that has a gradient; what it gave {trouble}.")
     return loss

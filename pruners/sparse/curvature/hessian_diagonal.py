@@ -12,7 +12,9 @@ from pruners.sparse.curvature.gradients import differentiable
 from pruners.sparse.curvature.scoring_inputs import ScoringInputs
 
 
-def hessian_diagonal(network: nn.Module, weights: Mapping[str, nn.Parameter], given: ScoringInputs, probes: int) -> dict[str, Tensor]:
+def hessian_diagonal(
+    network: nn.Module, weights: Mapping[str, nn.Parameter], given: ScoringInputs, probes: int
+) -> dict[str, Tensor]:
     """Hutchinson's estimate of the diagonal of the mean loss's Hessian, of each weight's shape.
 
     The mean over ``probes`` vectors z of independent random signs, drawn anew for each batch, of z * (H z): its expectation is the
@@ -35,7 +37,9 @@ def hessian_diagonal(network: nn.Module, weights: Mapping[str, nn.Parameter], gi
 
 def probed(loss: Tensor, weights: Sequence[Tensor], probes: Iterable[Sequence[Tensor]]) -> list[Tensor]:
     """The sum over ``probes`` z, tensors of the weights' shapes, of z * (H z), with H the Hessian of ``loss`` in ``weights``."""
-    gradients = torch.autograd.grad(loss, weights, create_graph=True, allow_unused=True, materialize_grads=True)
+    gradients = torch.autograd.grad(
+        loss, weights, create_graph=True, allow_unused=True, materialize_grads=True
+    )
     total = [torch.zeros_like(weight) for weight in weights]
     curved = [gradient.requires_grad for gradient in gradients]
     if not any(curved):
@@ -43,7 +47,9 @@ def probed(loss: Tensor, weights: Sequence[Tensor], probes: Iterable[Sequence[Te
     heads = [gradient for gradient, bends in zip(gradients, curved, strict=True) if bends]
     for probe in probes:
         along = [z for z, bends in zip(probe, curved, strict=True) if bends]
-        products = torch.autograd.grad(heads, weights, along, retain_graph=True, allow_unused=True, materialize_grads=True)
+        products = torch.autograd.grad(
+            heads, weights, along, retain_graph=True, allow_unused=True, materialize_grads=True
+        )
         for entry, signs, product in zip(total, probe, products, strict=True):
             entry.addcmul_(signs, product)
     return total
@@ -51,4 +57,7 @@ def probed(loss: Tensor, weights: Sequence[Tensor], probes: Iterable[Sequence[Te
 
 def _signs(weights: Sequence[Tensor], generator: torch.Generator) -> list[Tensor]:
     """Rademacher vectors, the same on every device."""
-    return [torch.randint(0, 2, weight.shape, generator=generator).mul_(2).sub_(1).to(weight) for weight in weights]
+    return [
+        torch.randint(0, 2, weight.shape, generator=generator).mul_(2).sub_(1).to(weight)
+        for weight in weights
+    ]

@@ -12,7 +12,9 @@ from pruners.network.free_memory import free_memory
 KeepGraphs = bool | Literal["auto"]
 
 
-def hessian_gradient(losses: Sequence[Callable[[], Tensor]], weights: Sequence[nn.Parameter], keep_graphs: KeepGraphs) -> list[Tensor]:
+def hessian_gradient(
+    losses: Sequence[Callable[[], Tensor]], weights: Sequence[nn.Parameter], keep_graphs: KeepGraphs
+) -> list[Tensor]:
     """H g for each weight, of its shape, with g and H the gradient and the Hessian in ``weights`` of the sum of ``losses``.
 
     g needs all losses, so each one's graph either waits for it (``keep_graphs``) or is built again, at the price of a further forward and
@@ -48,13 +50,19 @@ def _first(
     return gradients, saved() * count <= free_memory(weights[0].device) // 2
 
 
-def _gradients(loss: Callable[[], Tensor], weights: Sequence[nn.Parameter], *, graph: bool) -> tuple[Tensor, ...]:
+def _gradients(
+    loss: Callable[[], Tensor], weights: Sequence[nn.Parameter], *, graph: bool
+) -> tuple[Tensor, ...]:
     return torch.autograd.grad(loss(), weights, create_graph=graph, allow_unused=True, materialize_grads=True)
 
 
-def _times(gradients: Sequence[Tensor], weights: Sequence[nn.Parameter], direction: Sequence[Tensor]) -> tuple[Tensor, ...]:
+def _times(
+    gradients: Sequence[Tensor], weights: Sequence[nn.Parameter], direction: Sequence[Tensor]
+) -> tuple[Tensor, ...]:
     """The derivative of <gradients, direction>; a gradient that no weight changes (a linear network's, say) adds nothing."""
-    pairs = [(gradient, d) for gradient, d in zip(gradients, direction, strict=True) if gradient.requires_grad]
+    pairs = [
+        (gradient, d) for gradient, d in zip(gradients, direction, strict=True) if gradient.requires_grad
+    ]
     if not pairs:
         return tuple(torch.zeros_like(weight) for weight in weights)
     outputs, directions = zip(*pairs, strict=True)

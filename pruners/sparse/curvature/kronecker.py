@@ -30,7 +30,9 @@ class Factors:
     def empty(cls, weight: Tensor, groups: int) -> Self:
         """Return the factors of a weight that was not used yet."""
         rows, columns = len(weight) // groups, weight[0].numel()
-        return cls(weight.new_zeros(groups, rows, rows), weight.new_zeros(groups, columns, columns), [0] * groups)
+        return cls(
+            weight.new_zeros(groups, rows, rows), weight.new_zeros(groups, columns, columns), [0] * groups
+        )
 
     def add(self, use: Use) -> None:
         """Count the samples of one use of the weight."""

@@ -29,7 +29,10 @@ _attention = FunctionType(
 
 
 def layer_uses(
-    network: nn.Module, weights: Mapping[str, nn.Parameter], inputs: Inputs, objective: Callable[[Tensor], Tensor]
+    network: nn.Module,
+    weights: Mapping[str, nn.Parameter],
+    inputs: Inputs,
+    objective: Callable[[Tensor], Tensor],
 ) -> dict[str, list[Use]]:
     """Find every use of ``weights`` in a convolution or as a Linear's, in one pass over a batch and back.
 
@@ -43,7 +46,10 @@ def layer_uses(
 
 
 def complete_uses(
-    network: nn.Module, weights: Mapping[str, nn.Parameter], inputs: Inputs, objective: Callable[[Tensor], Tensor]
+    network: nn.Module,
+    weights: Mapping[str, nn.Parameter],
+    inputs: Inputs,
+    objective: Callable[[Tensor], Tensor],
 ) -> dict[str, list[Use]]:
     """As `layer_uses`; PrunerError, with the layer's name, where these do not make up a weight's gradient."""
     uses, gradients = _watched(network, weights, inputs, objective)
@@ -80,7 +86,11 @@ class _Watch(TorchFunctionMode):
         self._samples, self._sequences = samples, 0
 
     def __torch_function__(
-        self, func: Callable[..., Any], types: Iterable[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         """One call of a torch function."""
         kwargs = kwargs or {}
@@ -103,7 +113,9 @@ class _Watch(TorchFunctionMode):
             self._note(output, _transposed(*args, **kwargs), *args, **kwargs)
         return output
 
-    def _note(self, output: Tensor, sliding: Sliding | None, input: Tensor, weight: Tensor, *_: Any, **__: Any) -> None:
+    def _note(
+        self, output: Tensor, sliding: Sliding | None, input: Tensor, weight: Tensor, *_: Any, **__: Any
+    ) -> None:
         owner = weight if id(weight) in self._names else weight._base
         if owner is None or id(owner) not in self._names or not output.requires_grad:
             return
@@ -120,25 +132,34 @@ class _Watch(TorchFunctionMode):
 
 
 def _watched(
-    network: nn.Module, weights: Mapping[str, nn.Parameter], inputs: Inputs, objective: Callable[[Tensor], Tensor]
+    network: nn.Module,
+    weights: Mapping[str, nn.Parameter],
+    inputs: Inputs,
+    objective: Callable[[Tensor], Tensor],
 ) -> tuple[dict[str, list[Use]], dict[str, Tensor | None]]:
     """The uses, and the gradients in the weights of the loss summed over the samples, None where there is none."""
     samples = batch_size(inputs)
     with _Watch(weights, _parts(network, weights), samples) as watch:
         outputs = forward(network, inputs)
     loss = differentiable(objective(outputs)) * samples
-    found = torch.autograd.grad(loss, [*weights.values(), *(call.edge for call in watch.calls)], allow_unused=True)
+    found = torch.autograd.grad(
+        loss, [*weights.values(), *(call.edge for call in watch.calls)], allow_unused=True
+    )
     uses: dict[str, list[Use]] = {name: [] for name in weights}
     for call, gradient in zip(watch.calls, found[len(weights) :], strict=True):
         if gradient is not None:
             inside = call.arranged(call.inputs), call.arranged(gradient)
-            uses[call.name].append(Use(weights[call.name], *inside, call.sliding, watch.parts[call.name], call.first))
+            uses[call.name].append(
+                Use(weights[call.name], *inside, call.sliding, watch.parts[call.name], call.first)
+            )
     return uses, dict(zip(weights, found, strict=False))
 
 
 def _parts(network: nn.Module, weights: Mapping[str, nn.Parameter]) -> dict[str, int]:
     """How many Linears' weights each weight holds: three in an attention's packed projection."""
-    packed = {id(module.in_proj_weight) for module in network.modules() if isinstance(module, nn.MultiheadAttention)}
+    packed = {
+        id(module.in_proj_weight) for module in network.modules() if isinstance(module, nn.MultiheadAttention)
+    }
     return {name: 3 if id(weight) in packed else 1 for name, weight in weights.items()}
 
 
@@ -162,8 +183,14 @@ def _first_part(weight: Tensor, owner: Tensor, parts: int) -> int | None:
     if weight is owner:
         return 0
     height = len(owner) // parts
-    whole = weight.shape[1:] == owner.shape[1:] and weight.stride() == owner.stride() and len(weight) % height == 0
-    first, beside = divmod(int(weight.storage_offset()) - int(owner.storage_offset()), height * owner.stride(0))
+    whole = (
+        weight.shape[1:] == owner.shape[1:]
+        and weight.stride() == owner.stride()
+        and len(weight) % height == 0
+    )
+    first, beside = divmod(
+        int(weight.storage_offset()) - int(owner.storage_offset()), height * owner.stride(0)
+    )
     return first if whole and parts > 1 and not beside else None
 
 
@@ -173,7 +200,9 @@ def _samples_first(samples: int, sequences: int, values: Tensor) -> Tensor:
     Several sequences may belong to a sample; where it cannot be, the values are returned as they are.
     """
     each, rest = divmod(sequences, samples)
-    return values.reshape(-1, samples, each, values.shape[-1]).transpose(0, 1) if each and not rest else values
+    return (
+        values.reshape(-1, samples, each, values.shape[-1]).transpose(0, 1) if each and not rest else values
+    )
 
 
 def _batched(dimensions: int, values: Tensor) -> Tensor:

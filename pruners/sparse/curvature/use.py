@@ -81,7 +81,9 @@ class Use:
             return _features(gradients).unflatten(0, (used, -1)), columns.expand(used, *columns.shape)
         rows, maps = (inputs, gradients) if self.sliding.transposed else (gradients, inputs)
         columns = _patches(maps, self.sliding, self.weight.shape[2:], rows.shape[2:])
-        return rows.movedim(0, 1).reshape(self.groups, -1, len(rows), self.positions), columns.unflatten(0, (self.groups, -1))
+        return rows.movedim(0, 1).reshape(self.groups, -1, len(rows), self.positions), columns.unflatten(
+            0, (self.groups, -1)
+        )
 
     def sample_gradients(self, start: int, stop: int) -> Tensor:
         """Gradients of the samples' losses in the weight, (n, groups, rows, columns); zero in unused groups."""

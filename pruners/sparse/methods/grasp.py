@@ -63,7 +63,10 @@ class GraSP(ScoreMethod):
             Choice(BATCHNORM_MODES),
         ),
         Option(
-            "reinit_linear", None, "draw Linear weights anew while scoring; None: the preset's, which is true but for one-batch", Flag()
+            "reinit_linear",
+            None,
+            "draw Linear weights anew while scoring; None: the preset's, which is true but for one-batch",
+            Flag(),
         ),
         Option("temperature", 200.0, "T: logits are divided by it", Number(above=True)),
         Option(
@@ -96,27 +99,44 @@ class GraSP(ScoreMethod):
             return differentiable(loss(forward(network, inputs) / temperature, labels))
 
         chunks = _chunks(given, _PRESETS[options["preset"]]["halves"])
-        drawn = _linear_drawn_anew(network, weights, alive, given.generator) if options["reinit_linear"] else nullcontext()
+        drawn = (
+            _linear_drawn_anew(network, weights, alive, given.generator)
+            if options["reinit_linear"]
+            else nullcontext()
+        )
         with drawn, batchnorm_mode(network, options["bn"]), differentiating_twice("GraSP"):
             losses: list[Callable[[], Tensor]] = [partial(value, inputs, labels) for inputs, labels in chunks]
             products = hessian_gradient(losses, list(weights.values()), options["keep_graphs"])
-            scores = {name: product.mul_(weight.detach()) for (name, weight), product in zip(weights.items(), products, strict=True)}
-        return {name: score.abs_() for name, score in scores.items()} if options["preset"] == "abs" else scores
+            scores = {
+                name: product.mul_(weight.detach())
+                for (name, weight), product in zip(weights.items(), products, strict=True)
+            }
+        return (
+            {name: score.abs_() for name, score in scores.items()} if options["preset"] == "abs" else scores
+        )
 
 
 def _chunks(given: ScoringInputs, halves: bool) -> Sequence[tuple[Inputs, Tensor]]:
-    inputs, labels = join_inputs([i for i, _ in given.data]), torch.cat([answers for _, answers in given.data])
+    inputs, labels = (
+        join_inputs([i for i, _ in given.data]),
+        torch.cat([answers for _, answers in given.data]),
+    )
     if not halves:
         return [(inputs, labels)]
     middle = len(labels) // 2
     if not middle:
-        raise PrunerError("GraSP cuts the samples into two halves and needs at least 2; the preset one-batch does not.")
+        raise PrunerError(
+            "GraSP cuts the samples into two halves and needs at least 2; the preset one-batch does not."
+        )
     return [(take_inputs(inputs, half), labels[half]) for half in (slice(middle), slice(middle, None))]
 
 
 @contextmanager
 def _linear_drawn_anew(
-    network: nn.Module, weights: Mapping[str, nn.Parameter], alive: Mapping[str, Tensor], generator: torch.Generator
+    network: nn.Module,
+    weights: Mapping[str, nn.Parameter],
+    alive: Mapping[str, Tensor],
+    generator: torch.Generator,
 ) -> Iterator[None]:
     """Xavier-normal weights in every Linear and attention projection, zero where removed; the network's own return afterwards."""
     masks: dict[Tensor, Tensor] = {weights[name]: mask for name, mask in alive.items()}
@@ -126,7 +146,9 @@ def _linear_drawn_anew(
         with torch.no_grad():
             for weight in linear:
                 # drawn on the CPU, so that every device gets the same
-                weight.copy_(nn.init.xavier_normal_(torch.empty(weight.shape, dtype=weight.dtype), generator=generator))
+                weight.copy_(
+                    nn.init.xavier_normal_(torch.empty(weight.shape, dtype=weight.dtype), generator=generator)
+                )
                 if weight in masks:
                     weight.masked_fill_(~masks[weight], 0)
         yield

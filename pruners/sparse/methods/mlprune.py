@@ -47,7 +47,12 @@ class MLPrune(ScoreMethod):
     paper = "Zeng & Urtasun 2018, openreview r1g5b2RcKm"
     needs = ("data", "loss")
     options = (
-        Option("labels", "sampled", f"labels that the curvature is taken for: {', '.join(_LABELS)}", Choice(_LABELS)),
+        Option(
+            "labels",
+            "sampled",
+            f"labels that the curvature is taken for: {', '.join(_LABELS)}",
+            Choice(_LABELS),
+        ),
         Option("damping", 1e-3, "added to the curvature, as a share of its mean eigenvalue", Number()),
     )
 
@@ -67,14 +72,20 @@ class MLPrune(ScoreMethod):
             scores[name] = torch.zeros_like(weight)
             if name in factors:
                 try:
-                    inverse = factors[name].inverse_diagonal(samples, options["damping"]).reshape(weight.shape)
+                    inverse = (
+                        factors[name].inverse_diagonal(samples, options["damping"]).reshape(weight.shape)
+                    )
                 except PrunerError as error:
-                    raise PrunerError(f"Layer {name.removesuffix('.weight')!r} cannot be scored: {error}") from error
+                    raise PrunerError(
+                        f"Layer {name.removesuffix('.weight')!r} cannot be scored: {error}"
+                    ) from error
                 scores[name] = (weight.detach().square() / (2 * inverse)).to(weight.dtype)
         return scores
 
 
-def _factors(network: nn.Module, weights: Mapping[str, nn.Parameter], given: ScoringInputs, sampled: bool) -> dict[str, Factors]:
+def _factors(
+    network: nn.Module, weights: Mapping[str, nn.Parameter], given: ScoringInputs, sampled: bool
+) -> dict[str, Factors]:
     """Factors of the layers that are used at all."""
     factors: dict[str, Factors] = {}
     with batchnorm_mode(network, "eval"):
@@ -95,7 +106,9 @@ def _factors(network: nn.Module, weights: Mapping[str, nn.Parameter], given: Sco
 def _drawn(outputs: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
     """A class for each label, drawn from the softmax of ``outputs`` (n, classes, ...); the same on every device."""
     if labels.is_floating_point() or outputs.dim() < 2 or labels.shape != outputs[:, 0].shape:
-        raise PrunerError("labels='sampled' needs class scores (n, classes, ...) and class numbers as labels; take labels='empirical'.")
+        raise PrunerError(
+            "labels='sampled' needs class scores (n, classes, ...) and class numbers as labels; take labels='empirical'."
+        )
     chances = outputs.detach().movedim(1, -1).double().cpu().softmax(-1)
     if not chances.isfinite().all():
         raise PrunerError("The network's outputs are not finite, so that no labels can be drawn from them.")

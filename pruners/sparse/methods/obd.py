@@ -37,7 +37,12 @@ class OBD(ScoreMethod):
     paper = "LeCun et al., NIPS 1989"
     needs = ("data", "loss")
     options = (
-        Option("diagonal", "fisher", f"where the curvature comes from: {', '.join(_DIAGONALS)}", Choice(_DIAGONALS)),
+        Option(
+            "diagonal",
+            "fisher",
+            f"where the curvature comes from: {', '.join(_DIAGONALS)}",
+            Choice(_DIAGONALS),
+        ),
         Option("probes", 32, "random vectors a batch, for hutchinson", Whole(1, 10**6)),
         Option(
             "negative_curvature",
@@ -61,4 +66,6 @@ class OBD(ScoreMethod):
         else:
             curvature = hessian_diagonal(network, weights, given, options["probes"])
         count = _NEGATIVE[options["negative_curvature"]]
-        return {name: weight.detach().square() * count(curvature[name]) / 2 for name, weight in weights.items()}
+        return {
+            name: weight.detach().square() * count(curvature[name]) / 2 for name, weight in weights.items()
+        }

@@ -31,4 +31,7 @@ class Random(ScoreMethod):
         options: Mapping[str, Any],
     ) -> Scores:
         """Uniform numbers in float64, in which ties are as good as impossible, the same on every device."""
-        return {n: torch.rand(w.shape, generator=given.generator, dtype=torch.float64).to(w.device) for n, w in weights.items()}
+        return {
+            n: torch.rand(w.shape, generator=given.generator, dtype=torch.float64).to(w.device)
+            for n, w in weights.items()
+        }

@@ -28,7 +28,9 @@ class ScoreMethod(Method):
     def all_options(self) -> tuple[Option, ...]:
         """The method's own options and the shared ones, these with the method's own defaults."""
         own = {"rounds": self.rounds, "schedule": self.schedule}
-        return *self.options, *(replace(option, default=own.get(option.name, option.default)) for option in SHARED)
+        return *self.options, *(
+            replace(option, default=own.get(option.name, option.default)) for option in SHARED
+        )
 
     def prepared(self, network: nn.Module, options: Mapping[str, Any]) -> nn.Module:
         """The network as the method scores it (another dtype, other values), made once from a copy that may be changed."""

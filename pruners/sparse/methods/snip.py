@@ -39,7 +39,9 @@ class SNIP(ScoreMethod):
         return connection_sensitivity(network, weights, given, options["bn"])
 
 
-def connection_sensitivity(network: nn.Module, weights: Mapping[str, nn.Parameter], given: ScoringInputs, bn: str) -> Scores:
+def connection_sensitivity(
+    network: nn.Module, weights: Mapping[str, nn.Parameter], given: ScoringInputs, bn: str
+) -> Scores:
     """|w dL/dw| in each weight's shape and dtype."""
     gradients = loss_gradients(network, weights, given, bn)
     return {name: gradients[name].mul_(weight.detach()).abs_() for name, weight in weights.items()}

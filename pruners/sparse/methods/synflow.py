@@ -35,7 +35,14 @@ class SynFlow(ScoreMethod):
     title = "SynFlow: iterative conservation of synaptic flow, without data"
     paper = "Tanaka et al., NeurIPS 2020, arXiv 2006.05467"
     needs = ("example",)
-    options = (Option("dtype", "float64", "precision of the scores: float64, or own for the network's", Choice(("float64", "own"))),)
+    options = (
+        Option(
+            "dtype",
+            "float64",
+            "precision of the scores: float64, or own for the network's",
+            Choice(("float64", "own")),
+        ),
+    )
     rounds = 100
 
     def prepared(self, network: nn.Module, options: Mapping[str, Any]) -> nn.Module:
@@ -60,16 +67,27 @@ class SynFlow(ScoreMethod):
         assert given.example is not None
         weight = next(iter(weights.values()))
         flow = _flow(network, _ones(given.example, weight))
-        gradients = torch.autograd.grad(flow, list(weights.values()), allow_unused=True, materialize_grads=True)
-        scores = {n: gradient.mul_(w.detach()).abs_() for (n, w), gradient in zip(weights.items(), gradients, strict=True)}
+        gradients = torch.autograd.grad(
+            flow, list(weights.values()), allow_unused=True, materialize_grads=True
+        )
+        scores = {
+            n: gradient.mul_(w.detach()).abs_()
+            for (n, w), gradient in zip(weights.items(), gradients, strict=True)
+        }
         # the largest score of a layer is not finite if any is not
-        if not torch.stack([flow.detach(), *(score.amax() for score in scores.values() if score.numel())]).isfinite().all():
+        if (
+            not torch.stack([flow.detach(), *(score.amax() for score in scores.values() if score.numel())])
+            .isfinite()
+            .all()
+        ):
             remedy = (
                 "use dtype='float64'"
                 if weight.dtype != torch.float64
                 else "even float64 does not hold this network's, so rescale its weights"
             )
-            raise PrunerError(f"SynFlow's scores overflowed in {str(weight.dtype).removeprefix('torch.')}: {remedy}.")
+            raise PrunerError(
+                f"SynFlow's scores overflowed in {str(weight.dtype).removeprefix('torch.')}: {remedy}."
+            )
         return scores
 
 
@@ -98,5 +116,7 @@ def _flow(network: nn.Module, inputs: Inputs) -> Tensor:
             f"Torch says: {str(error).splitlines()[0]}"
         ) from error
     if not isinstance(outputs, Tensor):
-        raise PrunerError(f"SynFlow sums the network's output, which must be one tensor, not a {type(outputs).__name__}.")
+        raise PrunerError(
+            f"SynFlow sums the network's output, which must be one tensor, not a {type(outputs).__name__}."
+        )
     return outputs.sum()

@@ -19,7 +19,11 @@ class Pool:
 
 
 def pools(
-    layers: Mapping[str, PrunableLayer], alive: Mapping[str, int], settings: Settings, keep_ratio: float | None, budget: int | None
+    layers: Mapping[str, PrunableLayer],
+    alive: Mapping[str, int],
+    settings: Settings,
+    keep_ratio: float | None,
+    budget: int | None,
 ) -> list[Pool]:
     """The pools of an allocation under a budget; ``alive`` is how many weights each layer still has.
 
@@ -36,17 +40,28 @@ def pools(
     PrunerError: InfeasibleBudget where ``min_layer_keep`` needs more, another where more is asked for than there is.
     """
     least = {name: min(settings.min_layer_keep, alive[name]) for name in layers}
-    own = {name: max(kept(share, layers[name].params), least[name]) for name, share in settings.shares.items()}
+    own = {
+        name: max(kept(share, layers[name].params), least[name]) for name, share in settings.shares.items()
+    }
     for name, count in own.items():
         _check_alive(count, alive[name], f"layer_keep_ratio asks for {count} weights of layer {name!r}")
     free = [name for name in layers if name not in own]
     count = _count(sum(layers[name].params for name in free), sum(own.values()), keep_ratio, budget)
-    _check_least(count, sum(least[n] for n in free), sum(layers[n].params for n in free), sum(own.values()), keep_ratio)
-    _check_alive(count, sum(alive[n] for n in free), f"The budget asks for {count} weights{' of the other layers' if own else ''}")
+    _check_least(
+        count, sum(least[n] for n in free), sum(layers[n].params for n in free), sum(own.values()), keep_ratio
+    )
+    _check_alive(
+        count,
+        sum(alive[n] for n in free),
+        f"The budget asks for {count} weights{' of the other layers' if own else ''}",
+    )
     single = [Pool((name,), keep) for name, keep in own.items()]
     if settings.allocation == "global":
         return [*single, Pool(tuple(free), count)] if free else single
-    parts = [layers[name].params if settings.allocation == "layerwise" else sum(layers[name].shape) for name in free]
+    parts = [
+        layers[name].params if settings.allocation == "layerwise" else sum(layers[name].shape)
+        for name in free
+    ]
     counts = divided(count, parts, [least[name] for name in free], [alive[name] for name in free])
     return single + [Pool((name,), keep) for name, keep in zip(free, counts, strict=True)]
 
@@ -66,7 +81,9 @@ def _check_least(count: int, least: int, weights: int, taken: int, keep_ratio: f
     possible = as_share(least, weights) if keep_ratio is not None else least + taken
     asked = f"min_layer_keep needs {least} weights" if least else "layer_keep_ratio alone keeps more"
     name = "keep_ratio" if keep_ratio is not None else "budget"
-    raise InfeasibleBudget(f"The budget leaves {count} weights and {asked}; the least possible {name} is {possible}.", possible)
+    raise InfeasibleBudget(
+        f"The budget leaves {count} weights and {asked}; the least possible {name} is {possible}.", possible
+    )
 
 
 def _check_alive(count: int, alive: int, asked: str) -> None:

@@ -35,10 +35,16 @@ def divided(total: int, parts: Sequence[int], least: Sequence[int], most: Sequen
     """
 
     def at(scale: Fraction) -> list[Fraction]:
-        return [min(max(scale * part, Fraction(low)), Fraction(high)) for part, low, high in zip(parts, least, most, strict=True)]
+        return [
+            min(max(scale * part, Fraction(low)), Fraction(high))
+            for part, low, high in zip(parts, least, most, strict=True)
+        ]
 
     # between two of these scales the sum is linear
-    bounds = sorted({Fraction(0)} | {Fraction(b, p) for p, *both in zip(parts, least, most, strict=True) for b in both if p})
+    bounds = sorted(
+        {Fraction(0)}
+        | {Fraction(b, p) for p, *both in zip(parts, least, most, strict=True) for b in both if p}
+    )
     i = bisect_right(bounds, Fraction(total), key=lambda scale: sum(at(scale), Fraction(0))) - 1
     ideal = at(bounds[i])
     if sum(ideal) < total:
@@ -57,7 +63,10 @@ def after_rounds(start: int, end: int, rounds: int, schedule: str) -> list[int]:
     linear: start - (start - end) i/n after round i of n; exponential: start (end/start)^(i/n); both rounded up.
     """
     if schedule == "linear":
-        return [end + math.ceil(Fraction((start - end) * (rounds - done), rounds)) for done in range(1, rounds + 1)]
+        return [
+            end + math.ceil(Fraction((start - end) * (rounds - done), rounds))
+            for done in range(1, rounds + 1)
+        ]
     return [_root_above(start ** (rounds - done) * end**done, rounds) for done in range(1, rounds + 1)]
 
 

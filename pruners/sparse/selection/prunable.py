@@ -45,9 +45,15 @@ def prunable(model: nn.Module, exclude: Iterable[str] = ()) -> dict[str, Prunabl
     ("layer1.*"). Tensors on the meta device will do. Raises UnknownLayer for one that is no such layer's.
     """
     check_initialized(model)
-    weights = {name: found for module_name, module in named_modules(model) for name, found in _weights(module_name, module)}
+    weights = {
+        name: found
+        for module_name, module in named_modules(model)
+        for name, found in _weights(module_name, module)
+    }
     excluded = matching(LAYERS.checked(exclude, "exclude"), weights, "exclude", "prunable layer")
-    last = next((name for name, (module, _) in reversed(weights.items()) if isinstance(module, nn.Linear)), None)
+    last = next(
+        (name for name, (module, _) in reversed(weights.items()) if isinstance(module, nn.Linear)), None
+    )
     layers: dict[str, PrunableLayer] = {}
     seen = {id(_parameter(*weights[name])) for name in excluded}
     for name, (module, attribute) in weights.items():
@@ -56,7 +62,9 @@ def prunable(model: nn.Module, exclude: Iterable[str] = ()) -> dict[str, Prunabl
             continue
         seen.add(id(weight))
         kind: Kind = "output" if name == last else "conv" if isinstance(module, _ConvNd) else "linear"
-        layers[name] = PrunableLayer(_joined(name, attribute) if attribute == "weight" else name, tuple(weight.shape), kind)
+        layers[name] = PrunableLayer(
+            _joined(name, attribute) if attribute == "weight" else name, tuple(weight.shape), kind
+        )
     return layers
 
 

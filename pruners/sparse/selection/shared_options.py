@@ -22,8 +22,18 @@ SHARED = (
         "which layers keep how much: global (the best weights wherever they are), layerwise (the same share), erk",
         Choice(ALLOCATIONS),
     ),
-    Option("rounds", 1, "times that weights are scored and the worst removed, until the budget is met", Whole(1, 10**6)),
-    Option("schedule", "exponential", "how the density falls over the rounds: linear or exponential", Choice(SCHEDULES)),
+    Option(
+        "rounds",
+        1,
+        "times that weights are scored and the worst removed, until the budget is met",
+        Whole(1, 10**6),
+    ),
+    Option(
+        "schedule",
+        "exponential",
+        "how the density falls over the rounds: linear or exponential",
+        Choice(SCHEDULES),
+    ),
     Option("min_layer_keep", 0, "least number of weights kept in every layer that has so many", Whole(0)),
     Option(
         "layer_keep_ratio",
@@ -31,7 +41,12 @@ SHARED = (
         "layer, or conv, linear or output (the last Linear) -> share of its weights kept; the budget is for the rest",
         ByLayer(Share(), "layers, or kinds of layer, to shares", each=""),
     ),
-    Option("exclude", (), "names of layers that stay dense, or patterns (layer1.*); their weights do not count", LAYERS),
+    Option(
+        "exclude",
+        (),
+        "names of layers that stay dense, or patterns (layer1.*); their weights do not count",
+        LAYERS,
+    ),
     Option("invert", False, "remove the highest scores in place of the lowest, as a sanity check", Flag()),
 )
 
@@ -65,9 +80,13 @@ def _shares(asked: Mapping[str, float], layers: Mapping[str, PrunableLayer]) -> 
     kinds = {layer.kind for layer in layers.values()}
     for name in asked:
         if name in _KINDS and name not in kinds and name not in layers:
-            raise UnknownLayer(f"layer_keep_ratio: the network has no {name} layer; its kinds are {', '.join(sorted(kinds))}.")
+            raise UnknownLayer(
+                f"layer_keep_ratio: the network has no {name} layer; its kinds are {', '.join(sorted(kinds))}."
+            )
         if name not in kinds and name not in layers:
-            raise UnknownLayer(f"layer_keep_ratio: the network has no prunable layer {name!r}{nearest(name, [*layers, *_KINDS])}")
+            raise UnknownLayer(
+                f"layer_keep_ratio: the network has no prunable layer {name!r}{nearest(name, [*layers, *_KINDS])}"
+            )
     shares = {name: share_of(value, f"layer_keep_ratio of {name!r}") for name, value in asked.items()}
     own = {name: shares.get(name, shares.get(layer.kind)) for name, layer in layers.items()}
     return {name: share for name, share in own.items() if share is not None}

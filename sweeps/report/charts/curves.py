@@ -28,7 +28,13 @@ def curves_chart(record: StudyRecord) -> Chart | None:
     figure = chart.figure(unit.capitalize(), titled(objective))
     best = record.best
     for outcome, color in _COLORS.items():
-        _add_lines(figure, [t for t in drawn if t.outcome == outcome and t is not best], OUTCOMES[outcome], color, objective)
+        _add_lines(
+            figure,
+            [t for t in drawn if t.outcome == outcome and t is not best],
+            OUTCOMES[outcome],
+            color,
+            objective,
+        )
     if best is not None and best in drawn:
         _add_lines(figure, [best], "best found", chart.BEST, objective, width=2.5)
     heights = [scaled(objective, v) for t in drawn for v in t.intermediate.values()]
@@ -40,7 +46,9 @@ def curves_chart(record: StudyRecord) -> Chart | None:
     return Chart("curves", f"{name_of(objective)} over {unit}", caption, figure)
 
 
-def _add_lines(figure: go.Figure, trials: Sequence[TrialRecord], label: str, color: str, objective: str, width: float = 1) -> None:
+def _add_lines(
+    figure: go.Figure, trials: Sequence[TrialRecord], label: str, color: str, objective: str, width: float = 1
+) -> None:
     """All lines of a group as one trace, parted by gaps: ten thousand trials stay one element of the page."""
     if not trials:
         return

@@ -7,7 +7,16 @@ import plotly.graph_objects as go
 
 from sweeps.report.drawing import chart
 from sweeps.report.drawing.chart import Chart
-from sweeps.report.drawing.words import lower_name, method_of, name_of, quality_of, scaled, titled, value_of, with_unit
+from sweeps.report.drawing.words import (
+    lower_name,
+    method_of,
+    name_of,
+    quality_of,
+    scaled,
+    titled,
+    value_of,
+    with_unit,
+)
 from sweeps.study.record import StudyRecord, TrialRecord
 
 _SYMBOLS = ("square", "triangle-up", "triangle-down", "cross", "hexagon", "star")
@@ -51,17 +60,28 @@ def _front_chart(record: StudyRecord, axes: _Axes) -> Chart:
         ordered = sorted((points[t.key] for t in record.front if t.key in points), key=lambda p: p.x)
         line = {"color": chart.BEST, "width": 1.5}
         figure.add_scatter(
-            x=[p.x for p in ordered], y=[p.y for p in ordered], mode="lines", name="Pareto front", line=line, hoverinfo="skip"
+            x=[p.x for p in ordered],
+            y=[p.y for p in ordered],
+            mode="lines",
+            name="Pareto front",
+            line=line,
+            hoverinfo="skip",
         )
     _add_networks(figure, record, points)
 
     heights = [p.y for p in points.values()]
     dense = record.dense.get(axes.quality)
-    bounds = chart.opening_range(heights, must_show=[scaled(axes.quality, dense)] if dense is not None else [])
+    bounds = chart.opening_range(
+        heights, must_show=[scaled(axes.quality, dense)] if dense is not None else []
+    )
     figure.update_yaxes(range=bounds)
     if dense is not None:
-        chart.level(figure, scaled(axes.quality, dense), f"dense {with_unit(axes.quality, dense)}", chart.DENSE)
-    return Chart(anchor, title, _caption(list(points.values()), is_objective) + chart.outside(heights, bounds), figure)
+        chart.level(
+            figure, scaled(axes.quality, dense), f"dense {with_unit(axes.quality, dense)}", chart.DENSE
+        )
+    return Chart(
+        anchor, title, _caption(list(points.values()), is_objective) + chart.outside(heights, bounds), figure
+    )
 
 
 def _point(record: StudyRecord, trial: TrialRecord, axes: _Axes) -> _Point | None:
@@ -76,7 +96,13 @@ def _point(record: StudyRecord, trial: TrialRecord, axes: _Axes) -> _Point | Non
 
 def _add_networks(figure: go.Figure, record: StudyRecord, points: dict[str, _Point]) -> None:
     named = {t.key for t in (record.best, record.own) if t is not None}
-    _add(figure, [points[t.key] for t in record.complete if t.key in points.keys() - named], "trials", chart.TRIAL, size=8)
+    _add(
+        figure,
+        [points[t.key] for t in record.complete if t.key in points.keys() - named],
+        "trials",
+        chart.TRIAL,
+        size=8,
+    )
     marked = [points[t.key] for t in record.baselines if t.key in points.keys() - named]
     for place, point in enumerate(marked):
         _add(figure, [point], method_of(point.trial), chart.BASELINE, symbol=_SYMBOLS[place % len(_SYMBOLS)])
@@ -84,10 +110,24 @@ def _add_networks(figure: go.Figure, record: StudyRecord, points: dict[str, _Poi
     if own is not None and own != best:
         _add(figure, [own], "method's own answer", chart.OWN, symbol="diamond")
     if best is not None:
-        _add(figure, [best], "best found, the method's own answer" if own == best else "best found", chart.BEST, size=12)
+        _add(
+            figure,
+            [best],
+            "best found, the method's own answer" if own == best else "best found",
+            chart.BEST,
+            size=12,
+        )
 
 
-def _add(figure: go.Figure, points: Sequence[_Point], label: str, color: str, *, symbol: str = "circle", size: int = 11) -> None:
+def _add(
+    figure: go.Figure,
+    points: Sequence[_Point],
+    label: str,
+    color: str,
+    *,
+    symbol: str = "circle",
+    size: int = 11,
+) -> None:
     if not points:
         return
     spreads = [p.spread for p in points]
@@ -96,7 +136,13 @@ def _add(figure: go.Figure, points: Sequence[_Point], label: str, color: str, *,
         y=[p.y for p in points],
         mode="markers",
         name=chart.text(label),
-        marker={"color": color, "symbol": symbol, "size": size, "opacity": 0.85, "line": {"color": "#ffffff", "width": 1}},
+        marker={
+            "color": color,
+            "symbol": symbol,
+            "size": size,
+            "opacity": 0.85,
+            "line": {"color": "#ffffff", "width": 1},
+        },
         error_y={"array": spreads, "color": color, "thickness": 1, "width": 3, "visible": any(spreads)},
         hovertext=[p.hover for p in points],
         hoverinfo="text",

@@ -21,11 +21,23 @@ def history_chart(record: StudyRecord) -> Chart:
     figure = chart.figure("Trial", titled(objective.name))
     numbers, heights = [int(t.key) for t, _ in points], [scaled(objective.name, v) for _, v in points]
     better = max if objective.goal == "maximize" else min
-    hover = [f"<b>trial {t.key}</b><br>{chart.text(name_of(objective.name))} {with_unit(objective.name, v)}" for t, v in points]
+    hover = [
+        f"<b>trial {t.key}</b><br>{chart.text(name_of(objective.name))} {with_unit(objective.name, v)}"
+        for t, v in points
+    ]
     dots = {"color": chart.TRIAL, "size": 8, "line": {"color": "#ffffff", "width": 1}}
-    figure.add_scatter(x=numbers, y=heights, mode="markers", name="trials", marker=dots, hovertext=hover, hoverinfo="text")
+    figure.add_scatter(
+        x=numbers, y=heights, mode="markers", name="trials", marker=dots, hovertext=hover, hoverinfo="text"
+    )
     line = {"color": chart.BEST, "width": 2, "shape": "hv"}
-    figure.add_scatter(x=numbers, y=list(accumulate(heights, better)), mode="lines", name="best so far", line=line, hoverinfo="skip")
+    figure.add_scatter(
+        x=numbers,
+        y=list(accumulate(heights, better)),
+        mode="lines",
+        name="best so far",
+        line=line,
+        hoverinfo="skip",
+    )
 
     own = value_of(record, record.own, objective.name) if record.own else None
     dense = record.dense.get(objective.name)
@@ -36,9 +48,17 @@ def history_chart(record: StudyRecord) -> Chart:
     lost = [t for t in record.trials if t.outcome in ("failed", "infeasible", "stopped_early")]
     _mark_without_value(figure, lost, bounds[0])
     if dense is not None:
-        chart.level(figure, scaled(objective.name, dense), f"dense {with_unit(objective.name, dense)}", chart.DENSE)
+        chart.level(
+            figure, scaled(objective.name, dense), f"dense {with_unit(objective.name, dense)}", chart.DENSE
+        )
     if own is not None:
-        chart.level(figure, scaled(objective.name, own), f"own answer {with_unit(objective.name, own)}", chart.OWN, below=True)
+        chart.level(
+            figure,
+            scaled(objective.name, own),
+            f"own answer {with_unit(objective.name, own)}",
+            chart.OWN,
+            below=True,
+        )
     caption = "Points are complete trials, the line the best found so far."
     if lost:
         caption += " Crosses on the floor are trials that ended without a value."
@@ -48,13 +68,22 @@ def history_chart(record: StudyRecord) -> Chart:
 def _mark_without_value(figure: go.Figure, lost: list[TrialRecord], floor: float) -> None:
     if not lost:
         return
-    hover = [f"<b>trial {t.key}</b><br>{OUTCOMES[t.outcome]}" + (f": {chart.text(t.reason, 80)}" if t.reason else "") for t in lost]
+    hover = [
+        f"<b>trial {t.key}</b><br>{OUTCOMES[t.outcome]}"
+        + (f": {chart.text(t.reason, 80)}" if t.reason else "")
+        for t in lost
+    ]
     figure.add_scatter(
         x=[int(t.key) for t in lost],
         y=[floor] * len(lost),
         mode="markers",
         name="without a value",
-        marker={"color": chart.FAILED, "symbol": "x-thin", "size": 8, "line": {"color": chart.FAILED, "width": 1.5}},
+        marker={
+            "color": chart.FAILED,
+            "symbol": "x-thin",
+            "size": 8,
+            "line": {"color": chart.FAILED, "width": 1.5},
+        },
         cliponaxis=False,
         hovertext=hover,
         hoverinfo="text",

@@ -51,7 +51,9 @@ def importance_chart(shares: dict[str, float], reason: str) -> Chart:
         hovertext=[f"<b>{chart.text(name)}</b><br>{100 * share:.1f} %" for name, share in shown.items()],
         hoverinfo="text",
     )
-    figure.update_yaxes(tickvals=rows, ticktext=names, showgrid=False, title_text=None, range=[len(rows) - 0.4, -0.6])
+    figure.update_yaxes(
+        tickvals=rows, ticktext=names, showgrid=False, title_text=None, range=[len(rows) - 0.4, -0.6]
+    )
     figure.update_layout(showlegend=False, margin={"t": 8, "r": 36})
     return Chart("importance", _TITLE, _caption(shares, len(shown)), figure)
 

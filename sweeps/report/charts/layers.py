@@ -30,7 +30,12 @@ def layers_chart(record: StudyRecord) -> Chart:
     figure = chart.figure("Density, %", "", height=110 + (14 + 14 * len(groups)) * len(names))
     for trial, label, color in groups:
         _add_bars(figure, trial, label, color, rows)
-    figure.update_yaxes(tickvals=list(rows.values()), ticktext=[chart.text(n, 26) for n in names], showgrid=False, title_text=None)
+    figure.update_yaxes(
+        tickvals=list(rows.values()),
+        ticktext=[chart.text(n, 26) for n in names],
+        showgrid=False,
+        title_text=None,
+    )
     figure.update_yaxes(range=[len(names) - 0.4, -0.6])
     figure.update_xaxes(rangemode="tozero")
     figure.update_layout(barmode="group", bargap=0.3, bargroupgap=0.12, margin={"r": 56})
@@ -55,7 +60,10 @@ def _add_bars(figure: go.Figure, trial: TrialRecord, label: str, color: str, row
         textposition="outside",
         textfont={"size": 11, "color": chart.MUTED},
         cliponaxis=False,
-        hovertext=[f"<b>{chart.text(name)}</b>, {chart.text(label)}<br>{_hover(layer)}" for name, layer in zip(rows, layers, strict=True)],
+        hovertext=[
+            f"<b>{chart.text(name)}</b>, {chart.text(label)}<br>{_hover(layer)}"
+            for name, layer in zip(rows, layers, strict=True)
+        ],
         hoverinfo="text",
     )
 
@@ -71,8 +79,14 @@ def _label(layer: Mapping[str, float] | None) -> str:
 def _hover(layer: Mapping[str, float] | None) -> str:
     if not layer:
         return "left dense"
-    lines = [f"rank {compact(layer['rank'])}, {count(int(layer['num_subspaces']), 'subspace')}"] if "rank" in layer else []
-    lines.append(f"{compact(layer['params'])} of {compact(layer['dense_params'])} {'parameters' if lines else 'weights'}")
+    lines = (
+        [f"rank {compact(layer['rank'])}, {count(int(layer['num_subspaces']), 'subspace')}"]
+        if "rank" in layer
+        else []
+    )
+    lines.append(
+        f"{compact(layer['params'])} of {compact(layer['dense_params'])} {'parameters' if lines else 'weights'}"
+    )
     if "error" in layer:
         lines.append(f"error {compact(layer['error'])}")
     return "<br>".join(lines)

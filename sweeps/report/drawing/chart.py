@@ -16,7 +16,18 @@ import plotly.graph_objects as go
 
 INK, MUTED, RULE = "#1d2530", "#566170", "#e4e8ed"
 TRIAL, BEST, OWN, DENSE, BASELINE, FAILED = "#5b8fc7", "#c2500f", "#0b7a6f", "#1d2530", "#7a5ea8", "#b3261e"
-SERIES = ("#c2500f", "#2f6db3", "#0b7a6f", "#7a5ea8", "#a8820b", "#b3264e", "#4b7f2a", "#566170", "#1f9bb5", "#8a5a3c")
+SERIES = (
+    "#c2500f",
+    "#2f6db3",
+    "#0b7a6f",
+    "#7a5ea8",
+    "#a8820b",
+    "#b3264e",
+    "#4b7f2a",
+    "#566170",
+    "#1f9bb5",
+    "#8a5a3c",
+)
 """Colours of lines that are told apart by nothing else."""
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
@@ -59,8 +70,20 @@ def figure(x_title: str, y_title: str, height: int = 380) -> go.Figure:
         font={"family": FONT, "size": 12, "color": INK},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
-        hoverlabel={"bgcolor": "#ffffff", "bordercolor": RULE, "font": {"family": FONT, "size": 12, "color": INK}, "align": "left"},
-        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom", "font": {"size": 12}},
+        hoverlabel={
+            "bgcolor": "#ffffff",
+            "bordercolor": RULE,
+            "font": {"family": FONT, "size": 12, "color": INK},
+            "align": "left",
+        },
+        legend={
+            "orientation": "h",
+            "x": 0,
+            "xanchor": "left",
+            "y": 1.02,
+            "yanchor": "bottom",
+            "font": {"size": 12},
+        },
         xaxis=axis,
         yaxis=axis,
     )
@@ -95,7 +118,9 @@ def log_heights(chart: go.Figure, values: Sequence[float]) -> None:
     low, high = low - room, high + room
     digits = (1,) if high - low > 4 else (1, 2, 5) if high - low > 0.8 else (1, 1.5, 2, 3, 4, 5, 6, 8)
     ticks = [digit * 10.0**power for power in range(math.floor(low), math.ceil(high) + 1) for digit in digits]
-    chart.update_yaxes(type="log", range=[low, high], tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
+    chart.update_yaxes(
+        type="log", range=[low, high], tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks]
+    )
 
 
 def faint(color: str, opacity: float = 0.14) -> str:
@@ -107,7 +132,10 @@ def faint(color: str, opacity: float = 0.14) -> str:
 def ramp(amount: int) -> list[str]:
     """So many colours from dark to light, for lines in an order."""
     dark, light = np.array([23, 60, 97]), np.array([226, 141, 66])
-    return [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in np.rint(np.linspace(dark, light, amount)).astype(int)]
+    return [
+        f"#{red:02x}{green:02x}{blue:02x}"
+        for red, green, blue in np.rint(np.linspace(dark, light, amount)).astype(int)
+    ]
 
 
 def level(chart: go.Figure, value: float, label: str, color: str, *, below: bool = False) -> None:

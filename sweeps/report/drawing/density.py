@@ -79,7 +79,13 @@ def line(
     name = chart.text(label, 40)
     if band and "lines" in mode and any(len(set(p.values)) > 1 for p in points):
         around = [max(p.values) for p in points] + [min(p.values) for p in reversed(points)]
-        style = {"fill": "toself", "fillcolor": chart.faint(color), "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
+        style = {
+            "fill": "toself",
+            "fillcolor": chart.faint(color),
+            "line": {"width": 0},
+            "hoverinfo": "skip",
+            "showlegend": False,
+        }
         drawn.add_scatter(x=x + x[::-1], y=around, mode="lines", legendgroup=name, **style)
     drawn.add_scatter(
         x=x,
@@ -96,7 +102,12 @@ def line(
 
 
 def _hover(label: str, point: Point, unit: str, digits: int) -> str:
-    lines = [f"<b>{chart.text(label)}</b>, {percent(point.density)} % of the weights", f"{point.mean:.{digits}f}{unit}"]
+    lines = [
+        f"<b>{chart.text(label)}</b>, {percent(point.density)} % of the weights",
+        f"{point.mean:.{digits}f}{unit}",
+    ]
     if len(point.values) > 1:
-        lines.append(f"{min(point.values):.{digits}f} to {max(point.values):.{digits}f} over {len(point.values)} replicates")
+        lines.append(
+            f"{min(point.values):.{digits}f} to {max(point.values):.{digits}f} over {len(point.values)} replicates"
+        )
     return "<br>".join(lines)

@@ -109,7 +109,9 @@ def compact(value: float) -> str:
 def with_unit(metric: str, value: float | None) -> str:
     """The value with its unit, for running text."""
     text = number(metric, value)
-    return text if text == NONE or not unit_of(metric) else f"{text}\N{NARROW NO-BREAK SPACE}{unit_of(metric)}"
+    return (
+        text if text == NONE or not unit_of(metric) else f"{text}\N{NARROW NO-BREAK SPACE}{unit_of(metric)}"
+    )
 
 
 def plain(value: Any) -> str:
@@ -145,7 +147,9 @@ def has_masks(record: StudyRecord) -> bool:
 
 def quality_of(record: StudyRecord) -> str:
     """The metric that says how good a network is: the first objective that is not a cost, else the task's primary one."""
-    return next((o.name for o in record.objectives if not o.name.startswith("compress/")), record.measured[0].name)
+    return next(
+        (o.name for o in record.objectives if not o.name.startswith("compress/")), record.measured[0].name
+    )
 
 
 def setting_of(record: StudyRecord, trial: TrialRecord, name: str) -> Any:

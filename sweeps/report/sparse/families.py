@@ -58,13 +58,23 @@ def families(record: StudyRecord) -> list[Family]:
             continue
         inverted = setting_of(record, trial, INVERT)
         control = "inverted" if inverted else str(setting_of(record, trial, CONTROL) or "none")
-        rest = [(n, v) for n, v in trial.params.items() if n not in (METHOD, CONTROL, INVERT, *_HOW_MUCH)] if grid else []
+        rest = (
+            [(n, v) for n, v in trial.params.items() if n not in (METHOD, CONTROL, INVERT, *_HOW_MUCH)]
+            if grid
+            else []
+        )
         said = ", ".join(f"{name.rpartition('.')[2]} {plain(value)}" for name, value in rest)
         found.setdefault((str(setting_of(record, trial, METHOD)), control, said), []).append(trial)
-    families = [Family(*key, tuple(sorted(trials, key=lambda t: -t.metrics["compress/density"]))) for key, trials in found.items()]
+    families = [
+        Family(*key, tuple(sorted(trials, key=lambda t: -t.metrics["compress/density"])))
+        for key, trials in found.items()
+    ]
     searched = (record.sweep.get("parameters") or {}).get(METHOD) or {}
     methods = list(dict.fromkeys([*searched.get("values", ()), *(family.method for family in families)]))
-    return sorted(families, key=lambda family: (methods.index(family.method), family.rest, list(CONTROLS).index(family.control)))
+    return sorted(
+        families,
+        key=lambda family: (methods.index(family.method), family.rest, list(CONTROLS).index(family.control)),
+    )
 
 
 def colors(found: Sequence[Family]) -> dict[str, str]:
@@ -75,7 +85,9 @@ def colors(found: Sequence[Family]) -> dict[str, str]:
 
 def lowest_common_density(found: Sequence[Family]) -> float | None:
     """The least share of weights that every family was run at, to three digits; None where there is none."""
-    shared = set.intersection(*({float(f"{t.metrics['compress/density']:.3g}") for t in family.trials} for family in found))
+    shared = set.intersection(
+        *({float(f"{t.metrics['compress/density']:.3g}") for t in family.trials} for family in found)
+    )
     return min(shared, default=None)
 
 

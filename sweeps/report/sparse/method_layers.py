@@ -32,7 +32,11 @@ def method_layers_charts(record: StudyRecord) -> list[Chart]:
 
 def level_gradients_chart(trial: TrialRecord) -> Chart | None:
     """The gradient norm while the tickets of up to six levels were trained; None where it was not measured."""
-    told = [level for level in trial.levels if any("train/grad_norm" in epoch for epoch in level.get("history", ()))]
+    told = [
+        level
+        for level in trial.levels
+        if any("train/grad_norm" in epoch for epoch in level.get("history", ()))
+    ]
     if not told:
         return None
     shown = told[:: -(-len(told) // _MOST_LEVELS)]
@@ -55,9 +59,16 @@ def _shares(trials: Mapping[str, TrialRecord], by_label: Mapping[str, str], at: 
         _add_shares(drawn, trial, names, label, by_label[label])
     every = -(-len(names) // _MOST_LABELS)
     places = list(range(0, len(names), every))
-    drawn.update_xaxes(tickvals=places, ticktext=[chart.text(names[p], 16) for p in places], range=[-0.4, len(names) - 0.6], tickangle=-40)
+    drawn.update_xaxes(
+        tickvals=places,
+        ticktext=[chart.text(names[p], 16) for p in places],
+        range=[-0.4, len(names) - 0.6],
+        tickangle=-40,
+    )
     chart.log_heights(drawn, [share for trace in drawn.data for share in trace.y if share])
-    emptied = {label: [n for n, layer in t.layers.items() if not layer["params"]] for label, t in trials.items()}
+    emptied = {
+        label: [n for n, layer in t.layers.items() if not layer["params"]] for label, t in trials.items()
+    }
     caption = f"Layers in the network's order, {at} in all, by the first replicate's masks."
     if lost := "; ".join(f"{label} {', '.join(layers)}" for label, layers in emptied.items() if layers):
         caption += f" Layers without any weight left are not drawn: {lost}."
@@ -66,7 +77,9 @@ def _shares(trials: Mapping[str, TrialRecord], by_label: Mapping[str, str], at: 
 
 def _add_shares(drawn: go.Figure, trial: TrialRecord, names: Sequence[str], label: str, color: str) -> None:
     """A logarithmic axis has no zero: an emptied layer is a gap."""
-    layers: list[Mapping[str, float]] = [trial.layers.get(name, {"params": 1, "dense_params": 1}) for name in names]
+    layers: list[Mapping[str, float]] = [
+        trial.layers.get(name, {"params": 1, "dense_params": 1}) for name in names
+    ]
     drawn.add_scatter(
         x=list(range(len(names))),
         y=[100 * layer["params"] / layer["dense_params"] or None for layer in layers],
@@ -82,10 +95,16 @@ def _add_shares(drawn: go.Figure, trial: TrialRecord, names: Sequence[str], labe
     )
 
 
-def _gradients(histories: Mapping[str, Sequence[Mapping[str, Any]]], by_label: Mapping[str, str], which: str) -> Chart:
+def _gradients(
+    histories: Mapping[str, Sequence[Mapping[str, Any]]], by_label: Mapping[str, str], which: str
+) -> Chart:
     drawn = chart.figure("Epoch", "Gradient norm", height=380)
     for label, history in histories.items():
-        epochs = [(place, epoch["train/grad_norm"]) for place, epoch in enumerate(history, 1) if "train/grad_norm" in epoch]
+        epochs = [
+            (place, epoch["train/grad_norm"])
+            for place, epoch in enumerate(history, 1)
+            if "train/grad_norm" in epoch
+        ]
         drawn.add_scatter(
             x=[place for place, _ in epochs],
             y=[norm or None for _, norm in epochs],

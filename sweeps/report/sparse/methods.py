@@ -46,9 +46,20 @@ def _methods(record: StudyRecord, found: Sequence[Family]) -> Chart:
         color = chart.SERIES[place % len(chart.SERIES)] if family.rest else by_method[family.method]
         points = family.points(record)
         means += [p.mean for p in points]
-        density.line(drawn, points, family.label, color, unit=_unit(record), mode="lines+markers" if on_a_grid else "markers")
+        density.line(
+            drawn,
+            points,
+            family.label,
+            color,
+            unit=_unit(record),
+            mode="lines+markers" if on_a_grid else "markers",
+        )
     outliers = _frame(record, drawn, found, means)
-    how = density.SPREAD if on_a_grid else "Each point is a trial; trials differ in more than what the axis shows."
+    how = (
+        density.SPREAD
+        if on_a_grid
+        else "Each point is a trial; trials differ in more than what the axis shows."
+    )
     return Chart("methods", f"{name_of(quality)} against weights kept, by method", how + outliers, drawn)
 
 
@@ -84,7 +95,12 @@ def _controls(record: StudyRecord, found: Sequence[Family]) -> Chart:
 
 def _legend_entry(drawn: go.Figure, name: str, color: str, dash: str) -> None:
     drawn.add_scatter(
-        x=[None], y=[None], mode="lines", name=chart.text(name), legendgroup=name, line={"color": color, "width": 2, "dash": dash}
+        x=[None],
+        y=[None],
+        mode="lines",
+        name=chart.text(name),
+        legendgroup=name,
+        line={"color": color, "width": 2, "dash": dash},
     )
 
 
@@ -108,16 +124,35 @@ def _unit(record: StudyRecord) -> str:
 
 def _table(record: StudyRecord, found: Sequence[Family]) -> Chart:
     quality = quality_of(record)
-    kept = sorted({percent(t.metrics["compress/density"]) for family in found for t in family.trials}, key=float, reverse=True)
+    kept = sorted(
+        {percent(t.metrics["compress/density"]) for family in found for t in family.trials},
+        key=float,
+        reverse=True,
+    )
     rows = []
     for family in found:
         cells = dict.fromkeys(kept, NONE)
         for trial in family.trials:
             value = value_of(record, trial, quality)
-            cells[percent(trial.metrics["compress/density"])] = mean_and_spread(quality, value, trial.metrics.get(f"{quality}_std"))
-        detail = ", ".join(part for part in ("" if family.control == "none" else CONTROL_NAMES[family.control], family.rest) if part)
+            cells[percent(trial.metrics["compress/density"])] = mean_and_spread(
+                quality, value, trial.metrics.get(f"{quality}_std")
+            )
+        detail = ", ".join(
+            part
+            for part in ("" if family.control == "none" else CONTROL_NAMES[family.control], family.rest)
+            if part
+        )
         rows.append(((family.method, detail), *((text, "") for text in cells.values())))
     caption = f"The {lower_name(quality)}{' in per cent' if unit_of(quality) else ''}"
-    caption += " ± one standard deviation over the replicates." if any(len(t.replicates) > 1 for t in record.complete) else "."
+    caption += (
+        " ± one standard deviation over the replicates."
+        if any(len(t.replicates) > 1 for t in record.complete)
+        else "."
+    )
     heads = ("Method", *(f"{text} % kept" for text in kept))
-    return Chart("method-table", f"{name_of(quality)} by method and weights kept", caption, table=Table(heads, tuple(rows)))
+    return Chart(
+        "method-table",
+        f"{name_of(quality)} by method and weights kept",
+        caption,
+        table=Table(heads, tuple(rows)),
+    )

@@ -25,7 +25,10 @@ def stability_charts(record: StudyRecord, trial: TrialRecord) -> list[Chart]:
 
 
 def _barriers(measured: Sequence[Level], how_spread: str, metric: str) -> Chart:
-    barriers = [Point(level["density"], tuple(scaled(metric, one["barrier"]) for one in level["stability"])) for level in measured]
+    barriers = [
+        Point(level["density"], tuple(scaled(metric, one["barrier"]) for one in level["stability"]))
+        for level in measured
+    ]
     drawn = density.figure(f"Error barrier{',' if points_of(metric) else ''}{points_of(metric)}", height=320)
     density.line(drawn, barriers, "error barrier", chart.BEST, unit=points_of(metric))
     density.axis(drawn, [p.density for p in barriers])
@@ -44,7 +47,10 @@ def _curves(measured: Sequence[Level], metric: str) -> Chart:
     drawn = chart.figure("Way from the one run to the other", title, height=360)
     shown = measured[:: -(-len(measured) // _MOST_CURVES)]
     for level, color in zip(shown, chart.ramp(len(shown)), strict=True):
-        errors = [scaled(metric, statistics.fmean(at)) for at in zip(*(one["errors"] for one in level["stability"]), strict=True)]
+        errors = [
+            scaled(metric, statistics.fmean(at))
+            for at in zip(*(one["errors"] for one in level["stability"]), strict=True)
+        ]
         kept = percent(level["density"])
         drawn.add_scatter(
             x=[point / (len(errors) - 1) for point in range(len(errors))],
@@ -55,4 +61,9 @@ def _curves(measured: Sequence[Level], metric: str) -> Chart:
             hovertemplate=f"{kept} % of the weights<br>%{{y:.2f}}{' %' if is_share(metric) else ''}<extra></extra>",
         )
     drawn.update_yaxes(rangemode="tozero")
-    return Chart("stability-curves", "Error between two runs", "Means over the replicates; the legend gives the weights kept.", drawn)
+    return Chart(
+        "stability-curves",
+        "Error between two runs",
+        "Means over the replicates; the legend gives the weights kept.",
+        drawn,
+    )

@@ -26,14 +26,27 @@ def accuracy_chart(record: StudyRecord, trial: TrialRecord) -> Chart:
     drawn = density.figure(titled(metric), height=440)
     shown = _add_tracks(drawn, trial.levels, metric, scale=scaled(metric, 1), unit=_unit(metric))
     dense = trial.levels[0]["tracks"][TICKET][metric]
-    drawn_points = [point for name in shown for point in points(trial.levels, name, metric, scaled(metric, 1))]
-    bounds = chart.opening_range([value for point in drawn_points for value in point.values], must_show=[scaled(metric, dense)])
+    drawn_points = [
+        point for name in shown for point in points(trial.levels, name, metric, scaled(metric, 1))
+    ]
+    bounds = chart.opening_range(
+        [value for point in drawn_points for value in point.values], must_show=[scaled(metric, dense)]
+    )
     drawn.update_yaxes(range=bounds)
     chart.level(drawn, scaled(metric, dense), f"dense {with_unit(metric, dense)}", chart.DENSE, below=True)
-    caption = _of(record, trial) + spread(trial) + chart.outside([point.mean for point in drawn_points], bounds)
+    caption = (
+        _of(record, trial) + spread(trial) + chart.outside([point.mean for point in drawn_points], bounds)
+    )
     if "transfer" in shown:
-        caption += " The transferred tickets were trained elsewhere: their dense network is their own first point."
-    return Chart("tickets", f"{name_of(metric).removeprefix('Validation ').capitalize()} against weights kept", caption, drawn)
+        caption += (
+            " The transferred tickets were trained elsewhere: their dense network is their own first point."
+        )
+    return Chart(
+        "tickets",
+        f"{name_of(metric).removeprefix('Validation ').capitalize()} against weights kept",
+        caption,
+        drawn,
+    )
 
 
 def early_stop_chart(record: StudyRecord, trial: TrialRecord) -> Chart | None:
@@ -44,7 +57,9 @@ def early_stop_chart(record: StudyRecord, trial: TrialRecord) -> Chart | None:
     _add_tracks(drawn, trial.levels, "early_stop/step", digits=0)
     drawn.update_yaxes(rangemode="tozero")
     caption = (
-        _of(record, trial) + "The optimiser step at which the validation loss was least, looked at after every epoch. " + spread(trial)
+        _of(record, trial)
+        + "The optimiser step at which the validation loss was least, looked at after every epoch. "
+        + spread(trial)
     )
     return Chart("early-stop", "Early-stopping step against weights kept", caption, drawn)
 
@@ -58,7 +73,9 @@ def all_tickets_chart(record: StudyRecord, trials: Sequence[TrialRecord]) -> Cha
     means: list[float] = []
     heights: list[float] = []
     for trial in trials:
-        label = ", ".join(f"{name.rpartition('.')[2]} {trial.params[name]}" for name in separating) or method_of(trial)
+        label = ", ".join(
+            f"{name.rpartition('.')[2]} {trial.params[name]}" for name in separating
+        ) or method_of(trial)
         color = colors.setdefault(label, chart.SERIES[len(colors) % len(chart.SERIES)])
         found = points(trial.levels, TICKET, metric, scaled(metric, 1))
         means += [point.mean for point in found]
@@ -76,7 +93,8 @@ def points(levels: Sequence[Level], track: str, metric: str, scale: float = 1) -
     return [
         Point(level["density"], tuple(scale * one["tracks"][track][metric] for one in level["replicates"]))
         for level in levels
-        if metric in level["tracks"].get(track, {})  # a ticket that was transferred may be measured by something else
+        if metric
+        in level["tracks"].get(track, {})  # a ticket that was transferred may be measured by something else
     ]
 
 
@@ -87,10 +105,22 @@ def _unit(metric: str) -> str:
 
 def spread(trial: TrialRecord) -> str:
     """How to read the bands, or that there are none."""
-    return density.SPREAD if len(trial.levels[0]["replicates"]) > 1 else "One replicate: nothing is known of the spread."
+    return (
+        density.SPREAD
+        if len(trial.levels[0]["replicates"]) > 1
+        else "One replicate: nothing is known of the spread."
+    )
 
 
-def _add_tracks(drawn: go.Figure, levels: Sequence[Level], metric: str, *, scale: float = 1, unit: str = "", digits: int = 2) -> list[str]:
+def _add_tracks(
+    drawn: go.Figure,
+    levels: Sequence[Level],
+    metric: str,
+    *,
+    scale: float = 1,
+    unit: str = "",
+    digits: int = 2,
+) -> list[str]:
     shown = [name for name in TRACKS if points(levels, name, metric)]
     for name in reversed(shown):  # the ticket's line lies on top
         label, color = TRACKS[name]

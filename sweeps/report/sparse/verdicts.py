@@ -4,7 +4,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from sweeps.report.drawing.chart import Chart, Table
-from sweeps.report.drawing.words import NONE, count, difference, mean_and_spread, name_of, percent, points_of, unit_of
+from sweeps.report.drawing.words import (
+    NONE,
+    count,
+    difference,
+    mean_and_spread,
+    name_of,
+    percent,
+    points_of,
+    unit_of,
+)
 from sweeps.report.sparse.tickets import TRACKS
 from sweeps.study.levels import TICKET, Level
 from sweeps.study.record import TrialRecord
@@ -25,13 +34,22 @@ def verdicts_chart(trial: TrialRecord, metric: str) -> Chart:
         "p",
     )
     rows = tuple(_row(level, tracks, metric) for level in trial.levels)
-    return Chart("verdicts", "Verdict at every level", _caption(len(trial.levels[0]["replicates"]), metric), table=Table(heads, rows))
+    return Chart(
+        "verdicts",
+        "Verdict at every level",
+        _caption(len(trial.levels[0]["replicates"]), metric),
+        table=Table(heads, rows),
+    )
 
 
 def _row(level: Level, tracks: list[str], metric: str) -> tuple[_Cell, ...]:
     told = level.get("verdict", {})
     reached = [_reached(level, name, metric, told.get(name, {}) if name != TICKET else {}) for name in tracks]
-    return (percent(level["density"]), "dense" if not told else ""), *reached, *_against_dense(told.get(TICKET), metric)
+    return (
+        (percent(level["density"]), "dense" if not told else ""),
+        *reached,
+        *_against_dense(told.get(TICKET), metric),
+    )
 
 
 def _reached(level: Level, track: str, metric: str, told: Mapping[str, Any]) -> _Cell:
@@ -45,7 +63,9 @@ def _reached(level: Level, track: str, metric: str, told: Mapping[str, Any]) -> 
 def _against_dense(told: Mapping[str, Any] | None, metric: str) -> tuple[_Cell, ...]:
     if told is None:
         return ((NONE, ""),) * 4
-    interval = f"{difference(metric, told['low'])} to {difference(metric, told['high'])}" if "low" in told else NONE
+    interval = (
+        f"{difference(metric, told['low'])} to {difference(metric, told['high'])}" if "low" in told else NONE
+    )
     p = NONE if "p" not in told else f"{told['p']:.3f}" if told["p"] >= 0.001 else "< 0.001"
     return (difference(metric, told["difference"]), ""), (interval, ""), (told["verdict"], ""), (p, "")
 

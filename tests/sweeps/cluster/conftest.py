@@ -21,7 +21,10 @@ SWEEP = {
     "training": {"epochs": 3, "batch_size": 128, "lr": 0.05},
     "compression": {"method": "alds", "retrain_epochs": 3, "recalibrate_bn": 128},
     "budget": {"keep_ratio": 0.4},
-    "parameters": {"training.weight_decay": {"min": 0.0, "max": 0.001}, "compression.options.metric": {"values": ["max", "sum"]}},
+    "parameters": {
+        "training.weight_decay": {"min": 0.0, "max": 0.001},
+        "compression.options.metric": {"values": ["max", "sum"]},
+    },
     "method": "random",
     "metric": {"name": "val/accuracy", "goal": "maximize"},
     "resources": {"concurrent": 2},
@@ -56,7 +59,13 @@ class StudyOnCluster:
         if "--in-process" not in options:
             command += ["--address", self._address]
         driver = subprocess.Popen(
-            command, cwd=self._folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, env=os.environ
+            command,
+            cwd=self._folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            env=os.environ,
         )
         self._drivers.append(driver)
         return driver
@@ -77,7 +86,9 @@ class StudyOnCluster:
     def status(self) -> dict[str, Any]:
         """What ``tombola status --json`` says."""
         command = [sys.executable, "-m", "tombola", "status", str(self.out), "--json"]
-        told: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        told: dict[str, Any] = json.loads(
+            subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        )
         return told
 
     def results(self) -> list[tuple[Any, ...]]:
@@ -86,7 +97,9 @@ class StudyOnCluster:
 
         record = sweeps.load_record(self.out)
         figures = ("val/accuracy", "val/loss", "dense/val/accuracy", "compress/error")
-        return sorted((*sorted(t.params.items()), *(t.metrics[name] for name in figures)) for t in record.complete)
+        return sorted(
+            (*sorted(t.params.items()), *(t.metrics[name] for name in figures)) for t in record.complete
+        )
 
     def repeated_epochs(self) -> int:
         """How many epochs were trained more than once, by the store's own ledgers."""

@@ -42,7 +42,9 @@ class Lotteries(StudyOnCluster):
     def __init__(self, folder: Path, cluster: Cluster):
         folder.mkdir()
         super().__init__(folder, cluster, **GRID)
-        self.sweep.write_text(yaml.safe_dump({name: value for name, value in (SWEEP | GRID).items() if name != "budget"}))
+        self.sweep.write_text(
+            yaml.safe_dump({name: value for name, value in (SWEEP | GRID).items() if name != "budget"})
+        )
 
     def ended(self) -> int:
         return len(list(self.out.glob("trials/*/result.json")))
@@ -53,7 +55,10 @@ class Lotteries(StudyOnCluster):
         def figures(level: Any) -> dict[str, Any]:
             return {name: level[name] for name in ("density", "layers", "verdict", "replicates", "history")}
 
-        return {json.dumps(t.params, sort_keys=True): [figures(level) for level in t.levels] for t in sweeps.load_record(self.out).complete}
+        return {
+            json.dumps(t.params, sort_keys=True): [figures(level) for level in t.levels]
+            for t in sweeps.load_record(self.out).complete
+        }
 
     def networks(self) -> dict[tuple[str, str], bytes]:
         """The files of every ticket that was kept, by what its trial was."""
@@ -93,6 +98,10 @@ def test_neither_epochs_nor_bits_depend_on_who_was_killed(tmp_path: Path, cluste
         broken.finish()
 
         # the two workers that were killed, and the two that lost their driver, each at most an epoch after its last snapshot
-        assert ledger_steps(whole.out) <= ledger_steps(broken.out) <= ledger_steps(whole.out) + (2 + WORKERS) * per_epoch
+        assert (
+            ledger_steps(whole.out)
+            <= ledger_steps(broken.out)
+            <= ledger_steps(whole.out) + (2 + WORKERS) * per_epoch
+        )
         assert broken.levels() == whole.levels() and len(whole.levels()) == 12
         assert broken.networks() == whole.networks() and len(whole.networks()) >= 2 * 12

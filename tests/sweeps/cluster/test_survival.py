@@ -55,7 +55,9 @@ def test_driver_killed_three_times_at_random_moments(study_on_cluster, undisturb
     assert len(ends) == len(set(ends)) == 24
     assert {ledger.outcome_of(row) for row in rows} <= {"complete", "abandoned"}
     assert study.results() == undisturbed
-    assert study.repeated_epochs() <= 3 * CONCURRENT, "more than one checkpoint interval was repeated by a trial"
+    assert study.repeated_epochs() <= 3 * CONCURRENT, (
+        "more than one checkpoint interval was repeated by a trial"
+    )
 
 
 def trainer(out: Path) -> int | None:

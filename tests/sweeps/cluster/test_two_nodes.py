@@ -26,7 +26,9 @@ def narrow(channels):
 
 
 def test_same_results_on_one_node_on_two_and_in_process(tmp_path, cluster):
-    two_nodes, in_process, one_node = (study(tmp_path / name, cluster) for name in ("two_nodes", "in_process", "one_node"))
+    two_nodes, in_process, one_node = (
+        study(tmp_path / name, cluster) for name in ("two_nodes", "in_process", "one_node")
+    )
     with two_nodes, in_process, one_node:
         two_nodes.finish()
         in_process.finish("--in-process")

@@ -48,7 +48,9 @@ def load(name: str, options: dict[str, Any]) -> Data:
         if factory.is_reference(name):
             _loaded[key] = checked(_users(name, options), name)
         else:
-            _loaded[key] = factory.call(factory.resolve(BUILT_IN[name], "data set"), name, "data set", **options)
+            _loaded[key] = factory.call(
+                factory.resolve(BUILT_IN[name], "data set"), name, "data set", **options
+            )
     return _loaded[key]
 
 

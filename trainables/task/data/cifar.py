@@ -31,7 +31,9 @@ def _cifar(source: type, title: str, root: str, download: bool, num_classes: int
         ) from error
     images, labels = _tensors(known)
     validation, train = stratified(labels, 0.1)
-    return from_pixels([*((images[part], labels[part]) for part in (train, validation)), _tensors(unseen)], num_classes)
+    return from_pixels(
+        [*((images[part], labels[part]) for part in (train, validation)), _tensors(unseen)], num_classes
+    )
 
 
 def _tensors(dataset: datasets.CIFAR10) -> tuple[Tensor, Tensor]:

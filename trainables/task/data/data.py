@@ -13,7 +13,9 @@ from trainables.seeds import generator
 from trainables.task.data.dataset_digest import dataset_digest
 from trainables.task.data.splits import Split, StreamedSplit, TensorSplit
 
-_SPLIT_SEED = 20210711  # one split for everyone: trials, replicates and studies are compared on the same images
+_SPLIT_SEED = (
+    20210711  # one split for everyone: trials, replicates and studies are compared on the same images
+)
 
 UNLABELLED = 255
 
@@ -41,7 +43,9 @@ class Data:
         """The same data, read by so many processes where they are not in memory; 0 leaves it as the data say."""
         if not workers:
             return self
-        train, validation, test = (split.read_by(workers) for split in (self.train, self.validation, self.test))
+        train, validation, test = (
+            split.read_by(workers) for split in (self.train, self.validation, self.test)
+        )
         return replace(self, train=train, validation=validation, test=test)
 
     @property
@@ -85,7 +89,9 @@ def from_pixels(parts: Sequence[tuple[Tensor, Tensor]], num_classes: int) -> Dat
 
 def statistics(images: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each channel of uint8 ``images`` (N, C, H, W), each of shape (1, C, 1, 1); never 0."""
-    counts = torch.stack([torch.bincount(channel.flatten(), minlength=256) for channel in images.transpose(0, 1)]).double()
+    counts = torch.stack(
+        [torch.bincount(channel.flatten(), minlength=256) for channel in images.transpose(0, 1)]
+    ).double()
     values, shares = torch.arange(256.0, dtype=torch.float64), counts / counts.sum(dim=1, keepdim=True)
     mean = (shares * values).sum(dim=1)
     variance = (shares * (values - mean[:, None]) ** 2).sum(dim=1)
@@ -116,9 +122,13 @@ def balanced(labels: Tensor, count: int) -> Tensor:
     each, rest = divmod(count, len(classes))
     most = int(sizes.min())
     if rest or not 1 <= each <= most:
-        raise TaskError(f"train_images must be a multiple of {len(classes)} from {len(classes)} to {most * len(classes)}, not {count}.")
+        raise TaskError(
+            f"train_images must be a multiple of {len(classes)} from {len(classes)} to {most * len(classes)}, not {count}."
+        )
     parts = []
     for label in classes.tolist():
         members = (labels == label).nonzero().flatten()
-        parts.append(members[torch.randperm(len(members), generator=generator(_SPLIT_SEED, "balanced", label))[:each]])
+        parts.append(
+            members[torch.randperm(len(members), generator=generator(_SPLIT_SEED, "balanced", label))[:each]]
+        )
     return torch.cat(parts).sort().values

@@ -18,7 +18,9 @@ from trainables.errors import StoreWarning, TaskError
 from trainables.task.data.streaming import own_numbers
 from trainables.users_code import factory
 
-_READ = 2**30  # bytes of an array, or of all files together, that are read; of more than that, so many spread evenly
+_READ = (
+    2**30
+)  # bytes of an array, or of all files together, that are read; of more than that, so many spread evenly
 _LEAST_OF_A_FILE = 2**10
 _EXAMPLES = 2**26  # bytes of examples that are read, spread evenly
 _FEWEST_EXAMPLES = 64
@@ -50,16 +52,21 @@ def dataset_digest(dataset: Any, known: dict[int, str]) -> str:
         elif isinstance(own, str):
             seen.update(own.encode())
         else:
-            raise TaskError(f"the digest of the data set {type(dataset).__name__} is {type(own).__name__}, not a text.")
+            raise TaskError(
+                f"the digest of the data set {type(dataset).__name__} is {type(own).__name__}, not a text."
+            )
         known[id(dataset)] = seen.hexdigest()
     return known[id(dataset)]
 
 
 def _add_contents(seen: Hash, dataset: Any, known: dict[int, str]) -> None:
     attributes = {
-        id(value): (name, value) for name, value in sorted(getattr(dataset, "__dict__", {}).items(), reverse=True)
+        id(value): (name, value)
+        for name, value in sorted(getattr(dataset, "__dict__", {}).items(), reverse=True)
     }  # one under two names once
-    folders = [value for _, value in attributes.values() if isinstance(value, str | Path) and Path(value).is_dir()]
+    folders = [
+        value for _, value in attributes.values() if isinstance(value, str | Path) and Path(value).is_dir()
+    ]
     for name, value in reversed(attributes.values()):
         value = value.to_numpy().tolist() if hasattr(value, "to_numpy") else value  # a table of pandas
         inner = value if isinstance(value, list | tuple) else [value]
@@ -85,7 +92,10 @@ def _is_plain(value: Any) -> bool:
         return True
     if not isinstance(value, list | tuple | range) or not value:
         return False
-    return all(isinstance(part, str | int | float | np.generic | Tensor | np.ndarray) or _is_plain(part) for part in value)
+    return all(
+        isinstance(part, str | int | float | np.generic | Tensor | np.ndarray) or _is_plain(part)
+        for part in value
+    )
 
 
 def _add(seen: Hash, value: Any) -> None:
@@ -111,7 +121,14 @@ def _add(seen: Hash, value: Any) -> None:
         for part in value:
             _add(seen, part)
     else:
-        seen.update((repr(value) if isinstance(value, str | bytes | int | float | range) else type(value).__qualname__).encode() + b",")
+        seen.update(
+            (
+                repr(value)
+                if isinstance(value, str | bytes | int | float | range)
+                else type(value).__qualname__
+            ).encode()
+            + b","
+        )
 
 
 def _spread(length: int, size: int) -> list[int] | None:
@@ -132,7 +149,9 @@ def _files(value: Any, folders: Sequence[str | Path]) -> list[tuple[Path, str]]:
     if not isinstance(value, list | tuple) or not value:
         return []
     rows = [entry if isinstance(entry, list | tuple) else (entry,) for entry in value]
-    starts = {place: start for place, part in enumerate(rows[0]) if (start := _start(part, folders)) is not None}
+    starts = {
+        place: start for place, part in enumerate(rows[0]) if (start := _start(part, folders)) is not None
+    }
     if not starts or any(len(row) != len(rows[0]) for row in rows):
         return []
     return [
@@ -210,4 +229,6 @@ def _example(dataset: Any, index: int) -> Any:
         try:
             return dataset[index]
         except Exception as error:
-            raise TaskError(f"the data set {type(dataset).__name__} gives no example {index}: {factory.describe(error)}.") from error
+            raise TaskError(
+                f"the data set {type(dataset).__name__} gives no example {index}: {factory.describe(error)}."
+            ) from error

@@ -20,8 +20,14 @@ def fashion_mnist(*, root: str | None = None, train_images: int | None = None) -
     ``train_images`` leaves so many of the images to train, equally many of each class; validation and test stay whole.
     """
     folder = Path(root).expanduser() if root else DEBIAN
-    images, labels = _idx(folder / "train-images-idx3-ubyte.gz"), _idx(folder / "train-labels-idx1-ubyte.gz").long()
-    test_images, test_labels = _idx(folder / "t10k-images-idx3-ubyte.gz"), _idx(folder / "t10k-labels-idx1-ubyte.gz").long()
+    images, labels = (
+        _idx(folder / "train-images-idx3-ubyte.gz"),
+        _idx(folder / "train-labels-idx1-ubyte.gz").long(),
+    )
+    test_images, test_labels = (
+        _idx(folder / "t10k-images-idx3-ubyte.gz"),
+        _idx(folder / "t10k-labels-idx1-ubyte.gz").long(),
+    )
     validation, train = stratified(labels, 1 / 12)
     if train_images is not None:
         train = train[balanced(labels[train], train_images)]

@@ -31,7 +31,9 @@ def _generated() -> dict[str, numpy.ndarray]:
     try:
         from mnist1d.data import get_dataset_args, make_dataset
     except ImportError as error:
-        raise TaskError("the data set mnist1d needs the package of that name: `pip install mnist1d`.") from error
+        raise TaskError(
+            "the data set mnist1d needs the package of that name: `pip install mnist1d`."
+        ) from error
     numpy_state, python_state = numpy.random.get_state(), random.getstate()  # noqa: NPY002 - it is the legacy one that the package seeds
     try:
         made: dict[str, numpy.ndarray] = make_dataset(get_dataset_args())

@@ -24,14 +24,30 @@ def check_data(data: Data, task: TaskConfig) -> None:
     for name in ("train", "validation", "test"):
         inputs, labels = _examples(getattr(data, name))
         if bad := not_finite(inputs):
-            raise Refused(("task", "data"), f"data {task.data}: {name} has inputs that are no numbers (NaN or infinity): {bad}.")
-        if task.loss in OF_CLASSES and data.num_classes is not None and (bad := _no_class(labels, data.num_classes, data.labels_nothing)):
-            raise Refused(("task", "data"), f"data {task.data}: {name} has {bad}; classes are 0 to {data.num_classes - 1}.")
+            raise Refused(
+                ("task", "data"),
+                f"data {task.data}: {name} has inputs that are no numbers (NaN or infinity): {bad}.",
+            )
+        if (
+            task.loss in OF_CLASSES
+            and data.num_classes is not None
+            and (bad := _no_class(labels, data.num_classes, data.labels_nothing))
+        ):
+            raise Refused(
+                ("task", "data"),
+                f"data {task.data}: {name} has {bad}; classes are 0 to {data.num_classes - 1}.",
+            )
         if task.loss in OF_VALUES and (bad := not_finite(labels)):
-            raise Refused(("task", "data"), f"data {task.data}: {name} has labels that are no numbers (NaN or infinity): {bad}.")
+            raise Refused(
+                ("task", "data"),
+                f"data {task.data}: {name} has labels that are no numbers (NaN or infinity): {bad}.",
+            )
         if task.loss == "bce_with_logits" and not 0 <= float(labels.min()) <= float(labels.max()) <= 1:
             odd = float(labels.min()) if labels.min() < 0 else float(labels.max())
-            raise Refused(("task", "data"), f"data {task.data}: {name} has the label {odd:g}; those of bce_with_logits are 0 to 1.")
+            raise Refused(
+                ("task", "data"),
+                f"data {task.data}: {name} has the label {odd:g}; those of bce_with_logits are 0 to 1.",
+            )
 
 
 def not_finite(inputs: Any) -> str | None:
@@ -48,7 +64,11 @@ def not_finite(inputs: Any) -> str | None:
 def cause(batches: Iterable[Any], which: str) -> str:
     """Say why a loss is no number: inputs among ``batches``, called ``which``, that are none, or else too large a learning rate."""
     bad = next((bad for inputs in batches if (bad := not_finite(inputs))), None)
-    return f"{which} has inputs that are no numbers (NaN or infinity): {bad}" if bad else "a smaller learning rate may help"
+    return (
+        f"{which} has inputs that are no numbers (NaN or infinity): {bad}"
+        if bad
+        else "a smaller learning rate may help"
+    )
 
 
 def _examples(split: Split) -> tuple[Any, Any]:

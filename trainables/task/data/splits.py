@@ -118,7 +118,10 @@ class StreamedSplit(Split):
             generator=torch.Generator(),  # without one it draws from the global generator
         )
         for inputs, labels in loader:
-            yield self._normalised(move_inputs(inputs, device, non_blocking=True)), labels.to(device, non_blocking=True)
+            yield (
+                self._normalised(move_inputs(inputs, device, non_blocking=True)),
+                labels.to(device, non_blocking=True),
+            )
 
     def _normalised(self, inputs: Any) -> Any:
         if self.mean is None or self.std is None:

@@ -67,11 +67,15 @@ def parted(item: Any) -> tuple[Any, Any]:
     if isinstance(item, Mapping):
         if key := next((name for name in LABELS if name in item), None):
             return {name: part for name, part in item.items() if name != key}, item[key]
-        raise TaskError(f"a dataset's dictionary has no {' or '.join(map(repr, LABELS))}; it has {', '.join(map(repr, item))}.")
+        raise TaskError(
+            f"a dataset's dictionary has no {' or '.join(map(repr, LABELS))}; it has {', '.join(map(repr, item))}."
+        )
     if isinstance(item, Sequence) and not isinstance(item, str) and len(item) > 1:
         *inputs, label = item
         return inputs[0] if len(inputs) == 1 else tuple(inputs), label
-    raise TaskError(f"a dataset gives {type(item).__name__}, not (input, label) or a dictionary with the label.")
+    raise TaskError(
+        f"a dataset gives {type(item).__name__}, not (input, label) or a dictionary with the label."
+    )
 
 
 def as_labels(labels: Any) -> Tensor:
@@ -79,5 +83,7 @@ def as_labels(labels: Any) -> Tensor:
     if isinstance(labels, numpy.ndarray):
         labels = torch.from_numpy(labels)
     if not isinstance(labels, Tensor) or labels.is_complex():
-        raise TaskError(f"labels are {labels.dtype if isinstance(labels, Tensor) else type(labels).__name__}, not numbers in a tensor.")
+        raise TaskError(
+            f"labels are {labels.dtype if isinstance(labels, Tensor) else type(labels).__name__}, not numbers in a tensor."
+        )
     return labels.float() if labels.is_floating_point() else labels.long()

@@ -31,13 +31,19 @@ def checked(returned: Any, name: str) -> Data:
     if isinstance(returned, tuple) and len(returned) == len(_SPLITS):
         returned = dict(zip(_SPLITS, returned, strict=True))
     if not isinstance(returned, Mapping):
-        raise TaskError(f"data factory {name} returned {_a(returned)}, not a dict with {', '.join(_SPLITS)}, a tuple of these, or a Data.")
+        raise TaskError(
+            f"data factory {name} returned {_a(returned)}, not a dict with {', '.join(_SPLITS)}, a tuple of these, or a Data."
+        )
     for key in returned:
         if key not in (*_SPLITS, "num_classes"):
-            raise TaskError(f"data factory {name} returned the unknown split {key!r}; {nearest(str(key), (*_SPLITS, 'num_classes'))}")
+            raise TaskError(
+                f"data factory {name} returned the unknown split {key!r}; {nearest(str(key), (*_SPLITS, 'num_classes'))}"
+            )
     missing = [split for split in _SPLITS if split not in returned]
     if missing:
-        raise TaskError(f"data factory {name} returned no {missing[0]!r}; a dict with {', '.join(_SPLITS)} is needed.")
+        raise TaskError(
+            f"data factory {name} returned no {missing[0]!r}; a dict with {', '.join(_SPLITS)} is needed."
+        )
     splits = [_split(returned[split], f"data factory {name}: {split}") for split in _SPLITS]
     _check_alike(splits, name)
     return from_splits(splits, _num_classes(returned, splits, name))
@@ -55,12 +61,20 @@ def _streamed(given: DataLoader[Any] | Dataset[Any], where: str) -> StreamedSpli
     loader = given if isinstance(given, DataLoader) else None
     dataset: Any = loader.dataset if loader else given
     if isinstance(dataset, IterableDataset):
-        raise TaskError(f"{where} is an IterableDataset, whose examples have no numbers; a map-style Dataset is needed.")
+        raise TaskError(
+            f"{where} is an IterableDataset, whose examples have no numbers; a map-style Dataset is needed."
+        )
     if not hasattr(dataset, "__len__") or len(dataset) == 0:
         raise TaskError(f"{where} is an empty dataset or one without a length.")
     if loader and not isinstance(loader.sampler, SequentialSampler | RandomSampler):
-        raise TaskError(f"{where} is a DataLoader with a {type(loader.sampler).__name__}, which would have no effect: give its dataset.")
-    split = StreamedSplit(dataset, loader.num_workers, collate=loader.collate_fn) if loader else StreamedSplit(dataset)
+        raise TaskError(
+            f"{where} is a DataLoader with a {type(loader.sampler).__name__}, which would have no effect: give its dataset."
+        )
+    split = (
+        StreamedSplit(dataset, loader.num_workers, collate=loader.collate_fn)
+        if loader
+        else StreamedSplit(dataset)
+    )
     try:
         inputs, labels = split.first()
         count = batch_size(inputs), len(labels)
@@ -79,12 +93,16 @@ def _held(given: Any, where: str) -> TensorSplit:
     elif isinstance(given, tuple | list) and len(given) == 2:
         inputs, labels = given
     else:
-        raise TaskError(f"{where} is {_a(given)}, neither a pair of tensors or arrays (inputs, labels) nor a map-style Dataset.")
+        raise TaskError(
+            f"{where} is {_a(given)}, neither a pair of tensors or arrays (inputs, labels) nor a map-style Dataset."
+        )
     inputs, labels = _in_tensors(inputs), as_labels(labels)
     count = batch_size(inputs)
     if not labels.dim() or count != len(labels) or not count:
         told = len(labels) if labels.dim() else "no"
-        raise TaskError(f"{where} has {count} inputs and {told} labels; equally many, and at least one, are needed.")
+        raise TaskError(
+            f"{where} has {count} inputs and {told} labels; equally many, and at least one, are needed."
+        )
     return TensorSplit(inputs, labels.cpu())
 
 
@@ -114,7 +132,9 @@ def _check_alike(splits: list[Split], name: str) -> None:
                 f"those of {split_name} {kind[1]} of {kind[2]}."
             )
         if kind != kinds[0]:
-            raise TaskError(f"data factory {name}: an example of train has {kinds[0][0]} inputs, one of {split_name} {kind[0]}.")
+            raise TaskError(
+                f"data factory {name}: an example of train has {kinds[0][0]} inputs, one of {split_name} {kind[0]}."
+            )
 
 
 def _num_classes(returned: Mapping[str, Any], splits: list[Split], name: str) -> int | None:
@@ -123,7 +143,9 @@ def _num_classes(returned: Mapping[str, Any], splits: list[Split], name: str) ->
     if returned.get("num_classes") is not None:
         given = returned["num_classes"]
         if isinstance(given, bool) or not isinstance(given, int | numpy.integer) or given < 1:
-            raise TaskError(f"data factory {name}: num_classes must be a whole number of at least 1, not {given!r}.")
+            raise TaskError(
+                f"data factory {name}: num_classes must be a whole number of at least 1, not {given!r}."
+            )
         return None if labels.is_floating_point() else int(given)
     if labels.is_floating_point():
         return None
@@ -133,7 +155,9 @@ def _num_classes(returned: Mapping[str, Any], splits: list[Split], name: str) ->
         return None
     classes = getattr(returned["train"], "classes", None)
     if classes is None:
-        raise TaskError(f'data factory {name} returned a Dataset that does not say its classes; add "num_classes" to the dict.')
+        raise TaskError(
+            f'data factory {name} returned a Dataset that does not say its classes; add "num_classes" to the dict.'
+        )
     return len(classes)
 
 

@@ -53,7 +53,9 @@ def metrics_of(task: TaskConfig) -> tuple[NamedMetric, ...]:
     found = tuple(_named(one) for one in given)
     for place, metric in enumerate(found):
         if metric.name in (*_TAKEN, *(other.name for other in found[:place])):
-            raise TaskError(f"task.metrics: the name {metric.name!r} is taken; a metric's name is what stands behind the colon.")
+            raise TaskError(
+                f"task.metrics: the name {metric.name!r} is taken; a metric's name is what stands behind the colon."
+            )
     return found
 
 

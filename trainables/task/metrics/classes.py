@@ -23,7 +23,12 @@ class _OfClasses(Metric):
     def _has_classes(self, outputs: Any, labels: Tensor) -> bool:
         """Whether each label is one of several classes; not so where each is 0 or 1 and has an output of its own."""
         if isinstance(outputs, Tensor):
-            if outputs.dim() > 1 and outputs.shape[1] > 1 and outputs[:, 0].shape == labels.shape and not labels.is_floating_point():
+            if (
+                outputs.dim() > 1
+                and outputs.shape[1] > 1
+                and outputs[:, 0].shape == labels.shape
+                and not labels.is_floating_point()
+            ):
                 return True
             if outputs.shape == labels.shape or outputs.shape == (*labels.shape, 1):
                 return False
@@ -35,7 +40,9 @@ class _OfClasses(Metric):
     def _scores(self, outputs: Any, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Scores (M, classes) and classes (M,) of the labels that count."""
         if not self._has_classes(outputs, labels):
-            raise TaskError(f"metric {self.name} needs class scores (N, classes, ...), not an output for each label 0 or 1.")
+            raise TaskError(
+                f"metric {self.name} needs class scores (N, classes, ...), not an output for each label 0 or 1."
+            )
         counted = labels != self.ignored
         return outputs.movedim(1, -1)[counted], labels[counted]
 
@@ -140,7 +147,10 @@ class F1(_ByClass):
             self._count(scores.argmax(dim=1), classes, scores.shape[1])
             return
         logits, labels = aligned(outputs, labels)
-        told, there = ((values > limit).flatten(1 if values.dim() > 1 else 0) for values, limit in ((logits, 0), (labels, 0.5)))
+        told, there = (
+            (values > limit).flatten(1 if values.dim() > 1 else 0)
+            for values, limit in ((logits, 0), (labels, 0.5))
+        )
         if told.dim() == 1:  # one label an example
             told, there = told[:, None], there[:, None]
         self._all_count = True
@@ -178,7 +188,11 @@ def _ratio(part: int, whole: int) -> float:
 
 
 def _told(outputs: Any) -> str:
-    return f"outputs of shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else f"outputs that are {type(outputs).__name__}"
+    return (
+        f"outputs of shape {tuple(outputs.shape)}"
+        if isinstance(outputs, Tensor)
+        else f"outputs that are {type(outputs).__name__}"
+    )
 
 
 def _kind(labels: Tensor) -> str:

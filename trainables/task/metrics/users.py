@@ -54,7 +54,9 @@ class UsersMetric:
 
 def counts_up(found: Callable[..., Any]) -> bool:
     """Whether it is a class with ``update`` and ``compute``, made anew for every split, rather than a function."""
-    return inspect.isclass(found) and all(callable(getattr(found, name, None)) for name in ("update", "compute"))
+    return inspect.isclass(found) and all(
+        callable(getattr(found, name, None)) for name in ("update", "compute")
+    )
 
 
 class _Whole:

@@ -47,6 +47,10 @@ def build(name: str, options: dict[str, Any], input_shape: tuple[int, ...], num_
     if factory.is_reference(name):
         network = factory.call(factory.resolve(name, "network"), name, "network factory", **options)
         if not isinstance(network, nn.Module):
-            raise TaskError(f"network factory {name} returned {type(network).__name__}, not a torch.nn.Module.")
+            raise TaskError(
+                f"network factory {name} returned {type(network).__name__}, not a torch.nn.Module."
+            )
         return network
-    return factory.call(factory.resolve(BUILT_IN[name], "network"), name, "network", input_shape, num_classes, **options)
+    return factory.call(
+        factory.resolve(BUILT_IN[name], "network"), name, "network", input_shape, num_classes, **options
+    )

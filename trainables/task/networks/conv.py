@@ -29,11 +29,15 @@ def conv6(input_shape: tuple[int, ...], num_classes: int, *, initialization: str
     return _conv((64, 128, 256), input_shape, num_classes, initialization)
 
 
-def _conv(widths: tuple[int, ...], input_shape: tuple[int, ...], num_classes: int, initialization: str) -> nn.Module:
+def _conv(
+    widths: tuple[int, ...], input_shape: tuple[int, ...], num_classes: int, initialization: str
+) -> nn.Module:
     channels, height, width = input_shape
     shrunk = 2 ** len(widths)
     if min(height, width) < shrunk:
-        raise TaskError(f"conv{2 * len(widths)} needs images of at least {shrunk}x{shrunk}, not {height}x{width}.")
+        raise TaskError(
+            f"conv{2 * len(widths)} needs images of at least {shrunk}x{shrunk}, not {height}x{width}."
+        )
     layers: list[nn.Module] = []
     for outputs in widths:
         for inputs in (channels, outputs):
@@ -41,5 +45,12 @@ def _conv(widths: tuple[int, ...], input_shape: tuple[int, ...], num_classes: in
         layers.append(nn.MaxPool2d(2))
         channels = outputs
     flat = channels * (height // shrunk) * (width // shrunk)
-    head = [nn.Flatten(), nn.Linear(flat, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, num_classes)]
+    head = [
+        nn.Flatten(),
+        nn.Linear(flat, 256),
+        nn.ReLU(),
+        nn.Linear(256, 256),
+        nn.ReLU(),
+        nn.Linear(256, num_classes),
+    ]
     return initialized(nn.Sequential(*layers, *head), initialization)

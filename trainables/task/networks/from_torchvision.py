@@ -17,4 +17,6 @@ def from_torchvision(name: str, num_classes: int, options: dict[str, Any]) -> nn
     known = models.list_models(module=models)
     if name not in known:
         raise TaskError(f"torchvision has no classifier {name!r}; {nearest(name, known)}")
-    return factory.call(models.get_model, f"torchvision:{name}", "network", name, **{"num_classes": num_classes, **options})
+    return factory.call(
+        models.get_model, f"torchvision:{name}", "network", name, **{"num_classes": num_classes, **options}
+    )

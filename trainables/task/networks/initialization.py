@@ -13,7 +13,9 @@ def initialized(network: nn.Sequential, initialization: str) -> nn.Sequential:
     ``glorot`` (Glorot & Bengio, AISTATS 2010) is what Frankle & Carbin train (ICLR 2019, figure 2). Raises `TaskError` for another name.
     """
     if initialization not in INITIALIZATIONS:
-        raise TaskError(f"there is no initialization {initialization!r}; {nearest(initialization, INITIALIZATIONS)}")
+        raise TaskError(
+            f"there is no initialization {initialization!r}; {nearest(initialization, INITIALIZATIONS)}"
+        )
     if initialization == "glorot":
         for layer in network:
             if isinstance(layer, nn.Conv2d | nn.Linear):

@@ -6,7 +6,9 @@ from trainables.errors import TaskError
 from trainables.task.networks.mlp import mlp
 
 
-def lenet_300_100(input_shape: tuple[int, ...], num_classes: int, *, dropout: float = 0.0, initialization: str = "torch") -> nn.Module:
+def lenet_300_100(
+    input_shape: tuple[int, ...], num_classes: int, *, dropout: float = 0.0, initialization: str = "torch"
+) -> nn.Module:
     """Two hidden layers of 300 and 100 units on the flattened input; ``dropout`` after each.
 
     The lottery-ticket paper's ``initialization`` is ``glorot``. Raises `TaskError` for an unknown one.

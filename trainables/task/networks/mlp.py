@@ -28,4 +28,6 @@ def mlp(
         for inputs, outputs in pairwise(sizes)
         for layer in (nn.Linear(inputs, outputs), nn.ReLU(), *([nn.Dropout(dropout)] if dropout else []))
     ]
-    return initialized(nn.Sequential(nn.Flatten(), *hidden, nn.Linear(sizes[-1], num_classes)), initialization)
+    return initialized(
+        nn.Sequential(nn.Flatten(), *hidden, nn.Linear(sizes[-1], num_classes)), initialization
+    )

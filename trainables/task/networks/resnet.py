@@ -77,12 +77,16 @@ class SmallResNet(nn.Module):
         return self.linear(torch.mean(out, dim=(2, 3)))
 
 
-def resnet20(input_shape: tuple[int, ...], num_classes: int, *, width: int = 16, shortcut: str = "pad") -> nn.Module:
+def resnet20(
+    input_shape: tuple[int, ...], num_classes: int, *, width: int = 16, shortcut: str = "pad"
+) -> nn.Module:
     """ResNet-20: 0.27 million parameters at width 16."""
     return SmallResNet(3, input_shape[0], num_classes, width, shortcut)
 
 
-def resnet32(input_shape: tuple[int, ...], num_classes: int, *, width: int = 16, shortcut: str = "pad") -> nn.Module:
+def resnet32(
+    input_shape: tuple[int, ...], num_classes: int, *, width: int = 16, shortcut: str = "pad"
+) -> nn.Module:
     """ResNet-32: 0.46 million parameters at width 16.
 
     GraSP's double-width ResNet-32 (Wang et al., ICLR 2020) is ``width=32, shortcut="projection"``: stages of 32, 64 and 128 channels,
@@ -91,6 +95,8 @@ def resnet32(input_shape: tuple[int, ...], num_classes: int, *, width: int = 16,
     return SmallResNet(5, input_shape[0], num_classes, width, shortcut)
 
 
-def resnet56(input_shape: tuple[int, ...], num_classes: int, *, width: int = 16, shortcut: str = "pad") -> nn.Module:
+def resnet56(
+    input_shape: tuple[int, ...], num_classes: int, *, width: int = 16, shortcut: str = "pad"
+) -> nn.Module:
     """ResNet-56: 0.85 million parameters at width 16."""
     return SmallResNet(9, input_shape[0], num_classes, width, shortcut)

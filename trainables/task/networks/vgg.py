@@ -17,15 +17,23 @@ _DEPTHS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 class SmallVGG(nn.Module):
     """Five groups of 3x3 convolutions; 2x2 max pooling after a group as long as both sides are at least 2, then a global average."""
 
-    def __init__(self, depths: tuple[int, ...], input_shape: tuple[int, ...], num_classes: int, last_pooling: str):
+    def __init__(
+        self, depths: tuple[int, ...], input_shape: tuple[int, ...], num_classes: int, last_pooling: str
+    ):
         super().__init__()
         if last_pooling not in LAST_POOLINGS:
-            raise TaskError(f"a VGG has no last_pooling {last_pooling!r}; {nearest(last_pooling, LAST_POOLINGS)}")
+            raise TaskError(
+                f"a VGG has no last_pooling {last_pooling!r}; {nearest(last_pooling, LAST_POOLINGS)}"
+            )
         channels, *sides = input_shape
         layers: list[nn.Module] = []
         for depth, outputs in zip(depths, _CHANNELS, strict=True):
             for _ in range(depth):
-                layers += [nn.Conv2d(channels, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
+                layers += [
+                    nn.Conv2d(channels, outputs, 3, padding=1, bias=False),
+                    nn.BatchNorm2d(outputs),
+                    nn.ReLU(),
+                ]
                 channels = outputs
             if min(sides) >= 2:
                 layers.append(nn.MaxPool2d(2))
