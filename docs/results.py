@@ -16,8 +16,8 @@ from sweeps.report.drawing.chart import Chart, Table
 from sweeps.report.drawing.words import compact, plain
 from sweeps.report.headline import headline
 from sweeps.report.page import charts
-from sweeps.search.epochs import in_words, trained
 from sweeps.running.opening import differences
+from sweeps.search.epochs import in_words, trained
 from tests.report.chromium import Browser, chromium
 
 HERE = Path(__file__).parent

@@ -137,10 +137,8 @@ def test_a_layer_that_one_network_left_dense_is_a_full_bar(tmp_path: Path) -> No
     own, best = figure.data
     place = list(own.text).index("dense")
     assert own.x[place] == 100
-    assert (
-        best.text[place]
-        == f"{record.best.layers['conv1']['rank']} × {record.best.layers['conv1']['num_subspaces']}"
-    )  # noqa: RUF001
+    conv1 = record.best.layers["conv1"]
+    assert best.text[place] == f"{conv1['rank']} × {conv1['num_subspaces']}"  # noqa: RUF001
     assert list(own.text).count("dense") == 1
 
 
