@@ -27,7 +27,7 @@ from trainables.task.data.fashion_mnist import DEBIAN
 from trainables.training import optimizer
 from trainables.training.device import reproducible
 from trainables.training.loop import steps_per_epoch, train
-from trainables.training.step_plan import Course
+from trainables.training.step_plan import StepPlan
 
 CPU = torch.device("cpu")
 BATCH = 60
@@ -57,11 +57,11 @@ def ours(training: TrainingConfig, keep_ratio: float) -> float:
     (network, masks), split = prepared(training, keep_ratio), trainables.load_data(TASK).train
     optimiser, criterion = optimizer.make(network, training), loss.resolve("cross_entropy")
     steps = steps_per_epoch(len(split), BATCH)
-    course = Course(training, 0, steps, training.epochs * steps)
-    train(network, optimiser, split, criterion, course, 0, 100, CPU, masks)
+    step_plan = StepPlan(training, 0, steps, training.epochs * steps)
+    train(network, optimiser, split, criterion, step_plan, 0, 100, CPU, masks)
     started = time.perf_counter()
     for epoch in range(training.epochs):
-        train(network, optimiser, split, criterion, course, epoch * steps, (epoch + 1) * steps, CPU, masks)
+        train(network, optimiser, split, criterion, step_plan, epoch * steps, (epoch + 1) * steps, CPU, masks)
     return training.epochs * steps / (time.perf_counter() - started)
 
 

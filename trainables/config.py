@@ -19,7 +19,7 @@ ProperShare = Annotated[Number, Field(gt=0, lt=1)]
 Epochs = Annotated[WholeNumber, Field(ge=0, le=1_000_000)]
 Levels = Annotated[WholeNumber, Field(ge=1, le=1_000)]
 Weights = Annotated[int, Field(ge=1, le=2**53), BeforeValidator(whole_number)]
-Position = Annotated[str, AfterValidator(training_step.check)]
+TrainingStep = Annotated[str, AfterValidator(training_step.check)]
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -193,7 +193,7 @@ class LotteryConfig:
     levels: Levels
     rate: ProperShare = 0.2
     layer_rate: dict[str, ProperShare] = Field(default_factory=dict)
-    rewind_to: Position = "0it"
+    rewind_to: TrainingStep = "0it"
     mode: Literal["rewind", "learning_rate", "fine_tune"] = "rewind"
     shots: Literal["iterative", "one_shot"] = "iterative"
     controls: tuple[Literal["reinit", "random"], ...] = ()
@@ -224,7 +224,7 @@ class TrialConfig:
     threads: Count = 1
     checkpoint_every: Count = 1
     lottery: LotteryConfig | None = None
-    keep_at: tuple[Position, ...] = ()
+    keep_at: tuple[TrainingStep, ...] = ()
     dense_reference: bool = True
     num_workers: Annotated[int, Field(ge=0)] = 0
 

@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 
 
-def derive(seed: int, purpose: str, position: int = 0) -> int:
-    """A 63-bit seed, the same on every machine, for one purpose at one position (an epoch or a step)."""
-    digest = hashlib.blake2b(f"{seed}/{purpose}/{position}".encode(), digest_size=8).digest()
+def derive(seed: int, purpose: str, index: int = 0) -> int:
+    """A 63-bit seed, the same on every machine, for one purpose at one index (an epoch or a step)."""
+    digest = hashlib.blake2b(f"{seed}/{purpose}/{index}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
 
-def generator(seed: int, purpose: str, position: int = 0) -> torch.Generator:
-    """A CPU generator at the start of that purpose's and position's numbers."""
-    return torch.Generator().manual_seed(derive(seed, purpose, position))
+def generator(seed: int, purpose: str, index: int = 0) -> torch.Generator:
+    """A CPU generator at the start of that purpose's and index's numbers."""
+    return torch.Generator().manual_seed(derive(seed, purpose, index))
 
 
 def permutation(length: int, seed: int, epoch: int, order: int = 0) -> Tensor:
@@ -34,9 +34,9 @@ def own_random_numbers(device: torch.device) -> Iterator[None]:
         yield
 
 
-def seed_everything(seed: int, purpose: str, position: int, device: torch.device) -> None:
+def seed_everything(seed: int, purpose: str, index: int, device: torch.device) -> None:
     """Seed torch's global generators (initialisation and dropout draw from them); far cheaper than ``torch.manual_seed``."""
-    value = derive(seed, purpose, position)
+    value = derive(seed, purpose, index)
     torch.default_generator.manual_seed(value)
     if device.type == "cuda":
         torch.cuda.manual_seed(value)

@@ -33,7 +33,7 @@ from trainables.task.metrics import Accuracy
 from trainables.training import optimizer
 from trainables.training.evaluation import evaluate
 from trainables.training.loop import train as train_steps
-from trainables.training.step_plan import Course
+from trainables.training.step_plan import StepPlan
 from trainables.trials.epochs_needed import epochs_needed
 from trainables.trials.lottery_tracks import tracks
 
@@ -163,7 +163,7 @@ def test_removed_weights_stay_zero_and_so_do_their_moments(tmp_path: Path) -> No
     small = mask.apply(network)
     made = optimizer.make(small, training)
     train_steps(
-        small, made, train, resolve("cross_entropy"), Course(training, 0, 17, 17), 0, 17, CPU, mask.masks
+        small, made, train, resolve("cross_entropy"), StepPlan(training, 0, 17, 17), 0, 17, CPU, mask.masks
     )
     for name, parameter in small.named_parameters():
         if name in mask.masks:

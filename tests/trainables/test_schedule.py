@@ -40,23 +40,23 @@ def test_rises_during_warm_up_and_never_after(
 
 @given(HORIZONS, PLACES)
 def test_without_warm_up_curves_follow_their_formulas(horizon: int, place: float) -> None:
-    position = place * horizon
-    assert factor(ScheduleConfig(), position, horizon) == 1
-    assert factor(ScheduleConfig("linear"), position, horizon) == pytest.approx(1 - place)
-    assert factor(ScheduleConfig("cosine"), position, horizon) == pytest.approx(
+    epoch = place * horizon
+    assert factor(ScheduleConfig(), epoch, horizon) == 1
+    assert factor(ScheduleConfig("linear"), epoch, horizon) == pytest.approx(1 - place)
+    assert factor(ScheduleConfig("cosine"), epoch, horizon) == pytest.approx(
         (1 + math.cos(math.pi * place)) / 2
     )
 
 
 def test_multistep_drops_at_its_milestones_in_any_order() -> None:
     schedule = ScheduleConfig("multistep", milestones=(136, 91), gamma=0.1, warmup=5)
-    at = {position: factor(schedule, position, 182) for position in (2.5, 5, 90.99, 91, 135.9, 136, 181)}
+    at = {epoch: factor(schedule, epoch, 182) for epoch in (2.5, 5, 90.99, 91, 135.9, 136, 181)}
     assert at == pytest.approx({2.5: 0.5, 5: 1, 90.99: 1, 91: 0.1, 135.9: 0.1, 136: 0.01, 181: 0.01})
 
 
 def test_multistep_drops_every_so_many_epochs() -> None:
     schedule = ScheduleConfig("multistep", every=30, gamma=0.5)
-    assert [factor(schedule, position, 300) for position in (0, 29.9, 30, 61, 299)] == [
+    assert [factor(schedule, epoch, 300) for epoch in (0, 29.9, 30, 61, 299)] == [
         1,
         1,
         0.5,

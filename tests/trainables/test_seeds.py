@@ -15,13 +15,13 @@ def test_an_order_visits_everything_once_and_is_the_same_again(length: int, seed
 
 
 @given(SEEDS, st.integers(0, 10**6), st.sampled_from(["order", "step", "augment"]))
-def test_derived_seeds_fit_torch_and_differ_between_positions_and_purposes(
-    seed: int, position: int, purpose: str
+def test_derived_seeds_fit_torch_and_differ_between_indices_and_purposes(
+    seed: int, index: int, purpose: str
 ) -> None:
-    derived = seeds.derive(seed, purpose, position)
+    derived = seeds.derive(seed, purpose, index)
     assert 0 <= derived < 2**63
-    assert derived != seeds.derive(seed, purpose, position + 1)
-    assert derived != seeds.derive(seed, f"{purpose}s", position)
+    assert derived != seeds.derive(seed, purpose, index + 1)
+    assert derived != seeds.derive(seed, f"{purpose}s", index)
 
 
 def test_derived_seeds_are_the_same_on_every_machine() -> None:

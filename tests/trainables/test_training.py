@@ -12,7 +12,7 @@ from trainables.training import optimizer
 from trainables.training.evaluation import evaluate
 from trainables.training.loop import steps_per_epoch
 from trainables.training.loop import train as train_steps
-from trainables.training.step_plan import Course
+from trainables.training.step_plan import StepPlan
 
 CPU = torch.device("cpu")
 USERS = "tests.trainables.users"
@@ -29,10 +29,10 @@ def train(
 ) -> float:
     split = trainables.load_data(task).train
     steps = steps_per_epoch(len(split), training.batch_size)
-    course = Course(training, 7, steps, training.epochs * steps)
+    step_plan = StepPlan(training, 7, steps, training.epochs * steps)
     for epoch in epochs:
         metrics = train_steps(
-            network, optimiser, split, CROSS_ENTROPY, course, epoch * steps, (epoch + 1) * steps, CPU
+            network, optimiser, split, CROSS_ENTROPY, step_plan, epoch * steps, (epoch + 1) * steps, CPU
         )
     return metrics["train/loss"]
 
@@ -90,12 +90,19 @@ def test_inputs_that_are_no_numbers_are_blamed_and_not_the_learning_rate() -> No
     images, labels = torch.randn(40, 4), torch.zeros(40, dtype=torch.long)
     images[13, 2] = float("inf")
     network, training = nn.Linear(4, 2), TrainingConfig(batch_size=8, lr=0.01)
-    course, cpu = Course(training, 0, 5, 5), torch.device("cpu")
+    step_plan, cpu = StepPlan(training, 0, 5, 5), torch.device("cpu")
     split = trainables.TensorSplit(images, labels)
     said = r"the loss became nan at step \d \(epoch 0\); its batch has inputs that are no numbers \(NaN or infinity\): 1 of 8, .*"
     with pytest.raises(trainables.TrainingError, match=said):
         train_steps(
-            network, optimizer.make(network, training), split, nn.functional.cross_entropy, course, 0, 5, cpu
+            network,
+            optimizer.make(network, training),
+            split,
+            nn.functional.cross_entropy,
+            step_plan,
+            0,
+            5,
+            cpu,
         )
 
 

@@ -26,7 +26,7 @@ from trainables.task.task import build_network
 from trainables.training.evaluation import BATCH
 from trainables.training.loop import train
 from trainables.training.optimizer import make
-from trainables.training.step_plan import Course
+from trainables.training.step_plan import StepPlan
 from trainables.training.validation_history import to_store
 
 _OPTIMIZER = "optimizer.pt"
@@ -260,7 +260,7 @@ class Run:
         setting, ends = self.setting, self._epoch_ends(stage)
         first, last = ends[done - 1] if done else stage.start, ends[done]
         trajectory.record(first // setting.steps_per_epoch, last - first, setting.trainer)
-        course = Course(
+        step_plan = StepPlan(
             setting.training, self.seed, setting.steps_per_epoch, stage.horizon, stage.order, stage.last_rate
         )
         criterion = setting.training_loss()
@@ -271,7 +271,7 @@ class Run:
             optimizer,
             setting.data.train,
             criterion,
-            course,
+            step_plan,
             first,
             last,
             setting.device,

@@ -12,7 +12,7 @@ from trainables.task.data.sound import cause
 from trainables.task.data.splits import Split
 from trainables.task.loss import Loss
 from trainables.training.augment import augment
-from trainables.training.step_plan import Course
+from trainables.training.step_plan import StepPlan
 from trainables.training.update import masked_parameters, update
 
 _CHECK_EVERY = 256  # steps between looks at the loss: each look makes a GPU wait
@@ -30,7 +30,7 @@ def train(
     optimizer: torch.optim.Optimizer,
     split: Split,
     loss: Loss,
-    course: Course,
+    step_plan: StepPlan,
     first: int,
     last: int,
     device: torch.device,
@@ -48,43 +48,43 @@ def train(
     masked = masked_parameters(network, masks or {})
     network.train()
     with seeds.own_random_numbers(device):
-        for i, (inputs, labels) in enumerate(course.batches(split, first, last, device)):
+        for i, (inputs, labels) in enumerate(step_plan.batches(split, first, last, device)):
             step = first + i
-            if course.training.augment:
+            if step_plan.training.augment:
                 inputs = augment(
-                    inputs, course.training.augment, seeds.generator(course.seed, "augment", step)
+                    inputs, step_plan.training.augment, seeds.generator(step_plan.seed, "augment", step)
                 )
             for group in optimizer.param_groups:
-                group["lr"] = course.rate(step)
-            seeds.seed_everything(course.seed, "step", step, device)
+                group["lr"] = step_plan.rate(step)
+            seeds.seed_everything(step_plan.seed, "step", step, device)
             losses[i], norm = update(
                 network,
                 optimizer,
                 loss,
                 (inputs, labels),
-                course.training,
+                step_plan.training,
                 masked,
                 with_norm=i % _NORM_EVERY == 0,
             )
             if norm is not None:
                 norms.append(norm)
             if (i + 1) % _CHECK_EVERY == 0:
-                _check(losses[: i + 1], first, course, split, device)
+                _check(losses[: i + 1], first, step_plan, split, device)
             if reached and step + 1 in reached:
                 reached[step + 1]()
-    _check(losses, first, course, split, device)
+    _check(losses, first, step_plan, split, device)
     return {
         "train/loss": losses.double().mean().item(),
         "train/grad_norm": torch.stack(norms).double().mean().item(),
     }
 
 
-def _check(losses: Tensor, first: int, course: Course, split: Split, device: torch.device) -> None:
+def _check(losses: Tensor, first: int, step_plan: StepPlan, split: Split, device: torch.device) -> None:
     """Raise `TrainingError` at the first loss that is not finite."""
     if not math.isfinite(losses.sum().item()):
         bad = int((~losses.isfinite()).nonzero()[0]) if not losses.isfinite().all() else len(losses) - 1
-        epoch = (first + bad) // course.steps_per_epoch
-        inputs, _ = next(course.batches(split, first + bad, first + bad + 1, device))
+        epoch = (first + bad) // step_plan.steps_per_epoch
+        inputs, _ = next(step_plan.batches(split, first + bad, first + bad + 1, device))
         raise TrainingError(
             f"the loss became {losses[bad].item()} at step {first + bad} (epoch {epoch}); {cause([inputs], 'its batch')}."
         )

@@ -12,7 +12,7 @@ from trainables.training.schedule import factor
 
 
 @dataclass(frozen=True)
-class Course:
+class StepPlan:
     """One seed's way through a training of ``horizon`` steps.
 
     ``order`` numbers the orders in which the same seed may visit the images; with ``last_rate`` every step has the learning rate
@@ -29,10 +29,8 @@ class Course:
     def rate(self, step: int) -> float:
         """The learning rate of a step (from 0), read at its middle, so that neither the first nor the last has rate 0."""
         epoch, within = divmod(self.horizon - 1 if self.last_rate else step, self.steps_per_epoch)
-        position = epoch + (within + 0.5) / self.steps_per_epoch
-        return self.training.lr * factor(
-            self.training.schedule, position, self.horizon / self.steps_per_epoch
-        )
+        middle = epoch + (within + 0.5) / self.steps_per_epoch
+        return self.training.lr * factor(self.training.schedule, middle, self.horizon / self.steps_per_epoch)
 
     def batches(self, split: Split, first: int, last: int, device: torch.device) -> Iterator[Batch]:
         """The batches of steps ``first`` to ``last`` (that one left out), which lie in one epoch."""
