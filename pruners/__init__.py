@@ -27,7 +27,7 @@ from pruners.errors import (
 )
 from pruners.lowrank.decomposition import Decomposition
 from pruners.lowrank.layers.shapes import LayerShape, NetworkShape, compressible
-from pruners.lowrank.planning import LayerChoice, Plan
+from pruners.lowrank.plan import LayerChoice, Plan
 from pruners.lowrank.spectra.held_memory import held_memory
 from pruners.lowrank.spectra.network_spectra import Spectra
 from pruners.method import Method, Option

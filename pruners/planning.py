@@ -10,7 +10,7 @@ from pruners.lowrank.layers.budget import Budget, resolve_budget, unit_of
 from pruners.lowrank.layers.candidates import PINS, check_not_empty, least_cost, pinned_candidate
 from pruners.lowrank.layers.shapes import NetworkShape
 from pruners.lowrank.methods.rank_method import Task
-from pruners.lowrank.planning import Plan, summary
+from pruners.lowrank.plan import Plan, summary
 from pruners.lowrank.spectra.network_spectra import Spectra, spectra_of
 from pruners.methods import rank_method_named
 from pruners.network.inputs import Inputs

@@ -11,7 +11,7 @@ from pruners.artifact import Artifact
 from pruners.errors import BadArtifact
 from pruners.lowrank.decompose import replace_layers, weights_from_factors
 from pruners.lowrank.layers.shapes import LayerShape, compressible_modules
-from pruners.lowrank.planning import LayerChoice, Plan
+from pruners.lowrank.plan import LayerChoice, Plan
 from pruners.lowrank.spectra.layer_error import layer_errors
 from pruners.lowrank.spectra.metrics import METRICS
 from pruners.lowrank.spectra.network_spectra import Spectra
