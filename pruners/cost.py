@@ -9,7 +9,7 @@ from torch import nn
 
 from pruners.artifact import Artifact, network_of
 from pruners.network.counting.multiply_adds import multiply_adds
-from pruners.network.forward_pass import evaluating, fitting
+from pruners.network.forward_pass import batch_that_runs, evaluating
 from pruners.network.inputs import Inputs, check_example, forward, inputs_device
 from pruners.network.layer_names import check_module
 from pruners.network.readiness import check_initialized
@@ -48,7 +48,7 @@ def cost(model: nn.Module | Artifact, example: Inputs, mask: Mask | None = None)
     check_initialized(model)
     mask = None if mask is None else checked_mask(mask)
     removed = {} if mask is None else {n: (w, ~mask.masks[n]) for n, w in mask.weights_of(model).items()}
-    batch, copies = fitting(model, example)
+    batch, copies = batch_that_runs(model, example)
     count = multiply_adds(model, example, removed)
     with evaluating(model):
         times = [_seconds(model, batch) / copies for _ in range(_WARMUP + _REPEATS)]

@@ -9,8 +9,8 @@ from pruners.errors import InfeasibleBudget, PrunerError
 from pruners.lowrank.layers.budget import Budget, resolve_budget, unit_of
 from pruners.lowrank.layers.candidates import PINS, check_not_empty, least_cost, pinned_candidate
 from pruners.lowrank.layers.shapes import NetworkShape
-from pruners.lowrank.methods.rank_method import Task
-from pruners.lowrank.plan import Plan, summary
+from pruners.lowrank.methods.rank_method import AllocationProblem
+from pruners.lowrank.plan import Plan, plan_from_choice
 from pruners.lowrank.spectra.network_spectra import Spectra, spectra_of
 from pruners.methods import rank_method_named
 from pruners.network.inputs import Inputs
@@ -37,8 +37,8 @@ def plan(
     least = least_cost(shape, candidates, limit.unit)
     if least > limit.limit:
         raise _infeasible(limit, least, shape)
-    choice = rule.choose(Task(spectra, shape, candidates, limit), chosen_options)
-    return summary(spectra, shape, limit, choice, method, rule.metric(chosen_options))
+    choice = rule.choose(AllocationProblem(spectra, shape, candidates, limit), chosen_options)
+    return plan_from_choice(spectra, shape, limit, choice, method, rule.metric(chosen_options))
 
 
 def least_budget(
@@ -55,11 +55,7 @@ def least_budget(
     Options are the method's own: pins (``layers=``), ``exclude=`` and ``bounds=`` count.
     """
     unit = unit_of(kind)
-    shape = (
-        model
-        if isinstance(model, NetworkShape)
-        else NetworkShape(model, example if kind == "flops_ratio" else None)
-    )
+    shape = _shape_for(kind, model, example)
     shape.check_any()
     rule = rank_method_named(method)
     least = least_cost(shape, rule.candidates(shape, rule.with_defaults(options)), unit)
@@ -78,11 +74,7 @@ def budget_of(
     Layers left out stay dense, and so does one that its rank and num_subspaces would save nothing in.
     """
     unit = unit_of(kind)
-    shape = (
-        model
-        if isinstance(model, NetworkShape)
-        else NetworkShape(model, example if kind == "flops_ratio" else None)
-    )
+    shape = _shape_for(kind, model, example)
     layers = PINS.checked(layers, "layers")
     shape.check_names(layers, "layers")
     check_not_empty(shape, layers)
@@ -91,6 +83,12 @@ def budget_of(
         kept = int(pinned_candidate(name, shape.layers[name], pin).params[0])
         cost -= (shape.layers[name].params - kept) * shape.unit_cost(name, unit)
     return Budget(kind, cost, unit).as_asked(cost, shape)  # type: ignore[arg-type]  # unit_of has checked the kind
+
+
+def _shape_for(kind: str, model: nn.Module | NetworkShape, example: Inputs | None) -> NetworkShape:
+    if isinstance(model, NetworkShape):
+        return model
+    return NetworkShape(model, example if kind == "flops_ratio" else None)
 
 
 def _shape(spectra: Spectra, example: Inputs | None) -> NetworkShape:

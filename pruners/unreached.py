@@ -9,7 +9,7 @@ from torch.nn.utils import parametrize
 
 from pruners.errors import PrunerWarning
 from pruners.lowrank.layers.decomposed_layer import BlockLinear
-from pruners.lowrank.layers.shapes import compressible_modules, why_not
+from pruners.lowrank.layers.shapes import compressible_modules, why_not_decomposable
 from pruners.methods import method_named
 from pruners.network.layer_names import check_module, named_modules, named_parameters
 from pruners.network.readiness import check_initialized
@@ -57,8 +57,6 @@ def unreached(model: nn.Module, method: str = "alds") -> dict[str, Unreached]:
     check_module(model)
     check_initialized(model)
     kind = method_named(method).kind
-    check_module(model)
-    check_initialized(model)
     reached = {id(weight) for weight in _reached(model, kind)}
     total = sum(parameter.numel() for parameter in model.parameters())
     return {
@@ -126,7 +124,7 @@ def _reason(holder: nn.Module, kind: str) -> str:
     if isinstance(holder, BlockLinear):
         return "an earlier decomposition made it"
     if isinstance(holder, nn.Conv2d | nn.Linear):
-        return why_not(holder) or "MultiheadAttention multiplies by it itself"
+        return why_not_decomposable(holder) or "MultiheadAttention multiplies by it itself"
     return f"decompositions are of Conv2d and Linear, this is of {what}"
 
 

@@ -13,7 +13,7 @@ from pruners.lowrank.decompose import replace_layers, weights_from_factors
 from pruners.lowrank.layers.shapes import LayerShape, compressible_modules
 from pruners.lowrank.plan import LayerChoice, Plan
 from pruners.lowrank.spectra.layer_error import layer_errors
-from pruners.lowrank.spectra.metrics import METRICS
+from pruners.lowrank.spectra.metrics import ERROR_METRICS
 from pruners.lowrank.spectra.network_spectra import Spectra
 from pruners.lowrank.spectra.residual import factors
 from pruners.network.copying import copied
@@ -85,7 +85,7 @@ class Decomposition(Artifact):
         """The largest layer error by each of the five metrics."""
         return {
             metric: max((errors[metric] for errors in self.layer_errors.values()), default=0.0)
-            for metric in METRICS
+            for metric in ERROR_METRICS
         }
 
     @property

@@ -38,7 +38,7 @@ class Plan:
     layers: dict[str, LayerChoice]
 
 
-def summary(
+def plan_from_choice(
     spectra: Spectra,
     shape: NetworkShape,
     limit: Budget,

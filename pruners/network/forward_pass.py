@@ -40,7 +40,7 @@ def naming_refusals(model: nn.Module, failed: str) -> Iterator[None]:
 
 
 @contextmanager
-def passing(model: nn.Module, inputs: Inputs) -> Iterator[None]:
+def evaluating_on(model: nn.Module, inputs: Inputs) -> Iterator[None]:
     """Hold the network in eval mode for a pass over a batch; PrunerError, with the layer's name, where it refuses the batch."""
     try:
         shapes = " of shape " + ", ".join(str(tuple(tensor.shape)) for tensor in input_tensors(inputs))
@@ -62,7 +62,7 @@ def _refusing(model: nn.Module, error: Exception) -> str:
     return found
 
 
-def fitting(model: nn.Module, example: Inputs) -> tuple[Inputs, int]:
+def batch_that_runs(model: nn.Module, example: Inputs) -> tuple[Inputs, int]:
     """Return the example and 1, or two copies of it and 2 where the network takes no batch of one but takes two.
 
     BatchNorm without running statistics is such a network's layer. Raises PrunerError where it takes neither.
@@ -82,7 +82,7 @@ def fitting(model: nn.Module, example: Inputs) -> tuple[Inputs, int]:
 
 
 def _run(model: nn.Module, inputs: Inputs) -> None:
-    with passing(model, inputs):
+    with evaluating_on(model, inputs):
         forward(model, inputs)
 
 

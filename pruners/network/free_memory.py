@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-_GROUP = Path("/sys/fs/cgroup")
+_CGROUP = Path("/sys/fs/cgroup")
 
 
 def free_memory(device: torch.device) -> int:
@@ -17,7 +17,7 @@ def free_memory(device: torch.device) -> int:
         return 0
     machine = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     try:
-        limit, used = (_GROUP / "memory.max").read_text().strip(), (_GROUP / "memory.current").read_text()
+        limit, used = (_CGROUP / "memory.max").read_text().strip(), (_CGROUP / "memory.current").read_text()
         return machine if limit == "max" else max(0, min(machine, int(limit) - int(used)))
     except OSError:
         return machine

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, strategies
 
 import pruners
-from pruners.sparse.selection.counts import after_rounds, as_share, divided, kept, share_of
+from pruners.sparse.selection.counts import after_rounds, as_share, divided, exact_share, kept
 
 
 @pytest.mark.parametrize(
@@ -14,19 +14,19 @@ from pruners.sparse.selection.counts import after_rounds, as_share, divided, kep
     [(0.1, 30, 3), (0.1, 31, 4), (0.29, 100, 29), (1e-9, 5, 1), (1.0, 7, 7), (1, 7, 7), (0.07, 100, 7)],
 )
 def test_shares_are_of_the_decimals_written(ratio, weights, expected):
-    assert kept(share_of(ratio, "keep_ratio"), weights) == expected
+    assert kept(exact_share(ratio, "keep_ratio"), weights) == expected
 
 
 @pytest.mark.parametrize("value", [0, -0.1, 1.01, float("nan"), float("inf"), True, "half", None])
 def test_shares_that_are_none(value):
     with pytest.raises(pruners.PrunerError, match="keep_ratio must lie above 0"):
-        share_of(value, "keep_ratio")
+        exact_share(value, "keep_ratio")
 
 
 @given(strategies.integers(1, 10**7), strategies.integers(1, 10**7))
 def test_a_count_as_a_share_and_back(a, b):
     count, weights = min(a, b), max(a, b)
-    assert kept(share_of(as_share(count, weights), "keep_ratio"), weights) == count
+    assert kept(exact_share(as_share(count, weights), "keep_ratio"), weights) == count
 
 
 @given(

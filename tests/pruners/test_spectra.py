@@ -10,11 +10,11 @@ from torch import nn
 import pruners
 from pruners.lowrank.layers.candidates import layer_candidates
 from pruners.lowrank.layers.shapes import shape_of
-from pruners.lowrank.spectra.error_curve import Curve
+from pruners.lowrank.spectra.error_curve import ErrorCurve
 from pruners.lowrank.spectra.frontier import LayerSearch
 from pruners.lowrank.spectra.layer_error import layer_errors
 from pruners.lowrank.spectra.layer_spectra import LayerSpectra
-from pruners.lowrank.spectra.metrics import METRICS
+from pruners.lowrank.spectra.metrics import ERROR_METRICS
 
 
 def spectra_of(layer):
@@ -83,13 +83,13 @@ def test_errors_are_those_of_the_residual(reference, layer):
         assert found["max"] <= found["true"] + 1e-12 <= found["sum"] + 2e-12 <= found["thm1"] + 3e-12
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", ERROR_METRICS)
 @pytest.mark.parametrize("layer", LAYERS, ids=str)
 def test_lower_bounds_are_below_and_become_exact(layer, metric):
     spectra = spectra_of(layer)
     spectra.survey(spectra.shape.candidate_subspaces)
     for number in spectra.shape.candidate_subspaces:
-        curve = Curve(spectra, number, metric)
+        curve = ErrorCurve(spectra, number, metric)
         ranks = range(1, len(curve.errors) + 1)
         exact = [layer_errors(spectra_of(layer), rank, number)[metric] for rank in ranks]
         assert np.all(curve.errors <= np.array(exact) + 1e-12)

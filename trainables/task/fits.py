@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from pruners.errors import PrunerError
-from pruners.network.forward_pass import evaluating, fitting
+from pruners.network.forward_pass import batch_that_runs, evaluating
 from pruners.network.inputs import forward, input_tensors
 from trainables.config import TaskConfig
 from trainables.errors import TaskError
@@ -54,7 +54,7 @@ def check_fits(network: nn.Module, task: TaskConfig, examples: Data) -> None:
 def _outputs(network: nn.Module, inputs: Any, task: TaskConfig) -> tuple[Any, int]:
     """What the network makes of one example and 1, or of two copies of it and 2 where it takes no batch of one."""
     try:
-        taken, copies = fitting(network, inputs)
+        taken, copies = batch_that_runs(network, inputs)
     except PrunerError as error:
         shapes = " and ".join(str(tuple(tensor.shape[1:])) for tensor in input_tensors(inputs))
         reason = factory.describe(error.__cause__ or error)

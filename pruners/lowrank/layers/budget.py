@@ -23,7 +23,7 @@ class Budget:
 
     def as_asked(self, cost: int, shape: NetworkShape) -> float:
         """A cost as the least value of the user's own keyword that allows it: a share, or the number itself."""
-        return cost if self.kind == "budget" else least_share(cost, shape.total(self.unit))
+        return cost if self.kind == "budget" else least_share_allowing(cost, shape.total(self.unit))
 
 
 def resolve_budget(
@@ -39,7 +39,7 @@ def resolve_budget(
     unit = unit_of(kind)
     if kind == "budget":
         return Budget(kind, Whole(1, 2**63 - 1, of="parameters").checked(value, kind), unit)
-    return Budget(kind, share_of(Share().checked(value, kind), shape.total(unit)), unit)
+    return Budget(kind, floor_of_share(Share().checked(value, kind), shape.total(unit)), unit)
 
 
 def unit_of(kind: str) -> str:
@@ -49,14 +49,14 @@ def unit_of(kind: str) -> str:
     return "multiply_adds" if kind == "flops_ratio" else "parameters"
 
 
-def share_of(share: float, total: int) -> int:
+def floor_of_share(share: float, total: int) -> int:
     """floor(share * total) of the decimal number that the user wrote: .29 of 100 is 29, not 28."""
     return math.floor(Fraction(str(float(share))) * total)
 
 
-def least_share(cost: int, total: int) -> float:
-    """The smallest float whose `share_of` the total is at least ``cost``."""
+def least_share_allowing(cost: int, total: int) -> float:
+    """The smallest float whose `floor_of_share` the total is at least ``cost``."""
     share = cost / total if total else 0.0
-    while share_of(share, total) < cost:
+    while floor_of_share(share, total) < cost:
         share = math.nextafter(share, math.inf)
     return share

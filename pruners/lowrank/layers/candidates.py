@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pruners.errors import PrunerError
-from pruners.lowrank.layers.budget import share_of
+from pruners.lowrank.layers.budget import floor_of_share
 from pruners.lowrank.layers.shapes import LayerShape, NetworkShape
 from pruners.option_values import ByLayer, Fields, Whole
 
@@ -57,7 +57,7 @@ def layer_candidates(
             np.concatenate([*params, [shape.params]]),
         ]
     ).astype(np.int64)
-    least, most = -share_of(-density.least, shape.params), share_of(density.most, shape.params)
+    least, most = -floor_of_share(-density.least, shape.params), floor_of_share(density.most, shape.params)
     rows = rows[(rows[:, 2] >= least) & (rows[:, 2] <= most)]
     return Candidates(rows[:, 0], rows[:, 1], rows[:, 2])
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from torch import nn
 
 from pruners.errors import PrunerError, UnknownLayer, nearest
-from pruners.network.counting.weight_uses import output_positions, positions_of_calls
+from pruners.network.counting.weight_uses import times_multiplied, times_multiplied_in_calls
 from pruners.network.inputs import Inputs, check_example
 from pruners.network.layer_names import check_module, matching, named_modules
 from pruners.network.readiness import check_initialized
@@ -92,14 +92,16 @@ class NetworkShape:
         """Weights of all compressible layers, a shared one counted once: the base of keep_ratio."""
         if example is not None:
             check_example(example)
-        self._positions: dict[str, int] | None = None
-        self._calls: dict[str, int] | None = None
+        self._times_multiplied: dict[str, int] | None = None
+        self._times_multiplied_in_calls: dict[str, int] | None = None
         """How often each weight is multiplied, by whomever and by calls of its own layer."""
         if example is not None:
             modules = compressible_modules(model)
-            self._positions = output_positions(model, modules, example)
-            calls = positions_of_calls(model, modules, example)
-            self._calls = {name: min(calls[name], number) for name, number in self._positions.items()}
+            self._times_multiplied = times_multiplied(model, modules, example)
+            in_calls = times_multiplied_in_calls(model, modules, example)
+            self._times_multiplied_in_calls = {
+                name: min(in_calls[name], number) for name, number in self._times_multiplied.items()
+            }
 
     def check_any(self) -> None:
         """Raise PrunerError where the network has no layer that can be decomposed."""
@@ -115,14 +117,14 @@ class NetworkShape:
         Where a parent multiplies by the weight itself, it does so by the whole one, however the layer is decomposed: that
         is part of `fixed_cost`.
         """
-        return 1 if unit == "parameters" else self._counted(self._calls)[name]
+        return 1 if unit == "parameters" else self._counted(self._times_multiplied_in_calls)[name]
 
     def total(self, unit: str) -> int:
         """Cost of all compressible layers left dense, in parameters or multiply-adds."""
         if unit == "parameters":
             return self.params
-        positions = self._counted(self._positions)
-        return sum(shape.params * positions[name] for name, shape in (self.layers | self.fixed).items())
+        times = self._counted(self._times_multiplied)
+        return sum(shape.params * times[name] for name, shape in (self.layers | self.fixed).items())
 
     def fixed_cost(self, unit: str) -> int:
         """The part of `total` that no choice changes: layers with shared weights, and weights that parents multiply by."""
@@ -131,10 +133,10 @@ class NetworkShape:
         )
 
     @staticmethod
-    def _counted(positions: dict[str, int] | None) -> dict[str, int]:
-        if positions is None:
+    def _counted(times: dict[str, int] | None) -> dict[str, int]:
+        if times is None:
             raise PrunerError("A budget in multiply-adds (flops_ratio) needs example=, a batch of input.")
-        return positions
+        return times
 
     def named_by(self, patterns: Collection[str], option: str) -> list[str]:
         """Return the layers that names or shell patterns ("layer1.*") mean; UnknownLayer for one that means none."""
@@ -175,12 +177,12 @@ def compressible_modules(model: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
         name: module
         for name, module in named_modules(model)
         if isinstance(module, nn.Conv2d | nn.Linear)
-        and why_not(module) is None
+        and why_not_decomposable(module) is None
         and id(module) not in read_by_attention
     }
 
 
-def why_not(module: nn.Conv2d | nn.Linear) -> str | None:
+def why_not_decomposable(module: nn.Conv2d | nn.Linear) -> str | None:
     """Say in a clause why a layer cannot be replaced by two thinner ones; None where it can."""
     torchs = nn.Conv2d if isinstance(module, nn.Conv2d) else nn.Linear
     if "weight" not in module._parameters:

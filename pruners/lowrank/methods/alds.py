@@ -7,8 +7,14 @@ from pruners.errors import PrunerError
 from pruners.lowrank.layers.candidates import PINS, Candidates, Density, layer_candidates, pinned_candidate
 from pruners.lowrank.layers.shapes import LayerShape, NetworkShape
 from pruners.lowrank.methods.allocate import allocate
-from pruners.lowrank.methods.rank_method import EXCLUDE, RANK_MULTIPLE, RankMethod, Task, excluding
-from pruners.lowrank.spectra.metrics import METRICS
+from pruners.lowrank.methods.rank_method import (
+    EXCLUDE,
+    RANK_MULTIPLE,
+    AllocationProblem,
+    RankMethod,
+    excluding,
+)
+from pruners.lowrank.spectra.metrics import ERROR_METRICS
 from pruners.method import Option
 from pruners.option_values import ByLayer, Choice, Fields, ListOf, Number, Share, Whole
 
@@ -31,7 +37,9 @@ class ALDS(RankMethod):
     title = "ALDS: smallest possible largest layer error, over ranks and subspaces"
     paper = "Liebenwein et al., NeurIPS 2021, arXiv 2107.11442"
     options = (
-        Option("metric", "max", f"error of a layer: {', '.join(METRICS)}", Choice(tuple(METRICS))),
+        Option(
+            "metric", "max", f"error of a layer: {', '.join(ERROR_METRICS)}", Choice(tuple(ERROR_METRICS))
+        ),
         Option(
             "candidate_subspaces",
             None,
@@ -71,18 +79,18 @@ class ALDS(RankMethod):
                 raise PrunerError(f"bounds leave layer {name!r} no choice of rank and num_subspaces.")
         return {name: options_of[name] for name in shape.layers}
 
-    def choose(self, task: Task, options: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+    def choose(self, problem: AllocationProblem, options: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
         """Solves with lower bounds in place of unknown errors until every error in the solution is known.
 
         Lower bounds only relax the problem, so a solution of known errors alone is the problem's own.
         """
-        names = list(task.candidates)
-        searches = [task.spectra.search(name, self.metric(options)) for name in names]
+        names = list(problem.candidates)
+        searches = [problem.spectra.search(name, self.metric(options)) for name in names]
         tolerance = [float(options["tolerance"].get(name, 1.0)) for name in names]
-        unit_costs = [task.shape.unit_cost(name, task.budget.unit) for name in names]
-        limit = task.budget.limit - task.shape.fixed_cost(task.budget.unit)
+        unit_costs = [problem.shape.unit_cost(name, problem.budget.unit) for name in names]
+        limit = problem.budget.limit - problem.shape.fixed_cost(problem.budget.unit)
         while True:
-            frontiers = [s.frontier(task.candidates[n]) for n, s in zip(names, searches, strict=True)]
+            frontiers = [s.frontier(problem.candidates[n]) for n, s in zip(names, searches, strict=True)]
             costs = [f.params * cost for f, cost in zip(frontiers, unit_costs, strict=True)]
             errors = [f.errors / t for f, t in zip(frontiers, tolerance, strict=True)]
             picks = allocate(costs, errors, limit)

@@ -5,34 +5,34 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from pruners.lowrank.layers.candidates import DENSE
-from pruners.lowrank.methods.rank_method import Task
+from pruners.lowrank.methods.rank_method import AllocationProblem
 
-Share = TypeVar("Share")
+AnyShare = TypeVar("AnyShare")
 
 
 def ranks_at_largest_share(
-    task: Task, shares: Sequence[Share], ranks: Callable[[Share], dict[str, int]]
+    problem: AllocationProblem, shares: Sequence[AnyShare], ranks: Callable[[AnyShare], dict[str, int]]
 ) -> dict[str, tuple[int, int]]:
     """Rank and num_subspaces of every layer, dense where the rank saves nothing of what the budget counts.
 
     ``shares`` ascend and ranks grow with them, so the cost does, and the last share within the budget is found by bisection.
     """
-    unit, layers = task.budget.unit, task.shape.layers
+    unit, layers = problem.budget.unit, problem.shape.layers
 
-    def choices(share: Share) -> dict[str, tuple[int, int]]:
-        at = {n: rank for n, rank in ranks(share).items() if task.shape.unit_cost(n, unit)}
+    def choices(share: AnyShare) -> dict[str, tuple[int, int]]:
+        at = {n: rank for n, rank in ranks(share).items() if problem.shape.unit_cost(n, unit)}
         return {
             n: (at[n], 1) if n in at and at[n] <= layers[n].largest_saving_rank(1) else DENSE
-            for n in task.candidates
+            for n in problem.candidates
         }
 
-    def cost(share: Share) -> int:
+    def cost(share: AnyShare) -> int:
         chosen = choices(share)
         weights = {
             n: s.decomposed_params(*chosen[n]) if chosen[n] != DENSE else s.params for n, s in layers.items()
         }
-        return task.shape.fixed_cost(unit) + sum(
-            w * task.shape.unit_cost(n, unit) for n, w in weights.items()
+        return problem.shape.fixed_cost(unit) + sum(
+            w * problem.shape.unit_cost(n, unit) for n, w in weights.items()
         )
 
-    return choices(shares[max(0, bisect_right(shares, task.budget.limit, key=cost) - 1)])
+    return choices(shares[max(0, bisect_right(shares, problem.budget.limit, key=cost) - 1)])

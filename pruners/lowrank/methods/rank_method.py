@@ -28,7 +28,7 @@ RANK_MULTIPLE = Option(
 
 
 @dataclass(frozen=True)
-class Task:
+class AllocationProblem:
     """What a method is given: kept spectra, the shapes with their costs, each layer's options and the budget."""
 
     spectra: Spectra
@@ -51,7 +51,7 @@ class RankMethod(Method):
         """Every layer's options from shapes alone; checks the method's options."""
 
     @abstractmethod
-    def choose(self, task: Task, options: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+    def choose(self, problem: AllocationProblem, options: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
         """Rank and num_subspaces of every layer, (0, 0) for dense. The cheapest candidates together are within the budget."""
 
 

@@ -7,7 +7,13 @@ from typing import Any, final
 from pruners.lowrank.layers.candidates import Candidates, layer_candidates
 from pruners.lowrank.layers.shapes import NetworkShape
 from pruners.lowrank.methods.common_share import ranks_at_largest_share
-from pruners.lowrank.methods.rank_method import EXCLUDE, RANK_MULTIPLE, RankMethod, Task, excluding
+from pruners.lowrank.methods.rank_method import (
+    EXCLUDE,
+    RANK_MULTIPLE,
+    AllocationProblem,
+    RankMethod,
+    excluding,
+)
 
 
 @final
@@ -33,17 +39,21 @@ class SVD(RankMethod):
         }
         return {name: options_of[name] for name in shape.layers}
 
-    def choose(self, task: Task, options: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+    def choose(self, problem: AllocationProblem, options: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
         """Exact: the ranks change at fractions only, and these are compared as fractions."""
-        excluded = task.shape.named_by(options["exclude"], "exclude")
-        full = {name: task.shape.layers[name].max_rank(1) for name in task.candidates if name not in excluded}
+        excluded = problem.shape.named_by(options["exclude"], "exclude")
+        full = {
+            name: problem.shape.layers[name].max_rank(1)
+            for name in problem.candidates
+            if name not in excluded
+        }
         shares = sorted(
             {Fraction(rank, most) for most in set(full.values()) for rank in range(1, most + 1)}
             | {Fraction(1)}
         )
-        step = {name: task.shape.layers[name].rank_step(options["rank_multiple"], (1,)) for name in full}
+        step = {name: problem.shape.layers[name].rank_step(options["rank_multiple"], (1,)) for name in full}
 
         def ranks(share: Fraction) -> dict[str, int]:
             return {name: step[name] * max(1, int(share * most) // step[name]) for name, most in full.items()}
 
-        return ranks_at_largest_share(task, shares, ranks)
+        return ranks_at_largest_share(problem, shares, ranks)

@@ -8,7 +8,13 @@ import numpy as np
 from pruners.lowrank.layers.candidates import Candidates, layer_candidates
 from pruners.lowrank.layers.shapes import NetworkShape
 from pruners.lowrank.methods.common_share import ranks_at_largest_share
-from pruners.lowrank.methods.rank_method import EXCLUDE, RANK_MULTIPLE, RankMethod, Task, excluding
+from pruners.lowrank.methods.rank_method import (
+    EXCLUDE,
+    RANK_MULTIPLE,
+    AllocationProblem,
+    RankMethod,
+    excluding,
+)
 
 
 @final
@@ -34,16 +40,16 @@ class SVDEnergy(RankMethod):
         }
         return {name: options_of[name] for name in shape.layers}
 
-    def choose(self, task: Task, options: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+    def choose(self, problem: AllocationProblem, options: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
         """Exact: the ranks change only where one layer's share of energy at some rank is reached."""
-        excluded = task.shape.named_by(options["exclude"], "exclude")
+        excluded = problem.shape.named_by(options["exclude"], "exclude")
         held = {
-            n: _energy_shares(task.spectra.layers[n].singular_values(1))
-            for n in task.candidates
+            n: _energy_shares(problem.spectra.layers[n].singular_values(1))
+            for n in problem.candidates
             if n not in excluded
         }
         shares = np.unique(np.concatenate([*held.values(), [1.0]])).tolist()
-        step = {name: task.shape.layers[name].rank_step(options["rank_multiple"], (1,)) for name in held}
+        step = {name: problem.shape.layers[name].rank_step(options["rank_multiple"], (1,)) for name in held}
 
         def ranks(share: float) -> dict[str, int]:
             return {
@@ -51,7 +57,7 @@ class SVDEnergy(RankMethod):
                 for name, h in held.items()
             }
 
-        return ranks_at_largest_share(task, shares, ranks)
+        return ranks_at_largest_share(problem, shares, ranks)
 
 
 def _energy_shares(values: np.ndarray) -> np.ndarray:

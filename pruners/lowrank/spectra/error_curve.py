@@ -10,7 +10,7 @@ _SLACK = 1e-6
 """Lower bounds are lowered by this share of s_1, above what rounding can have added to them (sqrt(n eps) at worst)."""
 
 
-class Curve:
+class ErrorCurve:
     """``errors[j - 1]`` is the error at rank j where ``exact[j - 1]``, otherwise not above it. Ranks that save nothing are left out.
 
     Exactness comes in two steps: `tighten` looks at all slices, `resolve` makes one rank exact. They differ for the

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pruners.lowrank.layers.candidates import Candidates, Integers
-from pruners.lowrank.spectra.error_curve import Curve
+from pruners.lowrank.spectra.error_curve import ErrorCurve
 from pruners.lowrank.spectra.layer_spectra import LayerSpectra
 
 
@@ -27,7 +27,7 @@ class LayerSearch:
     def __init__(self, spectra: LayerSpectra, metric: str) -> None:
         self._spectra = spectra
         self._metric = metric
-        self._curves: dict[int, Curve] = {}
+        self._curves: dict[int, ErrorCurve] = {}
         self._candidates: Candidates | None = None
         self._frontier: Frontier | None = None
 
@@ -56,7 +56,7 @@ class LayerSearch:
         missing = [n for n in np.unique(candidates.subspaces).tolist() if n and n not in self._curves]
         if missing:
             self._spectra.survey(missing)
-            self._curves |= {n: Curve(self._spectra, n, self._metric) for n in missing}
+            self._curves |= {n: ErrorCurve(self._spectra, n, self._metric) for n in missing}
 
     def _loose(self, frontier: Frontier) -> list[int]:
         numbers, counts = np.unique(frontier.subspaces, return_counts=True)

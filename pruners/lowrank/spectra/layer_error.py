@@ -1,7 +1,7 @@
 """The exact error of one option of one layer."""
 
 from pruners.lowrank.spectra.layer_spectra import LayerSpectra
-from pruners.lowrank.spectra.metrics import METRICS, spectral_errors
+from pruners.lowrank.spectra.metrics import ERROR_METRICS, spectral_errors
 from pruners.lowrank.spectra.residual import residual_norm
 
 
@@ -17,4 +17,4 @@ def layer_error(spectra: LayerSpectra, rank: int, num_subspaces: int, metric: st
 
 def layer_errors(spectra: LayerSpectra, rank: int, num_subspaces: int) -> dict[str, float]:
     """The same by every metric."""
-    return {metric: layer_error(spectra, rank, num_subspaces, metric) for metric in METRICS}
+    return {metric: layer_error(spectra, rank, num_subspaces, metric) for metric in ERROR_METRICS}

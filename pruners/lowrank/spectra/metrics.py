@@ -17,7 +17,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-METRICS = ("max", "thm1", "sum", "true", "frobenius")
+ERROR_METRICS = ("max", "thm1", "sum", "true", "frobenius")
 
 Floats = NDArray[np.float64]
 

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import flop_registry
 
 from pruners.errors import PrunerError
 from pruners.network.counting.layer_pair import LayerPair
-from pruners.network.forward_pass import fitting, passing
+from pruners.network.forward_pass import batch_that_runs, evaluating_on
 from pruners.network.inputs import Inputs, forward, join_inputs
 from pruners.network.layer_names import unwrapped
 
@@ -63,7 +63,7 @@ def multiply_adds(
     try:
         return _counted(model, example, chosen)
     except PrunerError:
-        two, copies = fitting(model, example)
+        two, copies = batch_that_runs(model, example)
         if copies == 1:
             raise
         pair, triple = _counted(model, two, chosen), _counted(model, join_inputs([two, example]), chosen)
@@ -74,14 +74,14 @@ def multiply_adds(
 def _counted(
     model: nn.Module, example: Inputs, chosen: Mapping[str, tuple[Tensor, Tensor | None]]
 ) -> MultiplyAdds:
-    uses = _Uses(
+    tracker = _WeightTracker(
         chosen,
         [p for module in model.modules() if isinstance(module, LayerPair) for p in module.parameters()],
     )
-    counter = _Counter(uses.formulas())
-    with passing(model, example), as_defined(), counter:
+    counter = _Counter(tracker.formulas())
+    with evaluating_on(model, example), as_defined(), counter:
         forward(model, example)
-    return MultiplyAdds(counter.operations // 2, uses.of_weight, uses.chosen)
+    return MultiplyAdds(counter.operations // 2, tracker.of_weight, tracker.chosen)
 
 
 @contextmanager
@@ -127,8 +127,8 @@ class _Counter(TorchDispatchMode):
         return result
 
 
-class _Uses:
-    """Which weights the operands of the products are views or copies of."""
+class _WeightTracker:
+    """Follows weights through views and copies, and counts the products in which each takes part."""
 
     def __init__(self, chosen: Mapping[str, tuple[Tensor, Tensor | None]], factors: Iterable[Tensor]) -> None:
         self.of_weight = dict.fromkeys(chosen, 0)
@@ -141,7 +141,7 @@ class _Uses:
                 weight.detach(), {name: torch.ones((), dtype=torch.bool) if elements is None else elements}
             )
         # storages of what layer pairs multiply out where a parent reads their weight
-        self._factors = {_place(factor) for factor in factors}
+        self._factors = {_storage_id(factor) for factor in factors}
 
     def formulas(self) -> dict[Any, Callable[..., int]]:
         """Formulas as torch.utils.flop_counter has them: two operations for each multiply-add."""
@@ -158,8 +158,8 @@ class _Uses:
     def _product(self, factors: tuple[int, int]) -> Callable[..., int]:
         def count(*args: Any, out_val: Any, **_: Any) -> int:
             left, right = args[factors[0]], args[factors[1]]
-            if _place(left) in self._factors and _place(right) in self._factors:
-                self._factors.add(_place(out_val))
+            if _storage_id(left) in self._factors and _storage_id(right) in self._factors:
+                self._factors.add(_storage_id(out_val))
                 self._alive.append(out_val)
                 return 0
             return 2 * self._noted(left.numel() * (right.shape[-1] if right.dim() > 1 else 1), left, right)
@@ -190,8 +190,8 @@ class _Uses:
 
     def _copy(self, operands: int) -> Callable[..., int]:
         def follow(*args: Any, out_val: Tensor, **_: Any) -> int:
-            if operands == 1 and _place(args[0]) in self._factors:
-                self._factors.add(_place(out_val))
+            if operands == 1 and _storage_id(args[0]) in self._factors:
+                self._factors.add(_storage_id(out_val))
                 self._alive.append(out_val)
             for operand in args[:operands]:
                 if (
@@ -207,7 +207,7 @@ class _Uses:
 
     def _marked(self, tensor: Tensor) -> dict[str, Tensor]:
         """The chosen elements of each weight, in the form of a tensor that shares its storage."""
-        dtype, marks = self._marks.get(_place(tensor), (tensor.dtype, {}))
+        dtype, marks = self._marks.get(_storage_id(tensor), (tensor.dtype, {}))
         if dtype != tensor.dtype:
             return {}
         return {
@@ -217,7 +217,7 @@ class _Uses:
 
     def _mark(self, tensor: Tensor, elements: Mapping[str, Tensor]) -> None:
         storage = tensor.untyped_storage()
-        _, marks = self._marks.setdefault(_place(tensor), (tensor.dtype, {}))
+        _, marks = self._marks.setdefault(_storage_id(tensor), (tensor.dtype, {}))
         self._alive.append(tensor)  # its storage's place is not taken by another's meanwhile
         for name, chosen in elements.items():
             mark = torch.zeros(storage.nbytes() // tensor.element_size(), dtype=torch.bool)
@@ -225,7 +225,7 @@ class _Uses:
             marks[name] = mark
 
 
-def _place(tensor: Tensor) -> int:
+def _storage_id(tensor: Tensor) -> int:
     return tensor.untyped_storage()._cdata
 
 

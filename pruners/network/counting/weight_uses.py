@@ -7,12 +7,12 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvTransposeNd
 
 from pruners.network.counting.multiply_adds import as_defined, multiply_adds
-from pruners.network.forward_pass import evaluating, fitting
+from pruners.network.forward_pass import batch_that_runs, evaluating
 from pruners.network.inputs import Inputs, forward
 from pruners.network.layer_names import unwrapped
 
 
-def output_positions(model: nn.Module, layers: Mapping[str, nn.Module], example: Inputs) -> dict[str, int]:
+def times_multiplied(model: nn.Module, layers: Mapping[str, nn.Module], example: Inputs) -> dict[str, int]:
     """Count for each layer how often the given batch multiplies every weight: a layer's multiply-adds are its weights times these.
 
     They are the layer's output positions (a transposed convolution's input positions), summed over all its calls, whoever
@@ -26,12 +26,14 @@ def output_positions(model: nn.Module, layers: Mapping[str, nn.Module], example:
     }
     # a weight that is made anew for every call cannot be followed; the calls of its layer can
     unseen = {name: layers[name] for name, number in positions.items() if not number}
-    return positions | (positions_of_calls(model, unseen, example) if unseen else {})
+    return positions | (times_multiplied_in_calls(model, unseen, example) if unseen else {})
 
 
-def positions_of_calls(model: nn.Module, layers: Mapping[str, nn.Module], example: Inputs) -> dict[str, int]:
+def times_multiplied_in_calls(
+    model: nn.Module, layers: Mapping[str, nn.Module], example: Inputs
+) -> dict[str, int]:
     """Count the output positions of each layer's own calls alone, not where others multiply by its weight."""
-    batch, copies = fitting(model, example)
+    batch, copies = batch_that_runs(model, example)
     positions = dict.fromkeys(layers, 0)
     handles = [layer.register_forward_hook(_counter(name, positions)) for name, layer in layers.items()]
     try:

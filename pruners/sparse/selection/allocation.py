@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pruners.errors import InfeasibleBudget, PrunerError
 from pruners.option_values import Whole
-from pruners.sparse.selection.counts import as_share, divided, kept, share_of
+from pruners.sparse.selection.counts import as_share, divided, exact_share, kept
 from pruners.sparse.selection.prunable import PrunableLayer
 from pruners.sparse.selection.shared_options import Settings
 
@@ -71,7 +71,7 @@ def _count(weights: int, taken: int, keep_ratio: float | None, budget: int | Non
     if (keep_ratio is None) == (budget is None):
         raise PrunerError("Give exactly one of keep_ratio and budget.")
     if keep_ratio is not None:
-        return kept(share_of(keep_ratio, "keep_ratio"), weights)
+        return kept(exact_share(keep_ratio, "keep_ratio"), weights)
     return Whole(1, of="weights").checked(budget, "budget") - taken
 
 

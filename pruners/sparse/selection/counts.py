@@ -9,7 +9,7 @@ from typing import Any
 from pruners.option_values import Share
 
 
-def share_of(value: Any, what: str) -> Fraction:
+def exact_share(value: Any, what: str) -> Fraction:
     """The share that the user wrote, .1 as one tenth and not as the float beside it. PrunerError unless in (0, 1]."""
     return Fraction(str(Share().checked(value, what)))
 

@@ -8,7 +8,7 @@ from typing import Any
 from pruners.errors import UnknownLayer, nearest
 from pruners.method import Option
 from pruners.option_values import LAYERS, ByLayer, Choice, Flag, Share, Whole
-from pruners.sparse.selection.counts import share_of
+from pruners.sparse.selection.counts import exact_share
 from pruners.sparse.selection.prunable import PrunableLayer
 
 ALLOCATIONS = ("global", "layerwise", "erk")
@@ -87,6 +87,6 @@ def _shares(asked: Mapping[str, float], layers: Mapping[str, PrunableLayer]) -> 
             raise UnknownLayer(
                 f"layer_keep_ratio: the network has no prunable layer {name!r}{nearest(name, [*layers, *_KINDS])}"
             )
-    shares = {name: share_of(value, f"layer_keep_ratio of {name!r}") for name, value in asked.items()}
+    shares = {name: exact_share(value, f"layer_keep_ratio of {name!r}") for name, value in asked.items()}
     own = {name: shares.get(name, shares.get(layer.kind)) for name, layer in layers.items()}
     return {name: share for name, share in own.items() if share is not None}
