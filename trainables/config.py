@@ -135,6 +135,17 @@ class BudgetConfig:
             )
         return self
 
+    @property
+    def kind(self) -> Literal["keep_ratio", "parameters", "flops_ratio"]:
+        """Name the one that is given, as the sweep file does."""
+        if self.parameters is not None:
+            return "parameters"
+        return "keep_ratio" if self.keep_ratio is not None else "flops_ratio"
+
+    def keywords(self) -> dict[str, float]:
+        """Return the budget as the one keyword argument that `pruners.compress` and `pruners.least_budget` take it by."""
+        return {"budget" if self.kind == "parameters" else self.kind: getattr(self, self.kind)}
+
 
 @dataclass(frozen=True, config=_STRICT)
 class LayerShape:

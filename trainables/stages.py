@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from trainables.config import TaskConfig, TrainingConfig
+from trainables.config import BudgetConfig, TaskConfig, TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -22,19 +22,24 @@ class Train:
 
 @dataclass(frozen=True)
 class Compress:
-    """Make the network smaller by what ``method`` chooses under the budget; the fields are `pruners.compress`'s arguments.
+    """Make the network smaller by what ``method`` chooses under the budget.
 
     A network that is masked already is pruned further. ``control`` replaces the mask by one that knows nothing but its layers' densities.
     ``scoring_per_class`` training images of each class are what a method scores on that needs data.
     """
 
     method: str
-    budget: dict[str, Any]
+    budget: BudgetConfig
     options: dict[str, Any] = field(default_factory=dict)
     tolerance: dict[str, float] = field(default_factory=dict)
     layers: dict[str, dict[str, int]] = field(default_factory=dict)
     scoring_per_class: int = 10
     control: Literal["shuffle", "random"] | None = None
+
+    def method_options(self) -> dict[str, Any]:
+        """Return the method's options as keyword arguments, those for single layers among them."""
+        per_layer = {"tolerance": self.tolerance, "layers": self.layers}
+        return {**self.options, **{name: given for name, given in per_layer.items() if given}}
 
 
 @dataclass(frozen=True)

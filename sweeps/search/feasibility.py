@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import Any
 
 from torch import nn
 
@@ -96,10 +95,8 @@ def miss(trainable: str, sections: TrialSections) -> Miss:
     """Raises `trainables.TaskError` for settings from which no recipe can be made, `PrunerError` for a wrong method, option or layer."""
     network, example = seen(sections.task)
     stage = smallest(stages_of(trial_of(trainable, sections)))
-    kind, asked = next(iter(stage.budget.items()))
-    return Miss(
-        kind, asked, _over(stage, "budget" if kind == "parameters" else kind, asked, network, example)
-    )
+    ((keyword, asked),) = stage.budget.keywords().items()
+    return Miss(stage.budget.kind, asked, _over(stage, keyword, asked, network, example))
 
 
 def seen(task: TaskConfig) -> tuple[nn.Module, Inputs]:
@@ -145,10 +142,7 @@ def smallest(recipe: Recipe) -> Compress:
 
 
 def _over(stage: Compress, keyword: str, asked: float, network: nn.Module, example: Inputs) -> float:
-    options: dict[str, Any] = {
-        **stage.options,
-        **{name: value for name in ("tolerance", "layers") if (value := getattr(stage, name))},
-    }
+    options = stage.method_options()
     if not _removes_single_weights(stage.method):
         return (
             pruners.least_budget(network, keyword, method=stage.method, example=example, **options) / asked

@@ -4,7 +4,7 @@ import pytest
 
 import trainables
 from tests.trainables.configs import TASK, trial
-from trainables.config import CompressionConfig, LotteryConfig, TrainingConfig, TrialConfig
+from trainables.config import BudgetConfig, CompressionConfig, LotteryConfig, TrainingConfig, TrialConfig
 from trainables.recipes import RECIPES
 from trainables.recipes.dense import dense
 from trainables.recipes.lottery import levels
@@ -19,7 +19,7 @@ def test_retraining_runs_the_tail_of_the_schedule(tmp_path: Path) -> None:
     )
     assert compress(config, 10) == (
         Train(0, 1820, 1820),
-        Compress("alds", {"keep_ratio": 0.5}),
+        Compress("alds", BudgetConfig(keep_ratio=0.5)),
         RecalibrateBN(512),
         Train(1220, 1820, 1820),
     )
@@ -29,8 +29,8 @@ def test_stages_that_do_nothing_are_left_out(tmp_path: Path) -> None:
     config = trial(
         tmp_path, training=TrainingConfig(0), compression=CompressionConfig("svd", recalibrate_bn=0)
     )
-    assert compress(config, 10) == (Compress("svd", {"keep_ratio": 0.5}),)
-    assert prune_at_init(config, 10) == (Compress("svd", {"keep_ratio": 0.5}),)
+    assert compress(config, 10) == (Compress("svd", BudgetConfig(keep_ratio=0.5)),)
+    assert prune_at_init(config, 10) == (Compress("svd", BudgetConfig(keep_ratio=0.5)),)
 
 
 def test_retraining_longer_than_training_has_a_schedule_of_its_own_length(tmp_path: Path) -> None:
@@ -51,10 +51,10 @@ def test_pruning_at_init_with_controls(tmp_path: Path) -> None:
         compression = CompressionConfig("magnitude", control=control)  # type: ignore[arg-type]
         return prune_at_init(trial(tmp_path, training=TrainingConfig(2), compression=compression), 10)
 
-    pruned = Compress("magnitude", {"keep_ratio": 0.5})
+    pruned = Compress("magnitude", BudgetConfig(keep_ratio=0.5))
     assert stages("none") == (pruned, Train(0, 20, 20))
     assert stages("shuffle") == (
-        Compress("magnitude", {"keep_ratio": 0.5}, control="shuffle"),
+        Compress("magnitude", BudgetConfig(keep_ratio=0.5), control="shuffle"),
         Train(0, 20, 20),
     )
     assert stages("reinit") == (pruned, Reinitialize(), Train(0, 20, 20))
@@ -73,7 +73,7 @@ def lottery(root: Path, training: TrainingConfig = TrainingConfig(4), **changes:
 
 
 def magnitude(keep_ratio: float, **options: object) -> Compress:
-    return Compress("magnitude", {"keep_ratio": keep_ratio}, dict(options))
+    return Compress("magnitude", BudgetConfig(keep_ratio=keep_ratio), dict(options))
 
 
 def test_a_ticket_rewinds_at_every_level(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_controls_stand_beside_each_ticket(tmp_path: Path) -> None:
     assert tracks["ticket"] == (*before, pruned, Rewind(10), Train(10, 40, 40))
     assert tracks["reinit"] == (*before, pruned, Reinitialize(2), Train(0, 40, 40))
     random = Compress(
-        "magnitude", {"keep_ratio": 0.64}, {"layer_keep_ratio": {"output": 0.81}}, control="random"
+        "magnitude", BudgetConfig(keep_ratio=0.64), {"layer_keep_ratio": {"output": 0.81}}, control="random"
     )
     assert tracks["random"] == (*before, random, Rewind(10), Train(10, 40, 40))
 

@@ -24,10 +24,7 @@ def compress(network: Network, stage: Compress, setting: Setting, seed: int) -> 
 
     Raises `pruners.PrunerError` for an unknown method or a budget that cannot be met.
     """
-    arguments: dict[str, Any] = dict(stage.options)
-    arguments |= {"budget" if name == "parameters" else name: value for name, value in stage.budget.items()}
-    arguments |= {name: value for name in ("tolerance", "layers") if (value := getattr(stage, name))}
-    arguments |= _needed(stage, setting, seed)
+    arguments = stage.method_options() | stage.budget.keywords() | _needed(stage, setting, seed)
     if isinstance(network.artifact, pruners.Mask):
         arguments["mask"] = network.artifact
     with warnings.catch_warnings():
@@ -92,7 +89,7 @@ def _needed(stage: Compress, setting: Setting, seed: int) -> dict[str, Any]:
     method = pruners.methods().get(stage.method)
     needs = set(method.needs) if method else set()
     needed: dict[str, Any] = {}
-    if "example" in needs or "flops_ratio" in stage.budget:
+    if "example" in needs or stage.budget.flops_ratio is not None:
         needed["example"] = setting.example()
     if "data" in needs:
         needed["data"] = [scoring_batch.sample(setting.data, stage.scoring_per_class, seed, setting.device)]

@@ -6,8 +6,8 @@ from fractions import Fraction
 from typing import Any, final
 
 from trainables import training_step
-from trainables.config import LotteryConfig, TrialConfig
-from trainables.errors import TaskError
+from trainables.config import BudgetConfig, LotteryConfig, TrialConfig
+from trainables.errors import Incompatible, TaskError
 from trainables.recipes.dense import dense
 from trainables.recipes.trainable import TRAINS_ANEW, Reported, Trainable
 from trainables.stages import Adopt, Compress, Recipe, Reinitialize, Rewind, Train
@@ -99,8 +99,15 @@ def _compress(config: TrialConfig, level: int) -> Compress:
     options: dict[str, Any] = dict(compression.options)
     if lottery.layer_rate:
         options["layer_keep_ratio"] = {name: _kept(rate, level) for name, rate in lottery.layer_rate.items()}
-    budget = {"keep_ratio": _kept(lottery.rate, level)}
-    return Compress(compression.method, budget, options, scoring_per_class=compression.scoring_per_class)
+    kept = _kept(lottery.rate, level)
+    if not kept:
+        raise Incompatible(f"lottery.levels: level {level} at lottery.rate {lottery.rate:g} keeps no weight.")
+    return Compress(
+        compression.method,
+        BudgetConfig(keep_ratio=kept),
+        options,
+        scoring_per_class=compression.scoring_per_class,
+    )
 
 
 def _kept(rate: float, level: int) -> float:

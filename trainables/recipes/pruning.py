@@ -14,12 +14,11 @@ def pruning(config: TrialConfig) -> Recipe:
             f"trainable {config.trainable} needs a budget: keep_ratio, parameters or flops_ratio."
         )
     compression = config.compression
-    budget = {name: value for name, value in asdict(config.budget).items() if value is not None}
     layers = {name: asdict(shape) for name, shape in compression.layers.items()}
     control = compression.control if compression.control in ("shuffle", "random") else None
     compress = Compress(
         compression.method,
-        budget,
+        config.budget,
         compression.options,
         compression.tolerance,
         layers,
