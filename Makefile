@@ -29,7 +29,7 @@ demo: $(RUNTIME)  ## the main job: an ALDS study on handwritten digits, into run
 	$(BIN)/tombola run sweeps/configs/alds_digits.yaml --out runs/alds_digits
 
 test: check  ## all checks, then all tests
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder
 
 check: $(TESTING)  ## lint, format, types and the three floors
 	$(BIN)/ruff check
