@@ -7,7 +7,8 @@ from pathlib import Path
 from sweeps.study.paths import StudyPaths
 from sweeps.study.record import StudyRecord
 from sweeps.sweep_file.keys import Retention
-from trainables.store.removal import last_written, remove, trainers
+from trainables.store.removal import last_written, remove
+from trainables.store.training_log import trainers
 
 _DAY = 86400.0
 

@@ -37,9 +37,9 @@ def lottery(**keys: Any) -> dict[str, Any]:
     return {key: value for key, value in data.items() if key != "budget"}
 
 
-def ledger_steps(study: Path) -> int:
-    ledgers = (study / "store").glob("*/*/ledger.jsonl")
-    return sum(json.loads(line)["steps"] for ledger in ledgers for line in ledger.read_text().splitlines())
+def logged_steps(study: Path) -> int:
+    logs = (study / "store").glob("*/*/training_log.jsonl")
+    return sum(json.loads(line)["steps"] for log in logs for line in log.read_text().splitlines())
 
 
 GRID = lottery(
@@ -64,7 +64,7 @@ def test_a_grid_of_lotteries_trains_what_the_dry_run_says(tickets: StudyRecord) 
     assert (
         trained(tickets)
         == pytest.approx(plan.need.shared)
-        == pytest.approx(ledger_steps(tickets.directory) / 9)
+        == pytest.approx(logged_steps(tickets.directory) / 9)
     )
     assert (
         alone(prepared, tickets) == pytest.approx(plan.need.alone)
@@ -120,16 +120,16 @@ def test_a_lottery_on_a_full_disk_says_so_and_goes_on(tmp_path: Path) -> None:
     full = tmp_path / "full" / "store"
     for name in sorted(names)[:1]:
         (full / name[:2] / name).mkdir(parents=True)
-        (full / name[:2] / name / "ledger.jsonl").symlink_to("/dev/full")  # the kernel's own full disk
+        (full / name[:2] / name / "training_log.jsonl").symlink_to("/dev/full")  # the kernel's own full disk
     with pytest.raises(
         SweepError,
         match=r"^the disk that holds .* is full; free some space and run the same command again, it goes on\.$",
     ):
         run(data, tmp_path / "full")
     assert sweeps.load_record(tmp_path / "full").count("failed") == 0
-    for ledger in full.glob("*/*/ledger.jsonl"):
-        if ledger.is_symlink():
-            ledger.unlink()
+    for log in full.glob("*/*/training_log.jsonl"):
+        if log.is_symlink():
+            log.unlink()
     assert [t.values for t in run(data, tmp_path / "full").trials] == [t.values for t in whole.trials]
 
 

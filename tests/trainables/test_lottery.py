@@ -75,9 +75,11 @@ def result(config: TrialConfig) -> dict:
     return json.loads((Path(config.directory) / "result.json").read_text())
 
 
-def ledger_steps(root: Path) -> int:
+def logged_steps(root: Path) -> int:
     lines = [
-        line for path in (root / "store").rglob("ledger.jsonl") for line in path.read_text().splitlines()
+        line
+        for path in (root / "store").rglob("training_log.jsonl")
+        for line in path.read_text().splitlines()
     ]
     return sum(json.loads(line)["steps"] for line in lines)
 
@@ -149,10 +151,10 @@ def test_rewinding_inside_an_epoch_is_training_on_from_there(tmp_path: Path) -> 
     per_epoch = steps_per_epoch()
     assert ticket["step"] == dense["step"] == 3 * per_epoch
     # five steps of the dense network were trained twice: nobody had asked for them to be kept
-    assert ledger_steps(tmp_path) == 3 * per_epoch + per_epoch + (3 * per_epoch - 5)
+    assert logged_steps(tmp_path) == 3 * per_epoch + per_epoch + (3 * per_epoch - 5)
     kept = lottery(tmp_path / "kept", levels=1, rewind_to="5it", rate=1e-6, keep_at=("5it",))
     trainables.run_trial(kept)
-    assert ledger_steps(tmp_path / "kept") == 3 * per_epoch + (3 * per_epoch - 5)
+    assert logged_steps(tmp_path / "kept") == 3 * per_epoch + (3 * per_epoch - 5)
     assert same_bits(weights(config), weights(kept))
 
 
@@ -208,8 +210,8 @@ def test_levels_are_recorded_with_their_tracks_and_verdicts(tmp_path: Path) -> N
 
 def test_a_finished_lottery_answers_without_work(tmp_path: Path) -> None:
     config = lottery(tmp_path)
-    first, before = trainables.run_trial(config), ledger_steps(tmp_path)
-    assert trainables.run_trial(config) == first and ledger_steps(tmp_path) == before
+    first, before = trainables.run_trial(config), logged_steps(tmp_path)
+    assert trainables.run_trial(config) == first and logged_steps(tmp_path) == before
 
 
 def grid(root: Path) -> list[TrialConfig]:
@@ -252,7 +254,7 @@ def test_a_grid_trains_each_distinct_trajectory_once(tmp_path: Path) -> None:
     configs = grid(tmp_path)
     metrics = [trainables.run_trial(config) for config in configs]
     per_epoch = steps_per_epoch(batch_size=256)
-    assert ledger_steps(tmp_path) == distinct_epochs() * per_epoch
+    assert logged_steps(tmp_path) == distinct_epochs() * per_epoch
     assert sum(one["epochs_trained"] for one in metrics) == epochs_needed(configs).shared == distinct_epochs()
     assert (
         epochs_needed(configs).alone
@@ -320,9 +322,9 @@ def test_a_grid_killed_in_the_middle_ends_with_the_same_bits(tmp_path: Path) -> 
         trainables.run_trial(config)
     per_epoch = steps_per_epoch(batch_size=256)
     assert (
-        ledger_steps(tmp_path / "whole")
-        <= ledger_steps(tmp_path / "broken")
-        <= ledger_steps(tmp_path / "whole") + 3 * 2 * per_epoch
+        logged_steps(tmp_path / "whole")
+        <= logged_steps(tmp_path / "broken")
+        <= logged_steps(tmp_path / "whole") + 3 * 2 * per_epoch
     )
     for one, other in zip(whole, broken, strict=True):
         assert comparable_levels(one) == comparable_levels(other)

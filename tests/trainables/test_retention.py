@@ -14,7 +14,8 @@ from tests.trainables.configs import comparable, same_bits, trial, weights
 from trainables.execution import run
 from trainables.store import trajectory
 from trainables.store.lease import is_held
-from trainables.store.removal import last_written, remove, trainers
+from trainables.store.removal import last_written, remove
+from trainables.store.training_log import trainers
 
 
 def folders(store: Path) -> list[Path]:

@@ -139,11 +139,11 @@ def test_a_full_disk_is_recognised_in_safetensors_words_too(trajectory: Trajecto
         trajectory.write(1, [], fill)
 
 
-def test_the_ledger_counts_by_trainer(trajectory: Trajectory) -> None:
+def test_the_training_log_counts_by_trainer(trajectory: Trajectory) -> None:
     with trajectory.held():
         for epoch, trainer in enumerate(["runs/a", "runs/a", "runs/ab"]):
-            trajectory.record(epoch, 10 + epoch, trainer)
-    assert [trajectory.trained_by(trainer) for trainer in ("runs/a", "runs/ab", "runs/b")] == [21, 12, 0]
+            trajectory.log(epoch, 10 + epoch, trainer)
+    assert [trajectory.steps_trained(trainer) for trainer in ("runs/a", "runs/ab", "runs/b")] == [21, 12, 0]
 
 
 def test_what_is_kept_outlives_later_snapshots(trajectory: Trajectory) -> None:

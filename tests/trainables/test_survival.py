@@ -21,10 +21,10 @@ def in_a_process(config: TrialConfig, answer: Path, **environment: str) -> "proc
     )
 
 
-def ledger(root: Path) -> list[dict]:
+def training_log(root: Path) -> list[dict]:
     return [
         json.loads(line)
-        for path in (root / "store").rglob("ledger.jsonl")
+        for path in (root / "store").rglob("training_log.jsonl")
         for line in path.read_text().splitlines()
     ]
 
@@ -61,7 +61,7 @@ def test_killed_again_and_again_a_trial_ends_with_the_same_bits(
     assert comparable(answer) == comparable(metrics(uninterrupted))
     assert same_bits(weights(config), weights(uninterrupted))
     # each death costs at most the epochs since the last snapshot
-    assert 5 < answer["epochs_trained"] == len(ledger(tmp_path)) <= 5 + checkpoint_every * len(deaths)
+    assert 5 < answer["epochs_trained"] == len(training_log(tmp_path)) <= 5 + checkpoint_every * len(deaths)
 
 
 def test_another_process_comes_to_the_same_bits(tmp_path: Path, uninterrupted: TrialConfig) -> None:
@@ -82,7 +82,9 @@ def test_racing_for_one_dense_network_it_is_trained_once(tmp_path: Path) -> None
         worker.join(120)
     answers = [json.loads((tmp_path / config.key).read_text()) for config in configs]
     # a seed: three epochs of dense training and two of retraining, for a and b together; two more for c
-    assert sum(answer["epochs_trained"] for answer in answers) == len(ledger(tmp_path)) == 2 * (3 + 2) + 2
+    assert (
+        sum(answer["epochs_trained"] for answer in answers) == len(training_log(tmp_path)) == 2 * (3 + 2) + 2
+    )
     assert comparable(answers[0]) == comparable(answers[1])
 
 
@@ -110,13 +112,13 @@ def test_what_only_memory_holds_is_gone_on_with(tmp_path: Path) -> None:
         patient.step()
     (trajectory,) = [
         path.parent
-        for path in (tmp_path / "store").rglob("ledger.jsonl")
+        for path in (tmp_path / "store").rglob("training_log.jsonl")
         if not list(path.parent.glob("epoch-*"))
     ]
     with lease(trajectory):  # somebody looked in and trained nothing
         pass
     patient.step()
-    assert patient.step()["epochs_trained"] == len(ledger(tmp_path)) == 3 + 4
+    assert patient.step()["epochs_trained"] == len(training_log(tmp_path)) == 3 + 4
 
 
 def test_a_waiter_takes_over_from_a_killed_trainer(tmp_path: Path, uninterrupted: TrialConfig) -> None:

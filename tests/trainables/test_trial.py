@@ -305,15 +305,17 @@ def test_a_full_disk_can_be_resumed(tmp_path: Path) -> None:
     config = trial(tmp_path)
     stopped = trainables.Trial(config)
     stopped.step()
-    (ledger,) = [
-        path for path in (tmp_path / "store").rglob("ledger.jsonl") if len(path.read_text().splitlines()) == 1
+    (log,) = [
+        path
+        for path in (tmp_path / "store").rglob("training_log.jsonl")
+        if len(path.read_text().splitlines()) == 1
     ]
-    ledger.rename(tmp_path / "ledger")
-    ledger.symlink_to("/dev/full")  # the kernel's own full disk
+    log.rename(tmp_path / "log")
+    log.symlink_to("/dev/full")  # the kernel's own full disk
     assert "is full; free some space and run the same command again" in stopped.step()["failed"]
     assert not (Path(config.directory) / "result.json").exists()
-    ledger.unlink()
-    (tmp_path / "ledger").rename(ledger)
+    log.unlink()
+    (tmp_path / "log").rename(log)
     assert comparable(trainables.run_trial(config)) == comparable(whole)
     assert same_bits(weights(config), weights(trial(tmp_path / "whole")))
 

@@ -27,7 +27,7 @@ def of_stage(stage: Stage) -> dict[str, Any]:
         stages = [of_stage(one) for one in stage.recipe]
         return {
             "stage": "Adopt",
-            "task": task.identity(stage.task),
+            "task": task.task_identity(stage.task),
             "training": of_training(stage.training),
             "stages": stages,
         }

@@ -18,7 +18,7 @@ from trainables.execution import compressing
 from trainables.execution.network import Network
 from trainables.execution.trial_setting import Setting
 from trainables.stages import Compress
-from trainables.task.data.sound import check_data
+from trainables.task.data.data_checks import check_data
 from trainables.task.data.splits import Batch, Split, TensorSplit
 from trainables.task.task import build_network
 from trainables.training.augment import augment

@@ -21,7 +21,7 @@ from trainables.execution.network import Network
 from trainables.execution.trial_setting import Setting
 from trainables.stages import Adopt, Compress, Recipe, Reinitialize, Rewind, Settle, Stage, Train
 from trainables.store.trajectory import Snapshot, Trajectory, address, removal_explained
-from trainables.task.data.sound import cause
+from trainables.task.data.data_checks import explain_non_finite_loss
 from trainables.task.task import build_network
 from trainables.training.evaluation import BATCH
 from trainables.training.loop import train
@@ -259,7 +259,7 @@ class Run:
         """Train one more epoch in place; ``step`` at its end, its training loss and validation metrics."""
         setting, ends = self.setting, self._epoch_ends(stage)
         first, last = ends[done - 1] if done else stage.start, ends[done]
-        trajectory.record(first // setting.steps_per_epoch, last - first, setting.trainer)
+        trajectory.log(first // setting.steps_per_epoch, last - first, setting.trainer)
         step_plan = StepPlan(
             setting.training, self.seed, setting.steps_per_epoch, stage.horizon, stage.order, stage.last_rate
         )
@@ -288,7 +288,7 @@ class Run:
                 first // setting.steps_per_epoch,
                 setting.data.validation.in_order(BATCH, setting.device),
             )
-            why = cause((inputs for inputs, _ in held_out), "a validation batch")
+            why = explain_non_finite_loss((inputs for inputs, _ in held_out), "a validation batch")
             raise TrainingError(
                 f"the validation loss became {metrics['val/loss']} after epoch {epoch}; {why}."
             )

@@ -25,7 +25,7 @@ from trainables.training.validation_history import History, from_store, stored_n
 
 @dataclass(frozen=True)
 class Setting:
-    """A task made ready on a device, how to train it, and where its trajectories are kept; ``trainer`` signs the ledger.
+    """A task made ready on a device, how to train it, and where its trajectories are kept; ``trainer`` signs the training log.
 
     ``keep`` holds the steps at which the dense network is kept for those who rewind to it.
     """
@@ -70,7 +70,7 @@ class Setting:
     @cached_property
     def identity(self) -> dict[str, Any]:
         """The task as far as it determines what is trained."""
-        return task.identity(self.task)
+        return task.task_identity(self.task)
 
     @property
     def steps_per_epoch(self) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trainables.config import TrialConfig
-from trainables.store.files import write_json
+from trainables.store.disk import write_json
 
 _SPREAD = ("val/", "test/", "train/loss")
 _VERSIONS = ("torch", "torchvision", "ray", "safetensors")

@@ -1,6 +1,5 @@
 """What leaves the store again: a cache, of which anything may go that nobody is working on."""
 
-import json
 import re
 import shutil
 import time
@@ -28,13 +27,6 @@ def remove(store: Path, unwanted: Callable[[Path], bool]) -> list[Path]:
     for trash in store.glob(f"{_TRASH}*"):  # also what was cut off when it was last removed
         shutil.rmtree(trash, ignore_errors=True)
     return removed
-
-
-def trainers(folder: Path) -> set[str]:
-    """Who trained a part of the trajectory in ``folder``, as its ledger names them."""
-    ledger = folder / "ledger.jsonl"
-    lines = ledger.read_text().splitlines() if ledger.exists() else []
-    return {json.loads(line)["trainer"] for line in lines}
 
 
 def last_written(folder: Path) -> float:

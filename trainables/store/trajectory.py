@@ -5,14 +5,13 @@ directory that every node sees:
 
     <root>/<first two digits>/<key>/spec.json          what the key is the hash of
                                     lease-<n>.json     who works on it
-                                    ledger.jsonl       one line per epoch really trained, and by whom
+                                    training_log.jsonl one line per epoch really trained, and by whom
                                     epoch-<n>/         a snapshot: its files, and snapshot.json with their checksums
                                     step-<n>/          the same of the network alone, kept for those who rewind to it
 """
 
 import hashlib
 import json
-import os
 import shutil
 import uuid
 import warnings
@@ -24,15 +23,16 @@ from typing import Any
 
 from pruners.whole_files import sync
 from trainables.errors import LeaseLost, StoreWarning
-from trainables.store.files import digest, disk_full_explained, write_json
+from trainables.store import training_log
+from trainables.store.disk import disk_full_explained, file_digest, write_json
 from trainables.store.lease import lease
 
 FORMAT = 3  # raised when the code trains differently from the same configuration
 
 
-def address(identity: Mapping[str, Any]) -> str:
-    """SHA-256 of ``identity`` (JSON-able data) and the format number; the order of keys does not matter."""
-    text = json.dumps({"format": FORMAT, **identity}, sort_keys=True, separators=(",", ":"), allow_nan=False)
+def address(spec: Mapping[str, Any]) -> str:
+    """SHA-256 of ``spec`` (JSON-able data) and the format number; the order of keys does not matter."""
+    text = json.dumps({"format": FORMAT, **spec}, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -52,10 +52,10 @@ class Snapshot:
 class Trajectory:
     """One training trajectory's folder in the store."""
 
-    def __init__(self, root: Path, identity: Mapping[str, Any]):
-        self.key = address(identity)
+    def __init__(self, root: Path, spec: Mapping[str, Any]):
+        self.key = address(spec)
         self.folder = root / self.key[:2] / self.key
-        self._identity = identity
+        self._spec = spec
         self._lease: ExitStack | None = None
         self._is_ours: Callable[[], bool]
 
@@ -80,7 +80,7 @@ class Trajectory:
             for leftover in self.folder.glob(".tmp-*"):
                 shutil.rmtree(leftover, ignore_errors=True)
             if not (self.folder / "spec.json").exists():
-                write_json(self.folder / "spec.json", dict(self._identity))
+                write_json(self.folder / "spec.json", dict(self._spec))
             self._lease = stack.pop_all()
         return True
 
@@ -91,11 +91,11 @@ class Trajectory:
             self._lease = None
 
     def at(self, epoch: int) -> Snapshot | None:
-        """The snapshot after ``epoch`` epochs, or None when there is no sound one; changes nothing."""
-        return _sound(self.folder / f"epoch-{epoch:05}")
+        """The snapshot after ``epoch`` epochs, or None when there is none that is intact; changes nothing."""
+        return _intact(self.folder / f"epoch-{epoch:05}")
 
     def latest(self, up_to: int) -> Snapshot | None:
-        """The last sound snapshot at or before epoch ``up_to``; damaged ones are reported by a `StoreWarning` and removed."""
+        """The last intact snapshot at or before epoch ``up_to``; damaged ones are reported by a `StoreWarning` and removed."""
         for folder in sorted(self.folder.glob("epoch-*"), reverse=True):
             if int(folder.name.removeprefix("epoch-")) > up_to:
                 continue
@@ -132,8 +132,8 @@ class Trajectory:
         self._write(self._kept(step), step, [], fill, trained_with)
 
     def kept(self, step: int) -> Snapshot | None:
-        """What `keep` saved after ``step`` steps, or None when there is nothing sound; changes nothing."""
-        return _sound(self._kept(step))
+        """What `keep` saved after ``step`` steps, or None when there is none that is intact; changes nothing."""
+        return _intact(self._kept(step))
 
     def _kept(self, step: int) -> Path:
         return self.folder / f"step-{step:07}"
@@ -141,7 +141,7 @@ class Trajectory:
     def _write(
         self,
         final: Path,
-        position: int,
+        count: int,
         history: list[dict[str, float]],
         fill: Callable[[Path], None],
         trained_with: Sequence[str],
@@ -152,16 +152,16 @@ class Trajectory:
             try:
                 temporary.mkdir()
                 fill(temporary)
-                files = {path.name: digest(path) for path in sorted(temporary.iterdir())}
+                files = {path.name: file_digest(path) for path in sorted(temporary.iterdir())}
                 content = {
-                    "epoch": position,
+                    "epoch": count,
                     "history": history,
                     "trained_with": list(trained_with),
                     "files": files,
                 }
                 write_json(temporary / "snapshot.json", {**content, "digest": address(content)})
                 sync(*temporary.iterdir(), temporary)
-                if final.exists() and not _sound(final):
+                if final.exists() and not _intact(final):
                     shutil.rmtree(final)
                 if not final.exists():
                     temporary.rename(final)
@@ -178,22 +178,14 @@ class Trajectory:
                 f"another process took over {self.folder} while this one stood still; try the trial again."
             )
 
-    def record(self, epoch: int, steps: int, trainer: str) -> None:
-        """Note in the ledger that ``trainer`` trains ``steps`` steps of an epoch; raises as `write` does."""
-        line = json.dumps({"epoch": epoch, "steps": steps, "trainer": trainer, "pid": os.getpid()})
-        with (
-            disk_full_explained(self.folder),
-            removal_explained(self.folder),
-            (self.folder / "ledger.jsonl").open("a") as ledger,
-        ):
-            ledger.write(line + "\n")
+    def log(self, epoch: int, steps: int, trainer: str) -> None:
+        """Note in the training log that ``trainer`` trains ``steps`` steps of an epoch; raises as `write` does."""
+        with disk_full_explained(self.folder), removal_explained(self.folder):
+            training_log.append(self.folder, epoch, steps, trainer)
 
-    def trained_by(self, trainer: str) -> int:
-        """How many steps ``trainer`` trained here, those of epochs that a crash lost included."""
-        ledger = self.folder / "ledger.jsonl"
-        lines = ledger.read_text().splitlines() if ledger.exists() else []
-        mine = f'"trainer": {json.dumps(trainer)},'
-        return sum(json.loads(line)["steps"] for line in lines if mine in line)
+    def steps_trained(self, trainer: str) -> int:
+        """Count the steps that ``trainer`` trained here, those of epochs that a crash lost included."""
+        return training_log.count_steps(self.folder, trainer)
 
 
 @contextmanager
@@ -212,7 +204,7 @@ def removal_explained(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _sound(folder: Path) -> Snapshot | None:
+def _intact(folder: Path) -> Snapshot | None:
     try:
         return _verified(folder)
     except (OSError, ValueError, KeyError, TypeError):
@@ -228,6 +220,6 @@ def _verified(folder: Path) -> Snapshot:
     ):
         raise ValueError("snapshot.json does not match its own digest")
     for name, expected in content["files"].items():
-        if digest(folder / name) != expected:
+        if file_digest(folder / name) != expected:
             raise ValueError(f"{name} does not match its checksum")
     return Snapshot(folder, content["epoch"], content["history"], tuple(content["trained_with"]))

@@ -10,10 +10,10 @@ from torch import nn
 from pruners.network.inputs import Inputs
 from trainables import seeds
 from trainables.config import TaskConfig
-from trainables.store import files
+from trainables.store.disk import file_digest
 from trainables.task import checkpoint, data, networks
+from trainables.task.compatibility import check_compatible, outputs_needed
 from trainables.task.data import Data
-from trainables.task.fits import check_fits, outputs_needed
 from trainables.users_code import factory
 from trainables.users_code.source_digest import source_digests
 
@@ -40,13 +40,13 @@ def build_network(task: TaskConfig, seed: int = 0) -> nn.Module:
         network = networks.build(
             task.network, task.network_options, examples.input_shape, outputs_needed(task, examples)
         )
-        check_fits(network, task, examples)
+        check_compatible(network, task, examples)
     if task.checkpoint:
         checkpoint.restore(network, task.checkpoint)
     return network
 
 
-def identity(task: TaskConfig) -> dict[str, Any]:
+def task_identity(task: TaskConfig) -> dict[str, Any]:
     """All that determines what training starts from, as plain data: options resolved, the user's source and files by digest."""
     return {
         "network": task.network,
@@ -55,7 +55,7 @@ def identity(task: TaskConfig) -> dict[str, Any]:
         "data_options": data.resolved_options(task.data, task.data_options),
         "data_digest": load_data(task).digest,
         "loss": task.loss,
-        "checkpoint": files.digest(Path(task.checkpoint).expanduser()) if task.checkpoint else None,
+        "checkpoint": file_digest(Path(task.checkpoint).expanduser()) if task.checkpoint else None,
         "sources": sources(task),
     }
 

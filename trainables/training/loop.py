@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from trainables import seeds
 from trainables.errors import TrainingError
-from trainables.task.data.sound import cause
+from trainables.task.data.data_checks import explain_non_finite_loss
 from trainables.task.data.splits import Split
 from trainables.task.loss import Loss
 from trainables.training.augment import augment
@@ -86,5 +86,5 @@ def _check(losses: Tensor, first: int, step_plan: StepPlan, split: Split, device
         epoch = (first + bad) // step_plan.steps_per_epoch
         inputs, _ = next(step_plan.batches(split, first + bad, first + bad + 1, device))
         raise TrainingError(
-            f"the loss became {losses[bad].item()} at step {first + bad} (epoch {epoch}); {cause([inputs], 'its batch')}."
+            f"the loss became {losses[bad].item()} at step {first + bad} (epoch {epoch}); {explain_non_finite_loss([inputs], 'its batch')}."
         )

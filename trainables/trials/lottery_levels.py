@@ -14,7 +14,7 @@ from trainables.results import compression_figures, dense_reference, result, sta
 from trainables.results.read_test import network_folder
 from trainables.results.verdict import verdict
 from trainables.stages import Train
-from trainables.store.files import disk_full_explained
+from trainables.store.disk import disk_full_explained
 from trainables.store.trajectory import Trajectory
 from trainables.trials.lottery_tracks import tracks
 from trainables.trials.work import Metrics, Work
@@ -30,7 +30,7 @@ class Levels(Work):
         self.levels = tracks(config, self.setting)
         self._running: Run | None = None
         self._done: list[Figures] = []
-        self._ledgers: dict[str, tuple[Trajectory, int]] = {}
+        self._trajectories: dict[str, tuple[Trajectory, int]] = {}
         self._dense: Figures = {}
         self._trained_with: set[str] = set()
 
@@ -72,7 +72,7 @@ class Levels(Work):
             figures[name] = _figures(run, networks[name])
             for count, _ in run.trains():
                 trajectory = run.trajectory(count)
-                self._ledgers[trajectory.key] = trajectory, setting.steps_per_epoch
+                self._trajectories[trajectory.key] = trajectory, setting.steps_per_epoch
         if SECOND_ORDER in networks:
             pair = networks[TICKET].module, networks[SECOND_ORDER].module
             figures[SECOND_ORDER]["stability"] = stability.between(
@@ -157,8 +157,8 @@ class Levels(Work):
 
     def _epochs_trained(self) -> float:
         return sum(
-            result.in_epochs(t.trained_by(self.setting.trainer), per_epoch)
-            for t, per_epoch in self._ledgers.values()
+            result.in_epochs(t.steps_trained(self.setting.trainer), per_epoch)
+            for t, per_epoch in self._trajectories.values()
         )
 
     def _end(self, metrics: Metrics, tickets: list[Network], compressed: list[Figures]) -> None:

@@ -57,12 +57,12 @@ class Replicate:
 
     def trained(self) -> int:
         """How many steps the trial trained for this replicate, those of its dense network included."""
-        ledgers = {
+        trajectories = {
             run.trajectory(count).key: run.trajectory(count)
             for run in (self._dense_run, self.run)
             for count, _ in run.trains()
         }
-        return sum(trajectory.trained_by(self.setting.trainer) for trajectory in ledgers.values())
+        return sum(trajectory.steps_trained(self.setting.trainer) for trajectory in trajectories.values())
 
     def close(self) -> None:
         """Let others go on with what this replicate was training."""

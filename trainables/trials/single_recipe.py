@@ -12,7 +12,7 @@ from trainables.recipes import RECIPES
 from trainables.recipes.dense import dense
 from trainables.results import result
 from trainables.results.read_test import network_folder
-from trainables.store.files import disk_full_explained
+from trainables.store.disk import disk_full_explained
 from trainables.trials.replicate import Replicate
 from trainables.trials.work import Metrics, Work
 

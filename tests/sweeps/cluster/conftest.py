@@ -102,16 +102,16 @@ class StudyOnCluster:
         )
 
     def repeated_epochs(self) -> int:
-        """How many epochs were trained more than once, by the store's own ledgers."""
+        """How many epochs were trained more than once, by the store's own training logs."""
         repeated = 0
-        for ledger in self.out.glob("store/*/*/ledger.jsonl"):
-            epochs = Counter(json.loads(line)["epoch"] for line in ledger.read_text().splitlines())
+        for log in self.out.glob("store/*/*/training_log.jsonl"):
+            epochs = Counter(json.loads(line)["epoch"] for line in log.read_text().splitlines())
             repeated += sum(count - 1 for count in epochs.values())
         return repeated
 
     def trained_epochs(self) -> int:
         """All epochs trained, repeated ones counted each time."""
-        return sum(len(ledger.read_text().splitlines()) for ledger in self.out.glob("store/*/*/ledger.jsonl"))
+        return sum(len(log.read_text().splitlines()) for log in self.out.glob("store/*/*/training_log.jsonl"))
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import yaml
 import sweeps
 from tests.plugins.cluster import Cluster
 from tests.sweeps.cluster.conftest import SWEEP, StudyOnCluster
-from tests.trainables.test_lottery import distinct_epochs, ledger_steps, steps_per_epoch
+from tests.trainables.test_lottery import distinct_epochs, logged_steps, steps_per_epoch
 
 pytestmark = pytest.mark.timeout(900)
 GRID: dict[str, Any] = {
@@ -75,9 +75,9 @@ def until(condition: Callable[[], bool], seconds: float = 120) -> None:
 
 
 def kill_a_worker(out: Path) -> None:
-    """The process that trained last, by the store's ledgers."""
-    ledgers = sorted(out.glob("store/*/*/ledger.jsonl"), key=lambda path: path.stat().st_mtime)
-    psutil.Process(json.loads(ledgers[-1].read_text().splitlines()[-1])["pid"]).kill()
+    """The process that trained last, by the store's training logs."""
+    logs = sorted(out.glob("store/*/*/training_log.jsonl"), key=lambda path: path.stat().st_mtime)
+    psutil.Process(json.loads(logs[-1].read_text().splitlines()[-1])["pid"]).kill()
 
 
 def test_neither_epochs_nor_bits_depend_on_who_was_killed(tmp_path: Path, cluster: Cluster) -> None:
@@ -85,7 +85,7 @@ def test_neither_epochs_nor_bits_depend_on_who_was_killed(tmp_path: Path, cluste
         assert f"{distinct_epochs()} with nothing trained twice" in whole.finish("--in-process", "--dry-run")
         printed = whole.finish("--in-process")
         per_epoch = steps_per_epoch(batch_size=256)
-        assert ledger_steps(whole.out) == distinct_epochs() * per_epoch
+        assert logged_steps(whole.out) == distinct_epochs() * per_epoch
         assert f"{distinct_epochs()}" in printed
 
         driver = broken.start()
@@ -99,9 +99,9 @@ def test_neither_epochs_nor_bits_depend_on_who_was_killed(tmp_path: Path, cluste
 
         # the two workers that were killed, and the two that lost their driver, each at most an epoch after its last snapshot
         assert (
-            ledger_steps(whole.out)
-            <= ledger_steps(broken.out)
-            <= ledger_steps(whole.out) + (2 + WORKERS) * per_epoch
+            logged_steps(whole.out)
+            <= logged_steps(broken.out)
+            <= logged_steps(whole.out) + (2 + WORKERS) * per_epoch
         )
         assert broken.levels() == whole.levels() and len(whole.levels()) == 12
         assert broken.networks() == whole.networks() and len(whole.networks()) >= 2 * 12

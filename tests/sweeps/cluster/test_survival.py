@@ -61,9 +61,9 @@ def test_driver_killed_three_times_at_random_moments(study_on_cluster, undisturb
 
 
 def trainer(out: Path) -> int | None:
-    """The process that trained an epoch last, by the store's ledgers."""
-    ledgers = sorted(out.glob("store/*/*/ledger.jsonl"), key=lambda path: path.stat().st_mtime)
-    return json.loads(ledgers[-1].read_text().splitlines()[-1])["pid"] if ledgers else None
+    """The process that trained an epoch last, by the store's training logs."""
+    logs = sorted(out.glob("store/*/*/training_log.jsonl"), key=lambda path: path.stat().st_mtime)
+    return json.loads(logs[-1].read_text().splitlines()[-1])["pid"] if logs else None
 
 
 def test_worker_killed_costs_its_steps_since_the_checkpoint_only(study_on_cluster, undisturbed):

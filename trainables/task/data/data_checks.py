@@ -23,7 +23,7 @@ def check_data(data: Data, task: TaskConfig) -> None:
     """
     for name in ("train", "validation", "test"):
         inputs, labels = _examples(getattr(data, name))
-        if bad := not_finite(inputs):
+        if bad := _describe_non_finite(inputs):
             raise Refused(
                 ("task", "data"),
                 f"data {task.data}: {name} has inputs that are no numbers (NaN or infinity): {bad}.",
@@ -37,7 +37,7 @@ def check_data(data: Data, task: TaskConfig) -> None:
                 ("task", "data"),
                 f"data {task.data}: {name} has {bad}; classes are 0 to {data.num_classes - 1}.",
             )
-        if task.loss in OF_VALUES and (bad := not_finite(labels)):
+        if task.loss in OF_VALUES and (bad := _describe_non_finite(labels)):
             raise Refused(
                 ("task", "data"),
                 f"data {task.data}: {name} has labels that are no numbers (NaN or infinity): {bad}.",
@@ -50,7 +50,7 @@ def check_data(data: Data, task: TaskConfig) -> None:
             )
 
 
-def not_finite(inputs: Any) -> str | None:
+def _describe_non_finite(inputs: Any) -> str | None:
     """How many of a batch's examples hold NaN or infinity and which is the first, in words; None where none does."""
     for tensor in input_tensors(inputs):
         # the sum is finite where every number is, or overflows: far cheaper than a look at each
@@ -61,9 +61,9 @@ def not_finite(inputs: Any) -> str | None:
     return None
 
 
-def cause(batches: Iterable[Any], which: str) -> str:
+def explain_non_finite_loss(batches: Iterable[Any], which: str) -> str:
     """Say why a loss is no number: inputs among ``batches``, called ``which``, that are none, or else too large a learning rate."""
-    bad = next((bad for inputs in batches if (bad := not_finite(inputs))), None)
+    bad = next((bad for inputs in batches if (bad := _describe_non_finite(inputs))), None)
     return (
         f"{which} has inputs that are no numbers (NaN or infinity): {bad}"
         if bad

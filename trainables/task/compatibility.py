@@ -23,7 +23,7 @@ def outputs_needed(task: TaskConfig, examples: Data) -> int:
     return examples.num_classes
 
 
-def check_fits(network: nn.Module, task: TaskConfig, examples: Data) -> None:
+def check_compatible(network: nn.Module, task: TaskConfig, examples: Data) -> None:
     """Raise `TaskError` unless the network takes an input, and its loss and metrics what comes out beside the labels.
 
     A loss or metric of the user's own is not tried here.
