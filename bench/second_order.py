@@ -60,8 +60,10 @@ def weights_of(network: nn.Module) -> dict[str, nn.Parameter]:
 def ours(method: ScoreMethod, **options: object) -> Callable[[str], Scores]:
     def scores(name: str) -> Scores:
         network, inputs, labels = case(name)
-        given = ScoringInputs([(inputs, labels)], cross_entropy, None, torch.Generator().manual_seed(0))
-        return method.scores(network, weights_of(network), {}, given, method.with_defaults(options))
+        scoring_inputs = ScoringInputs(
+            [(inputs, labels)], cross_entropy, None, torch.Generator().manual_seed(0)
+        )
+        return method.scores(network, weights_of(network), {}, scoring_inputs, method.with_defaults(options))
 
     return scores
 

@@ -6,9 +6,9 @@ from torch import nn
 
 from pruners.errors import PrunerError
 from pruners.methods import score_method_named
-from pruners.sparse.selection.allocation import pools
+from pruners.sparse.selection.allocation import allocated_pools
 from pruners.sparse.selection.prunable import prunable
-from pruners.sparse.selection.shared_options import settings_of
+from pruners.sparse.selection.shared_options import selection_options
 
 
 def check_mask(
@@ -27,10 +27,10 @@ def check_mask(
     layers = prunable(model, chosen["exclude"])
     if not layers:
         raise PrunerError("The network has no convolution and no Linear whose weights could be removed.")
-    pools(
+    allocated_pools(
         layers,
         {name: layer.params for name, layer in layers.items()},
-        settings_of(chosen, layers),
+        selection_options(chosen, layers),
         keep_ratio,
         budget,
     )

@@ -1,4 +1,6 @@
-"""Sanity controls: a mask, or a network, without what the method, or training, knew. What survives them was not due to that.
+"""Sanity controls: a mask, or a network, without what the method, or training, knew.
+
+What survives them was not due to that.
 
 Frankle, Dziugaite, Roy, Carbin: Pruning Neural Networks at Initialization: Why Are We Missing the Mark?, ICLR
 2021, arXiv 2009.08576, section 5; Frankle & Carbin: The Lottery Ticket Hypothesis, ICLR 2019, arXiv
@@ -19,7 +21,7 @@ from pruners.sparse.mask import Mask, checked_mask
 
 
 def shuffle(mask: Mask, seed: int) -> Mask:
-    """The mask with its entries in a random order within every layer; densities stay. Without a captured network."""
+    """Shuffle the mask's entries within every layer; densities stay. Without a captured network."""
     mask, generator = checked_mask(mask), torch.Generator().manual_seed(SEED.checked(seed, "seed"))
     masks = {
         name: kept.flatten()[torch.randperm(kept.numel(), generator=generator)].view(kept.shape)
@@ -29,7 +31,7 @@ def shuffle(mask: Mask, seed: int) -> Mask:
 
 
 def random_mask(mask: Mask, seed: int) -> Mask:
-    """Random weights of every layer, as many as ``mask`` keeps there. Without a captured network.
+    """Draw random weights of every layer, as many as ``mask`` keeps there. Without a captured network.
 
     The distribution is that of `shuffle`; the two names are those of the two papers.
     """
@@ -60,13 +62,14 @@ def reinitialize(model: nn.Module, seed: int) -> nn.Module:
             elif any(parameter is not None for parameter in module._parameters.values()):
                 kind = type(module).__name__
                 raise PrunerError(
-                    f"Module {names[module]!r}, a {kind}, has parameters and no reset_parameters to draw them anew."
+                    f"Module {names[module]!r}, a {kind}, has parameters and no reset_parameters "
+                    "to draw them anew."
                 )
     return fresh
 
 
 def _inner_first(module: nn.Module, seen: set[nn.Module]) -> Iterator[nn.Module]:
-    """Every module once, after all that it holds."""
+    """Iterate over every module once, after all that it holds."""
     module = unwrapped(module)
     seen.add(module)
     for child in module.children():

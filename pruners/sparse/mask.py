@@ -26,16 +26,16 @@ class LayerDensity:
 
     @property
     def density(self) -> float:
-        """The share kept; 1 for a layer without weights."""
+        """Return the share kept; 1 for a layer without weights."""
         return self.params / self.dense_params if self.dense_params else 1.0
 
 
 class Mask(Artifact):
     """Which weights of a network are kept.
 
-    ``masks`` maps parameter names to bool tensors on the CPU, True where the weight stays; ``prunable`` the layers' names to what they are.
-    ``options`` records every choice of the method, defaults written out, and the controls applied since. ``state`` holds all parameters
-    and buffers of a captured network.
+    ``masks`` maps parameter names to bool tensors on the CPU, True where the weight stays; ``prunable`` the
+    layers' names to what they are. ``options`` records every choice of the method, defaults written out, and
+    the controls applied since. ``state`` holds all parameters and buffers of a captured network.
     """
 
     kind: ClassVar[Literal["decomposition", "mask"]] = "mask"
@@ -61,23 +61,23 @@ class Mask(Artifact):
 
     @property
     def method(self) -> str:
-        """Name of the method that chose."""
+        """Return the name of the method that chose."""
         return self._method
 
     @property
     def params(self) -> int:
-        """The prunable weights that are kept."""
+        """Count the prunable weights that are kept."""
         return sum(int(mask.count_nonzero()) for mask in self.masks.values())
 
     @property
     def density(self) -> float:
-        """The share of the prunable weights that is kept."""
+        """Return the share of the prunable weights that is kept."""
         total = sum(mask.numel() for mask in self.masks.values())
         return self.params / total if total else 1.0
 
     @property
     def layers(self) -> dict[str, LayerDensity]:
-        """How much of every prunable layer is kept."""
+        """Count how much of every prunable layer is kept."""
         return {
             n: LayerDensity(int(self.masks[p.parameter].count_nonzero()), p.params)
             for n, p in self.prunable.items()
@@ -85,20 +85,23 @@ class Mask(Artifact):
 
     @property
     def empty_layers(self) -> list[str]:
-        """Names of the layers that lost every weight."""
+        """List the names of the layers that lost every weight."""
         return [name for name, layer in self.layers.items() if layer.dense_params and not layer.params]
 
     @property
     def source(self) -> nn.Module | None:
-        """The network that was compressed, while it lives."""
+        """Return the network that was compressed, while it lives."""
         return self._source() if self._source else None
 
     def with_masks(self, masks: Mapping[str, Tensor], **recorded: Any) -> "Mask":
-        """The same artifact with other masks, and without a captured state; ``recorded`` is added to its options."""
+        """Return the artifact with other masks, and without a captured state.
+
+        ``recorded`` is added to its options.
+        """
         return Mask(self.method, self.options | recorded, self.prunable, masks, source=self.source)
 
     def apply(self, model: nn.Module) -> nn.Module:
-        """As `Artifact.apply`: a copy in which removed weights are zero."""
+        """Copy the network, with zeros for removed weights, and the captured state where there is one."""
         small = copied(unwrapped(model))
         if self.complete:
             restore_state(small, self._state)
@@ -106,31 +109,35 @@ class Mask(Artifact):
         return small
 
     def apply_(self, model: nn.Module) -> None:
-        """Sets the removed weights of ``model`` to zero, in place; BadArtifact where its parameters are others."""
+        """Set removed weights of ``model`` to zero, in place; BadArtifact where its parameters are others."""
         with torch.no_grad():
             for name, weight in self.weights_of(model).items():
                 # not a product: a weight that is infinite or NaN would stay so
                 weight.masked_fill_(~self.masks[name].to(weight.device), 0)
 
     def weights_of(self, model: nn.Module) -> dict[str, nn.Parameter]:
-        """The parameters of ``model`` that have a mask; BadArtifact where one is missing or of another shape."""
+        """Return the parameters of ``model`` that have a mask.
+
+        BadArtifact where one is missing or of another shape.
+        """
         # a weight shared with an embedding, say, has more than one name
         parameters = named_parameters(model)
         for name, mask in self.masks.items():
             if name not in parameters or parameters[name].shape != mask.shape:
                 raise BadArtifact(
-                    f"The mask does not fit: the network has no parameter {name!r} of shape {tuple(mask.shape)}."
+                    f"The mask does not fit: the network has no parameter {name!r} of shape "
+                    f"{tuple(mask.shape)}."
                 )
         return {name: parameters[name] for name in self.masks}
 
     def capture(self, small: nn.Module) -> "Mask":
-        """As `Artifact.capture`."""
+        """Return the mask with all parameters and buffers of ``small``, a network that it was applied to."""
         return Mask(
             self.method, self.options, self.prunable, self.masks, state=state_of(small), source=self.source
         )
 
     def described(self) -> dict[str, Any]:
-        """As `Artifact.described`."""
+        """Describe the mask for its spec.json: method, options, and how much is kept of each layer."""
         return {
             "complete": self.complete,
             "method": self.method,
@@ -142,12 +149,12 @@ class Mask(Artifact):
         }
 
     def files(self) -> Mapping[str, Mapping[str, Tensor]]:
-        """As `Artifact.files`."""
+        """Return the tensors to save: the captured state as "model", and the masks."""
         return {"model": self._state, "masks": self.masks}
 
     @classmethod
     def restored(cls, described: Mapping[str, Any], files: Mapping[str, Mapping[str, Tensor]]) -> Self:
-        """As `Artifact.restored`."""
+        """Rebuild a mask from its description and its tensors; TypeError where these do not agree."""
         prunable = {
             name: PrunableLayer(**(layer | {"shape": tuple(layer["shape"])}))
             for name, layer in described["prunable"].items()

@@ -12,11 +12,11 @@ from pruners.network.seeding import seeded
 from pruners.sparse.curvature.scoring_inputs import Scores
 from pruners.sparse.mask import Mask
 from pruners.sparse.methods.score_method import ScoreMethod
-from pruners.sparse.scoring import Scorer, given_for
-from pruners.sparse.selection.allocation import pools
+from pruners.sparse.scorer import Scorer, scoring_inputs_for
+from pruners.sparse.selection.allocation import allocated_pools
 from pruners.sparse.selection.counts import after_rounds
 from pruners.sparse.selection.prunable import PrunableLayer, prunable
-from pruners.sparse.selection.shared_options import SHARED, settings_of
+from pruners.sparse.selection.shared_options import SHARED, selection_options
 from pruners.sparse.selection.survivors import Survivors
 
 Masks = dict[str, Tensor]
@@ -35,29 +35,30 @@ def prune(
     mask: Mask | None,
     options: Mapping[str, Any],
 ) -> Mask:
-    """The mask that a method chooses, see `pruners.compress`."""
+    """Choose a mask by a method, see `pruners.compress`."""
     chosen = method.with_defaults(options)
     layers, alive = _start(model, chosen["exclude"], mask)
-    settings = settings_of(chosen, layers)
+    selection = selection_options(chosen, layers)
     left = {name: int(alive[layer.parameter].count_nonzero()) for name, layer in layers.items()}
-    goals = pools(layers, left, settings, keep_ratio, budget)
-    courses = [
-        after_rounds(sum(left[n] for n in goal.layers), goal.keep, settings.rounds, settings.schedule)
-        for goal in goals
+    pools = allocated_pools(layers, left, selection, keep_ratio, budget)
+    counts_by_pool = [
+        after_rounds(sum(left[n] for n in pool.layers), pool.keep, selection.rounds, selection.schedule)
+        for pool in pools
     ]
-    competing = [Survivors([layers[n].parameter for n in goal.layers], alive) for goal in goals]
-    scorer = Scorer(method, model, layers, alive, given_for(method, data, loss, example, seed), chosen)
+    survivors = [Survivors([layers[n].parameter for n in pool.layers], alive) for pool in pools]
+    scoring_inputs = scoring_inputs_for(method, data, loss, example, seed)
+    scorer = Scorer(method, model, layers, alive, scoring_inputs, chosen)
     remaining = sum(left.values())
     with seeded(seed, model):
-        for counts in zip(*courses, strict=True):
+        for counts in zip(*counts_by_pool, strict=True):
             if sum(counts) == remaining:
                 continue
             scores = scorer.scores(alive)
-            if settings.invert:
+            if selection.invert:
                 scores = {name: -score for name, score in scores.items()}
-            for pool, count in zip(competing, counts, strict=True):
-                pool.keep_highest(scores, count, settings.min_layer_keep)
-                alive |= pool.masks
+            for of_pool, count in zip(survivors, counts, strict=True):
+                of_pool.keep_highest(scores, count, selection.min_layer_keep)
+                alive |= of_pool.masks
             remaining = sum(counts)
     asked = {"keep_ratio": float(keep_ratio)} if keep_ratio is not None else {"budget": int(budget or 0)}
     chosen |= {"seed": seed} | asked
@@ -77,22 +78,21 @@ def score(
     mask: Mask | None,
     options: Mapping[str, Any],
 ) -> Scores:
-    """The scores that a method gives once, see `pruners.scores`."""
+    """Score the weights by a method once, see `pruners.scores`."""
     chosen = method.with_defaults(options)
     for name in options:
         if name != "exclude" and name in {option.name for option in SHARED}:
             raise UnknownOption(f"Scores are looked at once and nothing is removed: they take no {name}.")
     layers, alive = _start(model, chosen["exclude"], mask)
     with seeded(seed, model):
-        return Scorer(
-            method, model, layers, alive, given_for(method, data, loss, example, seed), chosen
-        ).scores(alive)
+        scoring_inputs = scoring_inputs_for(method, data, loss, example, seed)
+        return Scorer(method, model, layers, alive, scoring_inputs, chosen).scores(alive)
 
 
 def _start(
     model: nn.Module, exclude: Iterable[str], mask: Mask | None
 ) -> tuple[dict[str, PrunableLayer], Masks]:
-    """The layers and which of their weights are still there."""
+    """Return the layers and which of their weights are still there."""
     layers = prunable(model, exclude)
     if not layers:
         raise PrunerError("The network has no convolution and no Linear whose weights could be removed.")
@@ -103,10 +103,7 @@ def _start(
     for name in [*layers, *mask.prunable]:
         if layers.get(name) != mask.prunable.get(name):
             raise BadArtifact(
-                f"The mask to go on from is of another network or with another exclude: layer {name!r} differs."
+                "The mask to go on from is of another network or with another exclude: "
+                f"layer {name!r} differs."
             )
     return layers, dict(mask.masks)
-
-
-def _inverted(scores: Scores) -> Scores:
-    return {name: -score for name, score in scores.items()}

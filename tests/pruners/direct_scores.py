@@ -13,8 +13,8 @@ def prunable_weights(network):
 def scored(method, network, data, loss, seed=0, **options):
     weights = prunable_weights(network)
     alive = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in weights.items()}
-    given = ScoringInputs(data, loss, None, torch.Generator().manual_seed(seed))
-    return method.scores(network, weights, alive, given, method.with_defaults(options))
+    scoring_inputs = ScoringInputs(data, loss, None, torch.Generator().manual_seed(seed))
+    return method.scores(network, weights, alive, scoring_inputs, method.with_defaults(options))
 
 
 def assert_equal(found, expected, relative=1e-9):

@@ -15,8 +15,8 @@ def scored(method, network, *, data=(), loss=None, example=None, seed=0, **optio
     """One scoring of a network that is prepared already."""
     weights = weights_of(network)
     alive = {name: weight.detach() != 0 for name, weight in weights.items()}
-    given = ScoringInputs(data, loss, example, torch.Generator().manual_seed(seed))
-    return method.scores(network, weights, alive, given, method.with_defaults(options))
+    scoring_inputs = ScoringInputs(data, loss, example, torch.Generator().manual_seed(seed))
+    return method.scores(network, weights, alive, scoring_inputs, method.with_defaults(options))
 
 
 def tiny_network(seed=0):

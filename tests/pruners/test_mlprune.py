@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy, mse_loss, unfold
 
 import pruners
-from pruners.sparse.curvature.layer_uses import layer_uses
+from pruners.sparse.curvature.find_uses import find_uses
 from pruners.sparse.methods.mlprune import MLPrune
 from tests.pruners.direct_scores import assert_equal, scored
 
@@ -117,7 +117,7 @@ OTHER_KINDS = {
 def test_rows_and_columns_make_each_sample_s_gradient(layer, shape):
     layer = layer.double()
     inputs = numbers(3, *shape)
-    (use,) = layer_uses(layer, {"weight": layer.weight}, inputs, lambda outputs: outputs.sin().sum() / 3)[
+    (use,) = find_uses(layer, {"weight": layer.weight}, inputs, lambda outputs: outputs.sin().sum() / 3)[
         "weight"
     ]
     for sample in range(3):

@@ -22,9 +22,10 @@ BATCHNORM = Option(
 
 @contextmanager
 def batchnorm_mode(network: nn.Module, bn: str) -> Iterator[None]:
-    """BatchNorm in train or eval mode, all else (dropout, say) in eval mode, with gradients on; each module's own mode returns.
+    """Set BatchNorm to train or eval mode, all else (dropout, say) to eval mode, with gradients on.
 
-    No buffer changes: running statistics and counters stay as they are in either mode.
+    Each module's own mode returns. No buffer changes: running statistics and counters stay as they are in
+    either mode.
     """
     modes = {module: module.training for module in network.modules()}
     norms = [module for module in modes if isinstance(module, _BatchNorm)] if bn == "train" else []

@@ -47,7 +47,7 @@ class _HardSigmoid(TorchFunctionMode):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """One call of a torch function; all others run as ever."""
+        """Run one torch function: a hard sigmoid by one that can be differentiated twice, others as ever."""
         return (
             _hard_sigmoid(*args, **kwargs or {})
             if func is functional.hardsigmoid

@@ -12,20 +12,21 @@ from pruners.sparse.curvature.scoring_inputs import ScoringInputs
 
 
 def loss_gradients(
-    network: nn.Module, weights: Mapping[str, nn.Parameter], given: ScoringInputs, bn: str
+    network: nn.Module, weights: Mapping[str, nn.Parameter], scoring_inputs: ScoringInputs, bn: str
 ) -> dict[str, Tensor]:
-    """dL/dw for each of ``weights``, of its shape, where L is the mean loss over the samples of all batches.
+    """Compute dL/dw for each of ``weights``, of its shape, with L the mean loss over all batches' samples.
 
-    ``given.loss`` is taken to be a mean over its batch, so batches count by their sizes; a weight that no sample reaches gets zeros.
-    BatchNorm runs as `batchnorm_mode` says, over one batch at a time.
+    ``scoring_inputs.loss`` is taken to be a mean over its batch, so batches count by their sizes; a
+    weight that no sample reaches gets zeros. BatchNorm runs as `batchnorm_mode` says, over one batch at a
+    time.
     """
-    assert given.loss is not None
-    samples = sum(batch_size(inputs) for inputs, _ in given.data)
+    assert scoring_inputs.loss is not None
+    samples = sum(batch_size(inputs) for inputs, _ in scoring_inputs.data)
     parameters = list(weights.values())
     total = [torch.zeros_like(parameter) for parameter in parameters]
     with batchnorm_mode(network, bn):
-        for inputs, labels in given.data:
-            value = differentiable(given.loss(forward(network, inputs), labels))
+        for inputs, labels in scoring_inputs.data:
+            value = differentiable(scoring_inputs.loss(forward(network, inputs), labels))
             part = torch.autograd.grad(
                 value * (batch_size(inputs) / samples), parameters, allow_unused=True, materialize_grads=True
             )
@@ -35,7 +36,7 @@ def loss_gradients(
 
 
 def differentiable(loss: Tensor) -> Tensor:
-    """The loss; PrunerError unless it is one number that depends on the network's weights."""
+    """Return the loss; PrunerError unless it is one number that depends on the network's weights."""
     if not isinstance(loss, Tensor):
         raise PrunerError(
             f"loss must give one number as a tensor that has a gradient, not a {type(loss).__name__}."

@@ -15,10 +15,11 @@ KeepGraphs = bool | Literal["auto"]
 def hessian_gradient(
     losses: Sequence[Callable[[], Tensor]], weights: Sequence[nn.Parameter], keep_graphs: KeepGraphs
 ) -> list[Tensor]:
-    """H g for each weight, of its shape, with g and H the gradient and the Hessian in ``weights`` of the sum of ``losses``.
+    """Compute H g for each weight, of its shape: Hessian times gradient of the sum of ``losses``.
 
-    g needs all losses, so each one's graph either waits for it (``keep_graphs``) or is built again, at the price of a further forward and
-    backward pass; the answer is the same. "auto" keeps them where they fit into half of the memory that is free.
+    g needs all losses, so each one's graph either waits for it (``keep_graphs``) or is built again, at the
+    price of a further forward and backward pass; the answer is the same. "auto" keeps them where they fit
+    into half of the memory that is free.
     """
     gradients, keep = _first(losses[0], weights, len(losses), keep_graphs)
     total = [gradient.detach().clone() for gradient in gradients]
@@ -41,7 +42,7 @@ def hessian_gradient(
 def _first(
     loss: Callable[[], Tensor], weights: Sequence[nn.Parameter], count: int, keep_graphs: KeepGraphs
 ) -> tuple[tuple[Tensor, ...], bool]:
-    """The first loss's gradients, and whether their graphs are kept."""
+    """Return the first loss's gradients, and whether their graphs are kept."""
     if isinstance(keep_graphs, bool):
         return _gradients(loss, weights, graph=keep_graphs), keep_graphs
     with _saved_bytes() as saved:
@@ -59,7 +60,10 @@ def _gradients(
 def _times(
     gradients: Sequence[Tensor], weights: Sequence[nn.Parameter], direction: Sequence[Tensor]
 ) -> tuple[Tensor, ...]:
-    """The derivative of <gradients, direction>; a gradient that no weight changes (a linear network's, say) adds nothing."""
+    """Differentiate <gradients, direction>.
+
+    A gradient that no weight changes (a linear network's, say) adds nothing.
+    """
     pairs = [
         (gradient, d) for gradient, d in zip(gradients, direction, strict=True) if gradient.requires_grad
     ]
@@ -76,7 +80,7 @@ def _add(total: Sequence[Tensor], parts: Sequence[Tensor]) -> None:
 
 @contextmanager
 def _saved_bytes() -> Iterator[Callable[[], int]]:
-    """Counts the memory that graphs made inside keep, each storage once."""
+    """Count the memory that graphs made inside keep, each storage once."""
     sizes: dict[int, int] = {}
 
     def pack(tensor: Tensor) -> Tensor:

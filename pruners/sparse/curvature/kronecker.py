@@ -12,14 +12,15 @@ from pruners.sparse.curvature.use import Use
 
 @dataclass
 class Factors:
-    """Sums over samples s and positions t, for each group of a weight: rows r r^T (groups, o, o), columns c c^T (groups, d, d).
+    """Sums over samples s and positions t, for each group of a weight.
 
-    With the weight reshaped to (groups, o, d), K-FAC takes a group's Fisher matrix to be (rows / uses) ⊗
-    (columns / samples), where ``uses`` counts each group's pairs (s, t): Grosse, Martens: A
-    Kronecker-factored approximate Fisher matrix for convolution layers, ICML 2016, arXiv 1602.01407, section
-    3.1, theorem 1 (for a Linear, Martens, Grosse, ICML 2015, arXiv 1503.05671, section 3.1). A weight that is
-    used several times counts as one with more positions; each group (the query's, the key's and the value's
-    part of an attention's packed projection too) has its own factors, biases have none.
+    Of rows r r^T (groups, o, o), of columns c c^T (groups, d, d). With the weight reshaped to (groups, o,
+    d), K-FAC takes a group's Fisher matrix to be (rows / uses) ⊗ (columns / samples), where ``uses``
+    counts each group's pairs (s, t): Grosse, Martens: A Kronecker-factored approximate Fisher matrix for
+    convolution layers, ICML 2016, arXiv 1602.01407, section 3.1, theorem 1 (for a Linear, Martens,
+    Grosse, ICML 2015, arXiv 1503.05671, section 3.1). A weight that is used several times counts as one
+    with more positions; each group (the query's, the key's and the value's part of an attention's packed
+    projection too) has its own factors, biases have none.
     """
 
     rows: Tensor
@@ -45,11 +46,12 @@ class Factors:
             self.columns[used].baddbmm_(columns, columns.mT)
 
     def inverse_diagonal(self, samples: int, damping: float) -> Tensor:
-        """Diagonal of the inverse of the Fisher matrix over ``samples``, (groups, o, d) in float64; infinite without any curvature.
+        """Compute the diagonal of the inverse of the Fisher matrix over ``samples``.
 
-        ``sqrt(damping)`` times its mean eigenvalue is added to each factor's diagonal: Martens and Grosse's
-        factored Tikhonov damping (2015, section 6.3) with ``damping`` relative to the mean eigenvalue of the
-        product. PrunerError for factors that are not finite, or singular.
+        (groups, o, d) in float64; infinite without any curvature. ``sqrt(damping)`` times its mean
+        eigenvalue is added to each factor's diagonal: Martens and Grosse's factored Tikhonov damping
+        (2015, section 6.3) with ``damping`` relative to the mean eigenvalue of the product. PrunerError
+        for factors that are not finite, or singular.
         """
         diagonals = []
         uses = self.rows.new_tensor(self.uses, dtype=torch.float64).clamp(min=1)[:, None, None]
@@ -63,7 +65,7 @@ class Factors:
 
 
 def _inverse_diagonal(matrices: Tensor) -> Tensor:
-    """Diagonals (groups, n) of the inverses of symmetric matrices (groups, n, n)."""
+    """Compute the diagonals (groups, n) of the inverses of symmetric matrices (groups, n, n)."""
     if not matrices.isfinite().all():
         raise PrunerError("The Kronecker factors are not finite.")
     lower, failed = torch.linalg.cholesky_ex(matrices)

@@ -14,9 +14,10 @@ Scores = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class ScoringInputs:
-    """What a method scores with besides the network: batches (inputs, labels), a loss, an example input (1, ...) and a CPU generator.
+    """What a method scores with besides the network.
 
-    Only what the method's ``needs`` name is sure to be there (``data`` is then not empty).
+    Batches (inputs, labels), a loss, an example input (1, ...) and a CPU generator. Only what the
+    method's ``needs`` name is sure to be there (``data`` is then not empty).
     """
 
     data: Sequence[tuple[Inputs, Tensor]]

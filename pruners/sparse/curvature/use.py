@@ -23,11 +23,12 @@ class Sliding:
 
 @dataclass(frozen=True)
 class Use:
-    """One product with a weight: ``inputs`` (n, ...) and ``gradients`` (n, ...) of each sample's loss in its output.
+    """One product with a weight: its ``inputs`` (n, ...), and ``gradients`` (n, ...).
 
-    ``sliding`` is a convolution's; without it the features in the last dimension go through a Linear. A
-    packed weight is ``parts`` Linears, one above the other (an attention's query, key and value), and the use
-    may be of some only, from the ``first`` on.
+    The latter are of each sample's loss in the product. ``sliding`` is a convolution's; without it the
+    features in the last dimension go through a Linear. A packed weight is ``parts`` Linears, one above
+    the other (an attention's query, key and value), and the use may be of some only, from the ``first``
+    on.
     """
 
     weight: Tensor
@@ -39,40 +40,44 @@ class Use:
 
     @property
     def groups(self) -> int:
-        """Blocks of rows that have nothing to do with each other: a convolution's groups, or the parts."""
+        """Count the blocks of rows that are independent: a convolution's groups, or the parts."""
         return self.sliding.groups if self.sliding else self.parts
 
     @property
     def samples(self) -> int:
-        """How many samples the use was for."""
+        """Count the samples that the use was for."""
         return len(self.inputs)
 
     @property
     def positions(self) -> int:
-        """How often a sample uses each weight: at a convolution's output (transposed: input) positions, at steps."""
+        """Count how often a sample uses each weight: at output positions of a convolution, steps of a Linear.
+
+        At a transposed convolution's input positions.
+        """
         if self.sliding:
             return (self.inputs if self.sliding.transposed else self.gradients)[0, 0].numel()
         return self.gradients[0, ..., 0].numel()
 
     @property
     def used_groups(self) -> slice:
-        """The groups of the weight that this use is of."""
+        """Return the groups of the weight that this use is of."""
         if self.sliding:
             return slice(0, self.groups)
         return slice(self.first, self.first + self.gradients.shape[-1] * self.parts // len(self.weight))
 
     def chunks(self, extra: int = 0) -> list[tuple[int, int]]:
-        """Ranges of samples, of which `factors` (and ``extra`` elements a sample) take little memory."""
+        """Cut the samples into ranges that take `factors` (and ``extra`` elements each) little memory."""
         size = max(1, _ELEMENTS // max(1, extra + self.groups * self.weight[0].numel() * self.positions))
         return [(start, min(start + size, self.samples)) for start in range(0, self.samples, size)]
 
     def factors(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
-        """Rows (used groups, rows, n, positions) and columns (used groups, columns, n, positions) of some samples.
+        """Return the rows and the columns whose products are the gradients of some samples.
 
-        The gradient of a sample's loss in the weight, of shape (groups, rows, columns) once reshaped, is the
-        sum over its positions of the outer products of both. Rows are output gradients and columns patches of
-        the input; in a transposed convolution, whose weight lies the other way round, rows are inputs and
-        columns patches of the output gradient.
+        Their shapes are (used groups, rows, n, positions) and (used groups, columns, n, positions). The
+        gradient of a sample's loss in the weight, of shape (groups, rows, columns) once reshaped, is the
+        sum over its positions of the outer products of both. Rows are output gradients and columns
+        patches of the input; in a transposed convolution, whose weight lies the other way round, rows are
+        inputs and columns patches of the output gradient.
         """
         inputs, gradients = self.inputs[start:stop], self.gradients[start:stop]
         if self.sliding is None:
@@ -86,7 +91,7 @@ class Use:
         )
 
     def sample_gradients(self, start: int, stop: int) -> Tensor:
-        """Gradients of the samples' losses in the weight, (n, groups, rows, columns); zero in unused groups."""
+        """Compute the gradients of the samples' losses, (n, groups, rows, columns); zero in unused groups."""
         rows, columns = self.factors(start, stop)
         gradients = rows.permute(2, 0, 1, 3) @ columns.permute(2, 0, 3, 1)
         if gradients.shape[1] == self.groups:
@@ -97,12 +102,12 @@ class Use:
 
 
 def _features(values: Tensor) -> Tensor:
-    """(n, ..., features) as (features, n, positions)."""
+    """Arrange (n, ..., features) as (features, n, positions)."""
     return values.reshape(len(values), -1, values.shape[-1]).permute(2, 0, 1)
 
 
 def _patches(maps: Tensor, sliding: Sliding, kernel: torch.Size, positions: torch.Size) -> Tensor:
-    """What the kernel sees of maps (n, channels, ...) at each position: (channels * kernel, n, positions)."""
+    """Cut maps (n, channels, ...) into what the kernel sees: (channels * kernel, n, positions)."""
     maps = pad(maps, sliding.padding)
     samples, channels = maps.shape[:2]
     of_sample, of_channel, *along = maps.stride()

@@ -16,8 +16,9 @@ from pruners.sparse.methods.score_method import ScoreMethod
 class GradientMagnitude(ScoreMethod):
     """The absolute value of dL/dw, the gradient of the mean loss over all samples, of the weight's shape.
 
-    Blalock, Gonzalez Ortiz, Frankle, Guttag: What is the State of Neural Network Pruning?, MLSys 2020, arXiv 2003.03033, section 7.2,
-    whose baseline multiplies by the weight (which is SNIP's score); this is the gradient alone.
+    Blalock, Gonzalez Ortiz, Frankle, Guttag: What is the State of Neural Network Pruning?, MLSys 2020, arXiv
+    2003.03033, section 7.2, whose baseline multiplies by the weight (which is SNIP's score); this is the
+    gradient alone.
     """
 
     name = "gradient_magnitude"
@@ -31,9 +32,9 @@ class GradientMagnitude(ScoreMethod):
         network: nn.Module,
         weights: Mapping[str, nn.Parameter],
         alive: Mapping[str, Tensor],
-        given: ScoringInputs,
+        scoring_inputs: ScoringInputs,
         options: Mapping[str, Any],
     ) -> Scores:
-        """As `ScoreMethod.scores`."""
-        gradients = loss_gradients(network, weights, given, options["bn"])
+        """Score each weight by |dL/dw|."""
+        gradients = loss_gradients(network, weights, scoring_inputs, options["bn"])
         return {name: gradient.abs() for name, gradient in gradients.items()}

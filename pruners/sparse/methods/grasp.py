@@ -29,17 +29,18 @@ _PRESETS: dict[str, dict[str, Any]] = {
 
 @final
 class GraSP(ScoreMethod):
-    """w * (H g), of the weight's shape: g and H are the gradient and the Hessian in all prunable weights of the loss of logits / T.
+    """w * (H g), of the weight's shape, with the gradient g and the Hessian H of the loss of logits / T.
 
-    Wang, Zhang, Grosse: Picking Winning Tickets Before Training by Preserving Gradient Flow, ICLR 2020, arXiv 2002.07376, equation (8) and
-    algorithm 2. The paper scores -w * (H g) and removes the highest; here the highest are kept, hence the sign. Its normalisation
-    changes no mask and is left out. Papers and code disagree on the rest, which ``preset`` settles:
+    Both are in all prunable weights. Wang, Zhang, Grosse: Picking Winning Tickets Before Training by
+    Preserving Gradient Flow, ICLR 2020, arXiv 2002.07376, equation (8) and algorithm 2. The paper scores
+    -w * (H g) and removes the highest; here the highest are kept, hence the sign. Its normalisation changes
+    no mask and is left out. Papers and code disagree on the rest, which ``preset`` settles:
 
-    - official, the authors' code: all samples joined in the given order and cut into two halves, g and then H g summed over them (with
-      samples in class order each half holds half of the classes), BatchNorm in train mode, Linear weights drawn anew (Xavier
-      normal) while scoring and only then.
-    - one-batch, as in SynFlow's code (Tanaka et al., NeurIPS 2020): the samples joined as one batch, BatchNorm in eval mode, the
-      weights as they are.
+    - official, the authors' code: all samples joined in the given order and cut into two halves, g and then
+      H g summed over them (with samples in class order each half holds half of the classes), BatchNorm in
+      train mode, Linear weights drawn anew (Xavier normal) while scoring and only then.
+    - one-batch, as in SynFlow's code (Tanaka et al., NeurIPS 2020): the samples joined as one batch,
+      BatchNorm in eval mode, the weights as they are.
     - abs: |w * (H g)| and otherwise official, a variant of Frankle et al., ICLR 2021, arXiv 2009.08576.
 
     ``bn`` and ``reinit_linear`` go before the preset's own.
@@ -53,13 +54,15 @@ class GraSP(ScoreMethod):
         Option(
             "preset",
             "official",
-            "official (two halves, BatchNorm in train mode), one-batch (BatchNorm in eval mode) or abs (official, absolute)",
+            "official (two halves, BatchNorm in train mode), one-batch (BatchNorm in eval mode) "
+            "or abs (official, absolute)",
             Choice(tuple(_PRESETS)),
         ),
         Option(
             "bn",
             None,
-            "BatchNorm normalises by the batch's statistics (train) or by its running ones (eval); None: the preset's",
+            "BatchNorm normalises by the batch's statistics (train) or by its running ones (eval); "
+            "None: the preset's",
             Choice(BATCHNORM_MODES),
         ),
         Option(
@@ -72,13 +75,14 @@ class GraSP(ScoreMethod):
         Option(
             "keep_graphs",
             "auto",
-            "keep what differentiating twice needs (faster) or build it again (less memory); auto: as memory allows",
+            "keep what differentiating twice needs (faster) or build it again (less memory); "
+            "auto: as memory allows",
             Flag(("auto",)),
         ),
     )
 
     def with_defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """As `Method.with_defaults`, with the preset's own settings written out."""
+        """Return the given options beside the defaults of all others, the preset's own written out."""
         chosen = super().with_defaults(given)
         preset = _PRESETS[chosen["preset"]]
         return chosen | {name: preset[name] for name in ("bn", "reinit_linear") if chosen[name] is None}
@@ -88,19 +92,19 @@ class GraSP(ScoreMethod):
         network: nn.Module,
         weights: Mapping[str, nn.Parameter],
         alive: Mapping[str, Tensor],
-        given: ScoringInputs,
+        scoring_inputs: ScoringInputs,
         options: Mapping[str, Any],
     ) -> Scores:
-        """As `ScoreMethod.scores`."""
-        assert given.loss is not None
-        temperature, loss = options["temperature"], given.loss
+        """Score each weight by w * (H g), or its absolute value."""
+        assert scoring_inputs.loss is not None
+        temperature, loss = options["temperature"], scoring_inputs.loss
 
         def value(inputs: Inputs, labels: Tensor) -> Tensor:
             return differentiable(loss(forward(network, inputs) / temperature, labels))
 
-        chunks = _chunks(given, _PRESETS[options["preset"]]["halves"])
+        chunks = _chunks(scoring_inputs, _PRESETS[options["preset"]]["halves"])
         drawn = (
-            _linear_drawn_anew(network, weights, alive, given.generator)
+            _linear_drawn_anew(network, weights, alive, scoring_inputs.generator)
             if options["reinit_linear"]
             else nullcontext()
         )
@@ -116,10 +120,10 @@ class GraSP(ScoreMethod):
         )
 
 
-def _chunks(given: ScoringInputs, halves: bool) -> Sequence[tuple[Inputs, Tensor]]:
+def _chunks(scoring_inputs: ScoringInputs, halves: bool) -> Sequence[tuple[Inputs, Tensor]]:
     inputs, labels = (
-        join_inputs([i for i, _ in given.data]),
-        torch.cat([answers for _, answers in given.data]),
+        join_inputs([i for i, _ in scoring_inputs.data]),
+        torch.cat([answers for _, answers in scoring_inputs.data]),
     )
     if not halves:
         return [(inputs, labels)]
@@ -138,7 +142,10 @@ def _linear_drawn_anew(
     alive: Mapping[str, Tensor],
     generator: torch.Generator,
 ) -> Iterator[None]:
-    """Xavier-normal weights in every Linear and attention projection, zero where removed; the network's own return afterwards."""
+    """Draw Xavier-normal weights for every Linear and attention projection, zero where removed.
+
+    The network's own weights return afterwards.
+    """
     masks: dict[Tensor, Tensor] = {weights[name]: mask for name, mask in alive.items()}
     found = [weight for module in network.modules() for weight in linear_weights(module)]
     linear = {weight: weight.detach().clone() for weight in found}

@@ -15,10 +15,11 @@ from pruners.sparse.methods.snip import connection_sensitivity
 class IterativeSNIP(ScoreMethod):
     """|w dL/dw| of the masked network, taken anew in each of 100 rounds; one round is SNIP.
 
-    de Jorge, Sanyal, Behl, Torr, Rogez, Dokania: Progressive Skeletonization: Trimming more fat from a network at
-    initialization, ICLR 2021, arXiv 2006.09081 (Iter-SNIP: removed weights stay removed, unlike FORCE's); Verdenius, Stol, Forré:
-    Pruning via Iterative Ranking of Sensitivity Statistics, 2020, arXiv 2006.00896. The density falls exponentially, the former's
-    default. Every round scores the same samples; papers that draw new ones differ there.
+    de Jorge, Sanyal, Behl, Torr, Rogez, Dokania: Progressive Skeletonization: Trimming more fat from a
+    network at initialization, ICLR 2021, arXiv 2006.09081 (Iter-SNIP: removed weights stay removed, unlike
+    FORCE's); Verdenius, Stol, Forré: Pruning via Iterative Ranking of Sensitivity Statistics, 2020, arXiv
+    2006.00896. The density falls exponentially, the former's default. Every round scores the same samples;
+    papers that draw new ones differ there.
     """
 
     name = "iterative_snip"
@@ -33,8 +34,8 @@ class IterativeSNIP(ScoreMethod):
         network: nn.Module,
         weights: Mapping[str, nn.Parameter],
         alive: Mapping[str, Tensor],
-        given: ScoringInputs,
+        scoring_inputs: ScoringInputs,
         options: Mapping[str, Any],
     ) -> Scores:
-        """As `ScoreMethod.scores`."""
-        return connection_sensitivity(network, weights, given, options["bn"])
+        """Score each weight by |w dL/dw| of the network as it is masked by now."""
+        return connection_sensitivity(network, weights, scoring_inputs, options["bn"])

@@ -13,7 +13,8 @@ from pruners.sparse.methods.score_method import ScoreMethod
 class Magnitude(ScoreMethod):
     """score(w) = |w|.
 
-    Han, Pool, Tran, Dally: Learning both Weights and Connections for Efficient Neural Networks, NeurIPS 2015, arXiv 1506.02626.
+    Han, Pool, Tran, Dally: Learning both Weights and Connections for Efficient Neural Networks, NeurIPS 2015,
+    arXiv 1506.02626.
     """
 
     name = "magnitude"
@@ -25,8 +26,8 @@ class Magnitude(ScoreMethod):
         network: nn.Module,
         weights: Mapping[str, nn.Parameter],
         alive: Mapping[str, Tensor],
-        given: ScoringInputs,
+        scoring_inputs: ScoringInputs,
         options: Mapping[str, Any],
     ) -> Scores:
-        """|w|, in the network's own dtype."""
+        """Score each weight by |w|, in the network's own dtype."""
         return {name: weight.detach().abs() for name, weight in weights.items()}

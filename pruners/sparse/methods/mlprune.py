@@ -11,8 +11,8 @@ from pruners.method import Option
 from pruners.network.inputs import batch_size
 from pruners.option_values import Choice, Number
 from pruners.sparse.curvature.batchnorm_mode import batchnorm_mode
+from pruners.sparse.curvature.find_uses import find_complete_uses
 from pruners.sparse.curvature.kronecker import Factors
-from pruners.sparse.curvature.layer_uses import complete_uses
 from pruners.sparse.curvature.scoring_inputs import Scores, ScoringInputs
 from pruners.sparse.methods.score_method import ScoreMethod
 
@@ -61,12 +61,15 @@ class MLPrune(ScoreMethod):
         network: nn.Module,
         weights: Mapping[str, nn.Parameter],
         alive: Mapping[str, Tensor],
-        given: ScoringInputs,
+        scoring_inputs: ScoringInputs,
         options: Mapping[str, Any],
     ) -> Scores:
-        """As `ScoreMethod.scores`. PrunerError for factors that are not finite or have no inverse."""
-        factors = _factors(network, weights, given, options["labels"] == "sampled")
-        samples = sum(batch_size(inputs) for inputs, _ in given.data)
+        """Score each weight by its saliency w^2 / (2 [F^-1]), zero in a layer without curvature.
+
+        PrunerError for factors that are not finite or have no inverse.
+        """
+        factors = _factors(network, weights, scoring_inputs, options["labels"] == "sampled")
+        samples = sum(batch_size(inputs) for inputs, _ in scoring_inputs.data)
         scores = {}
         for name, weight in weights.items():
             scores[name] = torch.zeros_like(weight)
@@ -84,18 +87,20 @@ class MLPrune(ScoreMethod):
 
 
 def _factors(
-    network: nn.Module, weights: Mapping[str, nn.Parameter], given: ScoringInputs, sampled: bool
+    network: nn.Module, weights: Mapping[str, nn.Parameter], scoring_inputs: ScoringInputs, sampled: bool
 ) -> dict[str, Factors]:
-    """Factors of the layers that are used at all."""
+    """Compute the factors of the layers that are used at all."""
     factors: dict[str, Factors] = {}
     with batchnorm_mode(network, "eval"):
-        for inputs, labels in given.data:
+        for inputs, labels in scoring_inputs.data:
 
             def objective(outputs: Tensor, labels: Tensor = labels) -> Tensor:
-                assert given.loss is not None
-                return given.loss(outputs, _drawn(outputs, labels, given.generator) if sampled else labels)
+                assert scoring_inputs.loss is not None
+                return scoring_inputs.loss(
+                    outputs, _drawn(outputs, labels, scoring_inputs.generator) if sampled else labels
+                )
 
-            for name, uses in complete_uses(network, weights, inputs, objective).items():
+            for name, uses in find_complete_uses(network, weights, inputs, objective).items():
                 for use in uses:
                     if name not in factors:
                         factors[name] = Factors.empty(weights[name], use.groups)
@@ -104,10 +109,11 @@ def _factors(
 
 
 def _drawn(outputs: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
-    """A class for each label, drawn from the softmax of ``outputs`` (n, classes, ...); the same on every device."""
+    """Draw a class for each label from the softmax of ``outputs`` (n, classes, ...), whatever the device."""
     if labels.is_floating_point() or outputs.dim() < 2 or labels.shape != outputs[:, 0].shape:
         raise PrunerError(
-            "labels='sampled' needs class scores (n, classes, ...) and class numbers as labels; take labels='empirical'."
+            "labels='sampled' needs class scores (n, classes, ...) and class numbers as labels; "
+            "take labels='empirical'."
         )
     chances = outputs.detach().movedim(1, -1).double().cpu().softmax(-1)
     if not chances.isfinite().all():

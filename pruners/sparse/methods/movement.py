@@ -16,10 +16,11 @@ from pruners.sparse.methods.score_method import ScoreMethod
 class Movement(ScoreMethod):
     """-w * dL/dw, with its sign.
 
-    Sanh, Wolf, Rush: Movement Pruning: Adaptive Sparsity by Fine-Tuning, NeurIPS 2020, arXiv 2005.07683, section 4: the score of a
-    weight is the sum of -w * dL/dw over the steps of training. This is its first term: nothing is trained, and dL/dw (of the
-    weight's shape) is the gradient of the mean loss over all samples at the weights as they are. Positive where a gradient step
-    takes the weight away from zero, negative where it takes it there.
+    Sanh, Wolf, Rush: Movement Pruning: Adaptive Sparsity by Fine-Tuning, NeurIPS 2020, arXiv 2005.07683,
+    section 4: the score of a weight is the sum of -w * dL/dw over the steps of training. This is its first
+    term: nothing is trained, and dL/dw (of the weight's shape) is the gradient of the mean loss over all
+    samples at the weights as they are. Positive where a gradient step takes the weight away from zero,
+    negative where it takes it there.
     """
 
     name = "movement"
@@ -33,9 +34,9 @@ class Movement(ScoreMethod):
         network: nn.Module,
         weights: Mapping[str, nn.Parameter],
         alive: Mapping[str, Tensor],
-        given: ScoringInputs,
+        scoring_inputs: ScoringInputs,
         options: Mapping[str, Any],
     ) -> Scores:
-        """As `ScoreMethod.scores`."""
-        gradients = loss_gradients(network, weights, given, options["bn"])
+        """Score each weight by -w * dL/dw."""
+        gradients = loss_gradients(network, weights, scoring_inputs, options["bn"])
         return {name: -weight.detach() * gradients[name] for name, weight in weights.items()}

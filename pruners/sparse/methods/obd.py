@@ -24,12 +24,14 @@ _NEGATIVE: dict[str, Callable[[Tensor], Tensor]] = {
 class OBD(ScoreMethod):
     """w^2 h / 2, with h the diagonal of the Hessian of the mean loss, of the weight's shape.
 
-    LeCun, Denker, Solla: Optimal Brain Damage, NIPS 1989, equation (5), which leaves out the gradient (a trained network's is zero) and
-    all that is off the diagonal. ``diagonal`` says where h comes from: ``fisher`` is the mean over the samples of their squared gradients,
-    labels as given (the empirical Fisher); ``hutchinson`` estimates the Hessian's own diagonal with ``probes`` random vectors a batch.
-    The paper propagates a Gauss-Newton diagonal, which is never negative; the Hessian's can be, away from a minimum. Then ``signed``
-    takes the formula at its word (such weights go first: the loss would fall), ``absolute`` takes the size of h, ``zero`` takes 0.
-    The loss is a mean over its batch, batches count by their samples, BatchNorm is in eval mode.
+    LeCun, Denker, Solla: Optimal Brain Damage, NIPS 1989, equation (5), which leaves out the gradient (a
+    trained network's is zero) and all that is off the diagonal. ``diagonal`` says where h comes from:
+    ``fisher`` is the mean over the samples of their squared gradients, labels as given (the empirical
+    Fisher); ``hutchinson`` estimates the Hessian's own diagonal with ``probes`` random vectors a batch.
+    The paper propagates a Gauss-Newton diagonal, which is never negative; the Hessian's can be, away from
+    a minimum. Then ``signed`` takes the formula at its word (such weights go first: the loss would fall),
+    ``absolute`` takes the size of h, ``zero`` takes 0. The loss is a mean over its batch, batches count
+    by their samples, BatchNorm is in eval mode.
     """
 
     name = "obd"
@@ -57,14 +59,14 @@ class OBD(ScoreMethod):
         network: nn.Module,
         weights: Mapping[str, nn.Parameter],
         alive: Mapping[str, Tensor],
-        given: ScoringInputs,
+        scoring_inputs: ScoringInputs,
         options: Mapping[str, Any],
     ) -> Scores:
-        """As `ScoreMethod.scores`."""
+        """Score each weight by w^2 h / 2."""
         if options["diagonal"] == "fisher":
-            curvature = fisher_diagonal(network, weights, given)
+            curvature = fisher_diagonal(network, weights, scoring_inputs)
         else:
-            curvature = hessian_diagonal(network, weights, given, options["probes"])
+            curvature = hessian_diagonal(network, weights, scoring_inputs, options["probes"])
         count = _NEGATIVE[options["negative_curvature"]]
         return {
             name: weight.detach().square() * count(curvature[name]) / 2 for name, weight in weights.items()

@@ -14,8 +14,8 @@ from pruners.sparse.methods.score_method import ScoreMethod
 class Random(ScoreMethod):
     """score(w) ~ U(0, 1), independently for each weight and round.
 
-    The baseline of, among others, Frankle, Dziugaite, Roy, Carbin: Pruning Neural Networks at Initialization: Why Are We Missing the
-    Mark?, ICLR 2021, arXiv 2009.08576.
+    The baseline of, among others, Frankle, Dziugaite, Roy, Carbin: Pruning Neural Networks at Initialization:
+    Why Are We Missing the Mark?, ICLR 2021, arXiv 2009.08576.
     """
 
     name = "random"
@@ -27,11 +27,11 @@ class Random(ScoreMethod):
         network: nn.Module,
         weights: Mapping[str, nn.Parameter],
         alive: Mapping[str, Tensor],
-        given: ScoringInputs,
+        scoring_inputs: ScoringInputs,
         options: Mapping[str, Any],
     ) -> Scores:
-        """Uniform numbers in float64, in which ties are as good as impossible, the same on every device."""
+        """Draw uniform scores in float64, where ties are as good as impossible, the same on every device."""
         return {
-            n: torch.rand(w.shape, generator=given.generator, dtype=torch.float64).to(w.device)
+            n: torch.rand(w.shape, generator=scoring_inputs.generator, dtype=torch.float64).to(w.device)
             for n, w in weights.items()
         }

@@ -15,8 +15,8 @@ from pruners.sparse.selection.shared_options import SHARED
 class ScoreMethod(Method):
     """A way to say how much each weight matters; its artifact is a `Mask`.
 
-    ``options`` holds the method's own; those of allocation and rounds, which every such method shares, come with `all_options`.
-    ``rounds`` and ``schedule`` are the defaults of the options of these names.
+    ``options`` holds the method's own; those of allocation and rounds, which every such method shares, come
+    with `all_options`. ``rounds`` and ``schedule`` are the defaults of the options of these names.
     """
 
     kind: ClassVar[Literal["decomposition", "mask"]] = "mask"
@@ -26,14 +26,17 @@ class ScoreMethod(Method):
 
     @property
     def all_options(self) -> tuple[Option, ...]:
-        """The method's own options and the shared ones, these with the method's own defaults."""
+        """Return the method's own options and the shared ones, these with the method's own defaults."""
         own = {"rounds": self.rounds, "schedule": self.schedule}
         return *self.options, *(
             replace(option, default=own.get(option.name, option.default)) for option in SHARED
         )
 
     def prepared(self, network: nn.Module, options: Mapping[str, Any]) -> nn.Module:
-        """The network as the method scores it (another dtype, other values), made once from a copy that may be changed."""
+        """Return the network as the method scores it (another dtype, other values).
+
+        It is made once, from a copy that may be changed.
+        """
         return network
 
     @abstractmethod
@@ -42,11 +45,12 @@ class ScoreMethod(Method):
         network: nn.Module,
         weights: Mapping[str, nn.Parameter],
         alive: Mapping[str, Tensor],
-        given: ScoringInputs,
+        scoring_inputs: ScoringInputs,
         options: Mapping[str, Any],
     ) -> Scores:
-        """Scores of ``weights``, the prunable ones of ``network``, a `prepared` copy in which removed weights are zero.
+        """Score ``weights``, the prunable ones of ``network``; the highest scores are kept.
 
-        ``alive`` holds a bool mask for each weight, False where it is removed already: such weights' scores are not looked at. The
-        network's parameters and buffers must be afterwards as they were; every prunable weight requires a gradient.
+        The network is a `prepared` copy in which removed weights are zero. ``alive`` holds a bool mask for
+        each weight, False where it is removed already: such weights' scores are not looked at. The network's
+        parameters and buffers must be afterwards as they were; every prunable weight requires a gradient.
         """

@@ -13,12 +13,13 @@ from pruners.sparse.methods.score_method import ScoreMethod
 
 @final
 class SNIP(ScoreMethod):
-    """|w dL/dw|: how fast the loss changes as a weight fades, the derivative in c at c = 1 of L(c w), of the weight's shape.
+    """|w dL/dw|, of the weight's shape: how fast the loss changes as a weight fades.
 
-    Lee, Ajanthan, Torr: SNIP: Single-shot Network Pruning based on Connection Sensitivity, ICLR 2019, arXiv 1810.02340, equations
-    (5) and (6). The paper divides by the sum of all scores, which changes no mask. L is the mean loss over all samples, so several batches
-    stand for one, BatchNorm apart: the paper's code scores in train mode (``bn``, the default here), where each batch has statistics
-    of its own; later comparisons use eval mode.
+    It is the derivative in c at c = 1 of L(c w). Lee, Ajanthan, Torr: SNIP: Single-shot Network Pruning based
+    on Connection Sensitivity, ICLR 2019, arXiv 1810.02340, equations (5) and (6). The paper divides by the
+    sum of all scores, which changes no mask. L is the mean loss over all samples, so several batches stand
+    for one, BatchNorm apart: the paper's code scores in train mode (``bn``, the default here), where each
+    batch has statistics of its own; later comparisons use eval mode.
     """
 
     name = "snip"
@@ -32,16 +33,16 @@ class SNIP(ScoreMethod):
         network: nn.Module,
         weights: Mapping[str, nn.Parameter],
         alive: Mapping[str, Tensor],
-        given: ScoringInputs,
+        scoring_inputs: ScoringInputs,
         options: Mapping[str, Any],
     ) -> Scores:
-        """As `ScoreMethod.scores`."""
-        return connection_sensitivity(network, weights, given, options["bn"])
+        """Score each weight by |w dL/dw|."""
+        return connection_sensitivity(network, weights, scoring_inputs, options["bn"])
 
 
 def connection_sensitivity(
-    network: nn.Module, weights: Mapping[str, nn.Parameter], given: ScoringInputs, bn: str
+    network: nn.Module, weights: Mapping[str, nn.Parameter], scoring_inputs: ScoringInputs, bn: str
 ) -> Scores:
-    """|w dL/dw| in each weight's shape and dtype."""
-    gradients = loss_gradients(network, weights, given, bn)
+    """Compute |w dL/dw| in each weight's shape and dtype."""
+    gradients = loss_gradients(network, weights, scoring_inputs, bn)
     return {name: gradients[name].mul_(weight.detach()).abs_() for name, weight in weights.items()}

@@ -16,14 +16,15 @@ from pruners.sparse.methods.score_method import ScoreMethod
 
 @final
 class SynFlow(ScoreMethod):
-    """|w dR/dw|, of the weight's shape, where R is the sum of the outputs of the network of absolute values on an input of ones.
+    """|w dR/dw|, of the weight's shape, where R is the flow through the network of absolute values.
 
-    Tanaka, Kunin, Yamins, Ganguli: Pruning neural networks without any data by iteratively conserving
-    synaptic flow, NeurIPS 2020, arXiv 2006.05467, section 6. As in the authors' code every parameter and
-    buffer is made absolute, BatchNorm's running statistics included, BatchNorm runs in eval mode, and weights
-    go in 100 rounds of exponentially falling density: one round empties layers. R is a product over depth,
-    which single precision does not hold for deep networks, so scores are in float64 unless told (``dtype``).
-    Raises PrunerError where they overflow.
+    The flow is the sum of the outputs for an input of ones. Tanaka, Kunin, Yamins, Ganguli: Pruning
+    neural networks without any data by iteratively conserving synaptic flow, NeurIPS 2020, arXiv
+    2006.05467, section 6. As in the authors' code every parameter and buffer is made absolute,
+    BatchNorm's running statistics included, BatchNorm runs in eval mode, and weights go in 100 rounds of
+    exponentially falling density: one round empties layers. R is a product over depth, which single
+    precision does not hold for deep networks, so scores are in float64 unless told (``dtype``). Raises
+    PrunerError where they overflow.
 
     Inputs that are no floats (the tokens of an embedding, a padding mask) stay as the example's first sample
     has them: the embedding's absolute rows of these tokens then play the part of the ones. Where all
@@ -46,7 +47,10 @@ class SynFlow(ScoreMethod):
     rounds = 100
 
     def prepared(self, network: nn.Module, options: Mapping[str, Any]) -> nn.Module:
-        """The network of absolute values in eval mode; floating-point parameters and buffers in float64 unless told."""
+        """Return the network of absolute values in eval mode.
+
+        Floating-point parameters and buffers are in float64 unless told.
+        """
         if options["dtype"] == "float64":
             network = network.double()
         network.requires_grad_(False)
@@ -60,13 +64,13 @@ class SynFlow(ScoreMethod):
         network: nn.Module,
         weights: Mapping[str, nn.Parameter],
         alive: Mapping[str, Tensor],
-        given: ScoringInputs,
+        scoring_inputs: ScoringInputs,
         options: Mapping[str, Any],
     ) -> Scores:
-        """As `ScoreMethod.scores`."""
-        assert given.example is not None
+        """Score each weight by |w dR/dw|. PrunerError where scores overflow or the network does not run."""
+        assert scoring_inputs.example is not None
         weight = next(iter(weights.values()))
-        flow = _flow(network, _ones(given.example, weight))
+        flow = _flow(network, _ones(scoring_inputs.example, weight))
         gradients = torch.autograd.grad(
             flow, list(weights.values()), allow_unused=True, materialize_grads=True
         )
@@ -92,7 +96,7 @@ class SynFlow(ScoreMethod):
 
 
 def _ones(example: Inputs, weight: Tensor) -> Any:
-    """One sample of ones in the weights' dtype; of what is no float, the example's own first sample."""
+    """Make one sample of ones in the weights' dtype; of what is no float, take the example's first sample."""
 
     def one(tensor: Tensor) -> Tensor:
         if tensor.is_floating_point():
@@ -103,7 +107,7 @@ def _ones(example: Inputs, weight: Tensor) -> Any:
 
 
 def _flow(network: nn.Module, inputs: Inputs) -> Tensor:
-    """The sum of the outputs. PrunerError where the network does not run."""
+    """Sum the outputs. PrunerError where the network does not run."""
     try:
         outputs = forward(network, inputs)
     except torch.OutOfMemoryError:
@@ -112,8 +116,8 @@ def _flow(network: nn.Module, inputs: Inputs) -> Tensor:
         dtype = next(parameter.dtype for parameter in network.parameters())
         remedy = "; dtype='own' takes the network's own precision" if dtype == torch.float64 else ""
         raise PrunerError(
-            f"SynFlow cannot run the network on one sample of ones in {str(dtype).removeprefix('torch.')}{remedy}. "
-            f"Torch says: {str(error).splitlines()[0]}"
+            "SynFlow cannot run the network on one sample of ones in "
+            f"{str(dtype).removeprefix('torch.')}{remedy}. Torch says: {str(error).splitlines()[0]}"
         ) from error
     if not isinstance(outputs, Tensor):
         raise PrunerError(

@@ -7,7 +7,7 @@ from pruners.errors import InfeasibleBudget, PrunerError
 from pruners.option_values import Whole
 from pruners.sparse.selection.counts import as_share, divided, exact_share, kept
 from pruners.sparse.selection.prunable import PrunableLayer
-from pruners.sparse.selection.shared_options import Settings
+from pruners.sparse.selection.shared_options import SelectionOptions
 
 
 @dataclass(frozen=True)
@@ -18,30 +18,33 @@ class Pool:
     keep: int
 
 
-def pools(
+def allocated_pools(
     layers: Mapping[str, PrunableLayer],
     alive: Mapping[str, int],
-    settings: Settings,
+    selection: SelectionOptions,
     keep_ratio: float | None,
     budget: int | None,
 ) -> list[Pool]:
-    """The pools of an allocation under a budget; ``alive`` is how many weights each layer still has.
+    """Allocate a budget to pools of layers; ``alive`` is how many weights each layer still has.
 
-    A layer with a share of its own keeps exactly ceil(share * its weights), or ``min_layer_keep`` where that is more, and is a pool by
-    itself. The others keep exactly ceil(keep_ratio * their weights), or what the former leave of ``budget``, together. They are one pool
-    (global) or one each, with this total divided in proportion to
+    A layer with a share of its own keeps exactly ceil(share * its weights), or ``min_layer_keep`` where that
+    is more, and is a pool by itself. The others keep exactly ceil(keep_ratio * their weights), or what the
+    former leave of ``budget``, together. They are one pool (global) or one each, with this total divided in
+    proportion to
 
     - layerwise: the layer's weights, so that the densities are equal up to rounding by largest remainder;
-    - erk: the sum of the sides of the weight's tensor, which makes the density proportional to (n_in + n_out + height + width) /
-      (n_in n_out height width), full layers apart (Erdős-Rényi-Kernel: Evci, Gale, Menick, Castro, Elsen: Rigging the Lottery, ICML
-      2020, arXiv 1911.11134, section 3). A grouped convolution counts the input channels of one group.
+    - erk: the sum of the sides of the weight's tensor, which makes the density proportional to (n_in + n_out
+      + height + width) / (n_in n_out height width), full layers apart (Erdős-Rényi-Kernel: Evci, Gale,
+      Menick, Castro, Elsen: Rigging the Lottery, ICML 2020, arXiv 1911.11134, section 3). A grouped
+      convolution counts the input channels of one group.
 
-    Layers that would keep more than they have, or less than ``min_layer_keep``, keep that, and the others share the difference. Raises
-    PrunerError: InfeasibleBudget where ``min_layer_keep`` needs more, another where more is asked for than there is.
+    Layers that would keep more than they have, or less than ``min_layer_keep``, keep that, and the others
+    share the difference. Raises PrunerError: InfeasibleBudget where ``min_layer_keep`` needs more, another
+    where more is asked for than there is.
     """
-    least = {name: min(settings.min_layer_keep, alive[name]) for name in layers}
+    least = {name: min(selection.min_layer_keep, alive[name]) for name in layers}
     own = {
-        name: max(kept(share, layers[name].params), least[name]) for name, share in settings.shares.items()
+        name: max(kept(share, layers[name].params), least[name]) for name, share in selection.shares.items()
     }
     for name, count in own.items():
         _check_alive(count, alive[name], f"layer_keep_ratio asks for {count} weights of layer {name!r}")
@@ -56,10 +59,10 @@ def pools(
         f"The budget asks for {count} weights{' of the other layers' if own else ''}",
     )
     single = [Pool((name,), keep) for name, keep in own.items()]
-    if settings.allocation == "global":
+    if selection.allocation == "global":
         return [*single, Pool(tuple(free), count)] if free else single
     parts = [
-        layers[name].params if settings.allocation == "layerwise" else sum(layers[name].shape)
+        layers[name].params if selection.allocation == "layerwise" else sum(layers[name].shape)
         for name in free
     ]
     counts = divided(count, parts, [least[name] for name in free], [alive[name] for name in free])
@@ -67,7 +70,7 @@ def pools(
 
 
 def _count(weights: int, taken: int, keep_ratio: float | None, budget: int | None) -> int:
-    """How many of the ``weights`` of layers without a share of their own are kept, when the others keep ``taken``."""
+    """Count what layers without a share of their own keep of ``weights``; the others keep ``taken``."""
     if (keep_ratio is None) == (budget is None):
         raise PrunerError("Give exactly one of keep_ratio and budget.")
     if keep_ratio is not None:

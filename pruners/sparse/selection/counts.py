@@ -1,4 +1,4 @@
-"""How many weights a share is, and how a number of them is divided; exact, in fractions of the decimals that a user writes."""
+"""How many weights a share is, and how a number of them is divided, exact in fractions of decimals."""
 
 import math
 from bisect import bisect_right
@@ -10,17 +10,20 @@ from pruners.option_values import Share
 
 
 def exact_share(value: Any, what: str) -> Fraction:
-    """The share that the user wrote, .1 as one tenth and not as the float beside it. PrunerError unless in (0, 1]."""
+    """Return the share that the user wrote, .1 as one tenth and not as the float beside it.
+
+    PrunerError unless in (0, 1].
+    """
     return Fraction(str(Share().checked(value, what)))
 
 
 def kept(share: Fraction, weights: int) -> int:
-    """ceil(share * weights): .1 of 30 is 3."""
+    """Compute ceil(share * weights): .1 of 30 is 3."""
     return math.ceil(share * weights)
 
 
 def as_share(count: int, weights: int) -> float:
-    """The float nearest to count / weights of which `kept` makes ``count`` again."""
+    """Return the float nearest to count / weights of which `kept` makes ``count`` again."""
     share = count / weights
     while kept(Fraction(str(share)), weights) > count:
         share = math.nextafter(share, 0.0)
@@ -28,10 +31,11 @@ def as_share(count: int, weights: int) -> float:
 
 
 def divided(total: int, parts: Sequence[int], least: Sequence[int], most: Sequence[int]) -> list[int]:
-    """``total`` divided in proportion to ``parts``, each within its bounds, by largest remainders; earlier ones win ties.
+    """Divide ``total`` in proportion to ``parts``, each within its bounds, by largest remainders.
 
-    What a bound cuts off or adds is shared by the others in proportion, so the ideal is clip(scale * part, least, most) for the one
-    scale with the right total. ``sum(least) <= total <= sum(most)`` must hold, and every part that may get something be above 0.
+    Earlier ones win ties. What a bound cuts off or adds is shared by the others in proportion, so the ideal
+    is clip(scale * part, least, most) for the one scale with the right total. ``sum(least) <= total <=
+    sum(most)`` must hold, and every part that may get something be above 0.
     """
 
     def at(scale: Fraction) -> list[Fraction]:
@@ -58,9 +62,10 @@ def divided(total: int, parts: Sequence[int], least: Sequence[int], most: Sequen
 
 
 def after_rounds(start: int, end: int, rounds: int, schedule: str) -> list[int]:
-    """How many of ``start`` weights are left after each round, never more than before; the last number is ``end``.
+    """Count what is left of ``start`` weights after each round, ``end`` after the last; never more again.
 
-    linear: start - (start - end) i/n after round i of n; exponential: start (end/start)^(i/n); both rounded up.
+    linear: start - (start - end) i/n after round i of n; exponential: start (end/start)^(i/n); both rounded
+    up.
     """
     if schedule == "linear":
         return [
@@ -71,7 +76,7 @@ def after_rounds(start: int, end: int, rounds: int, schedule: str) -> list[int]:
 
 
 def _root_above(power: int, degree: int) -> int:
-    """The least whole number whose power of this degree is at least ``power``."""
+    """Return the least whole number whose power of this degree is at least ``power``."""
     root = round(math.exp(math.log(power) / degree)) if power else 0
     while root**degree < power:
         root += 1

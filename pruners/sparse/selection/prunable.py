@@ -14,12 +14,12 @@ from pruners.option_values import LAYERS
 Kind = Literal["conv", "linear", "output"]
 
 PROJECTIONS = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")
-"""Weights that `torch.nn.MultiheadAttention` keeps without a Linear around them; the first holds all three."""
+"""Weights that `nn.MultiheadAttention` keeps without a Linear around them; the first holds all three."""
 
 
 @dataclass(frozen=True)
 class PrunableLayer:
-    """A layer with a prunable weight: the parameter's name, its shape, the kind; the last Linear is the output."""
+    """A layer with a prunable weight: the parameter's name, shape and kind; the last Linear is the output."""
 
     parameter: str
     shape: tuple[int, ...]
@@ -27,7 +27,7 @@ class PrunableLayer:
 
     @property
     def params(self) -> int:
-        """Weights of the dense layer, without its bias."""
+        """Count the weights of the dense layer, without its bias."""
         size = 1
         for side in self.shape:
             size *= side
@@ -69,12 +69,12 @@ def prunable(model: nn.Module, exclude: Iterable[str] = ()) -> dict[str, Prunabl
 
 
 def linear_weights(module: nn.Module) -> list[nn.Parameter]:
-    """Return the weights of one module that multiply features: a Linear's own, or an attention's projections."""
+    """Return a module's weights that multiply features: a Linear's own, or an attention's projections."""
     return [_parameter(*found) for _, found in _weights("", module) if not isinstance(module, _ConvNd)]
 
 
 def _weights(name: str, module: nn.Module) -> Iterator[tuple[str, tuple[nn.Module, str]]]:
-    """The layers of one module by name, each as the module that holds its weight and the weight's attribute."""
+    """Iterate over one module's layers: name, the module that holds the weight, the weight's attribute."""
     if isinstance(module, _ConvNd | nn.Linear) and "weight" in module._parameters:
         yield name, (module, "weight")
     if isinstance(module, nn.MultiheadAttention):

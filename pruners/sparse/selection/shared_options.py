@@ -19,7 +19,8 @@ SHARED = (
     Option(
         "allocation",
         "global",
-        "which layers keep how much: global (the best weights wherever they are), layerwise (the same share), erk",
+        "which layers keep how much: global (the best weights wherever they are), "
+        "layerwise (the same share), erk",
         Choice(ALLOCATIONS),
     ),
     Option(
@@ -38,7 +39,8 @@ SHARED = (
     Option(
         "layer_keep_ratio",
         {},
-        "layer, or conv, linear or output (the last Linear) -> share of its weights kept; the budget is for the rest",
+        "layer, or conv, linear or output (the last Linear) -> share of its weights kept; "
+        "the budget is for the rest",
         ByLayer(Share(), "layers, or kinds of layer, to shares", each=""),
     ),
     Option(
@@ -52,7 +54,7 @@ SHARED = (
 
 
 @dataclass(frozen=True)
-class Settings:
+class SelectionOptions:
     """The shared options, checked; ``shares`` is the share kept of each layer that has one of its own."""
 
     allocation: str
@@ -63,9 +65,12 @@ class Settings:
     invert: bool
 
 
-def settings_of(options: Mapping[str, Any], layers: Mapping[str, PrunableLayer]) -> Settings:
-    """What the options say of these layers. Raises PrunerError, UnknownLayer for a name in ``layer_keep_ratio`` that is none."""
-    return Settings(
+def selection_options(options: Mapping[str, Any], layers: Mapping[str, PrunableLayer]) -> SelectionOptions:
+    """Read what a method's options say of these layers.
+
+    Raises PrunerError, UnknownLayer for a name in ``layer_keep_ratio`` that is none.
+    """
+    return SelectionOptions(
         options["allocation"],
         options["rounds"],
         options["schedule"],
@@ -76,16 +81,18 @@ def settings_of(options: Mapping[str, Any], layers: Mapping[str, PrunableLayer])
 
 
 def _shares(asked: Mapping[str, float], layers: Mapping[str, PrunableLayer]) -> dict[str, Fraction]:
-    """A layer's own name goes before its kind."""
+    """Return the shares that layers have of their own; a layer's name goes before its kind."""
     kinds = {layer.kind for layer in layers.values()}
     for name in asked:
         if name in _KINDS and name not in kinds and name not in layers:
             raise UnknownLayer(
-                f"layer_keep_ratio: the network has no {name} layer; its kinds are {', '.join(sorted(kinds))}."
+                f"layer_keep_ratio: the network has no {name} layer; its kinds are "
+                f"{', '.join(sorted(kinds))}."
             )
         if name not in kinds and name not in layers:
             raise UnknownLayer(
-                f"layer_keep_ratio: the network has no prunable layer {name!r}{nearest(name, [*layers, *_KINDS])}"
+                f"layer_keep_ratio: the network has no prunable layer {name!r}"
+                f"{nearest(name, [*layers, *_KINDS])}"
             )
     shares = {name: exact_share(value, f"layer_keep_ratio of {name!r}") for name, value in asked.items()}
     own = {name: shares.get(name, shares.get(layer.kind)) for name, layer in layers.items()}

@@ -14,7 +14,8 @@ from pruners.sparse.selection.threshold import highest_of_layers
 class Survivors:
     """Which weights of several parameters are left while they compete for ever fewer places.
 
-    Keeps the places of those left in the parameters one after the other, so that a round takes time for these and not for all.
+    Keeps the places of those left in the parameters one after the other, so that a round takes time for these
+    and not for all.
     """
 
     def __init__(self, names: Sequence[str], masks: Mapping[str, Tensor]) -> None:
@@ -22,16 +23,19 @@ class Survivors:
         self._sizes = [mask.numel() for mask in self._masks.values()]
         left = torch.cat([mask.flatten() for mask in self._masks.values()])
         self._left = int(left.count_nonzero())
-        # None while nothing is removed: a single round would pay as much for naming every place as for its selection
+        # None while nothing is removed: naming every place costs a single round as much as choosing
         self._places = None if self._left == len(left) else left.nonzero().flatten()
 
     @property
     def masks(self) -> dict[str, Tensor]:
-        """Bool, on the CPU, True where a weight is left; by parameter name, of its shape."""
+        """Return bool tensors on the CPU, True where a weight is left; by parameter name, of its shape."""
         return self._masks
 
     def keep_highest(self, scores: Scores, count: int, least: int) -> None:
-        """Keeps the ``count`` highest scores of those left, among equal ones the earlier; every layer keeps its ``least`` best or all."""
+        """Keep the ``count`` highest scores of those left, among equal ones the earlier.
+
+        Every layer keeps its ``least`` best, or all.
+        """
         if count == self._left:
             return
         device = scores[next(iter(self._masks))].device
@@ -48,5 +52,5 @@ class Survivors:
 
 
 def _at_least_single(scores: Tensor) -> Tensor:
-    """Half precision has no kthvalue everywhere, and single precision holds its values."""
+    """Return half precision as single, which holds its values: it has no kthvalue everywhere."""
     return scores if scores.dtype == torch.float64 else scores.float()

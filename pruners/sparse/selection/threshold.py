@@ -7,9 +7,10 @@ from torch import Tensor
 
 
 def highest(scores: Tensor, count: int) -> Tensor:
-    """Bool tensor (n,), True at the ``count`` highest of the finite scores (n,); among equal ones the earlier are kept.
+    """Mark the ``count`` highest of the finite scores (n,), in a bool tensor (n,).
 
-    The threshold is the count-th highest score, which `torch.kthvalue` selects in linear time.
+    Among equal ones the earlier are marked. The threshold is the count-th highest score, which
+    `torch.kthvalue` selects in linear time.
     """
     if count == 0:
         return torch.zeros_like(scores, dtype=torch.bool)
@@ -23,9 +24,10 @@ def highest(scores: Tensor, count: int) -> Tensor:
 
 
 def highest_of_layers(scores: Tensor, sizes: Sequence[int], count: int, least: int) -> Tensor:
-    """As `highest` over the scores of several layers, of ``sizes`` and one after the other.
+    """Mark the highest scores of several layers, of ``sizes`` and one after the other, as `highest` does.
 
-    Every layer keeps its best ``least``, or all that it has, whatever they are worth; ``count`` must be enough for these.
+    Every layer keeps its best ``least``, or all that it has, whatever they are worth; ``count`` must be
+    enough for these.
     """
     if not least:
         return highest(scores, count)

@@ -28,7 +28,7 @@ _attention = FunctionType(
 )
 
 
-def layer_uses(
+def find_uses(
     network: nn.Module,
     weights: Mapping[str, nn.Parameter],
     inputs: Inputs,
@@ -37,28 +37,32 @@ def layer_uses(
     """Find every use of ``weights`` in a convolution or as a Linear's, in one pass over a batch and back.
 
     It does not matter which module calls: nn.MultiheadAttention reads the weight of its ``out_proj`` and
-    never calls it. ``objective`` makes of the network's output the loss, a mean over samples; a weight that
-    is not used gets an empty list. Uses of other kinds (in a sum, in a product that is written out) are not
-    found, see `complete_uses`; what an embedding looks up in a weight that it shares with a Linear counts as
-    constant.
+    never calls it. ``objective`` makes of the network's output the loss, a mean over samples; a weight
+    that is not used gets an empty list. Uses of other kinds (in a sum, in a product that is written out)
+    are not found, see `find_complete_uses`; what an embedding looks up in a weight that it shares with a
+    Linear counts as constant.
     """
     return _watched(network, weights, inputs, objective)[0]
 
 
-def complete_uses(
+def find_complete_uses(
     network: nn.Module,
     weights: Mapping[str, nn.Parameter],
     inputs: Inputs,
     objective: Callable[[Tensor], Tensor],
 ) -> dict[str, list[Use]]:
-    """As `layer_uses`; PrunerError, with the layer's name, where these do not make up a weight's gradient."""
+    """Find the uses that `find_uses` finds, and make sure that there are no others.
+
+    PrunerError, with the layer's name, where these do not make up a weight's gradient.
+    """
     uses, gradients = _watched(network, weights, inputs, objective)
     for name, gradient in gradients.items():
         if gradient is not None and not _explains(uses[name], gradient):
             layer = name.removesuffix(".weight")
             raise PrunerError(
-                f"Layer {layer!r}: the network uses its weight otherwise than in a convolution or as a Linear's, so its curvature "
-                f"is not known. Put it in exclude, or take a method that does without, such as snip or obd."
+                f"Layer {layer!r}: the network uses its weight otherwise than in a convolution or as a "
+                "Linear's, so its curvature is not known. Put it in exclude, or take a method that does "
+                "without, such as snip or obd."
             )
     return uses
 
@@ -76,7 +80,7 @@ class _Call:
 
 
 class _Watch(TorchFunctionMode):
-    """Note the calls of torch's convolutions and of `linear` that take one of ``weights`` or some of its ``parts``."""
+    """Notes the calls of torch's convolutions and of `linear` that take ``weights``, or ``parts`` of them."""
 
     def __init__(self, weights: Mapping[str, nn.Parameter], parts: Mapping[str, int], samples: int) -> None:
         super().__init__()
@@ -92,7 +96,7 @@ class _Watch(TorchFunctionMode):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """One call of a torch function."""
+        """Run one torch function, and note it where it uses one of the weights."""
         kwargs = kwargs or {}
         if func is functional.multi_head_attention_forward:
             query = args[0] if args else kwargs["query"]
@@ -137,7 +141,10 @@ def _watched(
     inputs: Inputs,
     objective: Callable[[Tensor], Tensor],
 ) -> tuple[dict[str, list[Use]], dict[str, Tensor | None]]:
-    """The uses, and the gradients in the weights of the loss summed over the samples, None where there is none."""
+    """Find the uses, and the gradients in the weights of the loss summed over the samples.
+
+    None where there is no gradient.
+    """
     samples = batch_size(inputs)
     with _Watch(weights, _parts(network, weights), samples) as watch:
         outputs = forward(network, inputs)
@@ -156,7 +163,7 @@ def _watched(
 
 
 def _parts(network: nn.Module, weights: Mapping[str, nn.Parameter]) -> dict[str, int]:
-    """How many Linears' weights each weight holds: three in an attention's packed projection."""
+    """Count the Linears' weights that each weight holds: three in an attention's packed projection."""
     packed = {
         id(module.in_proj_weight) for module in network.modules() if isinstance(module, nn.MultiheadAttention)
     }
@@ -164,7 +171,7 @@ def _parts(network: nn.Module, weights: Mapping[str, nn.Parameter]) -> dict[str,
 
 
 def _explains(uses: Sequence[Use], gradient: Tensor) -> bool:
-    """Whether the uses together give this gradient, up to rounding."""
+    """Tell whether the uses together give this gradient, up to rounding."""
     if not gradient.numel():
         return True
     # contiguous, as a gradient may not be
@@ -179,7 +186,7 @@ def _explains(uses: Sequence[Use], gradient: Tensor) -> bool:
 
 
 def _first_part(weight: Tensor, owner: Tensor, parts: int) -> int | None:
-    """The part of ``owner`` that the weight, itself or a view of whole parts, begins with; None for other views."""
+    """Return the part of ``owner`` with which a view of whole parts begins; None for other views."""
     if weight is owner:
         return 0
     height = len(owner) // parts
@@ -195,9 +202,10 @@ def _first_part(weight: Tensor, owner: Tensor, parts: int) -> int | None:
 
 
 def _samples_first(samples: int, sequences: int, values: Tensor) -> Tensor:
-    """An attention's features (positions, sequences, f), perhaps with the first two flattened, as (n, ..., f).
+    """Arrange an attention's features (positions, sequences, f) as (n, ..., f).
 
-    Several sequences may belong to a sample; where it cannot be, the values are returned as they are.
+    The first two dimensions may be flattened. Several sequences may belong to a sample; where it cannot
+    be, the values are returned as they are.
     """
     each, rest = divmod(sequences, samples)
     return (
@@ -206,7 +214,7 @@ def _samples_first(samples: int, sequences: int, values: Tensor) -> Tensor:
 
 
 def _batched(dimensions: int, values: Tensor) -> Tensor:
-    """What is of a single sample, without a dimension for it, as a batch of one."""
+    """Return what is of a single sample, without a dimension for it, as a batch of one."""
     return values if values.dim() >= dimensions else values[None]
 
 

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 import pruners
-from pruners.sparse.curvature.layer_uses import complete_uses, layer_uses
+from pruners.sparse.curvature.find_uses import find_complete_uses, find_uses
 from pruners.sparse.methods.mlprune import MLPrune
 from pruners.sparse.methods.obd import OBD
 from tests.pruners.attention_networks import (
@@ -95,7 +95,7 @@ def test_uses_make_every_sample_s_gradient(make):
     torch.manual_seed(0)
     network, (inputs, labels) = make().double().eval(), sequences()
     weights = prunable_weights(network)
-    uses = complete_uses(network, weights, inputs, lambda outputs: cross_entropy(outputs, labels))
+    uses = find_complete_uses(network, weights, inputs, lambda outputs: cross_entropy(outputs, labels))
     for sample in range(len(inputs)):
         loss = cross_entropy(network(inputs[sample : sample + 1]), labels[sample : sample + 1])
         for (name, weight), gradient in zip(
@@ -214,7 +214,7 @@ def test_what_is_noted_leaves_nothing_behind():
     network, (inputs, labels) = ByHand().double(), sequences(3)
     weights = prunable_weights(network)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    uses = layer_uses(network, weights, inputs, lambda outputs: cross_entropy(outputs, labels))
+    uses = find_uses(network, weights, inputs, lambda outputs: cross_entropy(outputs, labels))
     assert {name: len(found) for name, found in uses.items()} == {"inner.weight": 1, "head.weight": 1}
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
     assert all(parameter.grad is None for parameter in network.parameters())

@@ -17,14 +17,14 @@ from pruners.sparse.methods.score_method import ScoreMethod
 from pruners.sparse.selection.prunable import PrunableLayer
 
 
-def given_for(
+def scoring_inputs_for(
     method: ScoreMethod,
     data: Iterable[Any] | None,
     loss: Callable[..., Tensor] | None,
     example: Inputs | None,
     seed: int,
 ) -> ScoringInputs:
-    """What the method scores with. PrunerError where the data it needs are no batches (inputs, labels)."""
+    """Gather what a method scores with. PrunerError where its data are no batches (inputs, labels)."""
     batches = tuple(data) if data is not None and "data" in method.needs else ()
     if "data" in method.needs and not batches:
         raise PrunerError(f"Method {method.name} needs at least one batch of data, and there was none.")
@@ -46,7 +46,8 @@ def given_for(
                 else f"a {type(labels).__name__}"
             )
             raise PrunerError(
-                f"data: the labels of a batch are a tensor with a first dimension as long as the inputs', not {told}."
+                "data: the labels of a batch are a tensor with a first dimension as long as the inputs', "
+                f"not {told}."
             )
     return ScoringInputs(batches, loss, example, torch.Generator().manual_seed(seed))
 
@@ -60,10 +61,10 @@ class Scorer:
         model: nn.Module,
         layers: Mapping[str, PrunableLayer],
         alive: Mapping[str, Tensor],
-        given: ScoringInputs,
+        scoring_inputs: ScoringInputs,
         options: Mapping[str, Any],
     ) -> None:
-        self._method, self._given, self._options = method, given, options
+        self._method, self._scoring_inputs, self._options = method, scoring_inputs, options
         self._layers = layers
         copy = copied(unwrapped(model))
         for name, weight in _weights(copy, layers).items():
@@ -77,7 +78,10 @@ class Scorer:
             weight.requires_grad_()
 
     def scores(self, alive: Mapping[str, Tensor]) -> Scores:
-        """Scores (of removed weights: any) by parameter name. PrunerError, with the layer's name, where an alive weight's is not finite."""
+        """Score the weights, by parameter name (removed ones by any numbers).
+
+        PrunerError, with the layer's name, where an alive weight's score is not finite.
+        """
         weights = _weights(self._network, self._layers)
         alive = {name: mask.to(weights[name].device) for name, mask in alive.items()}
         _remove(weights, alive)
@@ -85,7 +89,7 @@ class Scorer:
             torch.enable_grad(),
             naming_refusals(self._network, f"Method {self._method.name} cannot score the network"),
         ):
-            scores = self._method.scores(self._network, weights, alive, self._given, self._options)
+            scores = self._method.scores(self._network, weights, alive, self._scoring_inputs, self._options)
         scores = {name: score.detach() for name, score in scores.items()}
         if not _finite(scores.values()):
             of_alive = {name: score.masked_fill(~alive[name], 0) for name, score in scores.items()}
@@ -111,7 +115,10 @@ def _check_finite(tensors: Mapping[str, Tensor], layers: Mapping[str, PrunableLa
 
 
 def _finite(tensors: Iterable[Tensor]) -> bool:
-    """Whether all values are, from the extremes: these are not finite where a value is not, and cost a fraction of looking at each."""
+    """Tell whether all values are finite, from the extremes.
+
+    These are not finite where a value is not, and cost a fraction of looking at each.
+    """
     extremes = [
         extreme.to("cpu", torch.float64)
         for tensor in tensors
