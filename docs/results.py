@@ -13,7 +13,7 @@ from sweeps import StudyRecord, Sweep, SweepError, load_record
 from sweeps.report import summary, write_report
 from sweeps.report.charts.importance import importances
 from sweeps.report.drawing.chart import Chart, Table
-from sweeps.report.drawing.words import compact, plain
+from sweeps.report.drawing.wording import compact, plain
 from sweeps.report.headline import headline
 from sweeps.report.page import charts
 from sweeps.running.opening import differences

@@ -15,10 +15,10 @@ from sweeps.errors import INTERRUPTED, TOO_MANY_FAILED, SweepError
 from sweeps.search.dry_run import dry_run_text
 from sweeps.search.epochs import alone, in_words, trained
 from sweeps.search.prepare import prepare
-from sweeps.study.load import read_provenance
+from sweeps.study.closing_table import closing_table
 from sweeps.study.paths import StudyPaths
+from sweeps.study.provenance import read_provenance
 from sweeps.study.record import StudyRecord
-from sweeps.study.table import closing_table
 from sweeps.sweep_file.sweep import Sweep
 
 _where = [

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from sweeps.report.drawing.words import OUTCOMES, count, name_of, plain
+from sweeps.report.drawing.wording import OUTCOMES, count, name_of, plain
 from sweeps.study.record import StudyRecord
 
 _MOST_NAMES = 5

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from sweeps.report.drawing.words import (
+from sweeps.report.drawing.wording import (
     count,
     difference,
     lower_name,
@@ -15,10 +15,15 @@ from sweeps.report.drawing.words import (
     value_of,
     with_unit,
 )
-from sweeps.report.sparse.families import CONTROL_NAMES, Family, families, lowest_common_density
-from sweeps.study import levels
-from sweeps.study.levels import TICKET, Level
+from sweeps.report.sparse.method_curves import (
+    CONTROL_NAMES,
+    MethodCurve,
+    lowest_common_density,
+    method_curves,
+)
+from sweeps.study import winning_tickets
 from sweeps.study.record import StudyRecord, TrialRecord
+from sweeps.study.winning_tickets import TICKET, Level
 
 _SIZES = (("compress/density", "weights"), ("compress/params_kept", "parameters"))
 
@@ -36,8 +41,11 @@ def headline(record: StudyRecord) -> str:
 def _tickets(record: StudyRecord, trial: TrialRecord) -> str:
     """The sparsest ticket as good as the dense network, the best one and the first that is worse, each with what the seeds can tell."""
     primary = record.measured[0]
-    sparsest, top = levels.sparsest_reaching(trial.levels, primary), levels.best(trial.levels, primary)
-    worse = levels.first_worse(trial.levels)
+    sparsest, top = (
+        winning_tickets.sparsest_reaching(trial.levels, primary),
+        winning_tickets.best(trial.levels, primary),
+    )
+    worse = winning_tickets.first_worse(trial.levels)
     said = f"In trial {trial.key}, the best: " if len(record.complete) > 1 else ""
     dense = f"{lower_name(primary.name)} against {_reached(trial.levels[0], primary.name)}"
     best = f"{_kept(top)}{' of the weights' if sparsest is None else ''}: {_reached(top, primary.name)}"
@@ -78,27 +86,27 @@ def _reached(level: Level, metric: str) -> str:
 
 def _methods(record: StudyRecord) -> str:
     """Of a grid over methods: who does best at the least density that all were run at; nothing for other studies."""
-    found = [family for family in families(record) if family.control == "none"]
+    found = [curve for curve in method_curves(record) if curve.control == "none"]
     common = lowest_common_density(found) if found else None
-    if common is None or len({family.method for family in found}) < 2 or record.sweep.get("method") != "grid":
+    if common is None or len({curve.method for curve in found}) < 2 or record.sweep.get("method") != "grid":
         return ""
     goal = next(o.goal for o in (*record.objectives, *record.measured) if o.name == quality_of(record))
-    ranked = sorted(
-        found, key=lambda family: _family_value(record, family, common), reverse=goal == "maximize"
-    )
+    ranked = sorted(found, key=lambda curve: _curve_value(record, curve, common), reverse=goal == "maximize")
     first, second = ranked[0], ranked[1]
     said = f"With {percent(common)}\N{NARROW NO-BREAK SPACE}% of the weights, the fewest that every method was run with, "
-    said += f"{first.label} does best: {_family_reached(record, first, common)} {lower_name(quality_of(record))}, "
-    said += f"before {second.label} with {_family_reached(record, second, common)}."
+    said += (
+        f"{first.label} does best: {_curve_reached(record, first, common)} {lower_name(quality_of(record))}, "
+    )
+    said += f"before {second.label} with {_curve_reached(record, second, common)}."
     control = {
         f.control: f
-        for f in families(record)
+        for f in method_curves(record)
         if f.method == first.method and f.rest == first.rest and f.control != "none"
     }
     beside = [
-        f"{CONTROL_NAMES[name]} {_family_reached(record, family, common)}"
-        for name, family in control.items()
-        if percent(family.nearest(common).metrics["compress/density"]) == percent(common)
+        f"{CONTROL_NAMES[name]} {_curve_reached(record, curve, common)}"
+        for name, curve in control.items()
+        if percent(curve.nearest(common).metrics["compress/density"]) == percent(common)
     ]
     if beside:
         said += f" Its controls: {', '.join(beside)}."
@@ -107,17 +115,17 @@ def _methods(record: StudyRecord) -> str:
     return said
 
 
-def _family_value(record: StudyRecord, family: Family, density: float) -> float:
-    """The quality that a family of trials reaches at a density."""
-    value = value_of(record, family.nearest(density), quality_of(record))
-    assert value is not None  # a family holds trials with values only
+def _curve_value(record: StudyRecord, curve: MethodCurve, density: float) -> float:
+    """The quality that a curve of trials reaches at a density."""
+    value = value_of(record, curve.nearest(density), quality_of(record))
+    assert value is not None  # a curve holds trials with values only
     return value
 
 
-def _family_reached(record: StudyRecord, family: Family, density: float) -> str:
+def _curve_reached(record: StudyRecord, curve: MethodCurve, density: float) -> str:
     quality = quality_of(record)
     text = mean_and_spread(
-        quality, _family_value(record, family, density), family.nearest(density).metrics.get(f"{quality}_std")
+        quality, _curve_value(record, curve, density), curve.nearest(density).metrics.get(f"{quality}_std")
     )
     return f"{text}\N{NARROW NO-BREAK SPACE}{unit_of(quality)}".rstrip()
 

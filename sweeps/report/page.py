@@ -7,11 +7,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
 from sweeps.report import header, summary
-from sweeps.report.charts.curves import curves_chart
 from sweeps.report.charts.front import front_charts
 from sweeps.report.charts.history import history_chart
 from sweeps.report.charts.importance import importance_chart, importances
 from sweeps.report.charts.layers import layers_chart
+from sweeps.report.charts.learning_curves import curves_chart
 from sweeps.report.drawing.chart import Chart
 from sweeps.report.headline import headline
 from sweeps.report.sparse.method_layers import level_gradients_chart, method_layers_charts

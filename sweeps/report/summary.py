@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from sweeps.report.drawing import chart
-from sweeps.report.drawing.words import (
+from sweeps.report.drawing.wording import (
     NONE,
     OUTCOMES,
     compact,
@@ -17,9 +17,9 @@ from sweeps.report.drawing.words import (
     titled,
     value_of,
 )
-from sweeps.study import levels
-from sweeps.study.levels import TICKET, Level
+from sweeps.study import winning_tickets
 from sweeps.study.record import StudyRecord, TrialRecord
+from sweeps.study.winning_tickets import TICKET, Level
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,11 @@ def _trial_row(record: StudyRecord, trial: TrialRecord, color: str, role: str = 
 def _ticket_rows(record: StudyRecord, trial: TrialRecord) -> list[Row]:
     """The tickets that the study is about. Test is not read for them, and multiply-adds are counted for the last level's alone."""
     named = [
-        ("Best ticket", levels.best(trial.levels, record.measured[0])),
-        ("Sparsest ticket that reaches dense", levels.sparsest_reaching(trial.levels, record.measured[0])),
+        ("Best ticket", winning_tickets.best(trial.levels, record.measured[0])),
+        (
+            "Sparsest ticket that reaches dense",
+            winning_tickets.sparsest_reaching(trial.levels, record.measured[0]),
+        ),
     ]
     return [_ticket_row(record, trial, label, level) for label, level in named if level is not None]
 

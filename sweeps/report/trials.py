@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sweeps.report.drawing.words import NONE, OUTCOMES, compact, number, plain, titled, value_of
+from sweeps.report.drawing.wording import NONE, OUTCOMES, compact, number, plain, titled, value_of
 from sweeps.study.record import StudyRecord, TrialRecord
 
 _PARAMS_SHOWN = 6

@@ -21,7 +21,7 @@ _PATIENCE = 1000
 
 
 @dataclass(frozen=True)
-class Assignment:
+class TrialToRun:
     """A trial to run."""
 
     key: str
@@ -32,7 +32,7 @@ class Assignment:
 class Observer(Protocol):
     """Hears what happens to every trial: the tracker and the progress display."""
 
-    def started(self, assignment: Assignment) -> None:
+    def started(self, trial: TrialToRun) -> None:
         """A trial begins, or goes on after a restart."""
 
     def reported(self, key: str, metrics: Mapping[str, Any]) -> None:
@@ -68,7 +68,7 @@ class Conductor:
         self._failures: list[str] | None = []
         self._baselines = [b for b in prepared.baselines if not paths.result(BASELINE + b).exists()]
 
-    def next(self) -> Assignment | None:
+    def next(self) -> TrialToRun | None:
         """The next trial, or None while there is none to hand out: all are under way, it pauses, or this driver's work `is_over`."""
         if self.pause or self.time_is_up:
             return None
@@ -159,12 +159,12 @@ class Conductor:
         ):
             self._ledger.report(int(key), int(metrics["epoch"]), float(metrics[self._prepared.first_metric]))
 
-    def _start(self, key: str, params: Mapping[str, Any], config: TrialConfig) -> Assignment:
-        assignment = Assignment(key, params, config)
+    def _start(self, key: str, params: Mapping[str, Any], config: TrialConfig) -> TrialToRun:
+        trial = TrialToRun(key, params, config)
         self._started[key] = self._clock()
         for observer in self._observers:
-            observer.started(assignment)
-        return assignment
+            observer.started(trial)
+        return trial
 
     def _close(self, key: str, outcome: str, metrics: Mapping[str, Any], reason: str | None) -> None:
         seconds = self._clock() - self._started.pop(key)

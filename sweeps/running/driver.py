@@ -18,11 +18,12 @@ from sweeps.running.tracker_observer import TrackerObserver
 from sweeps.search import rehearsal, samplers, schedulers
 from sweeps.search.prepare import Prepared, prepare
 from sweeps.search.unreached import unreached
-from sweeps.study import directory, retention, storage
+from sweeps.study import retention, storage
 from sweeps.study.ledger import Ledger, enqueue
 from sweeps.study.load import load_record
 from sweeps.study.lock import only_driver
 from sweeps.study.paths import StudyPaths
+from sweeps.study.provenance import note_that_time_is_up
 from sweeps.study.record import StudyRecord
 from sweeps.sweep_file.sweep import Sweep
 from sweeps.tracking.tracker import Tracker
@@ -67,7 +68,7 @@ def drive(
                 _run_trials(prepared, conductor, paths, address, without_ray)
             time_is_up = not conductor.done
             if time_is_up:
-                directory.note_that_time_is_up(paths, provenance)
+                note_that_time_is_up(paths, provenance)
             record = close(
                 prepared,
                 paths,

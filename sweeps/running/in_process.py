@@ -7,7 +7,7 @@ from typing import Any
 
 from ray.tune.schedulers import TrialScheduler
 
-from sweeps.running.conductor import Assignment, Conductor
+from sweeps.running.conductor import Conductor, TrialToRun
 from trainables import LeaseLost, Trial
 
 
@@ -33,32 +33,32 @@ class _Controller:
 
 def run(conductor: Conductor, scheduler: TrialScheduler) -> None:
     """Trials in order until the study is done; the scheduler that stops early is the one that Ray would use."""
-    while (assignment := _next(conductor)) is not None:
+    while (to_run := _next(conductor)) is not None:
         try:
-            conductor.end(assignment.key, _run_one(assignment, conductor, scheduler))
+            conductor.end(to_run.key, _run_one(to_run, conductor, scheduler))
         except LeaseLost:
-            conductor.crashed(assignment.key)
+            conductor.crashed(to_run.key)
 
 
-def _next(conductor: Conductor) -> Assignment | None:
+def _next(conductor: Conductor) -> TrialToRun | None:
     while conductor.pause:
         time.sleep(conductor.pause)
     return conductor.next()
 
 
-def _run_one(assignment: Assignment, conductor: Conductor, scheduler: TrialScheduler) -> dict[str, Any]:
+def _run_one(to_run: TrialToRun, conductor: Conductor, scheduler: TrialScheduler) -> dict[str, Any]:
     """One trial to its own end or the scheduler's; its last metrics."""
-    name: Any = _Name(assignment.key)
+    name: Any = _Name(to_run.key)
     controller: Any = _Controller()
     scheduler.on_trial_add(controller, name)
     with contextlib.closing(
-        Trial(assignment.config)
+        Trial(to_run.config)
     ) as trial:  # what it was training is free again, also when a person interrupts
         metrics = trial.step()
         while not metrics.get("final"):
             if scheduler.on_trial_result(controller, name, metrics) == TrialScheduler.STOP:
                 return metrics
-            conductor.report(assignment.key, metrics)
+            conductor.report(to_run.key, metrics)
             metrics = trial.step()
     if not metrics.get("failed"):
         scheduler.on_trial_complete(controller, name, metrics)

@@ -15,9 +15,9 @@ import ray
 from ray import tune
 
 from sweeps.errors import FAILED, SweepError
-from sweeps.running import shipping
 from sweeps.running.conductor import Conductor
 from sweeps.running.retries import Deaths
+from sweeps.running.runtime_env import runtime_env
 from sweeps.running.searcher import StudySearcher
 from sweeps.search.schedulers import TrialScheduler
 from sweeps.study.paths import StudyPaths
@@ -52,12 +52,12 @@ def cluster(sweep: Sweep, address: str | None) -> Iterator[None]:
     os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "86400")
     if address and ":" in address:
         _check_reachable(address)
-    with shipping.runtime_env(sweep) as runtime_env:
+    with runtime_env(sweep) as environment:
         try:
             with _own_signals():
                 ray.init(
                     address=address or "local",
-                    runtime_env=runtime_env,
+                    runtime_env=environment,
                     include_dashboard=None if address else False,
                     log_to_driver=False,
                     logging_level="error",

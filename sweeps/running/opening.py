@@ -10,9 +10,9 @@ from pruners.whole_files import write_whole
 from sweeps.errors import SweepError
 from sweeps.search.prepare import Prepared
 from sweeps.search.unreached import unreached
-from sweeps.study import directory, storage
-from sweeps.study.load import read_provenance
+from sweeps.study import storage
 from sweeps.study.paths import StudyPaths
+from sweeps.study.provenance import git_commit, machine, read_provenance, versions
 from sweeps.study.record import BASELINE, TIME_IS_UP
 from sweeps.sweep_file import yaml_file
 from sweeps.sweep_file.sweep import Sweep
@@ -60,10 +60,10 @@ def begin(paths: StudyPaths, prepared: Prepared) -> dict[str, Any]:
         "unreached": unreached(prepared),
         "baselines": [BASELINE + method for method in prepared.baselines],
         "storage": storage.without_password(sweep.file.storage.study),
-        "versions": directory.versions(),
-        "machine": directory.machine(),
+        "versions": versions(),
+        "machine": machine(),
         TIME_IS_UP: False,
-        "git_commit": directory.git_commit(),
+        "git_commit": git_commit(),
     }
     write_whole(paths.sweep, _dumped(sweep).encode())
     write_whole(paths.provenance, json.dumps(provenance, indent=1).encode())

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from sweeps.running.conductor import Assignment
+from sweeps.running.conductor import TrialToRun
 from sweeps.study.record import BASELINE, Objective
 
 
@@ -39,9 +39,9 @@ class Progress:
         if self._console.is_terminal:
             self._live.stop()
 
-    def started(self, assignment: Assignment) -> None:
+    def started(self, trial: TrialToRun) -> None:
         """A trial begins."""
-        self._running[assignment.key] = {}
+        self._running[trial.key] = {}
 
     def reported(self, key: str, metrics: Mapping[str, Any]) -> None:
         """A trial reports an epoch, or a level."""

@@ -36,16 +36,16 @@ class StudySearcher(Searcher):
         if conductor.done or conductor.time_is_up or self.error:
             return Searcher.FINISHED
         try:
-            assignment = conductor.next()
+            to_run = conductor.next()
         except SweepError as error:
             self.error = error
             return Searcher.FINISHED
-        if assignment is None:
+        if to_run is None:
             return None
-        self._keys[trial_id] = assignment.key
+        self._keys[trial_id] = to_run.key
         return {
-            "trial": trial_config.dump_python(assignment.config, mode="json"),
-            "params": dict(assignment.params),
+            "trial": trial_config.dump_python(to_run.config, mode="json"),
+            "params": dict(to_run.params),
         }
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from sweeps.running.conductor import Assignment
+from sweeps.running.conductor import TrialToRun
 from sweeps.tracking.tracker import Tracker
 
 
@@ -14,11 +14,11 @@ class TrackerObserver:
     def __init__(self, tracker: Tracker):
         self._tracker = tracker
 
-    def started(self, assignment: Assignment) -> None:
+    def started(self, trial: TrialToRun) -> None:
         """The run's configuration is the trial's, with the parameters that were searched."""
         self._tracker.start(
-            assignment.key,
-            {"trial": dataclasses.asdict(assignment.config), "params": dict(assignment.params)},
+            trial.key,
+            {"trial": dataclasses.asdict(trial.config), "params": dict(trial.params)},
         )
 
     def reported(self, key: str, metrics: Mapping[str, Any]) -> None:

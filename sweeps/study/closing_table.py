@@ -5,9 +5,9 @@ from typing import Any
 
 from rich.table import Table
 
-from sweeps.study import levels
-from sweeps.study.levels import TICKET
+from sweeps.study import winning_tickets
 from sweeps.study.record import BASELINE, StudyRecord, TrialRecord
+from sweeps.study.winning_tickets import TICKET
 from trainables.task.metrics import is_share
 
 
@@ -59,7 +59,10 @@ def _rows(record: StudyRecord) -> Iterator[tuple[str, tuple[str, ...], str | Non
 
 def _tickets(record: StudyRecord, trial: TrialRecord) -> Iterator[tuple[str, tuple[str, ...], None]]:
     primary = record.measured[0]
-    found = levels.best(trial.levels, primary), levels.sparsest_reaching(trial.levels, primary)
+    found = (
+        winning_tickets.best(trial.levels, primary),
+        winning_tickets.sparsest_reaching(trial.levels, primary),
+    )
     named = zip(("best ticket", "sparsest reaching dense"), found, strict=True)
     for name, level in named:
         if level is not None:

@@ -44,7 +44,7 @@ def outcome_of(row: FrozenTrial) -> str:
     return outcome
 
 
-def families(study: optuna.Study) -> dict[int, list[FrozenTrial]]:
+def rows_by_trial(study: optuna.Study) -> dict[int, list[FrozenTrial]]:
     """All rows of each trial by its root, in order."""
     by_root: dict[int, list[FrozenTrial]] = {}
     for row in study.get_trials(deepcopy=False):
@@ -103,7 +103,7 @@ class Ledger:
     def counts(self) -> dict[str, int]:
         """How many trials stand at each outcome."""
         counts: dict[str, int] = {}
-        for rows in families(self.study).values():
+        for rows in rows_by_trial(self.study).values():
             outcome = outcome_of(standing(rows))
             counts[outcome] = counts.get(outcome, 0) + 1
         return counts
@@ -129,7 +129,7 @@ class Ledger:
 
     def _place_of_next(self) -> int:
         """How many trials were asked for, or enqueued, before the one that is asked next: the same after a restart as without it."""
-        roots = sorted(families(self.study))
+        roots = sorted(rows_by_trial(self.study))
         waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
         return roots.index(root_of(waiting[0])) if waiting else len(roots)
 
@@ -163,13 +163,13 @@ class Ledger:
         `CRASHES` allows, and nothing is done.
         """
         cause = MEMORY if out_of_memory else True
-        before = sum(row.user_attrs.get(CRASHED) == cause for row in families(self.study)[root])
+        before = sum(row.user_attrs.get(CRASHED) == cause for row in rows_by_trial(self.study)[root])
         if before >= CRASHES[cause]:
             return 0
         trial = self._live.pop(root)
         trial.set_user_attr(CRASHED, cause)
         self.study.tell(trial, state=TrialState.FAIL)
-        self.study.add_trial(self._waiting_row(root, families(self.study)[root][-1]))
+        self.study.add_trial(self._waiting_row(root, rows_by_trial(self.study)[root][-1]))
         return before + 1
 
     def _end(self, trial: Trial, outcome: str, reason: str | None) -> None:
@@ -191,7 +191,7 @@ class Ledger:
         """Roots that a dead driver left without an end."""
         return [
             root
-            for root, rows in families(self.study).items()
+            for root, rows in rows_by_trial(self.study).items()
             if outcome_of(standing(rows)) in ("running", "abandoned")
         ]
 
@@ -200,7 +200,7 @@ class Ledger:
 
         Safe to be cut off anywhere.
         """
-        rows = families(self.study)[root]
+        rows = rows_by_trial(self.study)[root]
         last = rows[-1]
         result = self._finished_result(root) if self._is_drawn(last) else None
         for row in rows:

@@ -10,8 +10,9 @@ import optuna
 
 from sweeps.errors import FAILED, SweepError
 from sweeps.study import storage
-from sweeps.study.ledger import DETAILS, METRICS, REASON, families, outcome_of, standing
+from sweeps.study.ledger import DETAILS, METRICS, REASON, outcome_of, rows_by_trial, standing
 from sweeps.study.paths import StudyPaths
+from sweeps.study.provenance import read_provenance
 from sweeps.study.record import BASELINE, Objective, Outcome, StudyRecord, TrialRecord
 from sweeps.sweep_file import yaml_file
 
@@ -25,7 +26,7 @@ def load_record(directory: Path | str, url: str | None = None) -> StudyRecord:
     objectives = tuple(Objective(**o) for o in provenance["objectives"])
     trials = tuple(
         _trial(paths, root, outcome, row)
-        for root, rows in sorted(families(study).items())
+        for root, rows in sorted(rows_by_trial(study).items())
         for row in [standing(rows)]
         for outcome in [outcome_of(row)]
         if outcome != "abandoned" or row.params
@@ -51,29 +52,6 @@ def load_record(directory: Path | str, url: str | None = None) -> StudyRecord:
     # With a searched network or training there are several dense networks; the best trial's is the one to compare it with.
     first = (record.best,) if record.best else ()
     return _with_tests(replace(record, dense=_dense(paths, (*first, *trials, *baselines))), read_tests(paths))
-
-
-def read_provenance(paths: StudyPaths) -> dict[str, Any]:
-    """study.json. Raises `SweepError` where the directory holds no study, or a damaged one."""
-    if not paths.root.is_dir():
-        raise SweepError(f"{paths.root}: no such study directory.")
-    if not paths.provenance.exists():
-        raise SweepError(f"{paths.root}: holds no study ({paths.provenance.name} is missing).")
-    try:
-        provenance: dict[str, Any] = json.loads(paths.provenance.read_text(encoding="utf-8"))
-        _ = (
-            provenance["name"],
-            provenance["objectives"],
-            provenance["baselines"],
-            provenance["own"],
-            provenance["target"],
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise SweepError(
-            f"{paths.provenance}: damaged ({error}); the trials and the journal beside it are untouched.",
-            FAILED,
-        ) from error
-    return provenance
 
 
 def read_tests(paths: StudyPaths) -> dict[str, dict[str, Any]]:

@@ -10,8 +10,32 @@ from pathlib import Path
 from typing import Any
 
 from pruners.whole_files import write_whole
+from sweeps.errors import FAILED, SweepError
 from sweeps.study.paths import StudyPaths
 from sweeps.study.record import TIME_IS_UP
+
+
+def read_provenance(paths: StudyPaths) -> dict[str, Any]:
+    """study.json. Raises `SweepError` where the directory holds no study, or a damaged one."""
+    if not paths.root.is_dir():
+        raise SweepError(f"{paths.root}: no such study directory.")
+    if not paths.provenance.exists():
+        raise SweepError(f"{paths.root}: holds no study ({paths.provenance.name} is missing).")
+    try:
+        provenance: dict[str, Any] = json.loads(paths.provenance.read_text(encoding="utf-8"))
+        _ = (
+            provenance["name"],
+            provenance["objectives"],
+            provenance["baselines"],
+            provenance["own"],
+            provenance["target"],
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise SweepError(
+            f"{paths.provenance}: damaged ({error}); the trials and the journal beside it are untouched.",
+            FAILED,
+        ) from error
+    return provenance
 
 
 def note_that_time_is_up(paths: StudyPaths, provenance: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sweeps.cli import cli
-from sweeps.report.drawing.words import name_of
+from sweeps.report.drawing.wording import name_of
 from sweeps.study.record import StudyRecord
 from tests.docs.pages import PAGES, PROJECT, Block, blocks, command_lines
 

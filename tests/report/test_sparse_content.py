@@ -7,16 +7,16 @@ import pytest
 from rich.console import Console
 
 from sweeps.report.drawing import chart, density
-from sweeps.report.drawing.words import percent
+from sweeps.report.drawing.wording import percent
 from sweeps.report.headline import headline
-from sweeps.report.sparse.families import families, lowest_common_density
+from sweeps.report.sparse.method_curves import lowest_common_density, method_curves
 from sweeps.report.sparse.method_layers import method_layers_charts
 from sweeps.report.sparse.methods import method_charts
 from sweeps.report.sparse.tickets import accuracy_chart
 from sweeps.report.sparse.verdicts import verdicts_chart
-from sweeps.study.levels import Level, sparsest_reaching
+from sweeps.study.closing_table import closing_table
 from sweeps.study.record import Objective, StudyRecord
-from sweeps.study.table import closing_table
+from sweeps.study.winning_tickets import Level, sparsest_reaching
 
 from .test_report_content import text_of
 
@@ -125,7 +125,7 @@ def test_bands_span_the_replicates(lottery: StudyRecord) -> None:
 
 
 def test_methods_beside_their_controls(at_initialisation: StudyRecord) -> None:
-    found = families(at_initialisation)
+    found = method_curves(at_initialisation)
     assert {(f.method, f.control) for f in found} == {
         (m, c) for m in ("snip", "magnitude", "random") for c in ("none", "shuffle")
     }
@@ -140,7 +140,7 @@ def test_methods_beside_their_controls(at_initialisation: StudyRecord) -> None:
 
 
 def test_layers_and_gradients_are_those_of_the_lowest_common_density(at_initialisation: StudyRecord) -> None:
-    plain = [family for family in families(at_initialisation) if family.control == "none"]
+    plain = [curve for curve in method_curves(at_initialisation) if curve.control == "none"]
     assert percent(lowest_common_density(plain) or 0) == "5"
     shares, gradients = method_layers_charts(at_initialisation)
     assert shares.figure is not None and gradients.figure is not None

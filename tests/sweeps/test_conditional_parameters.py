@@ -10,11 +10,11 @@ import pytest
 from optuna.importance import get_param_importances
 
 from sweeps import Sweep, TrialRecord
-from sweeps.report.drawing.words import setting_of
+from sweeps.report.drawing.wording import setting_of
 from sweeps.search import samplers
 from sweeps.search.prepare import prepare
 from sweeps.study import storage
-from sweeps.study.ledger import Ledger, families, standing
+from sweeps.study.ledger import Ledger, rows_by_trial, standing
 from sweeps.study.paths import StudyPaths
 from tests.sweeps.studies import digits, run
 
@@ -130,7 +130,7 @@ def drawn(root: Path, prepared: Any, count: int) -> list[dict[str, Any]]:
         root_number, params = ledger.ask() or pytest.fail("every draw fits")
         lr = next((value for name, value in params.items() if name.startswith("training.lr")), 0.05)
         ledger.complete(root_number, [abs(math.log10(lr) + 2)], {}, {})
-    return [dict(standing(rows).params) for rows in families(ledger.study).values()]
+    return [dict(standing(rows).params) for rows in rows_by_trial(ledger.study).values()]
 
 
 def test_importance_tells_of_parameters_that_not_every_trial_has(tmp_path: Path) -> None:

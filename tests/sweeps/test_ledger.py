@@ -22,9 +22,9 @@ from sweeps.study.ledger import (
     REASON,
     Ledger,
     enqueue,
-    families,
     outcome_of,
     root_of,
+    rows_by_trial,
     standing,
 )
 from sweeps.sweep_file.space import Condition, Space
@@ -152,8 +152,8 @@ def assert_exact(ledger: Ledger, workers: Workers, target: int = TARGET) -> None
     assert not [row.number for row in rows if not row.state.is_finished()]
     ends = Counter(root_of(row) for row in rows if outcome_of(row) in ("complete", "stopped_early", "failed"))
     assert len(ends) == target and set(ends.values()) == {1}
-    for root, family in families(ledger.study).items():
-        row = standing(family)
+    for root, rows in rows_by_trial(ledger.study).items():
+        row = standing(rows)
         if outcome_of(row) == "complete":
             assert row.values == pytest.approx([-((row.params["x"] - 0.3) ** 2)])
         if outcome_of(row) == "failed":
@@ -166,7 +166,7 @@ def assert_exact(ledger: Ledger, workers: Workers, target: int = TARGET) -> None
 
 def draws(ledger: Ledger) -> list[dict[str, Any]]:
     """The parameters of every trial, infeasible ones included, in the order in which they were first asked."""
-    return [dict(standing(rows).params) for _, rows in sorted(families(ledger.study).items())]
+    return [dict(standing(rows).params) for _, rows in sorted(rows_by_trial(ledger.study).items())]
 
 
 def writes_of_a_whole_study(folder: Path, method: str) -> tuple[int, Ledger]:
@@ -216,7 +216,7 @@ def test_the_methods_own_answer_survives_a_kill_before_it_was_handed_out(tmp_pat
         path, workers = tmp_path / f"{fatal}.log", Workers()
         drive_and_die(path, workers, "random", fatal, "after")
         _, ledger = drive(path, workers)
-        assert dict(standing(families(ledger.study)[0]).params) == OWN
+        assert dict(standing(rows_by_trial(ledger.study)[0]).params) == OWN
 
 
 def test_what_a_worker_left_on_disk_is_taken_and_not_run_again(tmp_path: Path) -> None:
@@ -228,7 +228,7 @@ def test_what_a_worker_left_on_disk_is_taken_and_not_run_again(tmp_path: Path) -
     del ledger
     _, successor = drive(path, workers)
     assert workers.ended[0] == 0
-    row = standing(families(successor.study)[0])
+    row = standing(rows_by_trial(successor.study)[0])
     assert row.values == [0.75] and row.user_attrs[METRICS] == {"val/accuracy": 0.75}
 
 
@@ -239,7 +239,7 @@ def test_an_epoch_heard_again_after_a_workers_restart_is_passed_over(tmp_path: P
     for epoch, value in ((1, 0.1), (2, 0.2), (1, 0.9), (2, 0.9), (3, 0.3)):
         ledger.report(root, epoch, value)
     ledger.stopped_early(root, {}, {})
-    row = standing(families(ledger.study)[root])
+    row = standing(rows_by_trial(ledger.study)[root])
     assert row.intermediate_values == {1: 0.1, 2: 0.2, 3: 0.3} and row.values == [0.3]
 
 

@@ -11,7 +11,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from sweeps.search import samplers
 from sweeps.study import storage
-from sweeps.study.ledger import Ledger, families, standing
+from sweeps.study.ledger import Ledger, rows_by_trial, standing
 from sweeps.study.paths import StudyPaths
 from sweeps.sweep_file.space import Space
 
@@ -65,7 +65,7 @@ def go_on(root: Path, method: str, trials: int, objectives: int = 1, seed: int =
         assert asked is not None
         ledger.complete(asked[0], losses(asked[1])[:objectives], {}, {})
     assert ledger.counts().get("complete", 0) == trials and set(ledger.counts()) <= {"complete"}
-    return [dict(standing(rows).params) for rows in families(ledger.study).values()]
+    return [dict(standing(rows).params) for rows in rows_by_trial(ledger.study).values()]
 
 
 def go_on_and_die(root: Path, method: str, done: int) -> None:

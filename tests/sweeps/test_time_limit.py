@@ -10,10 +10,10 @@ import pytest
 
 import sweeps
 from sweeps import Sweep, SweepError
-from sweeps.running import driver
+from sweeps.running import driver, opening
 from sweeps.running.conductor import Conductor, finished_result
 from sweeps.search.prepare import prepare
-from sweeps.study import directory, storage
+from sweeps.study import storage
 from sweeps.study.ledger import Ledger
 from sweeps.study.paths import StudyPaths
 from tests.sweeps.commands import Answer
@@ -61,7 +61,7 @@ def conductor(root: Path, clock: Callable[[], float], **keys: Any) -> Conductor:
         prepare(Sweep.from_data(digits(parameters=PARAMETERS, run_cap=5, **keys))),
         StudyPaths(root),
     )
-    directory.begin(paths, prepared)
+    opening.begin(paths, prepared)
     study = storage.create(paths, "digits", None, ["maximize"])
     ledger = Ledger(
         study, prepared.space, prepared.sampler, prepared.violation, partial(finished_result, paths, prepared)

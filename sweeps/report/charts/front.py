@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from sweeps.report.drawing import chart
 from sweeps.report.drawing.chart import Chart
-from sweeps.report.drawing.words import (
+from sweeps.report.drawing.wording import (
     lower_name,
     method_of,
     name_of,

@@ -7,7 +7,7 @@ from optuna.importance import get_param_importances
 
 from sweeps.report.drawing import chart
 from sweeps.report.drawing.chart import Chart
-from sweeps.report.drawing.words import count
+from sweeps.report.drawing.wording import count
 from sweeps.study.record import StudyRecord
 
 _SHOWN = 20

@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 
 from sweeps.report.drawing import chart
 from sweeps.report.drawing.chart import Chart
-from sweeps.report.drawing.words import compact, count, has_masks, method_of, percent
+from sweeps.report.drawing.wording import compact, count, has_masks, method_of, percent
 from sweeps.study.record import StudyRecord, TrialRecord
 
 _RANKS, _DENSITIES = "Rank and subspaces per layer", "Density per layer"

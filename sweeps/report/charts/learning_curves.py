@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 
 from sweeps.report.drawing import chart
 from sweeps.report.drawing.chart import Chart
-from sweeps.report.drawing.words import OUTCOMES, name_of, scaled, titled
+from sweeps.report.drawing.wording import OUTCOMES, name_of, scaled, titled
 from sweeps.study.record import Outcome, StudyRecord, TrialRecord
 from trainables.recipes import RECIPES
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from sweeps.report.drawing import chart
-from sweeps.report.drawing.words import percent
+from sweeps.report.drawing.wording import percent
 
 _MOST_LABELS = 9
 SPREAD = "Bands reach from the least to the greatest replicate, lines join the means."

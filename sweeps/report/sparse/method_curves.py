@@ -1,11 +1,11 @@
-"""A sparse study's trials by method and control, each family over the densities it was run at."""
+"""A sparse study's trials by method and control, each curve over the densities it was run at."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sweeps.report.drawing import chart
 from sweeps.report.drawing.density import Point
-from sweeps.report.drawing.words import plain, quality_of, scaled, setting_of, value_of
+from sweeps.report.drawing.wording import plain, quality_of, scaled, setting_of, value_of
 from sweeps.study.record import StudyRecord, TrialRecord
 
 METHOD, CONTROL, INVERT = "compression.method", "compression.control", "compression.options.invert"
@@ -22,7 +22,7 @@ CONTROL_NAMES = {
 
 
 @dataclass(frozen=True)
-class Family:
+class MethodCurve:
     """Trials that differ in how many weights they keep and in nothing else; ``rest`` says what else was set on a grid."""
 
     method: str
@@ -46,7 +46,7 @@ class Family:
         return min(self.trials, key=lambda t: abs(t.metrics["compress/density"] - density))
 
 
-def families(record: StudyRecord) -> list[Family]:
+def method_curves(record: StudyRecord) -> list[MethodCurve]:
     """The complete masks of a study by method, control and, on a grid, whatever else was searched.
 
     Methods come in the sweep file's order, each one's controls behind it.
@@ -65,28 +65,28 @@ def families(record: StudyRecord) -> list[Family]:
         )
         said = ", ".join(f"{name.rpartition('.')[2]} {plain(value)}" for name, value in rest)
         found.setdefault((str(setting_of(record, trial, METHOD)), control, said), []).append(trial)
-    families = [
-        Family(*key, tuple(sorted(trials, key=lambda t: -t.metrics["compress/density"])))
+    curves = [
+        MethodCurve(*key, tuple(sorted(trials, key=lambda t: -t.metrics["compress/density"])))
         for key, trials in found.items()
     ]
     searched = (record.sweep.get("parameters") or {}).get(METHOD) or {}
-    methods = list(dict.fromkeys([*searched.get("values", ()), *(family.method for family in families)]))
+    methods = list(dict.fromkeys([*searched.get("values", ()), *(curve.method for curve in curves)]))
     return sorted(
-        families,
-        key=lambda family: (methods.index(family.method), family.rest, list(CONTROLS).index(family.control)),
+        curves,
+        key=lambda curve: (methods.index(curve.method), curve.rest, list(CONTROLS).index(curve.control)),
     )
 
 
-def colors(found: Sequence[Family]) -> dict[str, str]:
+def colors(found: Sequence[MethodCurve]) -> dict[str, str]:
     """A colour for every method."""
-    methods = dict.fromkeys(family.method for family in found)
+    methods = dict.fromkeys(curve.method for curve in found)
     return {method: chart.SERIES[place % len(chart.SERIES)] for place, method in enumerate(methods)}
 
 
-def lowest_common_density(found: Sequence[Family]) -> float | None:
-    """The least share of weights that every family was run at, to three digits; None where there is none."""
+def lowest_common_density(found: Sequence[MethodCurve]) -> float | None:
+    """The least share of weights that every curve was run at, to three digits; None where there is none."""
     shared = set.intersection(
-        *({float(f"{t.metrics['compress/density']:.3g}") for t in family.trials} for family in found)
+        *({float(f"{t.metrics['compress/density']:.3g}") for t in curve.trials} for curve in found)
     )
     return min(shared, default=None)
 

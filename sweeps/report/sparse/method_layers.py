@@ -7,8 +7,8 @@ import plotly.graph_objects as go
 
 from sweeps.report.drawing import chart
 from sweeps.report.drawing.chart import Chart
-from sweeps.report.drawing.words import compact, percent
-from sweeps.report.sparse.families import Family, colors, families, lowest_common_density
+from sweeps.report.drawing.wording import compact, percent
+from sweeps.report.sparse.method_curves import MethodCurve, colors, lowest_common_density, method_curves
 from sweeps.study.record import StudyRecord, TrialRecord
 
 _MOST_LABELS, _MOST_LEVELS = 14, 6
@@ -16,11 +16,11 @@ _MOST_LABELS, _MOST_LEVELS = 14, 6
 
 def method_layers_charts(record: StudyRecord) -> list[Chart]:
     """Share kept in each layer and gradient norm over training, by method, at the least density that all were run at."""
-    found = [family for family in families(record) if family.control == "none"]
+    found = [curve for curve in method_curves(record) if curve.control == "none"]
     common = lowest_common_density(found) if found else None
     if common is None or len(found) < 2:
         return []
-    trials = {family.label: family.nearest(common) for family in found}
+    trials = {curve.label: curve.nearest(common) for curve in found}
     by_label = _colors(found)
     at = f"{percent(common)} % of the weights kept"
     charts = [_shares(trials, by_label, at)]
@@ -45,10 +45,10 @@ def level_gradients_chart(trial: TrialRecord) -> Chart | None:
     return _gradients(histories, by_label, "Tickets by the weights they keep; means over the replicates.")
 
 
-def _colors(found: Sequence[Family]) -> dict[str, str]:
-    if any(family.rest for family in found):
-        return {family.label: chart.SERIES[place % len(chart.SERIES)] for place, family in enumerate(found)}
-    return {family.label: colors(found)[family.method] for family in found}
+def _colors(found: Sequence[MethodCurve]) -> dict[str, str]:
+    if any(curve.rest for curve in found):
+        return {curve.label: chart.SERIES[place % len(chart.SERIES)] for place, curve in enumerate(found)}
+    return {curve.label: colors(found)[curve.method] for curve in found}
 
 
 def _shares(trials: Mapping[str, TrialRecord], by_label: Mapping[str, str], at: str) -> Chart:

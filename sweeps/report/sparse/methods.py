@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 
 from sweeps.report.drawing import chart, density
 from sweeps.report.drawing.chart import Chart, Table
-from sweeps.report.drawing.words import (
+from sweeps.report.drawing.wording import (
     NONE,
     lower_name,
     mean_and_spread,
@@ -19,37 +19,37 @@ from sweeps.report.drawing.words import (
     value_of,
     with_unit,
 )
-from sweeps.report.sparse.families import CONTROL_NAMES, CONTROLS, Family, colors, families
+from sweeps.report.sparse.method_curves import CONTROL_NAMES, CONTROLS, MethodCurve, colors, method_curves
 from sweeps.study.record import StudyRecord
 
 
 def method_charts(record: StudyRecord) -> list[Chart]:
     """Quality over density by method, the same beside the controls, and both as a table; nothing where all keep equally many weights."""
-    found = families(record)
-    if len({t.metrics["compress/density"] for family in found for t in family.trials}) < 2:
+    found = method_curves(record)
+    if len({t.metrics["compress/density"] for curve in found for t in curve.trials}) < 2:
         return []
-    plain = [family for family in found if family.control == "none"]
+    plain = [curve for curve in found if curve.control == "none"]
     charts = [_methods(record, plain)] if plain else []
     if len(plain) < len(found):
         charts.append(_controls(record, found))
-    if any(len(family.trials) > 1 for family in found) and record.sweep.get("method") == "grid":
+    if any(len(curve.trials) > 1 for curve in found) and record.sweep.get("method") == "grid":
         charts.append(_table(record, found))
     return charts
 
 
-def _methods(record: StudyRecord, found: Sequence[Family]) -> Chart:
+def _methods(record: StudyRecord, found: Sequence[MethodCurve]) -> Chart:
     quality = quality_of(record)
     drawn = density.figure(titled(quality), height=440)
     by_method, means = colors(found), []
     on_a_grid = record.sweep.get("method") == "grid"
-    for place, family in enumerate(found):
-        color = chart.SERIES[place % len(chart.SERIES)] if family.rest else by_method[family.method]
-        points = family.points(record)
+    for place, curve in enumerate(found):
+        color = chart.SERIES[place % len(chart.SERIES)] if curve.rest else by_method[curve.method]
+        points = curve.points(record)
         means += [p.mean for p in points]
         density.line(
             drawn,
             points,
-            family.label,
+            curve.label,
             color,
             unit=_unit(record),
             mode="lines+markers" if on_a_grid else "markers",
@@ -63,23 +63,23 @@ def _methods(record: StudyRecord, found: Sequence[Family]) -> Chart:
     return Chart("methods", f"{name_of(quality)} against weights kept, by method", how + outliers, drawn)
 
 
-def _controls(record: StudyRecord, found: Sequence[Family]) -> Chart:
+def _controls(record: StudyRecord, found: Sequence[MethodCurve]) -> Chart:
     """Colours are methods, dashes controls: the legend names each once."""
     quality = quality_of(record)
     drawn = density.figure(titled(quality), height=480)
     by_method, means = colors(found), []
-    for family in found:
-        points = family.points(record)
+    for curve in found:
+        points = curve.points(record)
         means += [p.mean for p in points]
         density.line(
             drawn,
             points,
-            family.label,
-            by_method[family.method],
+            curve.label,
+            by_method[curve.method],
             unit=_unit(record),
-            dash=CONTROLS[family.control],
+            dash=CONTROLS[curve.control],
             band=False,
-            group=family.method,
+            group=curve.method,
         )
     for method, color in by_method.items():
         _legend_entry(drawn, method, color, "solid")
@@ -104,13 +104,15 @@ def _legend_entry(drawn: go.Figure, name: str, color: str, dash: str) -> None:
     )
 
 
-def _frame(record: StudyRecord, drawn: go.Figure, found: Sequence[Family], means: Sequence[float]) -> str:
+def _frame(
+    record: StudyRecord, drawn: go.Figure, found: Sequence[MethodCurve], means: Sequence[float]
+) -> str:
     """Axes and the dense line; the sentence on what lies outside."""
     quality = quality_of(record)
     dense = record.dense.get(quality)
     bounds = chart.opening_range(means, must_show=[scaled(quality, dense)] if dense is not None else [])
     drawn.update_yaxes(range=bounds)
-    density.axis(drawn, [t.metrics["compress/density"] for family in found for t in family.trials])
+    density.axis(drawn, [t.metrics["compress/density"] for curve in found for t in curve.trials])
     if dense is not None:
         chart.level(drawn, scaled(quality, dense), f"dense {with_unit(quality, dense)}", chart.DENSE)
     return chart.outside(means, bounds)
@@ -122,27 +124,27 @@ def _unit(record: StudyRecord) -> str:
     return f" {unit}" if unit else ""
 
 
-def _table(record: StudyRecord, found: Sequence[Family]) -> Chart:
+def _table(record: StudyRecord, found: Sequence[MethodCurve]) -> Chart:
     quality = quality_of(record)
     kept = sorted(
-        {percent(t.metrics["compress/density"]) for family in found for t in family.trials},
+        {percent(t.metrics["compress/density"]) for curve in found for t in curve.trials},
         key=float,
         reverse=True,
     )
     rows = []
-    for family in found:
+    for curve in found:
         cells = dict.fromkeys(kept, NONE)
-        for trial in family.trials:
+        for trial in curve.trials:
             value = value_of(record, trial, quality)
             cells[percent(trial.metrics["compress/density"])] = mean_and_spread(
                 quality, value, trial.metrics.get(f"{quality}_std")
             )
         detail = ", ".join(
             part
-            for part in ("" if family.control == "none" else CONTROL_NAMES[family.control], family.rest)
+            for part in ("" if curve.control == "none" else CONTROL_NAMES[curve.control], curve.rest)
             if part
         )
-        rows.append(((family.method, detail), *((text, "") for text in cells.values())))
+        rows.append(((curve.method, detail), *((text, "") for text in cells.values())))
     caption = f"The {lower_name(quality)}{' in per cent' if unit_of(quality) else ''}"
     caption += (
         " ± one standard deviation over the replicates."

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from sweeps.report.drawing import chart, density
 from sweeps.report.drawing.chart import Chart
 from sweeps.report.drawing.density import Point
-from sweeps.report.drawing.words import is_share, lower_name, percent, points_of, scaled
+from sweeps.report.drawing.wording import is_share, lower_name, percent, points_of, scaled
 from sweeps.report.sparse.tickets import spread
-from sweeps.study.levels import Level
 from sweeps.study.record import StudyRecord, TrialRecord
+from sweeps.study.winning_tickets import Level
 
 _STABLE = 2.0  # points of error (Frankle et al. 2020, section 2)
 _MOST_CURVES = 6

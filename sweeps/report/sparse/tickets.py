@@ -7,9 +7,9 @@ import plotly.graph_objects as go
 from sweeps.report.drawing import chart, density
 from sweeps.report.drawing.chart import Chart
 from sweeps.report.drawing.density import Point
-from sweeps.report.drawing.words import method_of, name_of, scaled, titled, unit_of, with_unit
-from sweeps.study.levels import TICKET, Level
+from sweeps.report.drawing.wording import method_of, name_of, scaled, titled, unit_of, with_unit
 from sweeps.study.record import StudyRecord, TrialRecord
+from sweeps.study.winning_tickets import TICKET, Level
 
 TRACKS = {
     TICKET: ("ticket", chart.BEST),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sweeps.report.drawing.chart import Chart, Table
-from sweeps.report.drawing.words import (
+from sweeps.report.drawing.wording import (
     NONE,
     count,
     difference,
@@ -15,8 +15,8 @@ from sweeps.report.drawing.words import (
     unit_of,
 )
 from sweeps.report.sparse.tickets import TRACKS
-from sweeps.study.levels import TICKET, Level
 from sweeps.study.record import TrialRecord
+from sweeps.study.winning_tickets import TICKET, Level
 
 _Cell = tuple[str, str]
 
