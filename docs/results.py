@@ -17,7 +17,7 @@ from sweeps.report.drawing.wording import compact, plain
 from sweeps.report.headline import headline
 from sweeps.report.page import charts
 from sweeps.running.opening import differences
-from sweeps.search.epochs import in_words, trained
+from sweeps.search.epochs import epochs_trained, format_epochs
 from tests.report.chromium import Browser, chromium
 
 HERE = Path(__file__).parent
@@ -141,7 +141,7 @@ def _facts(record: StudyRecord) -> list[tuple[str, str]]:
         ("Commit", str(came_from.get("git_commit") or "")),
         ("Trials", f"{record.count('complete')} complete of {record.target}"),
         ("Replicates", str(record.sweep.get("replicates", 1))),
-        ("Epochs trained", in_words(trained(record))),
+        ("Epochs trained", format_epochs(epochs_trained(record))),
         ("Time in trials", f"{compact(round(seconds))} s"),
     ]
     return [(name, text) for name, text in lines if text]

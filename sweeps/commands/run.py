@@ -13,7 +13,7 @@ from rich.console import Console
 import sweeps
 from sweeps.errors import INTERRUPTED, TOO_MANY_FAILED, SweepError
 from sweeps.search.dry_run import dry_run_text
-from sweeps.search.epochs import alone, in_words, trained
+from sweeps.search.epochs import epochs_if_alone, epochs_trained, format_epochs
 from sweeps.search.prepare import prepare
 from sweeps.study.closing_table import closing_table
 from sweeps.study.paths import StudyPaths
@@ -183,6 +183,8 @@ def _counts(record: StudyRecord) -> str:
 
 
 def _epochs(sweep: Sweep, record: StudyRecord) -> str:
-    told = f"{in_words(trained(record))} epochs trained"
-    apart = alone(prepare(sweep), record)
-    return f"{told}; {in_words(apart)} if each trial had stood alone." if apart is not None else f"{told}."
+    told = f"{format_epochs(epochs_trained(record))} epochs trained"
+    apart = epochs_if_alone(prepare(sweep), record)
+    return (
+        f"{told}; {format_epochs(apart)} if each trial had stood alone." if apart is not None else f"{told}."
+    )

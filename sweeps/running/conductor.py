@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from sweeps.errors import FAILED, INFEASIBLE, TOO_MANY_FAILED, SweepError
 from sweeps.running import retries
 from sweeps.search.prepare import Prepared
-from sweeps.study.ledger import CRASHES, DETAILS, MEMORY, METRICS, REASON, Ledger
+from sweeps.study.ledger import CRASHES, DETAILS, MEMORY, REASON, TRIAL_METRICS, Ledger
 from sweeps.study.paths import StudyPaths
 from sweeps.study.record import BASELINE
 from trainables.config import TrialConfig
@@ -236,4 +236,4 @@ def finished_result(paths: StudyPaths, prepared: Prepared, root: int) -> dict[st
     if not reason and not all(n in metrics for n in prepared.metric_names):
         return None
     values = None if reason else [metrics[n] for n in prepared.metric_names]
-    return {"values": values, METRICS: metrics, DETAILS: {}, REASON: reason}
+    return {"values": values, TRIAL_METRICS: metrics, DETAILS: {}, REASON: reason}

@@ -1,8 +1,8 @@
 """What a sweep would run, told without running it."""
 
 import pruners
-from sweeps.search.epochs import in_words, planned
-from sweeps.search.feasibility import seen
+from sweeps.search.epochs import forecast, format_epochs
+from sweeps.search.feasibility import network_and_input
 from sweeps.search.prepare import Prepared
 from sweeps.search.unreached import unreached
 
@@ -22,10 +22,10 @@ def dry_run_text(prepared: Prepared) -> str:
         lines.append(f"enqueued: {len(prepared.enqueued)} of these trials, tried first")
     if prepared.baselines:
         lines.append(f"baselines: {', '.join(prepared.baselines)}")
-    plan = planned(prepared)
-    shared, alone = in_words(plan.need.shared), in_words(plan.need.alone)
+    epochs = forecast(prepared)
+    shared, alone = format_epochs(epochs.need.shared), format_epochs(epochs.need.alone)
     lines.append(
-        f"epochs: {'' if plan.exact else 'about '}{shared} with nothing trained twice, {alone} if each trial stood alone"
+        f"epochs: {'' if epochs.exact else 'about '}{shared} with nothing trained twice, {alone} if each trial stood alone"
     )
     return "\n".join(lines)
 
@@ -34,5 +34,5 @@ def _network(prepared: Prepared) -> str:
     sections = prepared.sweep.sections(prepared.first_draw)
     if pruners.methods()[sections.compression.method].kind == "decomposition":
         return f"network: {len(prepared.shapes)} compressible layers"
-    layers = pruners.prunable(seen(sections.task)[0])
+    layers = pruners.prunable(network_and_input(sections.task)[0])
     return f"network: {sum(layer.params for layer in layers.values()):,} prunable weights in {len(layers)} layers"

@@ -21,26 +21,26 @@ _TRIES = 10  # draws for each trial wanted, until the search for feasible ones i
 
 
 @dataclass(frozen=True)
-class Plan:
+class EpochForecast:
     """What the trials need; not ``exact`` where a sampler learns from results that nobody has yet and others stand in for its draws."""
 
     need: Need
     exact: bool
 
 
-def planned(prepared: Prepared) -> Plan:
+def forecast(prepared: Prepared) -> EpochForecast:
     """The need of the sweep's trials and baselines, from an empty store."""
     paths = StudyPaths(Path(prepared.sweep.file.name))
     configs = [prepared.baseline_config(method, paths) for method in prepared.baselines]
     with samplers.quiet():
         draws = _draws(prepared)
     configs += [prepared.trial_config(str(number), params, paths) for number, params in enumerate(draws)]
-    return Plan(
+    return EpochForecast(
         epochs_needed(configs), prepared.sweep.file.method in _BLIND or not prepared.space.distributions
     )
 
 
-def alone(prepared: Prepared, record: StudyRecord) -> float | None:
+def epochs_if_alone(prepared: Prepared, record: StudyRecord) -> float | None:
     """What the trials and baselines of a study would have trained without each other; None where some were stopped before their end."""
     trials = [t for t in (*record.trials, *record.baselines) if t.outcome != "infeasible"]
     if any(t.outcome != "complete" for t in trials):
@@ -54,12 +54,12 @@ def alone(prepared: Prepared, record: StudyRecord) -> float | None:
     ).alone
 
 
-def trained(record: StudyRecord) -> float:
+def epochs_trained(record: StudyRecord) -> float:
     """The epochs that a study's trials and baselines really trained, those that a crash lost included."""
     return sum(t.metrics.get("epochs_trained", 0) for t in (*record.trials, *record.baselines))
 
 
-def in_words(epochs: float) -> str:
+def format_epochs(epochs: float) -> str:
     """An epoch count for people: a whole number without a point."""
     return f"{epochs:,.1f}".removesuffix(".0")
 

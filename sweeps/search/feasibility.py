@@ -30,7 +30,7 @@ _KINDS = ("conv", "linear", "output")
 
 
 @dataclass(frozen=True)
-class Miss:
+class BudgetGap:
     """How far the smallest network that a trial makes is from its budget: ``over`` is a share of ``asked``, 0 or below where it is met."""
 
     kind: str
@@ -48,16 +48,16 @@ def check(sweep: Sweep, trials: Iterable[TrialSections]) -> None:
     met = False
     for sections in trials:
         try:
-            missed = check_one(sweep, sections)
+            gap = check_one(sweep, sections)
         except Incompatible:
             continue
-        met = met or missed.over <= 0
-        least = least or (_out_of_reach(sweep, missed) if missed.over > 0 else None)
+        met = met or gap.over <= 0
+        least = least or (_out_of_reach(sweep, gap) if gap.over > 0 else None)
     if least and not met:
         raise least
 
 
-def check_one(sweep: Sweep, sections: TrialSections) -> Miss:
+def check_one(sweep: Sweep, sections: TrialSections) -> BudgetGap:
     """Hold task, method and options of a trial against each other and the network.
 
     Raises `Incompatible`, which is wrong as a whole where no other trial does better.
@@ -65,7 +65,7 @@ def check_one(sweep: Sweep, sections: TrialSections) -> Miss:
     _check_tasks(sweep, sections)
     _check_names(sweep, sections)
     try:
-        return miss(sweep.file.trainable, sections)
+        return budget_gap(sweep.file.trainable, sections)
     except trainables.TaskError as error:
         place = ["lottery", "rewind_to"] if sections.lottery else ["trainable"]
         raise Incompatible(sweep.where(place), str(error)) from error
@@ -91,15 +91,15 @@ def _blamed(sections: TrialSections, message: str) -> list[str]:
     return ["compression", *(["options", min(found, key=found.__getitem__)] if found else [])]
 
 
-def miss(trainable: str, sections: TrialSections) -> Miss:
+def budget_gap(trainable: str, sections: TrialSections) -> BudgetGap:
     """Raises `trainables.TaskError` for settings from which no recipe can be made, `PrunerError` for a wrong method, option or layer."""
-    network, example = seen(sections.task)
+    network, example = network_and_input(sections.task)
     stage = smallest(stages_of(trial_of(trainable, sections)))
     ((keyword, asked),) = stage.budget.keywords().items()
-    return Miss(stage.budget.kind, asked, _over(stage, keyword, asked, network, example))
+    return BudgetGap(stage.budget.kind, asked, _over(stage, keyword, asked, network, example))
 
 
-def seen(task: TaskConfig) -> tuple[nn.Module, Inputs]:
+def network_and_input(task: TaskConfig) -> tuple[nn.Module, Inputs]:
     """The task's network and one input, built once for each task and state of the user's code."""
     built = _build(
         json.dumps(asdict(task), sort_keys=True), tuple(sources(task, ("network", "data")).values())
@@ -167,14 +167,14 @@ def _check_tasks(sweep: Sweep, sections: TrialSections) -> None:
     except trainables.TaskError as error:
         raise Incompatible(sweep.where(["task", "loss"]), str(error)) from error
     try:
-        seen(sections.task)
+        network_and_input(sections.task)
     except trainables.TaskError as error:
         raise Incompatible(sweep.where(["task"]), str(error)) from error
     target = sections.lottery.transfer if sections.lottery else None
     if target:
         task, training = target.task or sections.task, target.training or sections.training
         try:
-            seen(task)
+            network_and_input(task)
             _resolve(task, training)
         except trainables.TaskError as error:
             raise Incompatible(sweep.where(["lottery", "transfer"]), f"lottery.transfer: {error}") from error
@@ -188,7 +188,11 @@ def _resolve(task: TaskConfig, training: TrainingConfig) -> None:
 
 def _check_names(sweep: Sweep, sections: TrialSections) -> None:
     """What a method would say in words that are not the sweep file's."""
-    lottery, budget, layers = sections.lottery, sections.budget, pruners.prunable(seen(sections.task)[0])
+    lottery, budget, layers = (
+        sections.lottery,
+        sections.budget,
+        pruners.prunable(network_and_input(sections.task)[0]),
+    )
     if budget and budget.parameters and _removes_single_weights(sections.compression.method):
         weights = sum(layer.params for layer in layers.values())
         if budget.parameters > weights:
@@ -219,13 +223,13 @@ def _check_names(sweep: Sweep, sections: TrialSections) -> None:
             )
 
 
-def _out_of_reach(sweep: Sweep, missed: Miss) -> SweepError:
-    least = missed.asked * (1 + missed.over)
-    shown = f"{least:.0f}" if missed.kind == "parameters" else f"{least:.4g}"
+def _out_of_reach(sweep: Sweep, gap: BudgetGap) -> SweepError:
+    least = gap.asked * (1 + gap.over)
+    shown = f"{least:.0f}" if gap.kind == "parameters" else f"{least:.4g}"
     if RECIPES[sweep.file.trainable].in_levels:
-        place, asked = sweep.where(["lottery"]), f"the last level's {missed.kind} {missed.asked:.4g}"
+        place, asked = sweep.where(["lottery"]), f"the last level's {gap.kind} {gap.asked:.4g}"
     else:
-        place, asked = sweep.where(["budget"]), f"budget.{missed.kind} {missed.asked:g}"
+        place, asked = sweep.where(["budget"]), f"budget.{gap.kind} {gap.asked:g}"
     return SweepError(
         f"{place}: no choice of layers meets {asked}; the least possible is {shown}.", INFEASIBLE
     )

@@ -13,12 +13,12 @@ import pruners
 from pruners import LayerShape
 from pruners.errors import nearest
 from sweeps.errors import INFEASIBLE, Incompatible, SweepError
-from sweeps.search import enqueue, feasibility, per_layer, samplers, soundness
-from sweeps.search.feasibility import seen
+from sweeps.search import enqueue, feasibility, per_layer, samplers, search_settings
+from sweeps.search.feasibility import network_and_input
 from sweeps.search.reports import Reports, reports
 from sweeps.study.paths import StudyPaths
 from sweeps.study.record import BASELINE
-from sweeps.sweep_file import agreeing, agreement
+from sweeps.sweep_file import compatibility, compatible_draws
 from sweeps.sweep_file.sections import TrialSections
 from sweeps.sweep_file.space import Space, setting
 from sweeps.sweep_file.sweep import Sweep
@@ -137,11 +137,11 @@ class Prepared:
             for name in names
         ):
             return None
-        missed = feasibility.check_one(self.sweep, sections)
+        gap = feasibility.check_one(self.sweep, sections)
         searched = any(
             name.split(".")[0] in ("task", *_HOW_MUCH) or name.endswith(per_layer.RANK) for name in names
         )
-        return missed.over if searched else None
+        return gap.over if searched else None
 
     def store(self, paths: StudyPaths) -> Path:
         """The store of trajectories: the one that the sweep names, or the study's own."""
@@ -187,9 +187,9 @@ def prepare(sweep: Sweep) -> Prepared:
     """
     where = sweep.source.where
     agree = partial(_agrees, sweep)
-    first = agreeing.base(sweep.space, agree)
-    agreeing.check_choices(sweep.space, first, agree)
-    network, _ = seen(sweep.sections(first).task)
+    first = compatible_draws.first_draw(sweep.space, agree)
+    compatible_draws.check_choices(sweep.space, first, agree)
+    network, _ = network_and_input(sweep.sections(first).task)
     shapes = pruners.compressible(network)
     space = sweep.space
     if sweep.file.per_layer:
@@ -204,7 +204,7 @@ def prepare(sweep: Sweep) -> Prepared:
     prepared = Prepared(
         sweep, space, shapes, _baselines(sweep, first), first, enqueue.configurations(sweep, space)
     )
-    soundness.check(sweep.file, where, prepared.sampler, space, prepared.reports)
+    search_settings.check(sweep.file, where, prepared.sampler, space, prepared.reports)
     _check_enqueued(prepared)
     baselines = [_baseline_sections(sweep, method, first) for method in prepared.baselines]
     for sections in baselines:
@@ -252,7 +252,7 @@ def _baselines(sweep: Sweep, first: Mapping[str, Any]) -> tuple[str, ...]:
         if name not in pruners.methods():
             raise SweepError(f'{place}: baselines: "{name}" is no method{nearest(name, pruners.methods())}')
         # A baseline has no parameters, those of layers included: per_layer asks nothing of it.
-        agreement.check(
+        compatibility.check(
             sweep.file.model_copy(update={"per_layer": None}),
             _baseline_sections(sweep, name, first),
             partial(_at, place),

@@ -1,7 +1,7 @@
 """What no budget of a sweep counts."""
 
 import pruners
-from sweeps.search.feasibility import seen
+from sweeps.search.feasibility import network_and_input
 from sweeps.search.prepare import Prepared
 from sweeps.sweep_file.sweep import METHOD
 
@@ -11,7 +11,7 @@ def unreached(prepared: Prepared) -> list[str]:
     methods = [*prepared.sweep.values_of(METHOD), *prepared.baselines]
     # all methods of one kind reach the same weights, and the first stands for them
     of_kind = {pruners.methods()[method].kind: method for method in reversed(methods)}
-    network, _ = seen(prepared.sweep.sections(prepared.first_draw).task)
+    network, _ = network_and_input(prepared.sweep.sections(prepared.first_draw).task)
     said = [
         pruners.unreached_sentence(method, pruners.unreached(network, method)) for method in of_kind.values()
     ]

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from sweeps.errors import Incompatible
 from sweeps.sweep_file.space import Space
 
-ROOT, OUTCOME, REASON, METRICS, DETAILS = "root", "outcome", "reason", "metrics", "details"
+ROOT, OUTCOME, REASON, TRIAL_METRICS, DETAILS = "root", "outcome", "reason", "metrics", "details"
 ENQUEUED = "enqueued"
 """What the sweep file's ``enqueue`` gave to the row that was made for it."""
 BUDGET = "budget"
@@ -183,7 +183,7 @@ class Ledger:
 
     def _pop(self, root: int, metrics: Mapping[str, Any], details: Mapping[str, Any]) -> Trial:
         trial = self._live.pop(root)
-        trial.set_user_attr(METRICS, dict(metrics))
+        trial.set_user_attr(TRIAL_METRICS, dict(metrics))
         trial.set_user_attr(DETAILS, dict(details))
         return trial
 
@@ -229,7 +229,7 @@ class Ledger:
 
     def _ended_row(self, root: int, last: FrozenTrial, result: Mapping[str, Any]) -> FrozenTrial:
         failed = result.get(REASON)
-        attrs = {ROOT: root, METRICS: result[METRICS], DETAILS: result[DETAILS]}
+        attrs = {ROOT: root, TRIAL_METRICS: result[TRIAL_METRICS], DETAILS: result[DETAILS]}
         return create_trial(
             state=TrialState.FAIL if failed else TrialState.COMPLETE,
             values=None if failed else list(result["values"]),

@@ -10,7 +10,7 @@ import optuna
 
 from sweeps.errors import FAILED, SweepError
 from sweeps.study import storage
-from sweeps.study.ledger import DETAILS, METRICS, REASON, outcome_of, rows_by_trial, standing
+from sweeps.study.ledger import DETAILS, REASON, TRIAL_METRICS, outcome_of, rows_by_trial, standing
 from sweeps.study.paths import StudyPaths
 from sweeps.study.provenance import read_provenance
 from sweeps.study.record import BASELINE, Objective, Outcome, StudyRecord, TrialRecord
@@ -98,7 +98,7 @@ def _trial(paths: StudyPaths, root: int, outcome: str, row: optuna.trial.FrozenT
         outcome=state,
         params=row.params,
         values=tuple(row.values) if row.values else None,
-        metrics=row.user_attrs.get(METRICS, {}),
+        metrics=row.user_attrs.get(TRIAL_METRICS, {}),
         layers=result["layers"] if result else {},
         replicates=result["replicates"] if result else (),
         intermediate=row.intermediate_values,

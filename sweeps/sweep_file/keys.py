@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from pruners.errors import nearest
-from sweeps.sweep_file.names import one_of
+from sweeps.sweep_file.known_names import one_of
 from sweeps.sweep_file.samplers import SAMPLERS
 from trainables.numbers_read import Number, WholeNumber, number
 from trainables.recipes import RECIPES

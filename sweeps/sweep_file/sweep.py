@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from pruners.errors import nearest
 from sweeps.errors import Incompatible, SweepError
-from sweeps.sweep_file import agreeing, agreement, located, yaml_file
+from sweeps.sweep_file import absolute_paths, compatibility, compatible_draws, yaml_file
 from sweeps.sweep_file.distributions import extremes
 from sweeps.sweep_file.keys import SweepFile
 from sweeps.sweep_file.sections import SECTIONS, TrialSections
@@ -50,7 +50,7 @@ class Sweep:
     def _checked(cls, source: Source, overrides: Sequence[str]) -> Self:
         for override in overrides:
             _apply(source, override)
-        located.make_absolute(source.data)
+        absolute_paths.make_absolute(source.data)
         file: SweepFile = checked(SweepFile, source.data, source.where)
         sweep = cls(file, source.data, source, _space(file, source))
         sweep._check_parameters()
@@ -59,7 +59,7 @@ class Sweep:
     @cached_property
     def first_draw(self) -> dict[str, Any]:
         """Parameters where any will do: each one's first choice or lower end, or others where these do not go together."""
-        return agreeing.base(self.space, self.sections)
+        return compatible_draws.first_draw(self.space, self.sections)
 
     def draws_for_all(self) -> Iterator[dict[str, Any]]:
         """Draws that stand for all others, for every method. Not all of them need go together.
@@ -123,9 +123,9 @@ class Sweep:
         Raises `Incompatible` where these do not go together, another `SweepError` where one is wrong.
         """
         where = partial(self.where, params=params)
-        given = agreement.without_absent(self.file.trainable, self._filled(params), where)
+        given = compatibility.without_absent(self.file.trainable, self._filled(params), where)
         sections: TrialSections = checked(TrialSections, given, where)
-        agreement.check(self.file, sections, where)
+        compatibility.check(self.file, sections, where)
         return sections
 
     def _filled(self, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -143,7 +143,7 @@ class Sweep:
                     f"names begin with {', '.join(SECTIONS[:-1])} or {SECTIONS[-1]}, as in training.lr."
                 )
         assert self.for_all  # looks at every draw: a value that is wrong in itself ends here
-        agreeing.check_choices(self.space, self.first_draw, self.sections)
+        compatible_draws.check_choices(self.space, self.first_draw, self.sections)
 
     def where(self, path: Sequence[str | int], params: Mapping[str, Any] | None = None) -> str:
         """``file:line`` of a key; where a parameter sets it, that of the parameter, of the one in the draw ``params``."""

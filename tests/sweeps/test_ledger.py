@@ -18,8 +18,8 @@ from sweeps.search import samplers
 from sweeps.study import storage
 from sweeps.study.ledger import (
     DETAILS,
-    METRICS,
     REASON,
+    TRIAL_METRICS,
     Ledger,
     enqueue,
     outcome_of,
@@ -88,7 +88,7 @@ class Workers:
             values = None if reason else [value]
             self.results[root] = {
                 "values": values,
-                METRICS: {"val/accuracy": value},
+                TRIAL_METRICS: {"val/accuracy": value},
                 DETAILS: {},
                 REASON: reason,
             }
@@ -224,12 +224,12 @@ def test_what_a_worker_left_on_disk_is_taken_and_not_run_again(tmp_path: Path) -
     ledger = open_ledger(workers, KINDS["random"], DyingJournal(path, None, "before"))
     asked = ledger.ask()
     assert asked == (0, OWN)
-    workers.results[0] = {"values": [0.75], METRICS: {"val/accuracy": 0.75}, DETAILS: {}, REASON: None}
+    workers.results[0] = {"values": [0.75], TRIAL_METRICS: {"val/accuracy": 0.75}, DETAILS: {}, REASON: None}
     del ledger
     _, successor = drive(path, workers)
     assert workers.ended[0] == 0
     row = standing(rows_by_trial(successor.study)[0])
-    assert row.values == [0.75] and row.user_attrs[METRICS] == {"val/accuracy": 0.75}
+    assert row.values == [0.75] and row.user_attrs[TRIAL_METRICS] == {"val/accuracy": 0.75}
 
 
 def test_an_epoch_heard_again_after_a_workers_restart_is_passed_over(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 import sweeps
 from sweeps import StudyRecord, Sweep, SweepError
-from sweeps.search.epochs import alone, planned, trained
+from sweeps.search.epochs import epochs_if_alone, epochs_trained, forecast
 from sweeps.search.prepare import prepare
 from sweeps.study.paths import StudyPaths
 from sweeps.sweep_file import yaml_file
@@ -59,16 +59,16 @@ def tickets(tmp_path_factory: pytest.TempPathFactory) -> StudyRecord:
 
 def test_a_grid_of_lotteries_trains_what_the_dry_run_says(tickets: StudyRecord) -> None:
     prepared = prepare(Sweep.from_data(GRID))
-    plan = planned(prepared)
-    assert tickets.count("complete") == tickets.target == 6 and plan.exact
+    epochs = forecast(prepared)
+    assert tickets.count("complete") == tickets.target == 6 and epochs.exact
     assert (
-        trained(tickets)
-        == pytest.approx(plan.need.shared)
+        epochs_trained(tickets)
+        == pytest.approx(epochs.need.shared)
         == pytest.approx(logged_steps(tickets.directory) / 9)
     )
     assert (
-        alone(prepared, tickets) == pytest.approx(plan.need.alone)
-        and plan.need.alone > 1.2 * plan.need.shared
+        epochs_if_alone(prepared, tickets) == pytest.approx(epochs.need.alone)
+        and epochs.need.alone > 1.2 * epochs.need.shared
     )
 
 
@@ -143,7 +143,7 @@ def test_pruning_at_init_with_controls_and_a_baseline(tmp_path: Path) -> None:
     )
     record = run(data, tmp_path)
     assert record.count("complete") == record.target == 6
-    assert trained(record) == planned(prepare(Sweep.from_data(data))).need.shared == 2 + 7 * 2
+    assert epochs_trained(record) == forecast(prepare(Sweep.from_data(data))).need.shared == 2 + 7 * 2
     for trial in (*record.trials, *record.baselines):
         assert trial.metrics["compress/density"] == pytest.approx(0.1, abs=1e-4)
     by_params = {(t.params["compression.method"], t.params["compression.control"]): t for t in record.trials}
@@ -159,7 +159,7 @@ def test_where_each_trial_would_have_its_own_dense_network_none_is_trained(tmp_p
         parameters={"training.lr": {"values": [0.05, 0.1, 0.2]}},
     )
     record = run(data, tmp_path)
-    assert trained(record) == planned(prepare(Sweep.from_data(data))).need.shared == 3 * 2
+    assert epochs_trained(record) == forecast(prepare(Sweep.from_data(data))).need.shared == 3 * 2
     assert "val/accuracy" not in record.dense and set(record.test) == {"best"}
 
 
@@ -171,7 +171,7 @@ def test_early_birds_share_the_dense_network_that_they_watch(tmp_path: Path) -> 
         budget={},
     )
     record = run(data, tmp_path)
-    assert trained(record) == 8 + 2 * 8 == planned(prepare(Sweep.from_data(data))).need.shared
+    assert epochs_trained(record) == 8 + 2 * 8 == forecast(prepare(Sweep.from_data(data))).need.shared
 
 
 def test_a_trial_of_many_levels_can_be_stopped_early(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_a_trial_of_many_levels_can_be_stopped_early(tmp_path: Path) -> None:
     stopped = [t for t in record.trials if t.outcome == "stopped_early"]
     assert stopped and record.count("complete") and len(record.trials) == 5
     assert all(max(t.intermediate) < 4 for t in stopped)
-    assert alone(prepare(Sweep.from_data(data)), record) is None
+    assert epochs_if_alone(prepare(Sweep.from_data(data)), record) is None
 
 
 def test_a_study_begun_before_a_key_existed_goes_on(tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_a_study_begun_before_a_key_existed_goes_on(tmp_path: Path) -> None:
 def test_values_that_do_not_go_together_cost_a_draw_and_not_the_study(tmp_path: Path) -> None:
     parameters = {"lottery.rewind_to": {"values": ["0it", "2ep"]}, "training.epochs": {"values": [3, 2]}}
     data = lottery(lottery={"levels": 1}, parameters=parameters)
-    assert planned(prepare(Sweep.from_data(data))).need.shared > 0
+    assert forecast(prepare(Sweep.from_data(data))).need.shared > 0
     record = run(data, tmp_path)
     assert (record.count("complete"), record.count("infeasible"), record.count("failed")) == (3, 1, 0)
     (refused,) = (trial for trial in record.trials if trial.outcome == "infeasible")

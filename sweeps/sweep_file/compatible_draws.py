@@ -15,7 +15,7 @@ Check = Callable[[Draw], Any]
 _TRIES = 300
 
 
-def base(space: Space, check: Check) -> Draw:
+def first_draw(space: Space, check: Check) -> Draw:
     """Return a draw that goes together: each parameter's first choice or lower end, else one found at random, the same every time.
 
     Raises the first draw's `Incompatible` where none is found.
