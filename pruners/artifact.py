@@ -18,9 +18,10 @@ FORMAT = 2
 
 
 class Artifact(ABC):
-    """How a network was made smaller: applied to the dense network, or to its factory's, it gives the small one.
+    """How a network was made smaller.
 
-    ``complete`` says that it holds all parameters and buffers of the small network, not only those that the method chose.
+    Applied to the dense network, or to its factory's, it gives the small one. ``complete`` says that it holds
+    all parameters and buffers of the small network, not only those that the method chose.
     """
 
     kind: ClassVar[Literal["decomposition", "mask"]]
@@ -29,48 +30,56 @@ class Artifact(ABC):
     @property
     @abstractmethod
     def method(self) -> str:
-        """Name of the method that chose."""
+        """Return the name of the method that chose."""
 
     @property
     @abstractmethod
     def params(self) -> int:
-        """The compressible weights that are left."""
+        """Count the compressible weights that are left."""
 
     @property
     @abstractmethod
     def source(self) -> nn.Module | None:
-        """The network that was compressed, while it lives; a loaded artifact has none."""
+        """Return the network that was compressed, while it lives; a loaded artifact has none."""
 
     @abstractmethod
     def apply(self, model: nn.Module) -> nn.Module:
-        """A compressed copy of ``model``, which must have the compressed network's layers; it is not changed itself.
+        """Return a compressed copy of ``model``, which must have the compressed network's layers.
 
-        Wrappers around it (`torch.compile`, DataParallel, DistributedDataParallel) are left out of the copy.
+        ``model`` itself is not changed. Wrappers around it (`torch.compile`, DataParallel,
+        DistributedDataParallel) are left out of the copy.
 
         A complete artifact gives the captured network whatever the model's own weights are.
         """
 
     @abstractmethod
     def capture(self, small: nn.Module) -> "Artifact":
-        """This artifact with all parameters and buffers of ``small``, a (perhaps retrained) network that `apply` gave."""
+        """Return this artifact with all parameters and buffers of ``small``.
+
+        ``small`` is a (perhaps retrained) network that `apply` gave.
+        """
 
     @abstractmethod
     def described(self) -> dict[str, Any]:
-        """All but the tensors, as JSON-able data."""
+        """Describe the artifact, all but its tensors, as JSON-able data."""
 
     @abstractmethod
     def files(self) -> Mapping[str, Mapping[str, Tensor]]:
-        """The tensors, by the name of the .safetensors file that holds them and by their own."""
+        """Return the tensors, by the name of the .safetensors file that holds them and by their own."""
 
     @classmethod
     @abstractmethod
     def restored(cls, described: Mapping[str, Any], files: Mapping[str, Mapping[str, Tensor]]) -> Self:
-        """The artifact that `described` and `files` told of. Raises KeyError, TypeError or AttributeError for another's data."""
+        """Restore the artifact that `described` and `files` told of.
+
+        Raises KeyError, TypeError or AttributeError for another's data.
+        """
 
     def save(self, directory: str | Path) -> None:
-        """Write spec.json and the .safetensors files into ``directory``, which is created; each file appears whole or not at all.
+        """Write the artifact into ``directory``, which is created: spec.json and the .safetensors files.
 
-        spec.json says what was chosen and holds the other files' checksums; the tensors go first, so that it makes the artifact valid.
+        Each file appears whole or not at all. spec.json says what was chosen and holds the other files'
+        checksums; the tensors go first, so that it makes the artifact valid.
         """
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
@@ -92,7 +101,7 @@ class Artifact(ABC):
 
 
 def network_of(artifact: Artifact) -> nn.Module:
-    """The small network of an artifact made in this process; PrunerError for one that was loaded."""
+    """Build the small network of an artifact made in this process; PrunerError for one that was loaded."""
     if artifact.source is None:
         raise PrunerError("This artifact has no network beside it: give artifact.apply(model) instead.")
     return artifact.apply(artifact.source)

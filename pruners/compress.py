@@ -36,21 +36,25 @@ def compress(
     mask: Mask | None = None,
     **options: Any,
 ) -> LiveDecomposition | Mask:
-    """Chooses within exactly one of three budgets how to decompose the network's layers, or which of its weights to keep.
+    """Choose, within a budget, how to decompose a network's layers or which of its weights to keep.
 
-    A method of kind decomposition replaces Conv2d and Linear layers; ``keep_ratio`` is the share of all compressible weights kept (at
-    most floor(keep_ratio * N)), ``budget`` their number, ``flops_ratio`` the share of the compressible layers' multiply-adds, which
-    needs ``example``, a batch of input. A method of kind mask keeps single weights of convolutions and Linears, see `prunable`: exactly
-    ceil(keep_ratio * N) of them, or ``budget``, those with the highest scores and the earlier of equal ones; it takes no ``flops_ratio``.
-    It may go on from a ``mask`` of the same network: what that removed stays removed, and N still counts it.
+    Exactly one of three budgets is given. A method of kind decomposition replaces Conv2d and Linear layers;
+    ``keep_ratio`` is the share of all compressible weights kept (at most floor(keep_ratio * N)), ``budget``
+    their number, ``flops_ratio`` the share of the compressible layers' multiply-adds, which needs
+    ``example``, a batch of input. A method of kind mask keeps single weights of convolutions and Linears, see
+    `prunable`: exactly ceil(keep_ratio * N) of them, or ``budget``, those with the highest scores and the
+    earlier of equal ones; it takes no ``flops_ratio``. It may go on from a ``mask`` of the same network: what
+    that removed stays removed, and N still counts it.
 
-    ``data`` (batches of inputs and labels on the network's device), ``loss`` and ``example`` are for methods whose ``needs`` name them;
-    ``seed`` for those that draw. ``options`` are the method's own and its kind's, see `methods`. The network is not changed;
-    ``artifact.apply(model)`` gives the small one. Layers that lose every weight are named in a PrunerWarning, and weights that
-    the method does not reach in an UnreachedWarning where they are at least 1 % of the network's parameters, see `unreached`.
+    ``data`` (batches of inputs and labels on the network's device), ``loss`` and ``example`` are for methods
+    whose ``needs`` name them; ``seed`` for those that draw. ``options`` are the method's own and its kind's,
+    see `methods`. The network is not changed; ``artifact.apply(model)`` gives the small one. Layers that lose
+    every weight are named in a PrunerWarning, and weights that the method does not reach in an
+    UnreachedWarning where they are at least 1 % of the network's parameters, see `unreached`.
 
-    Raises PrunerError: UnknownMethod, UnknownOption, UnknownLayer, InfeasibleBudget (with ``least``), or one that names a
-    layer with weights or scores that are not finite or not there; BadArtifact for a mask of another network.
+    Raises PrunerError: UnknownMethod, UnknownOption, UnknownLayer, InfeasibleBudget (with ``least``), or one
+    that names a layer with weights or scores that are not finite or not there; BadArtifact for a mask of
+    another network.
     """
     rule = method_named(method)
     _check_arguments(rule, data, loss, example, mask)
@@ -72,7 +76,8 @@ def compress(
         return LiveDecomposition(chosen, spectra, model)
     if flops_ratio is not None:
         raise PrunerError(
-            f"Method {method} keeps a number of weights, not of multiply-adds: give keep_ratio or budget, not flops_ratio."
+            f"Method {method} keeps a number of weights, not of multiply-adds: give keep_ratio or "
+            "budget, not flops_ratio."
         )
     result = prune(
         model,
@@ -107,10 +112,11 @@ def scores(
     mask: Mask | None = None,
     **options: Any,
 ) -> Scores:
-    """One scoring of the prunable weights, {parameter name: tensor of its shape}; the highest are worth keeping.
+    """Score the prunable weights once; the highest scores are worth keeping.
 
-    Arguments are those of `compress`; of the options that methods of this kind share it takes ``exclude`` alone. With ``mask`` the
-    weights that it removed are zero meanwhile, and their own scores say nothing. Raises PrunerError as `compress` does.
+    Gives {parameter name: tensor of its shape}. Arguments are those of `compress`; of the options that
+    methods of this kind share it takes ``exclude`` alone. With ``mask`` the weights that it removed are zero
+    meanwhile, and their own scores say nothing. Raises PrunerError as `compress` does.
     """
     rule = score_method_named(method)
     _check_arguments(rule, data, loss, example, mask)

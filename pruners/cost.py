@@ -21,7 +21,11 @@ _REPEATS = 10
 
 @dataclass(frozen=True)
 class Cost:
-    """Parameters of the whole network (shared ones once), multiply-adds and median milliseconds of a forward pass of the example."""
+    """A network's parameters, multiply-adds and time.
+
+    Parameters are those of the whole network (shared ones once); multiply-adds and median milliseconds are of
+    a forward pass of the example.
+    """
 
     params: int
     multiply_adds: int
@@ -29,16 +33,18 @@ class Cost:
 
 
 def cost(model: nn.Module | Artifact, example: Inputs, mask: Mask | None = None) -> Cost:
-    """Tell the cost of a network, or of the one an artifact makes, in eval mode for ``example``, a batch on its device.
+    """Tell the cost of a network, or of the one an artifact makes, in eval mode.
 
-    Multiply-adds are those of matrix products and convolutions of the network as defined, see `multiply_adds`: attention's
-    products of activations count, whatever fused kernel computes them, and compiled networks count as their plain selves.
-    Where ``mask``, or a Mask in place of the network, says which weights are kept, neither parameters nor multiply-adds of the
-    removed ones count, whereas the time is that of the dense network: zeros take as long. A network that takes no batch of
-    one is timed with two examples, and the time is halved.
+    ``example`` is a batch on its device. Multiply-adds are those of matrix products and convolutions of the
+    network as defined, see `multiply_adds`: attention's products of activations count, whatever fused kernel
+    computes them, and compiled networks count as their plain selves. Where ``mask``, or a Mask in place of
+    the network, says which weights are kept, neither parameters nor multiply-adds of the removed ones count,
+    whereas the time is that of the dense network: zeros take as long. A network that takes no batch of one is
+    timed with two examples, and the time is halved.
 
-    Raises PrunerError for an artifact loaded from disk, which has no network beside it, for a network that has not been run
-    yet (Lazy modules), and for an example that it cannot take; BadArtifact for a mask of another network.
+    Raises PrunerError for an artifact loaded from disk, which has no network beside it, for a network that
+    has not been run yet (Lazy modules), and for an example that it cannot take; BadArtifact for a mask of
+    another network.
     """
     if isinstance(model, Artifact):
         mask = model if isinstance(model, Mask) else mask

@@ -25,7 +25,10 @@ class BadArtifact(PrunerError):
 
 
 class InfeasibleBudget(PrunerError):
-    """Nothing the method may choose meets the budget; ``least`` is the smallest one that can be met, in the unit that was asked for."""
+    """Nothing the method may choose meets the budget.
+
+    ``least`` is the smallest budget that can be met, in the unit that was asked for.
+    """
 
     def __init__(self, message: str, least: float) -> None:
         super().__init__(message)
@@ -41,7 +44,10 @@ class PrunerWarning(UserWarning):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint that ends the message about an unknown name: the most similar known name, or all of a short list."""
+    """Return a hint that ends the message about an unknown name.
+
+    The hint is the most similar known name, or all of a short list.
+    """
     names = list(known)
     close = get_close_matches(name, names, n=1)
     if close:

@@ -19,9 +19,10 @@ def check_mask(
     budget: int | None = None,
     **options: Any,
 ) -> None:
-    """Raises what `pruners.compress` would raise for this budget and these options before it scores anything.
+    """Check that a mask can be had for this budget and these options, before anything is scored.
 
-    Nothing is scored, and tensors on the meta device will do. InfeasibleBudget where ``min_layer_keep`` needs more.
+    Raises what `pruners.compress` would raise. Nothing is scored, and tensors on the meta device will do.
+    InfeasibleBudget where ``min_layer_keep`` needs more.
     """
     chosen = score_method_named(method).with_defaults(options)
     layers = prunable(model, chosen["exclude"])

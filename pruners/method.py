@@ -11,7 +11,10 @@ from pruners.option_values import Choice, Values
 
 @dataclass(frozen=True)
 class Option:
-    """One option of a method, as `tombola methods` shows it: what it takes besides its default where that is None."""
+    """One option of a method, as `tombola methods` shows it.
+
+    ``takes`` is what it takes besides its default where that is None.
+    """
 
     name: str
     default: Any
@@ -20,19 +23,22 @@ class Option:
 
     @property
     def known(self) -> tuple[str, ...]:
-        """The possible values, where these are few."""
+        """Return the possible values, where these are few."""
         return self.takes.known if isinstance(self.takes, Choice) else ()
 
     def checked(self, value: Any) -> Any:
-        """Return the value as methods use it. Raises PrunerError, which names the option, for one that it does not take."""
+        """Return the value as methods use it.
+
+        Raises PrunerError, which names the option, for one that it does not take.
+        """
         return value if value is None and self.default is None else self.takes.checked(value, self.name)
 
 
 class Method(ABC):
     """A way to make a network smaller.
 
-    ``kind`` is that of its artifact. A new method is a final subclass of `RankMethod` or `ScoreMethod` in a file of its own
-    and a line in `pruners.methods`.
+    ``kind`` is that of its artifact. A new method is a final subclass of `RankMethod` or `ScoreMethod` in a
+    file of its own and a line in `pruners.methods`.
     """
 
     name: ClassVar[str]
@@ -45,13 +51,14 @@ class Method(ABC):
 
     @property
     def all_options(self) -> tuple[Option, ...]:
-        """Every option that the method takes, those included that its whole kind shares."""
+        """Return every option that the method takes, those included that its whole kind shares."""
         return self.options
 
     def with_defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The given options beside the defaults of all others.
+        """Complete the given options with the defaults of all others.
 
-        Raises UnknownOption for a name that the method does not have, and PrunerError for a value that no network could be compressed with.
+        Raises UnknownOption for a name that the method does not have, and PrunerError for a value that no
+        network could be compressed with.
         """
         defaults = {option.name: option.default for option in self.all_options}
         for name in given:

@@ -37,12 +37,12 @@ _METHODS: tuple[Method, ...] = (
 
 
 def methods() -> dict[str, Method]:
-    """Every method by name, with title, kind of artifact, paper, needs and options."""
+    """Return every method by name, with title, kind of artifact, paper, needs and options."""
     return {method.name: method for method in _METHODS}
 
 
 def method_named(name: str) -> Method:
-    """The method of this name; UnknownMethod with the nearest name where there is none."""
+    """Return the method of this name; UnknownMethod with the nearest name where there is none."""
     known = methods()
     if not isinstance(name, str) or name not in known:
         raise UnknownMethod(f"There is no method {shown(name)}{nearest(str(name), known)}")
@@ -50,7 +50,7 @@ def method_named(name: str) -> Method:
 
 
 def rank_method_named(name: str) -> RankMethod:
-    """The method of this name, which must be one that chooses ranks. Raises PrunerError."""
+    """Return the method of this name, which must be one that chooses ranks. Raises PrunerError."""
     rule = method_named(name)
     if not isinstance(rule, RankMethod):
         ranks = ", ".join(n for n, known in methods().items() if isinstance(known, RankMethod))
@@ -61,7 +61,7 @@ def rank_method_named(name: str) -> RankMethod:
 
 
 def score_method_named(name: str) -> ScoreMethod:
-    """The method of this name, which must be one that scores single weights. Raises PrunerError."""
+    """Return the method of this name, which must be one that scores single weights. Raises PrunerError."""
     rule = method_named(name)
     if not isinstance(rule, ScoreMethod):
         scoring = ", ".join(n for n, known in methods().items() if isinstance(known, ScoreMethod))

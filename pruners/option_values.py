@@ -17,7 +17,10 @@ class Values(ABC):
 
     @abstractmethod
     def checked(self, value: Any, what: str) -> Any:
-        """Return the value as methods use it. Raises PrunerError, naming ``what`` and the value, for another kind."""
+        """Return the value as methods use it.
+
+        Raises PrunerError, naming ``what`` and the value, for another kind.
+        """
 
 
 @final
@@ -28,7 +31,7 @@ class Choice(Values):
     known: tuple[str, ...]
 
     def checked(self, value: Any, what: str) -> str:
-        """As `Values.checked`."""
+        """Return the text if it is a known one. Raises PrunerError for any other value."""
         if isinstance(value, str) and value in self.known:
             return value
         raise PrunerError(f"{what} {shown(value)} is unknown{nearest(str(value), self.known)}")
@@ -44,7 +47,7 @@ class Whole(Values):
     of: str = ""
 
     def checked(self, value: Any, what: str) -> int:
-        """As `Values.checked`."""
+        """Return the value as an int. Raises PrunerError unless it is a whole number within the bounds."""
         whole = int(value) if isinstance(value, Integral) or _float(value).is_integer() else None
         if isinstance(value, bool) or whole is None or not self.least <= whole <= self.most:
             bound = (
@@ -67,7 +70,7 @@ class Number(Values):
     above: bool = False
 
     def checked(self, value: Any, what: str) -> float:
-        """As `Values.checked`."""
+        """Return the value as a float. Raises PrunerError unless it is finite and within the bound."""
         number = _float(value)
         if not self.least <= number < inf or (self.above and number == self.least):
             asked = (
@@ -87,11 +90,12 @@ class Share(Values):
     from_zero: bool = False
 
     def checked(self, value: Any, what: str) -> float:
-        """As `Values.checked`."""
+        """Return the value as a float. Raises PrunerError unless it is a share."""
         share = _float(value)
         if not 0 <= share <= 1 or (share == 0 and not self.from_zero):
             raise PrunerError(
-                f"{what} must lie {'between 0 and 1' if self.from_zero else 'above 0 and at most at 1'}, not {shown(value)}."
+                f"{what} must lie "
+                f"{'between 0 and 1' if self.from_zero else 'above 0 and at most at 1'}, not {shown(value)}."
             )
         return share
 
@@ -104,7 +108,7 @@ class Flag(Values):
     besides: tuple[str, ...] = ()
 
     def checked(self, value: Any, what: str) -> bool | str:
-        """As `Values.checked`."""
+        """Return the value if it is a flag or one of the texts beside. Raises PrunerError for any other."""
         if isinstance(value, bool) or (isinstance(value, str) and value in self.besides):
             return value
         *others, last = "true", "false", *map(repr, self.besides)
@@ -121,7 +125,7 @@ class ListOf(Values):
     filled: bool = False
 
     def checked(self, value: Any, what: str) -> list[Any]:
-        """As `Values.checked`."""
+        """Return the values as a list, each checked. Raises PrunerError where one is of another kind."""
         parts = (
             list(value)
             if isinstance(value, Sequence | Set | Iterator) and not isinstance(value, str | bytes)
@@ -141,7 +145,7 @@ class Text(Values):
     """Any text."""
 
     def checked(self, value: Any, what: str) -> str:
-        """As `Values.checked`."""
+        """Return the value if it is a text. Raises PrunerError for any other."""
         if isinstance(value, str):
             return value
         raise PrunerError(f"{what} must be a text, not {shown(value)}.")
@@ -161,7 +165,7 @@ class ByLayer(Values):
     each: str = "layer "
 
     def checked(self, value: Any, what: str) -> dict[str, Any]:
-        """As `Values.checked`."""
+        """Return the mapping with each value checked. Raises PrunerError that names a wrong one."""
         if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
             raise PrunerError(f"{what} maps {self.of}; {shown(value)} does not.")
         return {
@@ -178,7 +182,7 @@ class Fields(Values):
     all_of_them: bool = True
 
     def checked(self, value: Any, what: str) -> dict[str, Any]:
-        """As `Values.checked`."""
+        """Return the mapping with each field checked. Raises PrunerError for other names or wrong values."""
         if (
             not isinstance(value, Mapping)
             or not set(value) <= set(self.names)
@@ -189,7 +193,10 @@ class Fields(Values):
 
 
 def _float(value: Any) -> float:
-    """A number as a float, infinite where it is too large; NaN for what is none, and for true and false."""
+    """Return a number as a float, infinite where it is too large.
+
+    NaN for what is none, and for true and false.
+    """
     if isinstance(value, bool) or not isinstance(value, Real):
         return nan
     try:

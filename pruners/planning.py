@@ -26,7 +26,10 @@ def plan(
     example: Inputs | None = None,
     **options: Any,
 ) -> Plan:
-    """What `compress` would choose; see there. Given `Spectra`, it does not look at the network's weights again."""
+    """Choose ranks as `compress` would, without making anything; see there.
+
+    Given `Spectra`, it does not look at the network's weights again.
+    """
     rule = rank_method_named(method)
     chosen_options = rule.with_defaults(options)
     spectra = model if isinstance(model, Spectra) else spectra_of(model)
@@ -49,17 +52,19 @@ def least_budget(
     example: Inputs | None = None,
     **options: Any,
 ) -> float:
-    """The least budget that a method can meet, from shapes alone, as the value of the keyword ``kind``.
+    """Return the least budget that a method can meet, from shapes alone.
 
-    ``kind`` is keep_ratio, budget or flops_ratio; the last needs ``example`` (or a `NetworkShape` made with one).
-    Options are the method's own: pins (``layers=``), ``exclude=`` and ``bounds=`` count.
+    It is a value of the keyword ``kind``. ``kind`` is keep_ratio, budget or flops_ratio; the last needs
+    ``example`` (or a `NetworkShape` made with one). Options are the method's own: pins (``layers=``),
+    ``exclude=`` and ``bounds=`` count.
     """
     unit = unit_of(kind)
     shape = _shape_for(kind, model, example)
     shape.check_any()
     rule = rank_method_named(method)
     least = least_cost(shape, rule.candidates(shape, rule.with_defaults(options)), unit)
-    return Budget(kind, least, unit).as_asked(least, shape)  # type: ignore[arg-type]  # unit_of has checked the kind
+    # unit_of has checked the kind
+    return Budget(kind, least, unit).as_asked(least, shape)  # type: ignore[arg-type]
 
 
 def budget_of(
@@ -69,9 +74,10 @@ def budget_of(
     *,
     example: Inputs | None = None,
 ) -> float:
-    """What a configuration {layer: {rank, num_subspaces}} costs, from shapes alone, as the value of the keyword ``kind``.
+    """Return what a configuration {layer: {rank, num_subspaces}} costs, from shapes alone.
 
-    Layers left out stay dense, and so does one that its rank and num_subspaces would save nothing in.
+    The cost is a value of the keyword ``kind``. Layers left out stay dense, and so does one that its rank and
+    num_subspaces would save nothing in.
     """
     unit = unit_of(kind)
     shape = _shape_for(kind, model, example)
@@ -82,7 +88,8 @@ def budget_of(
     for name, pin in layers.items():
         kept = int(pinned_candidate(name, shape.layers[name], pin).params[0])
         cost -= (shape.layers[name].params - kept) * shape.unit_cost(name, unit)
-    return Budget(kind, cost, unit).as_asked(cost, shape)  # type: ignore[arg-type]  # unit_of has checked the kind
+    # unit_of has checked the kind
+    return Budget(kind, cost, unit).as_asked(cost, shape)  # type: ignore[arg-type]
 
 
 def _shape_for(kind: str, model: nn.Module | NetworkShape, example: Inputs | None) -> NetworkShape:
@@ -92,7 +99,7 @@ def _shape_for(kind: str, model: nn.Module | NetworkShape, example: Inputs | Non
 
 
 def _shape(spectra: Spectra, example: Inputs | None) -> NetworkShape:
-    """The shapes, with output positions where there is an example."""
+    """Return the shapes, with output positions where there is an example."""
     if example is None:
         return spectra.shape
     model = spectra.model()
@@ -104,5 +111,8 @@ def _shape(spectra: Spectra, example: Inputs | None) -> NetworkShape:
 def _infeasible(limit: Budget, least: int, shape: NetworkShape) -> InfeasibleBudget:
     asked = limit.as_asked(least, shape)
     unit, total = limit.unit.replace("_", "-"), shape.total(limit.unit)
-    message = f"A budget of {limit.limit} {unit} cannot be met: the least possible is {least} of {total} ({limit.kind}={asked:.6g})."
+    message = (
+        f"A budget of {limit.limit} {unit} cannot be met: the least possible is {least} of "
+        f"{total} ({limit.kind}={asked:.6g})."
+    )
     return InfeasibleBudget(message, asked)

@@ -1,4 +1,4 @@
-"""Loads what `Artifact.save` wrote. No pickle."""
+"""The loading of what `Artifact.save` wrote. No pickle."""
 
 import hashlib
 import json
@@ -17,7 +17,10 @@ _KINDS: dict[str, type[Artifact]] = {"decomposition": Decomposition, "mask": Mas
 
 
 def load(directory: str | Path) -> Artifact:
-    """The artifact that was saved there. BadArtifact where a file is missing, damaged, or not of this artifact."""
+    """Load the artifact that was saved in ``directory``.
+
+    Raises BadArtifact where a file is missing, damaged, or not of this artifact.
+    """
     directory = Path(directory)
     spec_bytes = _read(directory / "spec.json")
     try:
@@ -25,7 +28,8 @@ def load(directory: str | Path) -> Artifact:
         kind, number = spec["kind"], spec["format"]
         if kind not in _KINDS or number != FORMAT:
             raise BadArtifact(
-                f"{directory / 'spec.json'} is a {kind} of format {number}; known are {' and '.join(_KINDS)} of format {FORMAT}."
+                f"{directory / 'spec.json'} is a {kind} of format {number}; known are "
+                f"{' and '.join(_KINDS)} of format {FORMAT}."
             )
         return _artifact(spec, directory)
     except (

@@ -36,7 +36,10 @@ _NORMS = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase
 
 @dataclass(frozen=True)
 class Unreached:
-    """A parameter outside every budget: its number of weights, their share of the network's parameters, and why in a clause."""
+    """A parameter outside every budget.
+
+    Its number of weights, their share of the network's parameters, and why in a clause.
+    """
 
     weights: int
     share: float
@@ -48,11 +51,12 @@ class UnreachedWarning(PrunerWarning):
 
 
 def unreached(model: nn.Module, method: str = "alds") -> dict[str, Unreached]:
-    """List the parameters that a method leaves as they are, whatever the budget: by name, in the order of ``named_parameters``.
+    """List the parameters that a method leaves as they are, whatever the budget.
 
-    They are no part of the weights that ``keep_ratio`` is a share of. Listed are matrices, kernels and tensors of more
-    dimensions, not biases, norms and other vectors; tensors on the meta device will do. Raises UnknownMethod, and
-    PrunerError for a network that has no shapes yet.
+    They are by name, in the order of ``named_parameters``. They are no part of the weights that
+    ``keep_ratio`` is a share of. Listed are matrices, kernels and tensors of more dimensions, not biases,
+    norms and other vectors; tensors on the meta device will do. Raises UnknownMethod, and PrunerError for a
+    network that has no shapes yet.
     """
     check_module(model)
     check_initialized(model)
@@ -67,14 +71,20 @@ def unreached(model: nn.Module, method: str = "alds") -> dict[str, Unreached]:
 
 
 def unreached_sentence(method: str, found: Mapping[str, Unreached]) -> str:
-    """Say how much of the network a method's budget leaves out, and the largest parts; nothing where that is below one per cent."""
+    """Say how much of the network a method's budget leaves out, and the largest parts.
+
+    Nothing where that is below one per cent.
+    """
     share = sum(one.share for one in found.values())
     if share < _NEGLIGIBLE:
         return ""
     largest = sorted(found, key=lambda name: -found[name].weights)[:_NAMED]
     named = "; ".join(f"{name!r} ({100 * found[name].share:.1f} %: {found[name].reason})" for name in largest)
     more = f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-    return f"Method {method} leaves {100 * share:.1f} % of the network's parameters as they are, outside its budget: {named}{more}."
+    return (
+        f"Method {method} leaves {100 * share:.1f} % of the network's parameters as they are, "
+        f"outside its budget: {named}{more}."
+    )
 
 
 def _reached(model: nn.Module, kind: str) -> Iterator[Tensor]:
@@ -87,7 +97,7 @@ def _reached(model: nn.Module, kind: str) -> Iterator[Tensor]:
 
 
 def _weights(model: nn.Module) -> Iterator[tuple[str, nn.Parameter, nn.Module]]:
-    """Name, parameter and holder of everything that a layer could multiply by, each parameter once."""
+    """List name, parameter and holder of everything that a layer could multiply by, each parameter once."""
     seen: set[int] = set()
     for path, module in named_modules(model):
         if isinstance(module, _NORMS):
@@ -129,7 +139,7 @@ def _reason(holder: nn.Module, kind: str) -> str:
 
 
 def _hook(layer: nn.Module) -> str:
-    """Which of torch's older ways computes a layer's weight before each forward pass."""
+    """Tell which of torch's older ways computes a layer's weight before each forward pass."""
     if "weight_g" in layer._parameters:
         return "weight_norm"
     if "weight_mask" in layer._buffers:

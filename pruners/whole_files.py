@@ -18,7 +18,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def sync(*paths: Path) -> None:
-    """Bring files and folders to the disk itself."""
+    """Flush files and folders to the disk itself."""
     for path in paths:
         descriptor = os.open(path, os.O_RDONLY)
         try:

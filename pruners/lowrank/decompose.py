@@ -1,4 +1,4 @@
-"""Puts two thinner layers in the place of a dense one."""
+"""Two thinner layers in the place of a dense one."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,10 @@ from pruners.network.layer_names import unwrapped
 def weights_from_factors(
     shape: LayerShape, linear: bool, left: Tensor, right: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Weights of the two modules from the slices' factors: groups x k x rows x rank and groups x k x rank x columns / k."""
+    """Return the weights of the two modules from the slices' factors.
+
+    These are groups x k x rows x rank and groups x k x rank x columns / k.
+    """
     groups, num_subspaces, _, rank = left.shape
     second = left.permute(0, 2, 1, 3).reshape(shape.out_channels, num_subspaces * rank)
     if linear:
@@ -25,10 +28,12 @@ def weights_from_factors(
 
 
 def decompose(module: nn.Conv2d | nn.Linear, first: Tensor, second: Tensor, num_subspaces: int) -> None:
-    """Make of a layer two, in place: the slices' own filters, then the mixing of their outputs, which carries the bias.
+    """Make of a layer two, in place.
 
-    Stride, padding, dilation and groups, device, dtype, requires_grad and the mode are the layer's own. It stays the same
-    object, so whoever holds it (a parent, a list of layers, a hook) has the small one, and its attributes and hooks stay.
+    The first has the slices' own filters, the second mixes their outputs and carries the bias. Stride,
+    padding, dilation and groups, device, dtype, requires_grad and the mode are the layer's own. It stays the
+    same object, so whoever holds it (a parent, a list of layers, a hook) has the small one, and its
+    attributes and hooks stay.
     """
     linear = isinstance(module, nn.Linear)
     inner = (
@@ -57,7 +62,7 @@ def _set_weight(part: nn.Module, weight: Tensor, dense: nn.Conv2d | nn.Linear) -
 
 
 def _layout(weight: Tensor) -> torch.memory_format:
-    """The memory format of a layer's weight; of a 1 x 1 kernel only the strides tell."""
+    """Return the memory format of a layer's weight; of a 1 x 1 kernel only the strides tell."""
     if weight.dim() == 4:
         plain, last = (
             torch.empty(weight.shape, device="meta", memory_format=layout).stride()
@@ -107,13 +112,15 @@ def replace_layers(
 ) -> nn.Module:
     """Decompose layers of ``model``, in place; returns it without the wrappers around it.
 
-    ``weights`` maps a layer to its two weights and num_subspaces. BadArtifact where a layer is missing or of another shape.
+    ``weights`` maps a layer to its two weights and num_subspaces. BadArtifact where a layer is missing or of
+    another shape.
     """
     modules = compressible_modules(model)
     for name, (first, second, num_subspaces) in weights.items():
         if name not in modules:
             raise BadArtifact(
-                f"The artifact does not fit: the network has no Conv2d or Linear {name!r}{nearest(name, modules)}"
+                "The artifact does not fit: the network has no Conv2d or Linear "
+                f"{name!r}{nearest(name, modules)}"
             )
         if shape_of(modules[name]) != shapes[name]:
             raise BadArtifact(

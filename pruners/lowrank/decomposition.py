@@ -24,9 +24,10 @@ from pruners.network.state import restore_state, state_of
 class Decomposition(Artifact):
     """Some layers of a network as two each; the others stay dense.
 
-    ``plan`` tells the choice, ``shapes`` the dense shapes of the decomposed layers. ``tensors`` holds the weights by
-    their names in the small network; with ``complete`` all of its parameters and buffers, otherwise those of the
-    decomposed layers alone. ``layer_errors`` maps each decomposed layer to its error by each metric.
+    ``plan`` tells the choice, ``shapes`` the dense shapes of the decomposed layers. ``tensors`` holds the
+    weights by their names in the small network; with ``complete`` all of its parameters and buffers,
+    otherwise those of the decomposed layers alone. ``layer_errors`` maps each decomposed layer to its error
+    by each metric.
     """
 
     kind: ClassVar[Literal["decomposition", "mask"]] = "decomposition"
@@ -47,42 +48,42 @@ class Decomposition(Artifact):
 
     @property
     def method(self) -> str:
-        """Name of the method that chose."""
+        """Return the name of the method that chose."""
         return self.plan.method
 
     @property
     def metric(self) -> str:
-        """The metric of `error` and of each layer's error."""
+        """Return the metric of `error` and of each layer's error."""
         return self.plan.metric
 
     @property
     def layers(self) -> dict[str, LayerChoice]:
-        """Rank, num_subspaces, error and params of every decomposed layer."""
+        """Return the rank, num_subspaces, error and params of every decomposed layer."""
         return self.plan.layers
 
     @property
     def params(self) -> int:
-        """All compressible weights as they become."""
+        """Count all compressible weights as they become."""
         return self.plan.params
 
     @property
     def budget(self) -> int:
-        """The most that the compressible weights could cost, in ``plan.unit``."""
+        """Return the most that the compressible weights could cost, in ``plan.unit``."""
         return self.plan.budget
 
     @property
     def error(self) -> float:
-        """The largest layer error."""
+        """Return the largest layer error."""
         return self.plan.error
 
     @property
     def layer_errors(self) -> Mapping[str, Mapping[str, float]]:
-        """Each decomposed layer's error by each of the five metrics."""
+        """Return each decomposed layer's error by each of the five metrics."""
         return self._layer_errors
 
     @property
     def errors(self) -> dict[str, float]:
-        """The largest layer error by each of the five metrics."""
+        """Return the largest layer error by each of the five metrics."""
         return {
             metric: max((errors[metric] for errors in self.layer_errors.values()), default=0.0)
             for metric in ERROR_METRICS
@@ -90,18 +91,19 @@ class Decomposition(Artifact):
 
     @property
     def tensors(self) -> Mapping[str, Tensor]:
-        """Weights by their names in the small network."""
+        """Return the weights by their names in the small network."""
         return self._tensors
 
     @property
     def source(self) -> nn.Module | None:
-        """The network that was compressed, while it lives; a loaded artifact has none."""
+        """Return the network that was compressed, while it lives; a loaded artifact has none."""
         return None
 
     def apply(self, model: nn.Module) -> nn.Module:
-        """A compressed copy of ``model``, which must have the compressed network's layers; it is not changed itself.
+        """Return a compressed copy of ``model``, which must have the compressed network's layers.
 
-        A complete artifact gives the captured network whatever the model's own weights are.
+        ``model`` itself is not changed. A complete artifact gives the captured network whatever the model's
+        own weights are.
         """
         weights = {n: (*self._pair(n), c.num_subspaces) for n, c in self.layers.items()}
         small = replace_layers(copied(unwrapped(model)), weights, self.shapes)
@@ -110,7 +112,11 @@ class Decomposition(Artifact):
         return small
 
     def capture(self, small: nn.Module) -> "Decomposition":
-        """This artifact with all parameters and buffers of ``small``, a (perhaps retrained) network that `apply` gave."""
+        """Return this decomposition with all parameters and buffers of ``small``.
+
+        ``small`` is a (perhaps retrained) network that `apply` gave. BadArtifact where its layers are not
+        decomposed.
+        """
         state = state_of(small)
         for name in self.layers:
             for tensor_name in pair_names(name):
@@ -121,7 +127,7 @@ class Decomposition(Artifact):
         return Decomposition(self.plan, self.shapes, state, self.layer_errors, complete=True)
 
     def described(self) -> dict[str, Any]:
-        """As `Artifact.described`."""
+        """Describe the plan, the errors and the dense shapes as JSON-able data."""
         return {
             "complete": self.complete,
             "plan": asdict(self.plan),
@@ -131,12 +137,12 @@ class Decomposition(Artifact):
         }
 
     def files(self) -> Mapping[str, Mapping[str, Tensor]]:
-        """As `Artifact.files`."""
+        """Return the tensors under the one file that holds them, ``model``."""
         return {"model": self.tensors}
 
     @classmethod
     def restored(cls, described: Mapping[str, Any], files: Mapping[str, Mapping[str, Tensor]]) -> Self:
-        """As `Artifact.restored`."""
+        """Restore the decomposition that `described` and `files` told of."""
         layers = {name: LayerChoice(**choice) for name, choice in described["plan"]["layers"].items()}
         shapes = {
             name: LayerShape(**(shape | {"kernel": tuple(shape["kernel"])}))
@@ -166,14 +172,14 @@ class LiveDecomposition(Decomposition):
 
     @cached_property
     def layer_errors(self) -> Mapping[str, Mapping[str, float]]:
-        """Each decomposed layer's error by each of the five metrics."""
+        """Return each decomposed layer's error by each of the five metrics."""
         return {
             n: layer_errors(self._spectra.layers[n], c.rank, c.num_subspaces) for n, c in self.layers.items()
         }
 
     @cached_property
     def tensors(self) -> Mapping[str, Tensor]:
-        """Weights of the decomposed layers, in the layers' own dtype, on the CPU."""
+        """Return the weights of the decomposed layers, in the layers' own dtype, on the CPU."""
         tensors: dict[str, Tensor] = {}
         for name, choice in self.layers.items():
             layer = self._spectra.layers[name]
@@ -184,11 +190,11 @@ class LiveDecomposition(Decomposition):
 
     @property
     def source(self) -> nn.Module | None:
-        """The network that was compressed, while it lives."""
+        """Return the network that was compressed, while it lives."""
         return self._spectra.model()
 
 
 def pair_names(layer: str) -> tuple[str, str]:
-    """Names of a decomposed layer's two weights in the small network's state dict."""
+    """Return the names of a decomposed layer's two weights in the small network's state dict."""
     prefix = f"{layer}." if layer else ""
     return f"{prefix}0.weight", f"{prefix}1.weight"

@@ -12,7 +12,10 @@ from pruners.lowrank.spectra.network_spectra import Spectra
 
 @dataclass(frozen=True)
 class LayerChoice:
-    """One decomposed layer: its rank and num_subspaces, its error by the plan's metric and the weights it has then."""
+    """One decomposed layer: its rank and num_subspaces, its error and its weights.
+
+    ``error`` is by the plan's metric; ``params`` are the weights that the layer has then.
+    """
 
     rank: int
     num_subspaces: int

@@ -1,4 +1,7 @@
-"""BatchNorm statistics estimated again: a compressed network's activations are no longer those that were averaged in training."""
+"""BatchNorm statistics estimated again.
+
+A compressed network's activations are no longer those that were averaged in training.
+"""
 
 from collections.abc import Iterable
 
@@ -13,10 +16,10 @@ from pruners.option_values import shown
 
 
 def recalibrate_batchnorm(model: nn.Module, batches: Iterable[Inputs]) -> None:
-    """Replaces running mean and variance by their plain averages over ``batches`` of input, in place.
+    """Replace running mean and variance by their plain averages over ``batches`` of input, in place.
 
-    Every batch counts the same; only BatchNorm layers run in train mode meanwhile, so dropout stays off. Batches must be
-    on the network's device. Nothing else changes. PrunerError where there are no batches.
+    Every batch counts the same; only BatchNorm layers run in train mode meanwhile, so dropout stays off.
+    Batches must be on the network's device. Nothing else changes. PrunerError where there are no batches.
     """
     check_module(model)
     if not isinstance(batches, Iterable):

@@ -12,11 +12,11 @@ from pruners.network.readiness import check_has_values
 
 
 def copied(model: nn.Module) -> nn.Module:
-    """Copy a network as copy.deepcopy does, and where that gives up for a tensor that belongs to a computation.
+    """Copy a network, also where copy.deepcopy gives up for a tensor that belongs to a computation.
 
-    A kept activation, or the weight that torch.nn.utils.prune made of its mask, is copied without its history. Raises
-    PrunerError for a network without values (Lazy modules, the meta device), and one that names the module and the attribute
-    for what cannot be copied: a lock, an open file, a generator.
+    A kept activation, or the weight that torch.nn.utils.prune made of its mask, is copied without its
+    history. Raises PrunerError for a network without values (Lazy modules, the meta device), and one that
+    names the module and the attribute for what cannot be copied: a lock, an open file, a generator.
     """
     check_has_values(model)
     # deepcopy takes what memo holds for the copy of what has this id
@@ -30,7 +30,7 @@ def copied(model: nn.Module) -> nn.Module:
 
 
 def _computed_tensors(model: nn.Module) -> Iterator[Tensor]:
-    """The tensors with a history in the modules' attributes, and in the lists and dictionaries there."""
+    """Find the tensors with a history in the modules' attributes, and in lists and dictionaries there."""
     values = [
         v for m in model.modules() for name, v in vars(m).items() if name not in ("_parameters", "_modules")
     ]
@@ -46,7 +46,10 @@ def _computed_tensors(model: nn.Module) -> Iterator[Tensor]:
 
 
 def _culprit(model: nn.Module) -> str | None:
-    """Say which attribute of which module cannot be copied, and why; None where each of them can on its own."""
+    """Say which attribute of which module cannot be copied, and why.
+
+    None where each of them can on its own.
+    """
     for name, module in named_modules(model):
         memo: dict[int, Any] = {id(t): t.detach() for t in _computed_tensors(module)}
         # a helper that points back at a module is none of the culprits for what that module holds
@@ -59,7 +62,8 @@ def _culprit(model: nn.Module) -> str | None:
                     f"module {name!r} ({type(module).__name__})" if name else f"its {type(module).__name__}"
                 )
                 return (
-                    f"attribute {attribute!r} of {where} is a {type(value).__name__} that copy.deepcopy refuses ({error}). "
+                    f"attribute {attribute!r} of {where} is a {type(value).__name__} that "
+                    f"copy.deepcopy refuses ({error}). "
                     f"Leave it out in __getstate__, or give the module a __deepcopy__."
                 )
     return None

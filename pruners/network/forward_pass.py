@@ -1,4 +1,7 @@
-"""One forward pass of a network as it stands: in eval mode, and with a sentence about the layer that refuses its input."""
+"""One forward pass of a network as it stands.
+
+In eval mode, and with a sentence about the layer that refuses its input.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,9 +29,9 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def naming_refusals(model: nn.Module, failed: str) -> Iterator[None]:
-    """Turn what a forward or backward pass raises into a PrunerError that begins with ``failed`` and names the layer.
+    """Turn what a forward or backward pass raises into a PrunerError that names the layer.
 
-    Running out of memory stays what it is.
+    Its message begins with ``failed``. Running out of memory stays what it is.
     """
     try:
         yield
@@ -41,7 +44,10 @@ def naming_refusals(model: nn.Module, failed: str) -> Iterator[None]:
 
 @contextmanager
 def evaluating_on(model: nn.Module, inputs: Inputs) -> Iterator[None]:
-    """Hold the network in eval mode for a pass over a batch; PrunerError, with the layer's name, where it refuses the batch."""
+    """Hold the network in eval mode for a pass over a batch.
+
+    Raises PrunerError, with the layer's name, where it refuses the batch.
+    """
     try:
         shapes = " of shape " + ", ".join(str(tuple(tensor.shape)) for tensor in input_tensors(inputs))
     except PrunerError:
@@ -51,7 +57,7 @@ def evaluating_on(model: nn.Module, inputs: Inputs) -> Iterator[None]:
 
 
 def _refusing(model: nn.Module, error: Exception) -> str:
-    """The innermost module whose code was running, as the traceback tells."""
+    """Find the innermost module whose code was running, as the traceback tells."""
     names = {id(module): name for name, module in named_modules(model)}
     found, step = "", error.__traceback__
     while step is not None:
@@ -63,7 +69,7 @@ def _refusing(model: nn.Module, error: Exception) -> str:
 
 
 def batch_that_runs(model: nn.Module, example: Inputs) -> tuple[Inputs, int]:
-    """Return the example and 1, or two copies of it and 2 where the network takes no batch of one but takes two.
+    """Return the example and 1, or two copies of it and 2 for a network that takes no batch of one.
 
     BatchNorm without running statistics is such a network's layer. Raises PrunerError where it takes neither.
     """

@@ -9,7 +9,10 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that can still be had on a device, within a container's limit too; 0 where the system does not tell."""
+    """Return the bytes that can still be had on a device, within a container's limit too.
+
+    0 where the system does not tell.
+    """
     if device.type == "cuda":
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + unused

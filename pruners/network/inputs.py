@@ -1,4 +1,7 @@
-"""What a network is called with: one tensor, several by position or several by keyword, each a batch of the same examples."""
+"""What a network is called with: one tensor, several by position or several by keyword.
+
+Each is a batch of the same examples.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -9,11 +12,16 @@ from torch import Tensor, nn
 from pruners.errors import PrunerError
 
 Inputs = Tensor | Sequence[Any] | Mapping[str, Any]
-"""A tensor (N, ...), a tuple or list of such tensors (positional arguments), or a dictionary of them (keyword arguments)."""
+"""A tensor (N, ...), a tuple or list of such tensors (positional arguments), or a dictionary of them (keyword
+arguments).
+"""
 
 
 def forward(model: nn.Module, inputs: Inputs) -> Any:
-    """Call a network with a batch: a tensor as it is, a tuple or list as positional, a dictionary as keyword arguments."""
+    """Call a network with a batch.
+
+    A tensor goes as it is, a tuple or list as positional, a dictionary as keyword arguments.
+    """
     if isinstance(inputs, Mapping):
         return model(**inputs)
     return model(*inputs) if isinstance(inputs, tuple | list) else model(inputs)
@@ -32,12 +40,16 @@ def map_tensors(change: Callable[[Tensor], Tensor], inputs: Inputs) -> Any:
         parts = [map_tensors(change, part) for part in inputs]
         return parts if isinstance(inputs, list) else tuple(parts)
     raise PrunerError(
-        f"a network's inputs are a tensor, a tuple or list of tensors, or a dictionary of them; {type(inputs).__name__} is none of these."
+        "a network's inputs are a tensor, a tuple or list of tensors, or a dictionary of them; "
+        f"{type(inputs).__name__} is none of these."
     )
 
 
 def input_tensors(inputs: Inputs) -> list[Tensor]:
-    """Return every tensor of a batch in order. Raises PrunerError where there is none, or anything else in place of one."""
+    """Return every tensor of a batch in order.
+
+    Raises PrunerError where there is none, or anything else in place of one.
+    """
     found: list[Tensor] = []
 
     def note(tensor: Tensor) -> Tensor:
@@ -56,7 +68,10 @@ def move_inputs(inputs: Inputs, device: torch.device, non_blocking: bool = False
 
 
 def take_inputs(inputs: Inputs, index: Any) -> Any:
-    """Return the examples that ``index`` (a slice, an int64 tensor) selects along the first dimension of every tensor."""
+    """Return the examples that ``index`` selects along the first dimension of every tensor.
+
+    ``index`` is a slice or an int64 tensor.
+    """
     return map_tensors(lambda tensor: tensor[index], inputs)
 
 
@@ -69,7 +84,8 @@ def batch_size(inputs: Inputs) -> int:
     if len(sizes) > 1 or None in sizes:
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in input_tensors(inputs))
         raise PrunerError(
-            f"the tensors of a batch must all have as many examples in dimension 0; their shapes are {shapes}."
+            "the tensors of a batch must all have as many examples in dimension 0; their shapes "
+            f"are {shapes}."
         )
     (size,) = sizes
     assert size is not None
@@ -82,7 +98,10 @@ def split_inputs(inputs: Inputs, size: int) -> list[Any]:
 
 
 def join_inputs(batches: Sequence[Inputs]) -> Any:
-    """Return one batch of the examples of all ``batches``, which must be of one form. Raises PrunerError where they are not."""
+    """Return one batch of the examples of all ``batches``, which must be of one form.
+
+    Raises PrunerError where they are not.
+    """
     columns = [input_tensors(batch) for batch in batches]
     if len({len(column) for column in columns}) > 1:
         raise PrunerError("batches of inputs that are joined must all be of one form.")

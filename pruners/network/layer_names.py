@@ -18,7 +18,10 @@ def check_module(model: Any) -> None:
 
 
 def wrapped(module: nn.Module) -> nn.Module | None:
-    """Return the module inside a wrapper (`torch.compile`, DataParallel, DistributedDataParallel), or None for others."""
+    """Return the module inside a wrapper, or None for others.
+
+    Wrappers are `torch.compile`'s, DataParallel and DistributedDataParallel.
+    """
     # importing the compiler takes seconds, and a compiled network has done it
     compiler = sys.modules.get("torch._dynamo.eval_frame")
     inner = None
@@ -37,7 +40,9 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
 
 def named_modules(model: nn.Module, *, remove_duplicate: bool = True) -> Iterator[tuple[str, nn.Module]]:
-    """List a network's modules as ``model.named_modules()`` does, without wrappers and their part of the names.
+    """List a network's modules as ``model.named_modules()`` does, without wrappers.
+
+    The wrappers' part of the names is left out too.
 
     Raises PrunerError for a model that is no module.
     """
@@ -58,7 +63,10 @@ def _below(module: nn.Module, name: str, seen: set[nn.Module] | None) -> Iterato
 
 
 def named_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
-    """Map every name of every parameter (a shared one has several) to it, without the wrappers' part of the names."""
+    """Map every name of every parameter (a shared one has several) to it.
+
+    The names are without the wrappers' part.
+    """
     return {
         f"{name}.{own}" if name else own: parameter
         for name, module in named_modules(model, remove_duplicate=False)
@@ -68,7 +76,10 @@ def named_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
 
 
 def named_buffers(model: nn.Module) -> dict[str, Tensor]:
-    """Map every name of every buffer, those included that a state dict leaves out, to it, as `named_parameters`."""
+    """Map every name of every buffer to it, as `named_parameters`.
+
+    Those that a state dict leaves out are included.
+    """
     return {
         f"{name}.{own}" if name else own: buffer
         for name, module in named_modules(model, remove_duplicate=False)
@@ -78,7 +89,9 @@ def named_buffers(model: nn.Module) -> dict[str, Tensor]:
 
 
 def matching(patterns: Collection[str], layers: Collection[str], option: str, what: str) -> list[str]:
-    """Return the layers that any of the names or shell patterns ("layer1.*") means, in the order of ``layers``.
+    """Return the layers that any of the names or shell patterns ("layer1.*") means.
+
+    They are in the order of ``layers``.
 
     Raises UnknownLayer, which says that the network has no ``what`` of this name, for one that means none.
     """

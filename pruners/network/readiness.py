@@ -1,4 +1,7 @@
-"""Whether a network, or a layer, has what is asked of it: parameters, values, numbers that can be computed with."""
+"""Whether a network, or a layer, has what is asked of it.
+
+That is parameters, values, numbers that can be computed with.
+"""
 
 import torch
 from torch import Tensor, nn
@@ -25,17 +28,24 @@ def check_initialized(model: nn.Module) -> None:
 
 
 def check_has_values(model: nn.Module) -> None:
-    """Raise PrunerError where a parameter or buffer has no values: it has not been initialised, or is on the meta device."""
+    """Raise PrunerError where a parameter or buffer has no values.
+
+    It has not been initialised, or is on the meta device.
+    """
     check_initialized(model)
     for name, tensor in (named_parameters(model) | named_buffers(model)).items():
         if tensor.is_meta:
             raise PrunerError(
-                f"{name!r} is on the meta device and has no values: move the network with to_empty and load its state."
+                f"{name!r} is on the meta device and has no values: move the network with to_empty "
+                "and load its state."
             )
 
 
 def check_computable(name: str, weight: Tensor) -> None:
-    """Raise PrunerError where a weight is of a dtype that neither scores nor singular values are computed in."""
+    """Raise PrunerError where a weight is of a dtype that cannot be computed with.
+
+    Neither scores nor singular values are computed in it.
+    """
     if weight.dtype not in _COMPUTABLE:
         dtype = str(weight.dtype).removeprefix("torch.")
         raise PrunerError(

@@ -14,7 +14,10 @@ SEED = Whole(-(2**63), 2**64 - 1)
 
 @contextmanager
 def seeded(seed: int, model: nn.Module) -> Iterator[None]:
-    """Global generators of the CPU and of the network's CUDA devices start from ``seed`` inside and go on afterwards as if unused."""
+    """Seed the global generators of the CPU and of the network's CUDA devices inside the block.
+
+    They go on afterwards as if unused.
+    """
     devices = sorted({p.device.index for p in model.parameters() if p.device.type == "cuda"})
     with torch.random.fork_rng(devices=devices):
         torch.default_generator.manual_seed(seed)

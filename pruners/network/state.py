@@ -10,7 +10,7 @@ from pruners.network.layer_names import named_buffers, named_parameters
 
 
 def state_of(model: nn.Module) -> dict[str, Tensor]:
-    """Copies on the CPU, each under every name it has."""
+    """Copy all parameters and buffers to the CPU, each under every name it has."""
     return {
         name: tensor.detach().to("cpu", copy=True).contiguous()
         for name, tensor in _named_tensors(model).items()
@@ -18,12 +18,16 @@ def state_of(model: nn.Module) -> dict[str, Tensor]:
 
 
 def restore_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Puts the tensors in, in their own dtype, on the devices of those they replace; BadArtifact unless names and shapes agree."""
+    """Put the tensors into the network, in their own dtype, on the devices of those they replace.
+
+    Raises BadArtifact unless names and shapes agree.
+    """
     own = _named_tensors(model)
     if own.keys() != state.keys():
         odd = min(own.keys() ^ state.keys())
         raise BadArtifact(
-            f"The artifact does not fit: {odd!r} is only in {'the network' if odd in own else 'the artifact'}."
+            f"The artifact does not fit: {odd!r} is only in "
+            f"{'the network' if odd in own else 'the artifact'}."
         )
     for name, tensor in state.items():
         if own[name].shape != tensor.shape:

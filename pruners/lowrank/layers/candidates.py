@@ -1,4 +1,7 @@
-"""The options one layer has: every rank of every candidate num_subspaces that saves something, and staying dense."""
+"""The options of one layer: what saves something, and staying dense.
+
+Every rank of every candidate num_subspaces counts.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -43,9 +46,10 @@ class Density:
 def layer_candidates(
     shape: LayerShape, subspaces: tuple[int, ...], density: Density = Density(), rank_multiple: int = 1
 ) -> Candidates:
-    """List the options with one of ``subspaces`` that keep a share of the weights within ``density``; possibly none.
+    """List the options of a layer with one of ``subspaces``, within ``density``; possibly none.
 
-    Ranks are multiples of ``rank_multiple``; of a layer too small for one, any.
+    ``density`` bounds the share of the weights that they keep. Ranks are multiples of ``rank_multiple``; of a
+    layer too small for one, any.
     """
     step = shape.rank_step(rank_multiple, subspaces)
     ranks = [np.arange(step, shape.largest_saving_rank(n) + 1, step) for n in subspaces]
@@ -63,7 +67,7 @@ def layer_candidates(
 
 
 def pinned_candidate(name: str, shape: LayerShape, pin: Mapping[str, Any]) -> Candidates:
-    """The single option of a pinned layer. A pin that would save nothing leaves the layer dense."""
+    """Return the single option of a pinned layer. A pin that would save nothing leaves the layer dense."""
     rank, num_subspaces = check_pin(name, shape, pin)
     if rank > shape.largest_saving_rank(num_subspaces):
         return dense_candidate(shape)
@@ -73,30 +77,34 @@ def pinned_candidate(name: str, shape: LayerShape, pin: Mapping[str, Any]) -> Ca
 
 
 def dense_candidate(shape: LayerShape) -> Candidates:
-    """The single option of an excluded layer."""
+    """Return the single option of an excluded layer."""
     return Candidates(np.array([0]), np.array([0]), np.array([shape.params]))
 
 
 def check_pin(name: str, shape: LayerShape, pin: Mapping[str, Any]) -> tuple[int, int]:
-    """Rank and num_subspaces of a pin; PrunerError where they are no positive integers or do not cut the channels evenly."""
+    """Return the rank and num_subspaces of a pin.
+
+    Raises PrunerError where they are no positive integers or do not cut the channels evenly.
+    """
     checked = PINS.checked({name: pin}, "layers")[name]
     rank, num_subspaces = checked["rank"], checked["num_subspaces"]
     if num_subspaces not in shape.candidate_subspaces:
         channels = shape.in_channels // shape.groups
         raise PrunerError(
-            f"layers: num_subspaces of layer {name!r} must divide its {channels} input channels, {num_subspaces} does not."
+            f"layers: num_subspaces of layer {name!r} must divide its {channels} input channels, "
+            f"{num_subspaces} does not."
         )
     return rank, num_subspaces
 
 
 def check_not_empty(shape: NetworkShape, names: Iterable[str]) -> None:
-    """PrunerError for the first of these layers that has no weights."""
+    """Raise PrunerError for the first of these layers that has no weights."""
     for name in names:
         if not shape.layers[name].params:
             raise PrunerError(f"Layer {name!r} has no weights (0 channels); exclude it.")
 
 
 def least_cost(shape: NetworkShape, candidates: Mapping[str, Candidates], unit: str) -> int:
-    """The least that all compressible weights together can cost when every layer takes its cheapest option."""
+    """Return the least that all compressible weights can cost: every layer takes its cheapest option."""
     cheapest = sum(int(c.params.min()) * shape.unit_cost(name, unit) for name, c in candidates.items())
     return cheapest + shape.fixed_cost(unit)

@@ -1,4 +1,7 @@
-"""The modules that take a decomposed layer's place: two thinner layers, still readable as the one that they replace."""
+"""The modules that take a decomposed layer's place.
+
+Two thinner layers, still readable as the one that they replace.
+"""
 
 import torch
 from torch import Tensor, nn
@@ -7,9 +10,10 @@ from pruners.network.counting.layer_pair import LayerPair
 
 
 class BlockLinear(nn.Module):
-    """A Linear on each of ``num_subspaces`` equal parts of the last dimension, as one batched matrix product, without bias.
+    """A Linear on each of ``num_subspaces`` equal parts of the last dimension, without bias.
 
-    ``weight``: num_subspaces x rank x (features / num_subspaces). Maps (..., features) to (..., num_subspaces * rank).
+    All of them are computed as one batched matrix product. ``weight``: num_subspaces x rank x (features /
+    num_subspaces). Maps (..., features) to (..., num_subspaces * rank).
     """
 
     def __init__(self, weight: Tensor) -> None:
@@ -17,12 +21,12 @@ class BlockLinear(nn.Module):
         self.weight = nn.Parameter(weight)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Any leading dimensions."""
+        """Map inputs of any leading dimensions."""
         parts = inputs.unflatten(-1, (self.weight.shape[0], self.weight.shape[2]))
         return torch.einsum("...km,krm->...kr", parts, self.weight).flatten(-2)
 
     def extra_repr(self) -> str:
-        """Shown by print(model)."""
+        """Return what print(model) shows of the layer."""
         num_subspaces, rank, part = self.weight.shape
         return f"in_features={num_subspaces * part}, num_subspaces={num_subspaces}, rank={rank}"
 
@@ -30,15 +34,15 @@ class BlockLinear(nn.Module):
 class DecomposedLinear(LayerPair):
     """A Linear as two: child ``0`` maps to the subspaces' ranks, child ``1`` mixes them and carries the bias.
 
-    Its forward is theirs. What a parent reads of a Linear is here too: in_features, out_features, bias, and ``weight``
-    (out_features x in_features), their product, multiplied out at each reading with gradients to both, so that
-    `nn.TransformerEncoderLayer`'s fast path or ``F.linear(x, self.child.weight)`` stays right. Such a reader computes with
-    the dense weight and saves no multiply-adds.
+    Its forward is theirs. What a parent reads of a Linear is here too: in_features, out_features, bias, and
+    ``weight`` (out_features x in_features), their product, multiplied out at each reading with gradients to
+    both, so that `nn.TransformerEncoderLayer`'s fast path or ``F.linear(x, self.child.weight)`` stays right.
+    Such a reader computes with the dense weight and saves no multiply-adds.
     """
 
     @property
     def weight(self) -> Tensor:
-        """The product of the two weights: out_features x in_features. It cannot be assigned."""
+        """Multiply out the two weights: out_features x in_features. The product cannot be assigned."""
         first: Tensor = self._first.weight
         second: Tensor = self._second.weight
         if first.dim() == 2:
@@ -47,17 +51,20 @@ class DecomposedLinear(LayerPair):
 
 
 class DecomposedConv2d(LayerPair):
-    """A Conv2d as two: child ``0`` holds the subspaces' filters, child ``1`` is 1 x 1, mixes them and carries the bias.
+    """A Conv2d as two: child ``0`` holds the subspaces' filters, child ``1`` mixes them.
 
-    As `DecomposedLinear`, for what a parent reads of a Conv2d: its channels, kernel_size, stride and so on are the dense
-    layer's.
+    Child ``1`` is 1 x 1 and carries the bias. As `DecomposedLinear`, for what a parent reads of a Conv2d: its
+    channels, kernel_size, stride and so on are the dense layer's.
     """
 
     groups: int
 
     @property
     def weight(self) -> Tensor:
-        """The product of the two weights: out_channels x in_channels / groups x kernel. It cannot be assigned."""
+        """Multiply out the two weights: out_channels x in_channels / groups x kernel.
+
+        The product cannot be assigned.
+        """
         first: Tensor = self._first.weight
         second: Tensor = self._second.weight
         width = second.shape[1]

@@ -1,4 +1,7 @@
-"""Which layers can be decomposed and what they cost: read from shapes alone, so tensors on the meta device will do."""
+"""Shapes of the layers that can be decomposed, and their costs.
+
+Read from shapes alone, so tensors on the meta device will do.
+"""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -15,10 +18,12 @@ from pruners.network.readiness import check_initialized
 
 @dataclass(frozen=True)
 class LayerShape:
-    """Shape of a Conv2d's weight (out_channels x in_channels/groups x kernel) or a Linear's (kernel 1 x 1, one group).
+    """Shape of a Conv2d's weight or a Linear's.
 
-    Folded to out_channels x (in_channels/groups * k1 * k2) and cut into ``num_subspaces`` slices of consecutive input
-    channels (within each group), every slice truncated to the same ``rank`` (Liebenwein et al. 2021, section 2).
+    A Conv2d's is out_channels x in_channels/groups x kernel; a Linear has kernel 1 x 1 and one group. Folded
+    to out_channels x (in_channels/groups * k1 * k2) and cut into ``num_subspaces`` slices of consecutive
+    input channels (within each group), every slice truncated to the same ``rank`` (Liebenwein et al. 2021,
+    section 2).
     """
 
     out_channels: int
@@ -28,53 +33,61 @@ class LayerShape:
 
     @property
     def matrix(self) -> tuple[int, int]:
-        """Rows and columns of one group's folded weight."""
+        """Return the rows and columns of one group's folded weight."""
         return self.out_channels // self.groups, self.in_channels // self.groups * self.kernel[
             0
         ] * self.kernel[1]
 
     @property
     def params(self) -> int:
-        """Weights of the dense layer, without its bias."""
+        """Count the weights of the dense layer, without its bias."""
         return self.out_channels * self.matrix[1]
 
     @cached_property
     def candidate_subspaces(self) -> tuple[int, ...]:
-        """Every num_subspaces that cuts the input channels of a group evenly, ascending."""
+        """Return every num_subspaces that cuts the input channels of a group evenly, ascending."""
         channels = self.in_channels // self.groups
         return tuple(n for n in range(1, channels + 1) if channels % n == 0)
 
     def max_rank(self, num_subspaces: int) -> int:
-        """The rank at which nothing is lost: the shorter side of a slice."""
+        """Return the rank at which nothing is lost: the shorter side of a slice."""
         rows, columns = self.matrix
         return min(rows, columns // num_subspaces)
 
     def decomposed_params(self, rank: int, num_subspaces: int) -> int:
-        """Weights of the two layers that replace this one: rank * (f k + c k1 k2), whatever the number of groups.
+        """Count the weights of the two layers that replace this one: rank * (f k + c k1 k2).
 
-        The first convolution has groups * num_subspaces * rank filters on in_channels / (groups * num_subspaces)
-        channels, the second out_channels filters on num_subspaces * rank channels each.
+        The number of groups does not matter. The first convolution has groups * num_subspaces * rank filters
+        on in_channels / (groups * num_subspaces) channels, the second out_channels filters on num_subspaces *
+        rank channels each.
         """
         return rank * self.params_per_rank(num_subspaces)
 
     def params_per_rank(self, num_subspaces: int) -> int:
-        """Weights that each further rank adds."""
+        """Count the weights that each further rank adds."""
         return self.out_channels * num_subspaces + self.groups * self.matrix[1]
 
     def largest_saving_rank(self, num_subspaces: int) -> int:
-        """The largest rank that costs less than the dense layer; 0 where none does. Always below `max_rank`."""
+        """Return the largest rank that costs less than the dense layer; 0 where none does.
+
+        It is always below `max_rank`.
+        """
         return (self.params - 1) // self.params_per_rank(num_subspaces)
 
     def rank_step(self, multiple: int, subspaces: Iterable[int]) -> int:
-        """Return what this layer's ranks are multiples of: ``multiple``, or 1 where no such rank saves anything in any of the cuts."""
+        """Return what this layer's ranks are multiples of.
+
+        That is ``multiple``, or 1 where no such rank saves anything in any of the cuts.
+        """
         return multiple if any(self.largest_saving_rank(n) >= multiple for n in subspaces) else 1
 
 
 class NetworkShape:
     """Every compressible layer of a network: see `compressible_modules`.
 
-    ``layers`` maps a layer's first name to its shape. ``fixed`` holds the layers whose weight another module uses too:
-    they stay dense and count in the budget. With an ``example`` input (a batch) multiply-adds can be counted as well.
+    ``layers`` maps a layer's first name to its shape. ``fixed`` holds the layers whose weight another module
+    uses too: they stay dense and count in the budget. With an ``example`` input (a batch) multiply-adds can
+    be counted as well.
     """
 
     def __init__(self, model: nn.Module, example: Inputs | None = None) -> None:
@@ -107,27 +120,32 @@ class NetworkShape:
         """Raise PrunerError where the network has no layer that can be decomposed."""
         if not self.layers:
             raise PrunerError(
-                "The network has no layer that can be decomposed: a Conv2d or Linear whose weight is a parameter of its own. "
+                "The network has no layer that can be decomposed: a Conv2d or Linear whose weight "
+                "is a parameter of its own. "
                 "pruners.unreached tells what it has instead."
             )
 
     def unit_cost(self, name: str, unit: str) -> int:
-        """What one weight of a decomposed layer costs: 1 parameter, or as many multiply-adds as its outputs have positions.
+        """Return what one weight of a decomposed layer costs in ``unit``.
 
-        Where a parent multiplies by the weight itself, it does so by the whole one, however the layer is decomposed: that
-        is part of `fixed_cost`.
+        That is 1 parameter, or as many multiply-adds as its outputs have positions. Where a parent multiplies
+        by the weight itself, it does so by the whole one, however the layer is decomposed: that is part of
+        `fixed_cost`.
         """
         return 1 if unit == "parameters" else self._counted(self._times_multiplied_in_calls)[name]
 
     def total(self, unit: str) -> int:
-        """Cost of all compressible layers left dense, in parameters or multiply-adds."""
+        """Return the cost of all compressible layers left dense, in parameters or multiply-adds."""
         if unit == "parameters":
             return self.params
         times = self._counted(self._times_multiplied)
         return sum(shape.params * times[name] for name, shape in (self.layers | self.fixed).items())
 
     def fixed_cost(self, unit: str) -> int:
-        """The part of `total` that no choice changes: layers with shared weights, and weights that parents multiply by."""
+        """Return the part of `total` that no choice changes.
+
+        It is the layers with shared weights, and the weights that parents multiply by.
+        """
         return self.total(unit) - sum(
             shape.params * self.unit_cost(name, unit) for name, shape in self.layers.items()
         )
@@ -139,13 +157,19 @@ class NetworkShape:
         return times
 
     def named_by(self, patterns: Collection[str], option: str) -> list[str]:
-        """Return the layers that names or shell patterns ("layer1.*") mean; UnknownLayer for one that means none."""
+        """Return the layers that names or shell patterns ("layer1.*") mean.
+
+        Raises UnknownLayer for one that means none.
+        """
         self.check_names([name for name in patterns if name in self.fixed], option)
         found = matching(patterns, [*self.layers, *self.fixed], option, "compressible layer")
         return [name for name in found if name in self.layers]
 
     def check_names(self, names: Iterable[str], option: str) -> None:
-        """Raise UnknownLayer for the first name that is no compressible layer, saying which option named it."""
+        """Raise UnknownLayer for the first name that is no compressible layer.
+
+        The message says which option named it.
+        """
         for name in names:
             if name in self.fixed:
                 raise UnknownLayer(
@@ -158,15 +182,18 @@ class NetworkShape:
 
 
 def compressible(model: nn.Module) -> dict[str, LayerShape]:
-    """Shapes of the layers that can be decomposed, by name, in the order of ``model.named_modules()``."""
+    """Return the shapes of the layers that can be decomposed, by name.
+
+    They are in the order of ``model.named_modules()``.
+    """
     return NetworkShape(model).layers
 
 
 def compressible_modules(model: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
     """Collect the Conv2d and Linear modules that two thinner layers can stand for, each under its first name.
 
-    Their weight is a plain parameter and their forward torch's own. `nn.MultiheadAttention` multiplies by its output
-    projection's weight itself: two factors would save it nothing, so that one is left out.
+    Their weight is a plain parameter and their forward torch's own. `nn.MultiheadAttention` multiplies by its
+    output projection's weight itself: two factors would save it nothing, so that one is left out.
     """
     read_by_attention = {
         id(m.out_proj)
@@ -203,7 +230,7 @@ def why_not_decomposable(module: nn.Conv2d | nn.Linear) -> str | None:
 
 
 def shape_of(module: nn.Conv2d | nn.Linear) -> LayerShape:
-    """The shape of one layer."""
+    """Return the shape of one layer."""
     if isinstance(module, nn.Linear):
         return LayerShape(module.out_features, module.in_features)
     kernel = (module.kernel_size[0], module.kernel_size[1])
@@ -211,7 +238,7 @@ def shape_of(module: nn.Conv2d | nn.Linear) -> LayerShape:
 
 
 def _holders(model: nn.Module) -> Mapping[int, int]:
-    """How many distinct modules hold each parameter, by id."""
+    """Count the distinct modules that hold each parameter, by its id."""
     holders: dict[int, int] = {}
     for module in model.modules():
         for parameter in module._parameters.values():

@@ -27,10 +27,11 @@ _BOUNDS = Fields(
 class ALDS(RankMethod):
     """Makes the largest layer error as small as the budget allows, over all ranks and numbers of subspaces.
 
-    Liebenwein, Maalouf, Gal, Feldman, Rus: Compressing Neural Networks: Towards Determining the Optimal Layer-wise
-    Decomposition, NeurIPS 2021, arXiv 2107.11442, problem (3). The paper alternates between ranks and subspaces from
-    random starts; but for a given error every layer's cheapest option is independent of the others, so the optimum can be
-    had exactly: see `pruners.lowrank.methods.allocate`. What budget is left goes to the layer with the largest error next.
+    Liebenwein, Maalouf, Gal, Feldman, Rus: Compressing Neural Networks: Towards Determining the Optimal
+    Layer-wise Decomposition, NeurIPS 2021, arXiv 2107.11442, problem (3). The paper alternates between ranks
+    and subspaces from random starts; but for a given error every layer's cheapest option is independent of
+    the others, so the optimum can be had exactly: see `pruners.lowrank.methods.allocate`. What budget is left
+    goes to the layer with the largest error next.
     """
 
     name = "alds"
@@ -64,7 +65,10 @@ class ALDS(RankMethod):
     )
 
     def candidates(self, shape: NetworkShape, options: Mapping[str, Any]) -> dict[str, Candidates]:
-        """All divisors of each layer's input channels, or those asked for, within the layer's bounds."""
+        """Return each layer's options: ranks in every number of subspaces, within its bounds.
+
+        Those are all divisors of its input channels, or the ones asked for.
+        """
         _check(shape, options)
         options_of, free = excluding(shape, options["exclude"])
         for name in free:
@@ -80,7 +84,7 @@ class ALDS(RankMethod):
         return {name: options_of[name] for name in shape.layers}
 
     def choose(self, problem: AllocationProblem, options: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
-        """Solves with lower bounds in place of unknown errors until every error in the solution is known.
+        """Solve with lower bounds for unknown errors, until every error in the solution is known.
 
         Lower bounds only relax the problem, so a solution of known errors alone is the problem's own.
         """
@@ -111,7 +115,10 @@ def _check(shape: NetworkShape, options: Mapping[str, Any]) -> None:
 
 
 def _subspaces(layer: LayerShape, asked: Sequence[int] | None) -> tuple[int, ...]:
-    """The candidates that divide this layer's channels; a layer that none of them divides can only stay dense."""
+    """Return the candidates that divide this layer's channels.
+
+    A layer that none of them divides can only stay dense.
+    """
     if asked is None:
         return layer.candidate_subspaces
     return tuple(n for n in layer.candidate_subspaces if n in asked)

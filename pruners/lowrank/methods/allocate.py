@@ -1,4 +1,7 @@
-"""Spends a budget over layers so that the largest error is as small as possible, then the next largest, and so on."""
+"""A budget spent over layers so that the largest error is as small as possible.
+
+Then the next largest, and so on.
+"""
 
 from collections.abc import Sequence
 
@@ -9,12 +12,14 @@ from numpy.typing import NDArray
 def allocate(
     costs: Sequence[NDArray[np.int64]], errors: Sequence[NDArray[np.float64]], budget: int
 ) -> list[int]:
-    """One option's index for each layer; layer by layer ``costs`` ascend and ``errors`` descend strictly.
+    """Spend ``budget`` over the layers: return one option's index for each.
 
-    All layers start with their cheapest option, which must be within ``budget``. The layer with the largest error
-    (the first of several) takes its next option; when that does not fit, no choice has a smaller largest error, so the
-    layer keeps what it has and the others go on. Every layer is then as cheap as its error allows, hence exact: the result is
-    the lexicographic minimum of the errors sorted in descending order (among layers with equal errors the first goes first).
+    Layer by layer ``costs`` ascend and ``errors`` descend strictly. All layers start with their cheapest
+    option, which must be within ``budget``. The layer with the largest error (the first of several) takes its
+    next option; when that does not fit, no choice has a smaller largest error, so the layer keeps what it has
+    and the others go on. Every layer is then as cheap as its error allows, hence exact: the result is the
+    lexicographic minimum of the errors sorted in descending order (among layers with equal errors the first
+    goes first).
     """
     number = len(costs)
     left = budget - sum(int(c[0]) for c in costs)

@@ -13,9 +13,10 @@ AnyShare = TypeVar("AnyShare")
 def ranks_at_largest_share(
     problem: AllocationProblem, shares: Sequence[AnyShare], ranks: Callable[[AnyShare], dict[str, int]]
 ) -> dict[str, tuple[int, int]]:
-    """Rank and num_subspaces of every layer, dense where the rank saves nothing of what the budget counts.
+    """Find the largest share within the budget, and return every layer's rank and num_subspaces.
 
-    ``shares`` ascend and ranks grow with them, so the cost does, and the last share within the budget is found by bisection.
+    A layer is dense where the rank saves nothing of what the budget counts. ``shares`` ascend and ranks grow
+    with them, so the cost does, and the last share within the budget is found by bisection.
     """
     unit, layers = problem.budget.unit, problem.shape.layers
 

@@ -22,14 +22,18 @@ EXCLUDE = Option(
 RANK_MULTIPLE = Option(
     "rank_multiple",
     1,
-    "ranks are multiples of this, 8 for example, in every layer large enough; one set in layers stays as it is",
+    "ranks are multiples of this, 8 for example, in every layer large enough; one set in layers "
+    "stays as it is",
     Whole(1, 2**31),
 )
 
 
 @dataclass(frozen=True)
 class AllocationProblem:
-    """What a method is given: kept spectra, the shapes with their costs, each layer's options and the budget."""
+    """What a method is given.
+
+    The kept spectra, the shapes with their costs, each layer's options and the budget.
+    """
 
     spectra: Spectra
     shape: NetworkShape
@@ -38,25 +42,31 @@ class AllocationProblem:
 
 
 class RankMethod(Method):
-    """A way to choose rank and num_subspaces of every layer within a budget; its artifact is a `Decomposition`."""
+    """A way to choose rank and num_subspaces of every layer within a budget.
+
+    Its artifact is a `Decomposition`.
+    """
 
     kind: ClassVar[Literal["decomposition", "mask"]] = "decomposition"
 
     def metric(self, options: Mapping[str, Any]) -> str:
-        """The metric that the layer errors of the result are told in."""
+        """Return the metric that the layer errors of the result are told in."""
         return str(options.get("metric", "max"))
 
     @abstractmethod
     def candidates(self, shape: NetworkShape, options: Mapping[str, Any]) -> dict[str, Candidates]:
-        """Every layer's options from shapes alone; checks the method's options."""
+        """Return every layer's options, from shapes alone; checks the method's options."""
 
     @abstractmethod
     def choose(self, problem: AllocationProblem, options: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
-        """Rank and num_subspaces of every layer, (0, 0) for dense. The cheapest candidates together are within the budget."""
+        """Choose every layer's rank and num_subspaces, (0, 0) for dense.
+
+        The cheapest candidates together are within the budget.
+        """
 
 
 def excluding(shape: NetworkShape, exclude: Sequence[str]) -> tuple[dict[str, Candidates], list[str]]:
-    """The single option of each excluded layer, and the names of the others; checks ``exclude``."""
+    """Return the single option of each excluded layer, and the names of the others; checks ``exclude``."""
     excluded = shape.named_by(exclude, "exclude")
     free = [name for name in shape.layers if name not in excluded]
     check_not_empty(shape, free)

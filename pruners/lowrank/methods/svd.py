@@ -20,9 +20,9 @@ from pruners.lowrank.methods.rank_method import (
 class SVD(RankMethod):
     """One rank share everywhere: rank = floor(share * full rank), at least 1, in one subspace.
 
-    With ``rank_multiple`` it is rounded down to a multiple, but never to 0. The share is the largest that meets the
-    budget; a layer that would save nothing at its rank stays dense. The plain baseline of low-rank compression, e.g.
-    Denton et al., NeurIPS 2014, arXiv 1404.0736.
+    With ``rank_multiple`` it is rounded down to a multiple, but never to 0. The share is the largest that
+    meets the budget; a layer that would save nothing at its rank stays dense. The plain baseline of low-rank
+    compression, e.g. Denton et al., NeurIPS 2014, arXiv 1404.0736.
     """
 
     name = "svd"
@@ -31,7 +31,7 @@ class SVD(RankMethod):
     options = (EXCLUDE, RANK_MULTIPLE)
 
     def candidates(self, shape: NetworkShape, options: Mapping[str, Any]) -> dict[str, Candidates]:
-        """Every rank of the whole matrix that saves something, and dense."""
+        """Return every rank of the whole matrix that saves something, and dense."""
         options_of, free = excluding(shape, options["exclude"])
         options_of |= {
             name: layer_candidates(shape.layers[name], (1,), rank_multiple=options["rank_multiple"])
@@ -40,7 +40,10 @@ class SVD(RankMethod):
         return {name: options_of[name] for name in shape.layers}
 
     def choose(self, problem: AllocationProblem, options: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
-        """Exact: the ranks change at fractions only, and these are compared as fractions."""
+        """Choose the ranks at the largest share of the full ranks that meets the budget.
+
+        Exact: the ranks change at fractions only, and these are compared as fractions.
+        """
         excluded = problem.shape.named_by(options["exclude"], "exclude")
         full = {
             name: problem.shape.layers[name].max_rank(1)

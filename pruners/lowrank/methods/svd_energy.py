@@ -21,9 +21,9 @@ from pruners.lowrank.methods.rank_method import (
 class SVDEnergy(RankMethod):
     """The smallest rank, in one subspace, that holds a given share of a layer's squared singular values.
 
-    With ``rank_multiple`` the smallest multiple that does. The share is the largest that meets the budget; a layer that
-    would save nothing at its rank stays dense. Alvarez and Salzmann, NeurIPS 2017, arXiv 1711.02638; the paper of ALDS
-    calls it SVD-Energy.
+    With ``rank_multiple`` the smallest multiple that does. The share is the largest that meets the budget; a
+    layer that would save nothing at its rank stays dense. Alvarez and Salzmann, NeurIPS 2017, arXiv
+    1711.02638; the paper of ALDS calls it SVD-Energy.
     """
 
     name = "svd_energy"
@@ -32,7 +32,7 @@ class SVDEnergy(RankMethod):
     options = (EXCLUDE, RANK_MULTIPLE)
 
     def candidates(self, shape: NetworkShape, options: Mapping[str, Any]) -> dict[str, Candidates]:
-        """Every rank of the whole matrix that saves something, and dense."""
+        """Return every rank of the whole matrix that saves something, and dense."""
         options_of, free = excluding(shape, options["exclude"])
         options_of |= {
             name: layer_candidates(shape.layers[name], (1,), rank_multiple=options["rank_multiple"])
@@ -41,7 +41,10 @@ class SVDEnergy(RankMethod):
         return {name: options_of[name] for name in shape.layers}
 
     def choose(self, problem: AllocationProblem, options: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
-        """Exact: the ranks change only where one layer's share of energy at some rank is reached."""
+        """Choose the ranks at the largest share of energy that meets the budget.
+
+        Exact: the ranks change only where one layer's share of energy at some rank is reached.
+        """
         excluded = problem.shape.named_by(options["exclude"], "exclude")
         held = {
             n: _energy_shares(problem.spectra.layers[n].singular_values(1))
@@ -61,6 +64,9 @@ class SVDEnergy(RankMethod):
 
 
 def _energy_shares(values: np.ndarray) -> np.ndarray:
-    """Share of the squared singular values that rank 1, 2, ... holds; 1 throughout for a layer of zeros."""
+    """Return the share of the squared singular values that rank 1, 2, ... holds.
+
+    It is 1 throughout for a layer of zeros.
+    """
     held = np.cumsum(np.square(values).sum(axis=(0, 1)))
     return held / held[-1] if held[-1] else np.ones_like(held)

@@ -7,14 +7,18 @@ from pruners.lowrank.spectra.metrics import rank_bound, spectral_errors, true_er
 from pruners.lowrank.spectra.residual import Residuals
 
 _SLACK = 1e-6
-"""Lower bounds are lowered by this share of s_1, above what rounding can have added to them (sqrt(n eps) at worst)."""
+"""Lower bounds are lowered by this share of s_1, above what rounding can have added to them (sqrt(n eps) at
+worst).
+"""
 
 
 class ErrorCurve:
-    """``errors[j - 1]`` is the error at rank j where ``exact[j - 1]``, otherwise not above it. Ranks that save nothing are left out.
+    """Errors of one layer over its ranks, for one num_subspaces and one metric.
 
-    Exactness comes in two steps: `tighten` looks at all slices, `resolve` makes one rank exact. They differ for the
-    metric ``true`` only, which has no closed form in the slices' singular values.
+    ``errors[j - 1]`` is the error at rank j where ``exact[j - 1]``, otherwise not above it. Ranks that save
+    nothing are left out. Exactness comes in two steps: `tighten` looks at all slices, `resolve` makes one
+    rank exact. They differ for the metric ``true`` only, which has no closed form in the slices' singular
+    values.
     """
 
     def __init__(self, spectra: LayerSpectra, num_subspaces: int, metric: str) -> None:
@@ -26,7 +30,7 @@ class ErrorCurve:
         self._update()
 
     def tighten(self) -> None:
-        """Computes every slice's spectrum."""
+        """Compute every slice's spectrum."""
         self._spectra.singular_values(self._num_subspaces)
         self._update()
         if not self.exact.all():
@@ -37,7 +41,7 @@ class ErrorCurve:
                 rank *= 4
 
     def resolve(self, rank: int) -> None:
-        """Makes the error at this rank exact, and the bounds near it close."""
+        """Make the error at this rank exact, and the bounds near it close."""
         if self._residuals is None:
             self.tighten()
         if self._residuals is not None:

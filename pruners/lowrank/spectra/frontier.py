@@ -1,4 +1,7 @@
-"""The options of one layer that are worth looking at: each dearer than the one before, with a smaller error."""
+"""The options of one layer that are worth looking at.
+
+Each is dearer than the one before, with a smaller error.
+"""
 
 from dataclasses import dataclass
 
@@ -12,7 +15,10 @@ from pruners.lowrank.spectra.layer_spectra import LayerSpectra
 
 @dataclass(frozen=True, eq=False)
 class Frontier:
-    """Parallel arrays: params strictly ascending, errors strictly descending; errors may be lower bounds where not ``exact``."""
+    """Options as parallel arrays: params strictly ascending, errors strictly descending.
+
+    Errors may be lower bounds where not ``exact``.
+    """
 
     ranks: Integers
     subspaces: Integers
@@ -22,7 +28,7 @@ class Frontier:
 
 
 class LayerSearch:
-    """Keeps one layer's curves for one metric and its frontier over given candidates."""
+    """One layer's error curves for one metric, and its frontier over given candidates."""
 
     def __init__(self, spectra: LayerSpectra, metric: str) -> None:
         self._spectra = spectra
@@ -32,10 +38,11 @@ class LayerSearch:
         self._frontier: Frontier | None = None
 
     def frontier(self, candidates: Candidates) -> Frontier:
-        """The frontier over these candidates, its error curves tight wherever more than a single rank of them is on it.
+        """Return the frontier over these candidates.
 
-        A cut that is on the frontier with rank 1 alone (the dear, coarse cuts usually are) matters to the tightest
-        budgets only and is tightened when one asks for it.
+        Its error curves are tight wherever more than a single rank of them is on it. A cut that is on the
+        frontier with rank 1 alone (the dear, coarse cuts usually are) matters to the tightest budgets only
+        and is tightened when one asks for it.
         """
         if self._frontier is None or self._candidates is not candidates:
             self._candidates = candidates
@@ -48,7 +55,7 @@ class LayerSearch:
         return self._frontier
 
     def resolve(self, rank: int, num_subspaces: int) -> None:
-        """Makes one option's error exact."""
+        """Make one option's error exact."""
         self._curves[num_subspaces].resolve(rank)
         self._frontier = None
 

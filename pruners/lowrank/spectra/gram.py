@@ -8,16 +8,20 @@ from pruners.lowrank.layers.shapes import LayerShape
 
 
 def cut(matrix: Tensor, num_subspaces: int) -> Tensor:
-    """Slices of a folded weight: groups x rows x columns becomes groups x num_subspaces x rows x (columns / num_subspaces)."""
+    """Cut a folded weight into slices of consecutive columns.
+
+    groups x rows x columns becomes groups x num_subspaces x rows x (columns / num_subspaces).
+    """
     groups, rows, columns = matrix.shape
     return matrix.reshape(groups, rows, num_subspaces, columns // num_subspaces).transpose(1, 2)
 
 
 def grams(matrix: Tensor, shape: LayerShape, subspaces: Iterable[int]) -> Iterator[tuple[int, Tensor]]:
-    """Yields (num_subspaces, Gram matrices of groups x num_subspaces x n x n), n the smaller side of a slice.
+    """Yield each num_subspaces with its slices' Gram matrices.
 
-    Slices nest. A wide slice's A A^T is the sum of its parts', so these come from the finest cut upwards; a tall slice's
-    A^T A has its parts' as diagonal blocks, so these come from the coarsest cut downwards.
+    These are groups x num_subspaces x n x n, n the smaller side of a slice. Slices nest. A wide slice's A A^T
+    is the sum of its parts', so these come from the finest cut upwards; a tall slice's A^T A has its parts'
+    as diagonal blocks, so these come from the coarsest cut downwards.
     """
     rows, columns = shape.matrix
     wide = [n for n in subspaces if columns // n >= rows]
@@ -27,7 +31,7 @@ def grams(matrix: Tensor, shape: LayerShape, subspaces: Iterable[int]) -> Iterat
 
 
 def gram(slices: Tensor) -> Tensor:
-    """A A^T or A^T A of each matrix, whichever is smaller."""
+    """Compute A A^T or A^T A of each matrix, whichever is smaller."""
     return slices @ slices.mT if slices.shape[-1] >= slices.shape[-2] else slices.mT @ slices
 
 
@@ -55,7 +59,7 @@ def _blocks(matrix: Tensor, ascending: list[int]) -> Iterator[tuple[int, Tensor]
 
 
 def _diagonal_blocks(parents: Tensor, parts: int) -> Tensor:
-    """groups x k x n x n becomes groups x (k parts) x (n / parts) x (n / parts)."""
+    """Cut groups x k x n x n into its diagonal blocks: groups x (k parts) x (n / parts) x (n / parts)."""
     size = parents.shape[-1] // parts
     blocks = parents.unflatten(-1, (parts, size)).unflatten(-3, (parts, size))
     return blocks.diagonal(dim1=2, dim2=4).movedim(-1, 2).flatten(1, 2)

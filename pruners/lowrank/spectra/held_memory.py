@@ -37,7 +37,10 @@ def _bytes(root: Any) -> int:
 
 
 def _place(thing: Any) -> tuple[tuple[str, int], int]:
-    """Where a tensor or an array lies, and its bytes; of anything else what it is known by, and 0."""
+    """Return where a tensor or an array lies, and its bytes.
+
+    Of anything else what it is known by, and 0.
+    """
     if isinstance(thing, Tensor):
         storage = thing.untyped_storage()
         return (storage.device.type, storage.data_ptr()), storage.nbytes()

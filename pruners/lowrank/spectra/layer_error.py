@@ -6,7 +6,7 @@ from pruners.lowrank.spectra.residual import residual_norm
 
 
 def layer_error(spectra: LayerSpectra, rank: int, num_subspaces: int, metric: str) -> float:
-    """The error, by one of the five metrics, of truncating each slice to ``rank``."""
+    """Return the error, by one of the five metrics, of truncating each slice to ``rank``."""
     if metric == "true" and num_subspaces > 1:
         return residual_norm(spectra, rank, num_subspaces) / (spectra.scale or 1.0)
     # one slice is the whole matrix: its worst slice is its residual
@@ -16,5 +16,5 @@ def layer_error(spectra: LayerSpectra, rank: int, num_subspaces: int, metric: st
 
 
 def layer_errors(spectra: LayerSpectra, rank: int, num_subspaces: int) -> dict[str, float]:
-    """The same by every metric."""
+    """Return the error of truncating each slice to ``rank``, by every metric."""
     return {metric: layer_error(spectra, rank, num_subspaces, metric) for metric in ERROR_METRICS}

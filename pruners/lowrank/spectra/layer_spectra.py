@@ -14,15 +14,18 @@ from pruners.lowrank.spectra.gram import cut, gram, grams
 from pruners.network.readiness import check_computable
 
 _WELL_CONDITIONED = 1e-5
-"""Below this share of a slice's largest singular value the square root of a Gram matrix's eigenvalue is no longer good to 1e-9."""
+"""Below this share of a slice's largest singular value the square root of a Gram matrix's eigenvalue is no
+longer good to 1e-9.
+"""
 
 
 class LayerSpectra:
     """Singular values of one layer's slices, in float64 on the CPU.
 
-    They are square roots of the Gram matrices' eigenvalues. An eigenvalue carries an absolute error of a few times
-    eps * s_1^2, so a singular value s is good to about eps * s_1^2 / s: 1e-10 s_1 at s = 1e-5 s_1. Slices with smaller
-    ones among the ranks that save anything get a true SVD instead; all errors then agree with it to 1e-9 s_1.
+    They are square roots of the Gram matrices' eigenvalues. An eigenvalue carries an absolute error of a few
+    times eps * s_1^2, so a singular value s is good to about eps * s_1^2 / s: 1e-10 s_1 at s = 1e-5 s_1.
+    Slices with smaller ones among the ranks that save anything get a true SVD instead; all errors then agree
+    with it to 1e-9 s_1.
     """
 
     def __init__(self, name: str, weight: Tensor, shape: LayerShape) -> None:
@@ -36,7 +39,10 @@ class LayerSpectra:
 
     @property
     def matrix(self) -> Tensor:
-        """The folded weight, groups x rows x columns, in float64; PrunerError where it is not finite, or no floating-point numbers."""
+        """Return the folded weight, groups x rows x columns, in float64.
+
+        Raises PrunerError where it is not finite, or no floating-point numbers.
+        """
         check_computable(f"{self.name}.weight" if self.name else "weight", self.weight)
         if not self._finite:
             raise PrunerError(f"Layer {self.name!r} has weights that are not finite.")
@@ -48,34 +54,34 @@ class LayerSpectra:
 
     @cached_property
     def scale(self) -> float:
-        """The spectral norm s_1 of the whole weight."""
+        """Return the spectral norm s_1 of the whole weight."""
         return float(self.singular_values(1).max())
 
     @cached_property
     def norm(self) -> float:
-        """The Frobenius norm of the whole weight."""
+        """Return the Frobenius norm of the whole weight."""
         return float(torch.linalg.vector_norm(self.matrix))
 
     def singular_values(self, num_subspaces: int) -> NDArray[np.float64]:
-        """All singular values, descending: groups x num_subspaces x (smaller side of a slice)."""
+        """Return all singular values, descending: groups x num_subspaces x (smaller side of a slice)."""
         if num_subspaces not in self._values:
             slices = cut(self.matrix, num_subspaces)
             self._values[num_subspaces] = self._decompose(slices, gram(slices), num_subspaces)
         return self._values[num_subspaces]
 
     def least_values(self, num_subspaces: int) -> NDArray[np.float64]:
-        """`singular_values` as far as they are known: 0 for slices that nobody has looked at yet."""
+        """Return `singular_values` as far as they are known: 0 for slices that nobody has looked at yet."""
         return self._values[num_subspaces] if num_subspaces in self._values else self._samples[num_subspaces]
 
     def knows(self, num_subspaces: int) -> bool:
-        """Whether all slices' singular values are there."""
+        """Tell whether all slices' singular values are there."""
         return num_subspaces in self._values
 
     def survey(self, subspaces: Iterable[int]) -> None:
-        """Spectra of many cuts at once: all slices where that is cheap, otherwise the one with the largest norm.
+        """Compute spectra of many cuts at once, all slices where that is cheap.
 
-        Cheap means no dearer than the whole matrix's own spectrum. A dear cut that loses everywhere even with one
-        slice known never needs the others.
+        Otherwise only the slice with the largest norm. Cheap means no dearer than the whole matrix's own
+        spectrum. A dear cut that loses everywhere even with one slice known never needs the others.
         """
         missing = [n for n in {1, *subspaces} if n not in self._values and n not in self._samples]
         if not missing:

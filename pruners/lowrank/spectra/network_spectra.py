@@ -36,11 +36,14 @@ class Spectra:
             warnings.warn(message, PrunerWarning, stacklevel=3)
 
     def search(self, name: str, metric: str) -> LayerSearch:
-        """What is known about one layer's options under a metric."""
+        """Return what is known about one layer's options under a metric."""
         return self._searches.setdefault((name, metric), LayerSearch(self.layers[name], metric))
 
     def still_fit(self, model: nn.Module) -> bool:
-        """Whether the network has these very layers and weights still; notices every change made in place."""
+        """Tell whether the network has these very layers and weights still.
+
+        Notices every change made in place.
+        """
         modules = compressible_modules(model)
         if (
             modules.keys() != self.shape.layers.keys() | self.shape.fixed.keys()
@@ -51,7 +54,7 @@ class Spectra:
 
 
 def spectra_of(model: nn.Module) -> Spectra:
-    """The network's kept spectra, computed anew where its weights have changed since."""
+    """Return the network's kept spectra, computed anew where its weights have changed since."""
     check_module(model)
     spectra = _kept.get(model)
     if spectra is None or not spectra.still_fit(model):
@@ -68,7 +71,8 @@ def _same(weight: Tensor, kept: Tensor) -> bool:
     if weight.dtype != kept.dtype or weight.device != kept.device or weight.shape != kept.shape:
         return False
     if _in_words(weight) and _in_words(kept):
-        # bits compared eight bytes at a time: less than half the time of torch.equal, which every further budget waits for
+        # bits compared eight bytes at a time: less than half the time of torch.equal,
+        # which every further budget waits for
         return np.array_equal(_words(weight), _words(kept))
     return torch.equal(weight, kept)
 

@@ -16,7 +16,8 @@ _POWER_STEPS = 20
 class Residuals:
     """Residual norms of one layer and num_subspaces at many ranks.
 
-    R R^T = W W^T - sum of s^2 u u^T over what the slices keep, so all ranks share one decomposition of the slices.
+    R R^T = W W^T - sum of s^2 u u^T over what the slices keep, so all ranks share one decomposition of the
+    slices.
     """
 
     def __init__(self, spectra: LayerSpectra, num_subspaces: int) -> None:
@@ -30,7 +31,7 @@ class Residuals:
         self._whole = matrix @ matrix.mT
 
     def norm(self, rank: int) -> float:
-        """The exact spectral norm at this rank; kept in ``spectra.residual_norms``."""
+        """Return the exact spectral norm at this rank; kept in ``spectra.residual_norms``."""
         known = self._spectra.residual_norms
         if (rank, self._num_subspaces) not in known:
             norm = float(torch.linalg.eigvalsh(self._square(rank))[..., -1].clamp_min(0).max().sqrt())
@@ -39,9 +40,10 @@ class Residuals:
         return residual_norm(self._spectra, rank, self._num_subspaces)
 
     def bounds(self, rank: int) -> Floats:
-        """Lower bounds of the norm at rank 1, 2, ..., close to the norm near ``rank``.
+        """Bound the norm at rank 1, 2, ... from below, close to the norm near ``rank``.
 
-        For any unit vector x and every rank |R|^2 >= x^T R R^T x; x is nearly R's leading left singular vector at ``rank``.
+        For any unit vector x and every rank |R|^2 >= x^T R R^T x; x is nearly R's leading left singular
+        vector at ``rank``.
         """
         square = self._square(rank)
         x = torch.ones(*square.shape[:-1], 1, dtype=square.dtype)
@@ -52,16 +54,17 @@ class Residuals:
         return energy.clamp_min(0).sqrt().amax(dim=0).numpy()
 
     def _square(self, rank: int) -> Tensor:
-        """R R^T of every group."""
+        """Return R R^T of every group."""
         kept = self._kept[..., :rank].transpose(1, 2).flatten(2)
         return self._whole - kept @ kept.mT
 
 
 def factors(spectra: LayerSpectra, rank: int, num_subspaces: int) -> tuple[Tensor, Tensor]:
-    """Left (groups x k x rows x rank) and right (groups x k x rank x columns / k) factors of all slices, float64.
+    """Factor all slices at a rank, in float64.
 
-    Their product is each slice's best approximation of that rank. The singular values are split evenly between the two,
-    so that a later step of gradient descent moves both alike.
+    Left factors are groups x k x rows x rank, right ones groups x k x rank x columns / k. Their product is
+    each slice's best approximation of that rank. The singular values are split evenly between the two, so
+    that a later step of gradient descent moves both alike.
     """
     slices = cut(spectra.matrix, num_subspaces)
     left, values, right = _leading(slices, rank)
@@ -70,7 +73,10 @@ def factors(spectra: LayerSpectra, rank: int, num_subspaces: int) -> tuple[Tenso
 
 
 def residual_norm(spectra: LayerSpectra, rank: int, num_subspaces: int) -> float:
-    """The largest singular value of the whole weight minus its truncation, over all groups, to about 1e-10 s_1."""
+    """Return the spectral norm of the whole weight minus its truncation.
+
+    That is the largest singular value over all groups, to about 1e-10 s_1.
+    """
     if (rank, num_subspaces) not in spectra.residual_norms:
         spectra.residual_norms[rank, num_subspaces] = _residual_norm(cut(spectra.matrix, num_subspaces), rank)
     return spectra.residual_norms[rank, num_subspaces]
@@ -84,10 +90,10 @@ def _residual_norm(slices: Tensor, rank: int) -> float:
 
 
 def _leading(slices: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The leading singular triplets of each slice.
+    """Return the leading singular triplets of each slice.
 
-    From the eigenvectors of its Gram matrix, several times faster than an SVD, unless one of them belongs to a singular
-    value so small that rounding in the Gram matrix would turn it.
+    From the eigenvectors of its Gram matrix, several times faster than an SVD, unless one of them belongs to
+    a singular value so small that rounding in the Gram matrix would turn it.
     """
     wide = slices.shape[-1] >= slices.shape[-2]
     eigenvalues, vectors = torch.linalg.eigh(gram(slices))

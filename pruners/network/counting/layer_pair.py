@@ -8,8 +8,9 @@ from torch import Tensor, nn
 class LayerPair(nn.Sequential):
     """Two layers in sequence, each of which may be a pair in turn.
 
-    Where a parent reads the pair's ``weight``, a subclass multiplies out the two layers' weights. That product is the same for
-    every example, and `pruners.cost` leaves it out: such a parent multiplies as often as with the dense layer.
+    Where a parent reads the pair's ``weight``, a subclass multiplies out the two layers' weights. That
+    product is the same for every example, and `pruners.cost` leaves it out: such a parent multiplies as often
+    as with the dense layer.
     """
 
     @property
@@ -22,6 +23,6 @@ class LayerPair(nn.Sequential):
 
     @property
     def bias(self) -> Tensor | None:
-        """The bias of the layer that was decomposed."""
+        """Return the bias of the layer that was decomposed."""
         bias: Tensor | None = self._second.bias
         return bias

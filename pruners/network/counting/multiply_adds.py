@@ -39,7 +39,10 @@ _COPIES = {_aten.clone: 1, _aten._to_copy: 1, _aten.div: 1, _aten.mul: 2}
 
 @dataclass(frozen=True)
 class MultiplyAdds:
-    """Multiply-adds of a pass: all, those of the chosen elements of each weight, and those of any chosen element."""
+    """Multiply-adds of a pass.
+
+    All, those of the chosen elements of each weight, and those of any chosen element.
+    """
 
     total: int
     of_weight: Mapping[str, int]
@@ -49,15 +52,17 @@ class MultiplyAdds:
 def multiply_adds(
     model: nn.Module, example: Inputs, chosen: Mapping[str, tuple[Tensor, Tensor | None]] | None = None
 ) -> MultiplyAdds:
-    """Count the multiply-adds of matrix products and convolutions in eval mode, products of activations included.
+    """Count the multiply-adds of matrix products and convolutions in eval mode.
 
-    Counted is the network as defined: attention off its fused kernels, compiled code in eager mode, without wrappers around it.
-    ``chosen`` maps names to a weight and the elements of it that are counted (bool, of its shape; None: all). A weight is
-    followed through views, copies and products by elements, whichever module uses it. What a `LayerPair` multiplies out for a
-    parent that reads its weight is left out. Where a network takes no batch of one,
-    two and three are counted: what the third adds is what one costs beside all that no example needs.
+    Products of activations are included. Counted is the network as defined: attention off its fused kernels,
+    compiled code in eager mode, without wrappers around it. ``chosen`` maps names to a weight and the
+    elements of it that are counted (bool, of its shape; None: all). A weight is followed through views,
+    copies and products by elements, whichever module uses it. What a `LayerPair` multiplies out for a parent
+    that reads its weight is left out. Where a network takes no batch of one, two and three are counted: what
+    the third adds is what one costs beside all that no example needs.
 
-    Raises PrunerError, with the layer's name where it can be told, for an example that the network cannot take.
+    Raises PrunerError, with the layer's name where it can be told, for an example that the network cannot
+    take.
     """
     model, chosen = unwrapped(model), chosen or {}
     try:
@@ -86,7 +91,10 @@ def _counted(
 
 @contextmanager
 def as_defined() -> Iterator[None]:
-    """Run networks as they are defined: fused kernels hide the products in them, and compiled code the operations."""
+    """Run networks as they are defined, in eager mode and off the fused kernels.
+
+    Fused kernels hide the products in them, and compiled code the operations.
+    """
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     compiled = "torch._dynamo" in sys.modules
@@ -101,7 +109,7 @@ def as_defined() -> Iterator[None]:
 
 
 class _Counter(TorchDispatchMode):
-    """Operations of a pass by torch's own formulas and those given, from tensors.
+    """A count of the operations of a pass by torch's own formulas and those given, from tensors.
 
     FlopCounterMode follows modules besides, by hooks that compiled ones warn about.
     """
@@ -128,7 +136,7 @@ class _Counter(TorchDispatchMode):
 
 
 class _WeightTracker:
-    """Follows weights through views and copies, and counts the products in which each takes part."""
+    """The weights, followed through views and copies, and the products in which each takes part."""
 
     def __init__(self, chosen: Mapping[str, tuple[Tensor, Tensor | None]], factors: Iterable[Tensor]) -> None:
         self.of_weight = dict.fromkeys(chosen, 0)
@@ -144,7 +152,7 @@ class _WeightTracker:
         self._factors = {_storage_id(factor) for factor in factors}
 
     def formulas(self) -> dict[Any, Callable[..., int]]:
-        """Formulas as torch.utils.flop_counter has them: two operations for each multiply-add."""
+        """Return formulas as torch.utils.flop_counter has them: two operations for each multiply-add."""
         counts = {op: self._product(factors) for op, factors in _FACTORS.items()}
         counts |= {op: self._convolution(flop_registry[op]) for op in _CONVOLUTIONS}
         counts |= {op: self._copy(operands) for op, operands in _COPIES.items()}
@@ -173,7 +181,7 @@ class _WeightTracker:
         return count
 
     def _noted(self, count: int, *operands: Tensor) -> int:
-        """Every element of an operand takes part equally often."""
+        """Note a product in its operands' weights; every element of an operand takes part equally often."""
         of_operands = []
         for operand in operands:
             marked = {
@@ -206,7 +214,7 @@ class _WeightTracker:
         return follow
 
     def _marked(self, tensor: Tensor) -> dict[str, Tensor]:
-        """The chosen elements of each weight, in the form of a tensor that shares its storage."""
+        """Return the chosen elements of each weight, in the form of a tensor that shares its storage."""
         dtype, marks = self._marks.get(_storage_id(tensor), (tensor.dtype, {}))
         if dtype != tensor.dtype:
             return {}
@@ -230,7 +238,7 @@ def _storage_id(tensor: Tensor) -> int:
 
 
 def _trilinear(*args: Any, out_val: Any, **_: Any) -> int:
-    """nn.Bilinear: each weight once for each example."""
+    """Count nn.Bilinear: each weight once for each example."""
     shapes = []
     for tensor, expanded in zip(args[:3], args[3:6], strict=True):
         for dimension in sorted(expanded):

@@ -13,11 +13,12 @@ from pruners.network.layer_names import unwrapped
 
 
 def times_multiplied(model: nn.Module, layers: Mapping[str, nn.Module], example: Inputs) -> dict[str, int]:
-    """Count for each layer how often the given batch multiplies every weight: a layer's multiply-adds are its weights times these.
+    """Count for each layer how often the given batch multiplies every weight.
 
-    They are the layer's output positions (a transposed convolution's input positions), summed over all its calls, whoever
-    multiplies the weight: `nn.MultiheadAttention` never calls its ``out_proj``. Part of a position counts as one. A layer
-    that does not run counts 0. The network is not changed. Raises PrunerError for an example that it cannot take.
+    A layer's multiply-adds are its weights times these. They are the layer's output positions (a transposed
+    convolution's input positions), summed over all its calls, whoever multiplies the weight:
+    `nn.MultiheadAttention` never calls its ``out_proj``. Part of a position counts as one. A layer that does
+    not run counts 0. The network is not changed. Raises PrunerError for an example that it cannot take.
     """
     weights = {name: weight for name, layer in layers.items() if isinstance(weight := layer.weight, Tensor)}
     count = multiply_adds(model, example, {name: (weight, None) for name, weight in weights.items()})
@@ -32,7 +33,10 @@ def times_multiplied(model: nn.Module, layers: Mapping[str, nn.Module], example:
 def times_multiplied_in_calls(
     model: nn.Module, layers: Mapping[str, nn.Module], example: Inputs
 ) -> dict[str, int]:
-    """Count the output positions of each layer's own calls alone, not where others multiply by its weight."""
+    """Count how often each layer's own calls multiply a weight: at every output position.
+
+    Where others multiply by the layer's weight does not count.
+    """
     batch, copies = batch_that_runs(model, example)
     positions = dict.fromkeys(layers, 0)
     handles = [layer.register_forward_hook(_counter(name, positions)) for name, layer in layers.items()]
