@@ -1,4 +1,7 @@
-"""Small networks whose weights are read by a parent or shared: packed and separate projections, tied embeddings, torch's encoder."""
+"""Small networks whose weights are read by a parent or shared.
+
+Packed and separate projections, tied embeddings, torch's encoder.
+"""
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +24,10 @@ class ByHand(nn.Module):
 
 
 class Attended(nn.Module):
-    """(n, L, 4) to three classes by nn.MultiheadAttention; attention that returns its weights is not fused."""
+    """(n, L, 4) to three classes by nn.MultiheadAttention.
+
+    Attention that returns its weights is not fused.
+    """
 
     def __init__(self, fused: bool = True, **settings: object) -> None:
         super().__init__()
@@ -33,7 +39,10 @@ class Attended(nn.Module):
 
 
 class Crossed(nn.Module):
-    """(n, L, 4) to three classes: queries from one place, keys and values from another; ``kdim`` parts the projections."""
+    """(n, L, 4) to three classes.
+
+    Queries from one place, keys and values from another; ``kdim`` parts the projections.
+    """
 
     def __init__(self, fused: bool = True, kdim: int | None = None) -> None:
         super().__init__()
@@ -47,7 +56,9 @@ class Crossed(nn.Module):
 
 
 class Encoded(nn.Module):
-    """(n, L, 4) to three classes by torch's encoder layer, whose attention and Linears the layer itself may read; the last is padding."""
+    """(n, L, 4) to three classes by torch's encoder layer, whose attention and Linears the layer itself may
+    read; the last is padding.
+    """
 
     def __init__(self, fused: bool = True) -> None:
         super().__init__()
@@ -77,7 +88,10 @@ class ParentReads(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Tokens (n, L) to (n, tokens, L): embedding, causal attention, a head that is the embedding; ``first`` says which is defined first."""
+    """Tokens (n, L) to (n, tokens, L).
+
+    Embedding, causal attention, a head that is the embedding; ``first`` says which is defined first.
+    """
 
     def __init__(self, first: str = "encoder") -> None:
         super().__init__()

@@ -1,4 +1,7 @@
-"""Independent reference: every option of a layer by one SVD a slice, and dense weights from decomposed modules."""
+"""Independent reference.
+
+Every option of a layer by one SVD a slice, and dense weights from decomposed modules.
+"""
 
 import itertools
 from types import SimpleNamespace
@@ -76,7 +79,9 @@ def options(layer):
 
 
 def best(layers, unit_costs, budget, metric):
-    """The lexicographically smallest descending layer errors over all combinations within the budget, and their number."""
+    """The lexicographically smallest descending layer errors over all combinations within the budget, and
+    their number.
+    """
     choices = [
         [(o[2] * cost, o[3][metric]) for o in options(layer)]
         for layer, cost in zip(layers, unit_costs, strict=True)

@@ -5,7 +5,10 @@ from torch import Tensor, nn
 
 
 class OddNetwork(nn.Module):
-    """(n, 4, 6, 6) to three classes, 873 prunable weights: grouped, 1x1 and one-dimensional convolutions, a frozen and a shared weight."""
+    """(n, 4, 6, 6) to three classes, 873 prunable weights.
+
+    Grouped, 1x1 and one-dimensional convolutions, a frozen and a shared weight.
+    """
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,7 @@
-"""What the tests of score methods share: one scoring by hand, and networks small enough for full Hessians and finite differences."""
+"""What the tests of score methods share.
+
+One scoring by hand, and networks small enough for full Hessians and finite differences.
+"""
 
 import torch
 from torch import nn
@@ -20,7 +23,10 @@ def scored(method, network, *, data=(), loss=None, example=None, seed=0, **optio
 
 
 def tiny_network(seed=0):
-    """Convolutions with and without bias, stride, groups, BatchNorm, Linears; smooth, float64, with running statistics that matter."""
+    """Convolutions with and without bias, stride, groups, BatchNorm, Linears.
+
+    Smooth, float64, with running statistics that matter.
+    """
     torch.manual_seed(seed)
     network = nn.Sequential(
         nn.Conv2d(2, 3, 2, bias=False),

@@ -1,4 +1,7 @@
-"""The allocation is exact: compared with every combination of every rank and num_subspaces of small networks."""
+"""The allocation is exact.
+
+Compared with every combination of every rank and num_subspaces of small networks.
+"""
 
 import itertools
 

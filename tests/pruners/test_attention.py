@@ -1,4 +1,7 @@
-"""Methods on attention: second derivatives against full Hessians of attention written out, packed projections, tied embeddings."""
+"""Methods on attention.
+
+Second derivatives against full Hessians of attention written out, packed projections, tied embeddings.
+"""
 
 import copy
 import math
@@ -264,7 +267,10 @@ def test_synflow_takes_the_example_s_own_tokens(dtype):
 
 
 def test_synflow_through_both_uses_of_a_tied_weight():
-    """R = sum over tokens v of |w|_v . |w|_t for one token t: every row gets |w_t|, the token's own the sum of all rows too."""
+    """R = sum over tokens v of |w|_v . |w|_t for one token t.
+
+    Every row gets |w_t|, the token's own the sum of all rows too.
+    """
 
     class Tied(nn.Module):
         def __init__(self):

@@ -22,7 +22,8 @@ def test_decomposed_cost_by_hand(network, batch):
         "7": {"rank": 3, "num_subspaces": 4},
     }
     artifact = pruners.compress(network, keep_ratio=1.0, layers=pins, exclude=["9"])
-    # groups * k * rank filters on c / (groups k) channels each, then f filters on k * rank channels of each group
+    # groups * k * rank filters on c / (groups k) channels each, then f filters on k * rank channels of each
+    # group
     first = 64 * (4 * 2 * 9) + 64 * (12 * 4)
     second = 16 * (3 * 4 * 9) + 16 * (12 * 1)
     linear = 192 * 3 + 4 * 3 * 30

@@ -1,4 +1,7 @@
-"""A decomposed layer is still read as the layer that it stands for: by parents, hooks, compilers and copies."""
+"""A decomposed layer is still read as the layer that it stands for.
+
+By parents, hooks, compilers and copies.
+"""
 
 import copy
 

@@ -1,4 +1,7 @@
-"""Uses of weights, whoever reads them: every sample's gradient, attention's Kronecker factors by hand, uses of another kind."""
+"""Uses of weights, whoever reads them.
+
+Every sample's gradient, attention's Kronecker factors by hand, uses of another kind.
+"""
 
 import copy
 
@@ -53,7 +56,10 @@ class Windows(nn.Module):
 
 
 class Both(nn.Module):
-    """One attention for a sequence by itself and then across to another: the packed weight is used whole and in parts."""
+    """One attention for a sequence by itself and then across to another.
+
+    The packed weight is used whole and in parts.
+    """
 
     def __init__(self):
         super().__init__()
@@ -121,7 +127,9 @@ def test_fisher_of_attention_is_the_mean_of_squared_gradients(make):
 
 
 def explicit(weight, columns, rows, samples):
-    """w^2 / 2 [F^-1]_qq for blocks (o, d) of a weight with patches (uses, d) and output gradients (uses, o) each, damped together."""
+    """w^2 / 2 [F^-1]_qq for blocks (o, d) of a weight with patches (uses, d) and output gradients (uses, o)
+    each, damped together.
+    """
     a = [c.detach().numpy().T @ c.detach().numpy() / samples for c in columns]
     g = [r.detach().numpy().T @ r.detach().numpy() / len(r) for r in rows]
     a, g = (
@@ -136,7 +144,10 @@ def explicit(weight, columns, rows, samples):
 
 @pytest.mark.parametrize("make", [Attended, Crossed], ids=["packed", "crossed"])
 def test_mlprune_of_attention_against_products_by_hand(make):
-    """Attention written out: projections, two heads of width 2, softmax, output projection; gradients of each sample's loss."""
+    """Attention written out.
+
+    Projections, two heads of width 2, softmax, output projection; gradients of each sample's loss.
+    """
     torch.manual_seed(0)
     network, (inputs, labels) = make().double().eval(), sequences()
     attention = network.attention

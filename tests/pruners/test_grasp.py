@@ -1,4 +1,7 @@
-"""GraSP against w * (H g) with the full Hessian, in every preset; graphs kept or built again; the network left as it was."""
+"""GraSP against w * (H g) with the full Hessian, in every preset.
+
+Graphs kept or built again; the network left as it was.
+"""
 
 import copy
 
@@ -16,7 +19,9 @@ FIXED = {"reinit_linear": False}
 
 
 def by_full_hessian(network, chunks, bn, temperature=200.0):
-    """w * (H g) by layer, H the Hessian of all prunable weights as one matrix, from the losses of the chunks summed."""
+    """w * (H g) by layer, H the Hessian of all prunable weights as one matrix, from the losses of the chunks
+    summed.
+    """
     network = copy.deepcopy(network).train(bn == "train")
     weights = {name: weight.detach() for name, weight in weights_of(network).items()}
     sizes, shapes = [w.numel() for w in weights.values()], [w.shape for w in weights.values()]
@@ -69,7 +74,11 @@ def test_abs_is_official_without_the_sign():
 
 
 def test_the_sign_by_hand():
-    """L = (w x - t)^2: g = 2 x (w x - t) and H = 2 x^2, so a weight beyond its target, which descent shrinks, has a positive score."""
+    """L = (w x - t)^2.
+
+    g = 2 x (w x - t) and H = 2 x^2, so a weight beyond its target, which descent shrinks, has a positive
+    score.
+    """
     network = nn.Linear(1, 1, bias=False).double()
     one = torch.ones(1, 1, dtype=torch.float64)
     for weight, target, expected in ((3.0, 1.0, 3 * 2 * 4.0), (3.0, 5.0, 3 * 2 * -4.0)):

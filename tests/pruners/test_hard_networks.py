@@ -1,4 +1,7 @@
-"""Networks that are hard to copy, to run or to decompose: compressed, or refused in a sentence that names the layer."""
+"""Networks that are hard to copy, to run or to decompose.
+
+Compressed, or refused in a sentence that names the layer.
+"""
 
 import tempfile
 import threading

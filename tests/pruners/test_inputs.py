@@ -1,4 +1,6 @@
-"""Networks that take one tensor, several by position or several by keyword: batches of all three forms are handled alike."""
+"""Networks that take one tensor, several by position or several by keyword: batches of all three forms are
+handled alike.
+"""
 
 from collections import OrderedDict, namedtuple
 

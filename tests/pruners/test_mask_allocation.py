@@ -51,7 +51,10 @@ def test_layerwise_densities_differ_by_rounding_alone():
 
 
 def test_erk_by_hand():
-    """Densities in proportion to (sum of sides) / (product of sides); the last layer is full, the others share what it cannot take."""
+    """Densities in proportion to (sum of sides) / (product of sides).
+
+    The last layer is full, the others share what it cannot take.
+    """
     model = nn.ModuleList([nn.Conv2d(8, 16, 3), nn.Linear(30, 20), nn.Linear(4, 2)])
     mask = pruners.compress(model, "magnitude", budget=324, allocation="erk")
     assert [layer.params for layer in mask.layers.values()] == [

@@ -1,4 +1,7 @@
-"""What every method that scores single weights must hold to; a new one is tested here without another line."""
+"""What every method that scores single weights must hold to.
+
+A new one is tested here without another line.
+"""
 
 import copy
 import math

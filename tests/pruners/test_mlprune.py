@@ -133,7 +133,8 @@ def test_one_sample_by_hand():
         torch.tensor([[1.0, 2.0]], dtype=torch.float64),
         torch.tensor([[-1.0]], dtype=torch.float64),
     )
-    # output 1, gradient 2 * (1 - -1) = 4: G = 16 (1 + s); A = [[1, 2], [2, 4]] + s * 2.5 with s = sqrt(damping)
+    # output 1, gradient 2 * (1 - -1) = 4: G = 16 (1 + s); A = [[1, 2], [2, 4]] + s * 2.5 with s =
+    # sqrt(damping)
     s = DAMPING**0.5
     one, four = 1 + 2.5 * s, 4 + 2.5 * s
     determinant = one * four - 4

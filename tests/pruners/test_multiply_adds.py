@@ -9,7 +9,10 @@ import pruners
 
 
 class Attention(nn.Module):
-    """Scaled dot-product attention of 2 examples, 4 heads, 5 queries, 7 keys of 8 and values of 6 features; or as einsum."""
+    """Scaled dot-product attention of 2 examples, 4 heads, 5 queries, 7 keys of 8 and values of 6 features.
+
+    Or as einsum.
+    """
 
     def __init__(self, form):
         super().__init__()
@@ -24,7 +27,9 @@ class Attention(nn.Module):
 
 
 class MHA(nn.Module):
-    """nn.MultiheadAttention of 16 features in 4 heads on (2, 5, 16), with other keys or without, with weights or without."""
+    """nn.MultiheadAttention of 16 features in 4 heads on (2, 5, 16), with other keys or without, with weights
+    or without.
+    """
 
     def __init__(self, *, cross=False, weights=False, **options):
         super().__init__()
@@ -131,7 +136,10 @@ def test_the_network_as_defined_is_counted_whatever_is_wrapped_around_it():
 
 
 class Shared(nn.Module):
-    """Weights in every way that a network uses one: whole, in part, as a view, as a copy, times a factor, twice."""
+    """Weights in every way that a network uses one.
+
+    Whole, in part, as a view, as a copy, times a factor, twice.
+    """
 
     def __init__(self):
         super().__init__()

@@ -179,7 +179,8 @@ def test_many_probes_come_near_the_diagonal():
     found = hessian_diagonal(
         network, prunable_weights(network), ScoringInputs(data, cross_entropy, None, generator()), 2000
     )
-    # the spread of an entry is that of its row's other entries, of which none is above 0.2, over the root of 2000
+    # the spread of an entry is that of its row's other entries, of which none is above 0.2, over the root of
+    # 2000
     assert_equal(found, exact, relative=0.2)
 
 

@@ -1,4 +1,7 @@
-"""Wrong values of every option of every method, and of every argument: one sentence that names them, never torch's or numpy's error."""
+"""Wrong values of every option of every method, and of every argument.
+
+One sentence that names them, never torch's or numpy's error.
+"""
 
 import math
 from fractions import Fraction

@@ -35,7 +35,10 @@ def networks(draw):
 
 
 def allowed(options, multiple):
-    """What is left of a layer's options: multiples and dense, or all of them where it is too small for one."""
+    """What is left of a layer's options.
+
+    Multiples and dense, or all of them where it is too small for one.
+    """
     rounded = [option for option in options if option[0] % multiple == 0]
     return rounded if any(rank for rank, *_ in rounded) else options
 

@@ -16,7 +16,9 @@ from tests.pruners.scoring import close, scored, tiny_data, tiny_network, weight
 
 
 def by_finite_differences(network, loss_of, step):
-    """|dL(c w)/dc| at c = 1 of every weight: central differences of fourth order, L(c w) evaluated for one changed c after another."""
+    """|dL(c w)/dc| at c = 1 of every weight: central differences of fourth order, L(c w) evaluated for one
+    changed c after another.
+    """
     expected = {}
     with torch.no_grad():
         for name, weight in weights_of(network).items():

@@ -6,7 +6,8 @@ from hypothesis import given, strategies
 
 from pruners.sparse.selection.threshold import highest, highest_of_layers
 
-# few values, so that there are many ties; among them two that only float64 tells apart, zeros of both signs and the least float
+# few values, so that there are many ties; among them two that only float64 tells apart, zeros of both signs
+# and the least float
 VALUES = strategies.sampled_from([-3.0, -0.0, 0.0, 5e-324, 1.0, 1.0 + 2**-40, 7.0, 1e300])
 LAYER = strategies.lists(VALUES, max_size=12)
 

@@ -17,7 +17,10 @@ class Attends(nn.Module):
 
 
 class Bare(nn.Module):
-    """Parameters of its own: a matrix and position embeddings, a class token, a scale for each channel, a scalar."""
+    """Parameters of its own.
+
+    A matrix and position embeddings, a class token, a scale for each channel, a scalar.
+    """
 
     def __init__(self):
         super().__init__()
