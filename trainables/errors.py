@@ -9,7 +9,7 @@ class TaskError(ValueError):
 
 
 class Refused(TaskError):
-    """What every such trial would fail by; ``key`` is the path of the configuration's key that is to be mended."""
+    """What every such trial would fail by; ``key`` is the path of the key that is to be mended."""
 
     def __init__(self, key: tuple[str, ...], message: str):
         super().__init__(message)
@@ -29,15 +29,15 @@ class StoreError(RuntimeError):
 
 
 class LeaseLost(RuntimeError):
-    """What this process was training or reading is another's by now, or removed; the trial is to be tried again."""
+    """What this process was training or reading is another's by now, or removed: the trial is tried again."""
 
 
 class StoreWarning(UserWarning):
-    """An entry of the store is built again, a training goes on elsewhere, or code or data are not known for certain."""
+    """An entry of the store is built again, a training goes on elsewhere, or code or data are uncertain."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of a sentence about an unknown ``name``: the closest of ``known``, or all of them when none is close."""
+    """End a sentence about an unknown ``name``: with the closest of ``known``, or all if none is close."""
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}."

@@ -9,19 +9,18 @@ MOST = 2**31 - 1
 
 
 def number(value: Any) -> Any:
-    """The value itself; ValueError for a truth or a text."""
+    """Return the value itself; raise ValueError for a truth or a text."""
     if isinstance(value, bool | str | bytes):
         raise ValueError(f"should be a number, not {value!r}")
     return value
 
 
 def whole_number(value: Any) -> Any:
-    """The value, 1e3 as 1000; ValueError for a truth or a text."""
+    """Return the value, 1e3 as 1000; raise ValueError for a truth or a text."""
     if isinstance(value, bool | str | bytes):
         raise ValueError(f"should be a whole number, not {value!r}")
-    return (
-        int(value) if isinstance(value, float) and value.is_integer() else value
-    )  # pydantic gives up above 2**63
+    # pydantic gives up above 2**63
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _true_or_false(value: Any) -> Any:

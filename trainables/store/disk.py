@@ -1,4 +1,4 @@
-"""The store's files: JSON, digests, and what a full disk is told as."""
+"""What the store asks of the disk: JSON written whole, digests of files, and the word on a full one."""
 
 import errno
 import hashlib
@@ -15,19 +15,19 @@ _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write ``content`` as JSON, whole or not at all. Raises ValueError for a number that JSON does not know."""
+    """Write ``content`` as JSON, whole or not at all. Raises ValueError for what JSON does not know."""
     write_whole(path, json.dumps(content, indent=1, allow_nan=False).encode())
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file."""
+    """Compute the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
 def disk_full_explained(folder: Path) -> Iterator[None]:
-    """A full disk while writing below ``folder`` becomes a `StoreError` that says what to do."""
+    """Turn a full disk, met while writing below ``folder``, into a `StoreError` that says what to do."""
     try:
         yield
     except Exception as error:
@@ -36,6 +36,7 @@ def disk_full_explained(folder: Path) -> Iterator[None]:
             f"os error {number}" in str(error) for number in _DISK_FULL
         ):
             raise StoreError(
-                f"the disk that holds {folder} is full; free some space and run the same command again, it goes on."
+                f"the disk that holds {folder} is full; free some space and run the same command again, it "
+                "goes on."
             ) from error
         raise

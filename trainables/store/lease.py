@@ -1,11 +1,13 @@
 """Who may work in a folder of the store: one process at a time, on any machine that sees the folder.
 
-A lease is a file ``lease-<n>.json``; the highest n counts. Taking over creates n + 1 with O_EXCL, so exactly one of several
-waiters wins, and nothing is ever deleted that could still count. Plain POSIX: no locks that network file systems lack.
+A lease is a file ``lease-<n>.json``; the highest n counts. Taking over creates n + 1 with O_EXCL, so exactly
+one of several waiters wins, and nothing is ever deleted that could still count. Plain POSIX: no locks that
+network file systems lack.
 
-No library carries it yet. filelock's SoftFileLease (from 3.30) has the heartbeat and the waiter's own clock, but a lease
-that a trial cut off in this very process left is never passed on while its thread beats, and nobody else can ask whether a
-folder is held; flufl.lock has no heartbeat and compares clocks of different machines.
+No library carries it yet. filelock's SoftFileLease (from 3.30) has the heartbeat and the waiter's own clock,
+but a lease that a trial cut off in this very process left is never passed on while its thread beats, and
+nobody else can ask whether a folder is held; flufl.lock has no heartbeat and compares clocks of different
+machines.
 """
 
 import json
@@ -18,11 +20,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 HEARTBEAT = 2.0  # seconds between signs of life
-PATIENCE = (
-    30.0  # seconds without one, by the waiter's own clock, after which a holder elsewhere counts as dead
-)
+PATIENCE = 30.0  # seconds without one, by the waiter's clock, after which a holder elsewhere counts as dead
 _POLL = 0.2
-_DEAD = 3600.0  # seconds since the last sign of life, by clocks that may disagree, after which nobody waits for a lease
+_DEAD = 3600.0  # seconds since the last sign of life, by clocks that may disagree: nobody waits any longer
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,11 @@ class Holder:
 def lease(
     folder: Path, heartbeat: float = HEARTBEAT, patience: float = PATIENCE
 ) -> Iterator[Callable[[], bool]]:
-    """Hold ``folder`` alone for the length of the block, waiting for its present holder as long as that one lives.
+    """Hold ``folder`` alone for the length of the block, waiting as long as its present holder lives.
 
-    A holder on this machine whose process is gone, or that is this very process, is taken over at once; any other when its
-    heartbeat has not moved for ``patience`` seconds. Yields a function that tells whether nobody has taken over yet.
+    A holder on this machine whose process is gone, or that is this very process, is taken over at once; any
+    other when its heartbeat has not moved for ``patience`` seconds. Yields a function that tells whether
+    nobody has taken over yet.
     """
     number = _acquire(folder, patience)
     path, me, ended = _path(folder, number), _this_process(), threading.Event()
@@ -61,7 +62,10 @@ def lease(
 
 
 def is_held(folder: Path) -> bool:
-    """Whether somebody may be working in ``folder``; a holder on another machine counts until an hour after its last sign of life."""
+    """Tell whether somebody may be working in ``folder``.
+
+    A holder on another machine counts until an hour after its last sign of life.
+    """
     numbers = _numbers(folder)
     if not numbers:
         return False
@@ -88,7 +92,7 @@ def _acquire(folder: Path, patience: float) -> int:
 
 
 def _create(folder: Path, number: int) -> bool:
-    """Whether this process made lease ``number`` and it is the one that counts."""
+    """Create lease ``number``; True where this process made it and it is the one that counts."""
     path = _path(folder, number)
     try:
         path.touch(exist_ok=False)
@@ -107,7 +111,7 @@ def _create(folder: Path, number: int) -> bool:
 
 
 def _is_free(content: str) -> bool:
-    """Whether a lease file says that nobody works here; half-written content says nothing yet."""
+    """Tell whether a lease file says that nobody works here; half-written content says nothing yet."""
     if not content:
         return False
     try:
@@ -124,9 +128,8 @@ def _beat(path: Path, me: Holder, ended: threading.Event, every: float) -> None:
     beat = 0
     while not ended.wait(every):
         beat += 1
-        with suppress(
-            OSError
-        ):  # a full disk or a network file system away for a moment: the next beat tries again
+        # a full disk or a network file system away for a moment: the next beat tries again
+        with suppress(OSError):
             if path.exists():
                 _write(path, replace(me, beat=beat))
 
@@ -138,7 +141,7 @@ def _write(path: Path, holder: Holder) -> None:
 
 
 def _read(path: Path) -> str:
-    """The lease file's content; that of a released lease when there is none."""
+    """Read the lease file; where there is none, a released lease."""
     try:
         return path.read_text()
     except FileNotFoundError:
@@ -158,15 +161,19 @@ def _this_process() -> Holder:
 
 
 def _host() -> str:
-    """This machine since its start, and this process's PID namespace: containers share the one and not the other."""
+    """Identify this machine since its start, and this process's PID namespace.
+
+    Containers share the one and not the other.
+    """
     try:
-        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}/{Path('/proc/self/ns/pid').stat().st_ino}"
-    except OSError:
-        return f"{os.uname().nodename}/{time.monotonic_ns()}"  # no /proc: nobody's death shows but by the heartbeat
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot}/{Path('/proc/self/ns/pid').stat().st_ino}"
+    except OSError:  # no /proc: nobody's death shows but by the heartbeat
+        return f"{os.uname().nodename}/{time.monotonic_ns()}"
 
 
 def _started(pid: int) -> str | None:
-    """When a process of this machine started, in clock ticks; None when it is gone or a zombie."""
+    """Return when a process of this machine started, in clock ticks; None when it is gone or a zombie."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

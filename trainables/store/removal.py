@@ -14,9 +14,10 @@ _TRASH = ".removed-"
 
 
 def remove(store: Path, unwanted: Callable[[Path], bool]) -> list[Path]:
-    """Removes the trajectories whose folder is ``unwanted``, but for those that somebody holds; the folders removed.
+    """Remove the trajectories whose folder is ``unwanted``, except those that somebody holds.
 
-    A trajectory leaves whole or not at all. Who takes its lease in that very moment finds that it is lost, and trains elsewhere anew.
+    Returns the folders removed. A trajectory leaves whole or not at all. Who takes its lease in that very
+    moment finds that it is lost, and trains elsewhere anew.
     """
     removed = []
     for folder in sorted(store.glob("[0-9a-f][0-9a-f]/*")):
@@ -30,7 +31,10 @@ def remove(store: Path, unwanted: Callable[[Path], bool]) -> list[Path]:
 
 
 def last_written(folder: Path) -> float:
-    """When something was last written below ``folder``, in seconds since the epoch; now where that is going on."""
+    """Return when something was last written below ``folder``, in seconds since the epoch.
+
+    That is now where something is just being written.
+    """
     try:
         return max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
     except FileNotFoundError:

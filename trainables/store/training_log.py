@@ -16,7 +16,7 @@ def append(folder: Path, epoch: int, steps: int, trainer: str) -> None:
 
 
 def count_steps(folder: Path, trainer: str) -> int:
-    """Count the steps that ``trainer`` trained of the trajectory in ``folder``, also those that a crash lost."""
+    """Count the steps of this trajectory that ``trainer`` trained, also those that a crash lost."""
     mine = f'"trainer": {json.dumps(trainer)},'
     return sum(json.loads(line)["steps"] for line in _lines(folder) if mine in line)
 

@@ -1,13 +1,14 @@
 """The store of trajectories: nothing is trained twice.
 
-A training trajectory is addressed by the hash of all that determines it and holds snapshots by epoch. It lives on a plain
-directory that every node sees:
+A training trajectory is addressed by the hash of all that determines it and holds snapshots by epoch. It
+lives on a plain directory that every node sees:
 
-    <root>/<first two digits>/<key>/spec.json          what the key is the hash of
-                                    lease-<n>.json     who works on it
-                                    training_log.jsonl one line per epoch really trained, and by whom
-                                    epoch-<n>/         a snapshot: its files, and snapshot.json with their checksums
-                                    step-<n>/          the same of the network alone, kept for those who rewind to it
+    <root>/<first two digits>/<key>/
+        spec.json           what the key is the hash of
+        lease-<n>.json      who works on it
+        training_log.jsonl  one line per epoch really trained, and by whom
+        epoch-<n>/          a snapshot: its files, and snapshot.json with their checksums
+        step-<n>/           the same of the network alone, kept for those who rewind to it
 """
 
 import hashlib
@@ -31,14 +32,14 @@ FORMAT = 3  # raised when the code trains differently from the same configuratio
 
 
 def address(spec: Mapping[str, Any]) -> str:
-    """SHA-256 of ``spec`` (JSON-able data) and the format number; the order of keys does not matter."""
+    """Compute the SHA-256 of ``spec`` (JSON-able data, its keys in any order) and the format number."""
     text = json.dumps({"format": FORMAT, **spec}, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A whole and verified snapshot: its folder, the epochs of this training done by then and the metrics of each.
+    """A whole and verified snapshot: its folder, the epochs trained by then and the metrics of each.
 
     ``trained_with`` holds what computed it and the networks that it comes from, the last to do so last.
     """
@@ -61,7 +62,7 @@ class Trajectory:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the trajectory for the length of the block, but for the times between `release` and `hold` in it."""
+        """Hold the trajectory for the length of the block, except between `release` and `hold` in it."""
         self.hold()
         try:
             yield
@@ -91,11 +92,14 @@ class Trajectory:
             self._lease = None
 
     def at(self, epoch: int) -> Snapshot | None:
-        """The snapshot after ``epoch`` epochs, or None when there is none that is intact; changes nothing."""
+        """Return the intact snapshot after ``epoch`` epochs, or None where there is none; changes nothing."""
         return _intact(self.folder / f"epoch-{epoch:05}")
 
     def latest(self, up_to: int) -> Snapshot | None:
-        """The last intact snapshot at or before epoch ``up_to``; damaged ones are reported by a `StoreWarning` and removed."""
+        """Return the last intact snapshot at or before epoch ``up_to``, None where there is none.
+
+        Damaged ones are reported by a `StoreWarning` and removed.
+        """
         for folder in sorted(self.folder.glob("epoch-*"), reverse=True):
             if int(folder.name.removeprefix("epoch-")) > up_to:
                 continue
@@ -117,9 +121,10 @@ class Trajectory:
         fill: Callable[[Path], None],
         trained_with: Sequence[str] = (),
     ) -> None:
-        """Save a snapshot whole or not at all, then drop the earlier ones; ``fill`` writes its files into the folder it is given.
+        """Save a snapshot whole or not at all, then drop the earlier ones.
 
-        Raises `StoreError` when the disk is full, and `LeaseLost` when another process has taken over.
+        ``fill`` writes its files into the folder that it is given. Raises `StoreError` when the disk is full,
+        and `LeaseLost` when another process has taken over.
         """
         final = self.folder / f"epoch-{epoch:05}"
         self._write(final, epoch, history, fill, trained_with)
@@ -128,11 +133,11 @@ class Trajectory:
                 shutil.rmtree(earlier, ignore_errors=True)
 
     def keep(self, step: int, fill: Callable[[Path], None], trained_with: Sequence[str] = ()) -> None:
-        """Save a snapshot of the network after ``step`` steps that no later one drops; raises as `write` does."""
+        """Save the network after ``step`` steps where no later snapshot drops it; raises as `write` does."""
         self._write(self._kept(step), step, [], fill, trained_with)
 
     def kept(self, step: int) -> Snapshot | None:
-        """What `keep` saved after ``step`` steps, or None when there is none that is intact; changes nothing."""
+        """Return the intact snapshot that `keep` saved after ``step`` steps, or None; changes nothing."""
         return _intact(self._kept(step))
 
     def _kept(self, step: int) -> Path:
@@ -179,7 +184,7 @@ class Trajectory:
             )
 
     def log(self, epoch: int, steps: int, trainer: str) -> None:
-        """Note in the training log that ``trainer`` trains ``steps`` steps of an epoch; raises as `write` does."""
+        """Log that ``trainer`` trains ``steps`` steps of an epoch; raises as `write` does."""
         with disk_full_explained(self.folder), removal_explained(self.folder):
             training_log.append(self.folder, epoch, steps, trainer)
 
@@ -190,13 +195,15 @@ class Trajectory:
 
 @contextmanager
 def removal_explained(folder: Path) -> Iterator[None]:
-    """`LeaseLost` where ``folder`` of the store went while nobody held it: the store is a cache, and the next try trains anew."""
+    """Raise `LeaseLost` where ``folder`` of the store went while nobody held it.
+
+    The store is a cache, and the next try trains anew.
+    """
     try:
         yield
     except Exception as error:
-        another = isinstance(error, OSError) and not isinstance(
-            error, FileNotFoundError
-        )  # a full disk, say, before the folder is made
+        # a full disk, say, before the folder is made
+        another = isinstance(error, OSError) and not isinstance(error, FileNotFoundError)
         if another or folder.exists():
             raise
         raise LeaseLost(
@@ -212,7 +219,10 @@ def _intact(folder: Path) -> Snapshot | None:
 
 
 def _verified(folder: Path) -> Snapshot:
-    """The snapshot in ``folder``; raises OSError, ValueError, KeyError or TypeError when anything is amiss."""
+    """Read the snapshot in ``folder`` and check it.
+
+    Raises OSError, ValueError, KeyError or TypeError when anything is amiss.
+    """
     content = json.loads((folder / "snapshot.json").read_text())
     if (
         address({name: content[name] for name in ("epoch", "history", "trained_with", "files")})

@@ -13,10 +13,11 @@ from trainables.users_code.factory import describe
 
 
 def restore(network: nn.Module, path: str) -> None:
-    """Load the state dict at ``path`` (.safetensors, or .pt holding tensors only) into ``network``, every entry of it.
+    """Load every entry of the state dict at ``path`` into ``network``.
 
-    Of the names of a tied weight one is enough: safetensors' ``save_model`` keeps no more. Raises `TaskError`
-    when the file is missing or unreadable, or when a name or a shape differs.
+    The file is .safetensors, or .pt holding tensors only. Of the names of a tied weight one is enough:
+    safetensors' ``save_model`` keeps no more. Raises `TaskError` when the file is missing or unreadable, or
+    when a name or a shape differs.
     """
     state, expected = _read(Path(path).expanduser()), network.state_dict(keep_vars=True)
     given = {id(expected[name]): tensor for name, tensor in state.items() if name in expected}
@@ -28,7 +29,8 @@ def restore(network: nn.Module, path: str) -> None:
             raise TaskError(f"checkpoint {path} lacks {name!r}, which the network has.")
         if state[name].shape != tensor.shape:
             raise TaskError(
-                f"checkpoint {path}: {name!r} has shape {tuple(state[name].shape)}, the network's {tuple(tensor.shape)}."
+                f"checkpoint {path}: {name!r} has shape {tuple(state[name].shape)}, the network's "
+                f"{tuple(tensor.shape)}."
             )
     for name in state:
         if name not in expected:

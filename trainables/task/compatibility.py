@@ -17,16 +17,19 @@ from trainables.users_code import factory
 
 
 def outputs_needed(task: TaskConfig, examples: Data) -> int:
-    """Return how many outputs a network needs: one for each class, or one for each value of an example's labels."""
+    """Return how many outputs a network needs.
+
+    One for each class, or one for each value of an example's labels.
+    """
     if task.loss in OF_VALUES or examples.num_classes is None:
         return examples.train.first()[1][0].numel()
     return examples.num_classes
 
 
 def check_compatible(network: nn.Module, task: TaskConfig, examples: Data) -> None:
-    """Raise `TaskError` unless the network takes an input, and its loss and metrics what comes out beside the labels.
+    """Check that the network takes an input, and its loss and metrics what comes out beside the labels.
 
-    A loss or metric of the user's own is not tried here.
+    Raises `TaskError` where they do not. A loss or metric of the user's own is not tried here.
     """
     inputs, labels = examples.train.first()
     outputs, copies = _outputs(network, inputs, task)
@@ -37,7 +40,8 @@ def check_compatible(network: nn.Module, task: TaskConfig, examples: Data) -> No
     if task.loss in OF_CLASSES and labels.is_floating_point():
         others = ", ".join(OF_VALUES)
         raise TaskError(
-            f"loss {task.loss} needs whole numbers as labels, and those of {task.data} are not; {others} take them."
+            f"loss {task.loss} needs whole numbers as labels, and those of {task.data} are not; {others} "
+            "take them."
         )
     if task.loss not in OF_VALUES and reads_classes and examples.num_classes is not None:
         _check_classes(outputs, labels, task, examples.num_classes)
@@ -52,7 +56,10 @@ def check_compatible(network: nn.Module, task: TaskConfig, examples: Data) -> No
 
 
 def _outputs(network: nn.Module, inputs: Any, task: TaskConfig) -> tuple[Any, int]:
-    """What the network makes of one example and 1, or of two copies of it and 2 where it takes no batch of one."""
+    """Run the network on one example; return the outputs and how many copies of it (1 or 2) they are of.
+
+    Two where the network takes no batch of one.
+    """
     try:
         taken, copies = batch_that_runs(network, inputs)
     except PrunerError as error:
@@ -66,7 +73,7 @@ def _outputs(network: nn.Module, inputs: Any, task: TaskConfig) -> tuple[Any, in
 
 
 def _check_classes(outputs: Any, labels: Tensor, task: TaskConfig, num_classes: int) -> None:
-    """``labels`` (1, ...) are one class for each position."""
+    """Check the outputs against ``labels`` (1, ...): one class for each of their places."""
     positions = tuple(labels.shape[1:])
     fits = (
         isinstance(outputs, Tensor)
@@ -81,5 +88,6 @@ def _check_classes(outputs: Any, labels: Tensor, task: TaskConfig, num_classes: 
             else type(outputs).__name__
         )
         raise TaskError(
-            f"network {task.network} returns {got} for one input; logits {(1, num_classes, *positions)} are needed."
+            f"network {task.network} returns {got} for one input; logits {(1, num_classes, *positions)} are "
+            "needed."
         )

@@ -17,8 +17,8 @@ Loss = Callable[[Any, Tensor], Tensor]
 def aligned(outputs: Any, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Return outputs and labels in one shape, and labels in the outputs' dtype: an output for each label.
 
-    A last dimension of 1 may be missing in one of them: (N, 1) outputs for (N,) labels. Raises `TaskError` for other shapes, which
-    torch would repeat along each other in silence.
+    A last dimension of 1 may be missing in one of them: (N, 1) outputs for (N,) labels. Raises `TaskError`
+    for other shapes, which torch would repeat along each other in silence.
     """
     if not isinstance(outputs, Tensor):
         raise TaskError(
@@ -30,7 +30,8 @@ def aligned(outputs: Any, labels: Tensor) -> tuple[Tensor, Tensor]:
         labels = labels.squeeze(-1)
     if outputs.shape != labels.shape:
         raise TaskError(
-            f"an output for each label is needed; outputs have the shape {tuple(outputs.shape)} and labels {tuple(labels.shape)}."
+            f"an output for each label is needed; outputs have the shape {tuple(outputs.shape)} and labels "
+            f"{tuple(labels.shape)}."
         )
     return outputs, labels.to(outputs.dtype)
 
@@ -50,11 +51,12 @@ BUILT_IN = OF_CLASSES | OF_VALUES
 
 
 def resolve(name: str, label_smoothing: float = 0.0, ignored: int = -100) -> Loss:
-    """Return the mean loss of a batch.
+    """Return the mean loss of a batch, by name.
 
-    Those of classes take outputs (N, classes, ...) and labels (N, ...), of which ``ignored`` ones do not count; those of values take an
-    output for each label. ``name`` is a built-in or the user's ``package.module:function``. Raises `TaskError` for an unknown name, and
-    for ``label_smoothing`` with any loss but cross_entropy.
+    Those of classes take outputs (N, classes, ...) and labels (N, ...), of which ``ignored`` ones do not
+    count; those of values take an output for each label. ``name`` is a built-in or the user's
+    ``package.module:function``. Raises `TaskError` for an unknown name, and for ``label_smoothing`` with any
+    loss but cross_entropy.
     """
     if label_smoothing and name != "cross_entropy":
         raise TaskError(f"label_smoothing belongs to the loss cross_entropy, not to {name}.")
@@ -70,5 +72,8 @@ def resolve(name: str, label_smoothing: float = 0.0, ignored: int = -100) -> Los
 
 
 def weight(name: str, ignored: int, labels: Tensor) -> int | Tensor:
-    """How much a batch's mean loss weighs in that of a split: by its labels that count where they are classes, else by its examples."""
+    """Return how much a batch's mean loss weighs in that of a split.
+
+    By its labels that count where they are classes, else by its examples.
+    """
     return (labels != ignored).sum() if name in OF_CLASSES else len(labels)

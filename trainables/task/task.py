@@ -19,17 +19,17 @@ from trainables.users_code.source_digest import source_digests
 
 
 def load_data(task: TaskConfig) -> Data:
-    """The task's data, loaded once per process. Raises `TaskError`."""
+    """Load the task's data, once per process. Raises `TaskError`."""
     return data.load(task.data, task.data_options)
 
 
 def example_input(task: TaskConfig) -> Inputs:
-    """The first training input as a batch of one, on the CPU, in any form that a network is called with."""
+    """Return the first training input as a batch of one, on the CPU, as a network is called with it."""
     return load_data(task).train.example()
 
 
 def build_network(task: TaskConfig, seed: int = 0) -> nn.Module:
-    """The task's network on the CPU, initialised from ``seed``, or with the checkpoint's weights where the task has one.
+    """Build the task's network on the CPU, initialised from ``seed`` or with the checkpoint's weights.
 
     Raises `TaskError` when there is no such network, its factory fails, it cannot take the data's inputs, or
     the task's loss and metrics cannot take what it makes of them.
@@ -47,7 +47,10 @@ def build_network(task: TaskConfig, seed: int = 0) -> nn.Module:
 
 
 def task_identity(task: TaskConfig) -> dict[str, Any]:
-    """All that determines what training starts from, as plain data: options resolved, the user's source and files by digest."""
+    """Describe all that determines what training starts from, as plain data.
+
+    Options are resolved, the user's source and files by digest.
+    """
     return {
         "network": task.network,
         "network_options": networks.resolved_options(task.network, task.network_options),
@@ -61,7 +64,7 @@ def task_identity(task: TaskConfig) -> dict[str, Any]:
 
 
 def sources(task: TaskConfig, parts: Sequence[str] = ("network", "data", "loss")) -> dict[str, str]:
-    """Digests of the user's modules that ``parts`` of the task pull in, as loaded here, by module name.
+    """Digest the user's modules that ``parts`` of the task pull in, as loaded here, by module name.
 
     Raises `TaskError` for what cannot be imported.
     """

@@ -1,4 +1,4 @@
-"""Random changes to a batch of images, made where the batch lies; the same for the same generator on every device."""
+"""Random changes to a batch of images, made where it lies; the same generator gives the same anywhere."""
 
 import torch
 from torch import Tensor
@@ -6,10 +6,11 @@ from torch.nn import functional
 
 
 def augment(images: Tensor, kinds: tuple[str, ...], random: torch.Generator) -> Tensor:
-    """``images`` (N, C, H, W) with each of ``kinds`` applied in turn, every image on its own.
+    """Apply each of ``kinds`` in turn to ``images`` (N, C, H, W), every image on its own.
 
-    ``flip`` mirrors left and right; ``crop`` pads an eighth of each side with zeros and cuts the original size out again;
-    ``shift`` moves by at most one pixel each way, repeating the border. ``random`` is a CPU generator.
+    ``flip`` mirrors left and right; ``crop`` pads an eighth of each side with zeros and cuts the original
+    size out again; ``shift`` moves by at most one pixel each way, repeating the border. ``random`` is a CPU
+    generator.
     """
     for kind in kinds:
         if kind == "flip":
@@ -25,7 +26,7 @@ def augment(images: Tensor, kinds: tuple[str, ...], random: torch.Generator) -> 
 
 
 def _moved(images: Tensor, rows: int, columns: int, padding: str, random: torch.Generator) -> Tensor:
-    """Each image moved by up to ``rows`` and ``columns`` pixels either way."""
+    """Move each image by up to ``rows`` and ``columns`` pixels either way."""
     count, _, height, width = images.shape
     padded = functional.pad(images, (columns, columns, rows, rows), mode=padding)
     top = torch.randint(2 * rows + 1, (count, 1), generator=random) + torch.arange(height)

@@ -11,7 +11,10 @@ from trainables.errors import TaskError
 
 
 def choose(name: str) -> torch.device:
-    """The device that ``name`` means; ``auto`` is the GPU where there is one. Raises `TaskError` when it is not there."""
+    """Choose the device that ``name`` means; ``auto`` is the GPU where there is one.
+
+    Raises `TaskError` when it is not there.
+    """
     if name == "auto":
         return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
     try:
@@ -25,18 +28,22 @@ def choose(name: str) -> torch.device:
 
 @contextmanager
 def reproducible(threads: int) -> Iterator[None]:
-    """Deterministic algorithms and ``threads`` CPU threads for the length of the block; torch's settings are put back after it."""
-    os.environ.setdefault(
-        "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
-    )  # cuBLAS is deterministic only with a fixed workspace
+    """Use deterministic algorithms and ``threads`` CPU threads for the length of the block.
+
+    torch's settings are put back after it.
+    """
+    # cuBLAS is deterministic only with a fixed workspace
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     threads_before, mode_before = torch.get_num_threads(), torch.get_deterministic_debug_mode()
-    fill_before = deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]  # torch's types lack it
+    # torch's types lack the setting
+    fill_before = deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs time and guards only against reading what was never written
+    # filling costs time and guards only against reading what was never written
+    deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     try:
         yield
     finally:
         torch.set_num_threads(threads_before)
         torch.set_deterministic_debug_mode(mode_before)
-        deterministic.fill_uninitialized_memory = fill_before  # type: ignore[attr-defined]  # torch's types lack it
+        deterministic.fill_uninitialized_memory = fill_before  # type: ignore[attr-defined]

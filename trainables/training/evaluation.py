@@ -10,9 +10,8 @@ from trainables.task.data.splits import Split
 from trainables.task.loss import Loss
 from trainables.task.metrics.users import Counter
 
-BATCH = (
-    512  # fixed: the order of summation, and with it the last bits of the loss, does not depend on the trial
-)
+# fixed: the order of summation, and with it the last bits of the loss, does not depend on the trial
+BATCH = 512
 
 
 @torch.no_grad()
@@ -24,9 +23,10 @@ def evaluate(
     counters: Mapping[str, Counter],
     weight: Callable[[Tensor], int | Tensor] = len,
 ) -> dict[str, float]:
-    """Return the mean ``loss`` over ``split`` and what each of ``counters`` tells; the network in evaluation mode, and put back.
+    """Evaluate the mean ``loss`` over ``split`` and each of ``counters``.
 
-    ``weight`` says of a batch's labels how much its mean loss weighs; one that weighs nothing is left out.
+    The network is put into evaluation mode, and back. ``weight`` says of a batch's labels how much its mean
+    loss weighs; one that weighs nothing is left out.
     """
     was_training = network.training
     network.eval()

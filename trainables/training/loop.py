@@ -20,7 +20,10 @@ _NORM_EVERY = 32  # steps between measurements of the gradient's norm
 
 
 def steps_per_epoch(examples: int, batch_size: int) -> int:
-    """Optimiser steps in an epoch; a last batch of a single example is left out, as BatchNorm cannot train on one."""
+    """Count the optimiser steps in an epoch.
+
+    A last batch of a single example is left out, as BatchNorm cannot train on one.
+    """
     full, rest = divmod(examples, batch_size)
     return full + (rest > 1 or (rest == 1 and full == 0))
 
@@ -37,12 +40,13 @@ def train(
     masks: Mapping[str, Tensor] | None = None,
     reached: Mapping[int, Callable[[], None]] | None = None,
 ) -> dict[str, float]:
-    """Train ``network`` in place from step ``first`` to ``last``, both in one epoch; ``train/loss`` and ``train/grad_norm``.
+    """Train ``network`` in place from step ``first`` to ``last``, both in one epoch.
 
-    The loss is the mean over the steps, the norm the mean L2 norm of the gradient at every 32nd of them. Weights that ``masks``
-    (parameter name to bool tensor) leaves out must be zero and stay so, and so do their momenta: their gradient is set to zero.
-    ``reached`` holds what is to be done after certain numbers of steps. Raises `TrainingError` naming the step where the loss stopped
-    being finite.
+    Returns ``train/loss``, the mean over the steps, and ``train/grad_norm``, the mean L2 norm of the gradient
+    at every 32nd of them. Weights that ``masks`` (parameter name to bool tensor) leaves out must be zero and
+    stay so, and so do their momenta: their gradient is set to zero. ``reached`` holds what is to be done
+    after certain numbers of steps. Raises `TrainingError` naming the step where the loss stopped being
+    finite.
     """
     losses, norms = torch.zeros(last - first, device=device), []
     masked = masked_parameters(network, masks or {})
@@ -86,5 +90,6 @@ def _check(losses: Tensor, first: int, step_plan: StepPlan, split: Split, device
         epoch = (first + bad) // step_plan.steps_per_epoch
         inputs, _ = next(step_plan.batches(split, first + bad, first + bad + 1, device))
         raise TrainingError(
-            f"the loss became {losses[bad].item()} at step {first + bad} (epoch {epoch}); {explain_non_finite_loss([inputs], 'its batch')}."
+            f"the loss became {losses[bad].item()} at step {first + bad} (epoch {epoch}); "
+            f"{explain_non_finite_loss([inputs], 'its batch')}."
         )

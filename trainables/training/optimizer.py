@@ -18,8 +18,8 @@ _FUSED_ON = ("cpu", "cuda")
 def make(network: nn.Module, training: TrainingConfig) -> torch.optim.Optimizer:
     """Make the optimiser over every trainable parameter.
 
-    Raises `TaskError` when nothing in the network is trainable, there is no such optimiser, it refuses its options, takes no weight
-    decay where there is some, or needs a closure.
+    Raises `TaskError` when nothing in the network is trainable, there is no such optimiser, it refuses its
+    options, takes no weight decay where there is some, or needs a closure.
     """
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     if not parameters:
@@ -53,11 +53,14 @@ def make(network: nn.Module, training: TrainingConfig) -> torch.optim.Optimizer:
 
 
 def is_built_in(training: TrainingConfig) -> bool:
-    """Whether the optimiser is one of those with a name of their own."""
+    """Tell whether the optimiser is one of those with a name of their own."""
     return training.optimizer in _BUILT_IN
 
 
 def reference(training: TrainingConfig) -> str:
-    """Return an optimiser that is not built in as ``package.module:Class``: the last part of ``torch.optim.RMSprop`` is its class."""
+    """Return an optimiser that is not built in as ``package.module:Class``.
+
+    The last part of ``torch.optim.RMSprop`` is its class.
+    """
     name = training.optimizer
     return name if ":" in name else ":".join(name.rpartition(".")[::2])

@@ -7,10 +7,11 @@ from trainables.config import ScheduleConfig
 
 
 def factor(schedule: ScheduleConfig, epoch: float, horizon: float) -> float:
-    """What the learning rate is multiplied by at ``epoch`` of ``horizon`` epochs, 0 <= epoch < horizon; in [0, 1].
+    """Compute what the learning rate is multiplied by at ``epoch`` of ``horizon``, in [0, 1].
 
-    Within ``warmup`` epochs it rises linearly from 0. ``cosine`` and ``linear`` then fall from 1 to 0 at the horizon;
-    ``multistep`` counts its milestones from the start of training, warm-up included.
+    0 <= epoch < horizon. Within ``warmup`` epochs it rises linearly from 0. ``cosine`` and ``linear`` then
+    fall from 1 to 0 at the horizon; ``multistep`` counts its milestones from the start of training, warm-up
+    included.
     """
     if epoch < schedule.warmup:
         return epoch / schedule.warmup

@@ -1,4 +1,4 @@
-"""How every step of a training follows from its number: its images, its random numbers and its learning rate."""
+"""The plan of a training: each step's images, random numbers and learning rate follow from its number."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from trainables.training.schedule import factor
 class StepPlan:
     """One seed's way through a training of ``horizon`` steps.
 
-    ``order`` numbers the orders in which the same seed may visit the images; with ``last_rate`` every step has the learning rate
-    that the schedule ends with (fine-tuning).
+    ``order`` numbers the orders in which the same seed may visit the images; with ``last_rate`` every step
+    has the learning rate that the schedule ends with (fine-tuning).
     """
 
     training: TrainingConfig
@@ -27,13 +27,16 @@ class StepPlan:
     last_rate: bool = False
 
     def rate(self, step: int) -> float:
-        """The learning rate of a step (from 0), read at its middle, so that neither the first nor the last has rate 0."""
+        """Return the learning rate of a step (from 0).
+
+        It is read at the step's middle, so that neither the first nor the last has rate 0.
+        """
         epoch, within = divmod(self.horizon - 1 if self.last_rate else step, self.steps_per_epoch)
         middle = epoch + (within + 0.5) / self.steps_per_epoch
         return self.training.lr * factor(self.training.schedule, middle, self.horizon / self.steps_per_epoch)
 
     def batches(self, split: Split, first: int, last: int, device: torch.device) -> Iterator[Batch]:
-        """The batches of steps ``first`` to ``last`` (that one left out), which lie in one epoch."""
+        """Return the batches of steps ``first`` to ``last`` (that one left out), which lie in one epoch."""
         epoch, within = divmod(first, self.steps_per_epoch)
         order = seeds.permutation(len(split), self.seed, epoch, self.order)
         size = self.training.batch_size
@@ -41,5 +44,5 @@ class StepPlan:
         return split.batches(order[within * size : (within + last - first) * size], size, device, drawn)
 
     def epoch_end(self, step: int) -> int:
-        """The first step of the epoch after that of ``step``."""
+        """Return the first step of the epoch after that of ``step``."""
         return (step // self.steps_per_epoch + 1) * self.steps_per_epoch

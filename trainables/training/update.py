@@ -25,10 +25,11 @@ def update(
     masked: MaskedParameters = (),
     with_norm: bool = False,
 ) -> tuple[Tensor, Tensor | None]:
-    """Take one optimiser step on ``batch``, in place; the loss before it (a scalar), and the L2 norm of the gradient if asked for.
+    """Take one optimiser step on ``batch``, in place; return the loss before it and the gradient's norm.
 
-    The gradient of each of ``masked`` (a parameter beside its mask, 0 or 1 in the parameter's dtype) is set to zero where the mask is,
-    before it is clipped; after the step of an optimiser that is not built in, so is the parameter.
+    The loss is a scalar, the L2 norm is there if asked for. The gradient of each of ``masked`` (a parameter
+    beside its mask, 0 or 1 in the parameter's dtype) is set to zero where the mask is, before it is clipped;
+    after the step of an optimiser that is not built in, so is the parameter.
     """
     inputs, labels = batch
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
@@ -55,12 +56,15 @@ def update(
 
 
 def _in_full(outputs: Any) -> Any:
-    """Outputs that autocast left in bfloat16 as float32."""
+    """Turn outputs that autocast left in bfloat16 into float32."""
     return outputs.float() if isinstance(outputs, Tensor) and outputs.dtype == torch.bfloat16 else outputs
 
 
 def masked_parameters(network: nn.Module, masks: Mapping[str, Tensor]) -> list[tuple[nn.Parameter, Tensor]]:
-    """Each masked parameter beside its mask in its own dtype: a product with floats is cheaper than a choice by booleans."""
+    """Pair each masked parameter with its mask in its own dtype.
+
+    A product with floats is cheaper than a choice by booleans.
+    """
     # a tied weight has a name in each of its modules, and its mask may be under any of them
     parameters = named_parameters(network)
     return [(parameters[name], mask.to(parameters[name])) for name, mask in masks.items()]

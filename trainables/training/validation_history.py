@@ -1,7 +1,7 @@
-"""The metrics of every epoch as the store keeps them, and as a task with perhaps other metrics reads them back.
+"""The metrics of every epoch as the store keeps them, and as a task with other metrics reads them back.
 
-What is measured changes nothing of what is trained, so metrics are no part of a trajectory's address. A metric of the user's own is
-kept under its name and the digest of its source.
+What is measured changes nothing of what is trained, so metrics are no part of a trajectory's address. A
+metric of the user's own is kept under its name and the digest of its source.
 """
 
 import hashlib
@@ -28,7 +28,10 @@ def to_store(history: History, stored: dict[str, str]) -> History:
 
 
 def from_store(history: History, stored: dict[str, str]) -> History:
-    """Return the metrics of every epoch that are ``stored``, under the names that trials tell them under; an epoch may lack some."""
+    """Return the metrics of every epoch that are ``stored``, under the names that trials tell them under.
+
+    An epoch may lack some.
+    """
     told = []
     for epoch in history:
         kept = {name: value for name, value in epoch.items() if not name.startswith("val/") or name == _LOSS}
@@ -37,7 +40,7 @@ def from_store(history: History, stored: dict[str, str]) -> History:
 
 
 def _source(metric: NamedMetric) -> str:
-    """What tells two states of a metric of the user's own apart; nothing for a built-in one."""
+    """Return what tells two states of a metric of the user's own apart; nothing for a built-in one."""
     if not factory.is_reference(metric.reference):
         return ""
     factory.resolve(metric.reference, "metric")

@@ -12,14 +12,15 @@ _looked_at: set[str] = set()
 
 
 def is_reference(name: str) -> bool:
-    """Whether ``name`` points into the user's code rather than at something built in."""
+    """Tell whether ``name`` points into the user's code rather than at something built in."""
     return ":" in name and not name.startswith("torchvision:")
 
 
 def resolve(reference: str, what: str) -> Callable[..., Any]:
-    """The callable that ``package.module:attribute`` names; ``what`` ("network", "data", "loss") opens the error's sentence.
+    """Import the callable that ``package.module:attribute`` names.
 
-    Raises `TaskError` when the module cannot be imported or has no such callable.
+    ``what`` ("network", "data", "loss") opens the error's sentence. Raises `TaskError` when the module cannot
+    be imported or has no such callable.
     """
     module_name, _, attribute = reference.partition(":")
     if not module_name or not attribute:
@@ -57,9 +58,10 @@ def call(factory: Callable[..., Any], name: str, what: str, *given: Any, **optio
 def with_defaults(
     factory: Callable[..., Any], name: str, what: str, options: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """``options`` of a built-in factory with its keyword-only defaults filled in, so that equal meaning is equal data.
+    """Fill in a built-in factory's keyword-only defaults, so that equal meaning is equal data.
 
-    Raises `TaskError` for an unknown option, with the nearest known one, and for a missing one that has no default.
+    Raises `TaskError` for an unknown option, with the nearest known one, and for a missing one that has no
+    default.
     """
     keyword_only = {
         p.name: p.default for p in inspect.signature(factory).parameters.values() if p.kind is p.KEYWORD_ONLY
@@ -76,7 +78,7 @@ def with_defaults(
 
 
 def describe(error: BaseException) -> str:
-    """An exception's type and text on one line."""
+    """Describe an exception by its type and text, on one line."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}".rstrip(": .")
 

@@ -79,7 +79,7 @@ def source(spec: ModuleSpec) -> bytes | None:
 
 
 def is_users(spec: ModuleSpec) -> bool:
-    """Whether a module is the user's own code: neither installed nor of the standard library nor Tombola's.
+    """Tell whether a module is the user's own: neither installed nor the standard library's nor Tombola's.
 
     A package installed as editable is the user's own: its files lie in a project.
     """
@@ -100,7 +100,7 @@ def _is_installed(folder: Path) -> bool:
 
 
 def _may_be_users(name: str) -> bool:
-    """Whether the package at the top of ``name`` is the user's: the search need not look below any other."""
+    """Tell whether the package at the top of ``name`` is the user's: the search need look below no other."""
     spec = find(name.partition(".")[0])
     return spec is not None and is_users(spec)
 
@@ -140,12 +140,12 @@ def _pulled_in(name: str, spec: ModuleSpec, read: Read) -> Iterator[str]:
 
 
 def _package(name: str, spec: ModuleSpec) -> str:
-    """The package that a module's relative imports start from; empty for a module of no package."""
+    """Return the package that a module's relative imports start from; empty for a module of no package."""
     return name if spec.submodule_search_locations is not None else name.rpartition(".")[0]
 
 
 def _beside(name: str, spec: ModuleSpec) -> Iterator[str]:
-    """All modules of the package at the top, or in the folder, that a module lies in."""
+    """Find all modules of the package at the top, or in the folder, that a module lies in."""
     top = name.partition(".")[0]
     if _package(name, spec):
         yield from _below(top)
@@ -174,7 +174,7 @@ def _imports(text: bytes, package: str) -> "_Imports":
 
 @lru_cache(maxsize=4096)
 def _exported(text: bytes) -> frozenset[str]:
-    """The texts that a package's ``__all__`` is made of."""
+    """Collect the texts that a package's ``__all__`` is made of."""
     targets = (ast.Assign, ast.AugAssign, ast.AnnAssign)
     tree = _parsed(text)
     statements = [node for node in ast.walk(tree) if isinstance(node, targets)] if tree else []
@@ -261,7 +261,7 @@ class _Imports(ast.NodeVisitor):
 
 
 def _anchor(node: ast.Call) -> str | None:
-    """The package that ``import_module(".b", "a")`` starts from, where it is written out."""
+    """Return the package that ``import_module(".b", "a")`` starts from, where it is written out."""
     given: Iterable[ast.expr] = [
         *node.args[1:2],
         *(keyword.value for keyword in node.keywords if keyword.arg == "package"),
@@ -272,7 +272,7 @@ def _anchor(node: ast.Call) -> str | None:
 
 
 def _beginning(expression: ast.expr) -> str | None:
-    """The text that a text expression begins with, as far as it is written out: all of a literal."""
+    """Return the text that a text expression begins with, as far as it is written out: all of a literal."""
     if isinstance(expression, ast.Constant):
         return expression.value if isinstance(expression.value, str) else None
     if isinstance(expression, ast.JoinedStr) and expression.values:

@@ -9,9 +9,8 @@ from importlib.machinery import ModuleSpec
 from trainables.errors import StoreWarning, TaskError
 from trainables.users_code.import_graph import source, users_modules
 
-_read: dict[
-    str, tuple[object, bytes | None]
-] = {}  # by module: which loading of it (None: none yet) and its source as last seen
+# by module: which loading of it (None: none yet) and its source as last seen
+_read: dict[str, tuple[object, bytes | None]] = {}
 
 
 def source_digests(references: Iterable[str]) -> dict[str, str]:
@@ -27,7 +26,8 @@ def source_digests(references: Iterable[str]) -> dict[str, str]:
         found = users_modules(name, _as_loaded)
         if name not in found:
             raise TaskError(
-                f"{reference}: the module {name} has no source file, so an edit of it would go unnoticed; put it into one."
+                f"{reference}: the module {name} has no source file, so an edit of it would go unnoticed; "
+                "put it into one."
             )
         for module, spec in found.items():
             digests[module] = hashlib.sha256(_as_loaded(module, spec) or b"").hexdigest()
@@ -35,7 +35,7 @@ def source_digests(references: Iterable[str]) -> dict[str, str]:
 
 
 def _as_loaded(name: str, spec: ModuleSpec) -> bytes | None:
-    """The source that this process has loaded a module from, or would load it from now."""
+    """Return the source that this process has loaded a module from, or would load it from now."""
     now, module = source(spec), sys.modules.get(name)
     if module is None:
         _read[name] = None, now
@@ -49,7 +49,8 @@ def _as_loaded(name: str, spec: ModuleSpec) -> bytes | None:
     _read[name] = loading, before
     if before != now:
         warnings.warn(
-            f"{spec.origin} was edited after this process had loaded it: what runs, and is trained, is the code as it was. "
+            f"{spec.origin} was edited after this process had loaded it: what runs, and is trained, is the "
+            "code as it was. "
             f"Start a new process to use the edit.",
             StoreWarning,
             stacklevel=2,

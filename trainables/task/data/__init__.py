@@ -1,4 +1,7 @@
-"""Data sets by name. To add one: a file here with a function ``(*, options) -> Data``, and a line in `BUILT_IN`."""
+"""Data sets by name.
+
+To add one: a file here with a function ``(*, options) -> Data``, and a line in `BUILT_IN`.
+"""
 
 import json
 from typing import Any
@@ -25,7 +28,7 @@ _loaded: dict[str, Data] = {}
 
 
 def resolved_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
-    """``options`` as the data set will get them, a built-in's defaults filled in.
+    """Fill in a built-in's defaults: ``options`` as the data set will get them.
 
     Raises `TaskError` for an unknown data set or an unknown option of a built-in.
     """
@@ -37,7 +40,10 @@ def resolved_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def load(name: str, options: dict[str, Any]) -> Data:
-    """The data set, loaded once per process and state of the user's code. Raises `TaskError`, naming what is wrong."""
+    """Load the data set, once per process and state of the user's code.
+
+    Raises `TaskError`, naming what is wrong.
+    """
     options = resolved_options(name, options)
     code: dict[str, str] = {}
     if factory.is_reference(name):
@@ -55,7 +61,7 @@ def load(name: str, options: dict[str, Any]) -> Data:
 
 
 def _users(name: str, options: dict[str, Any]) -> Any:
-    """What the user's factory returns; data that it draws from torch are the same in every process."""
+    """Call the user's factory; data that it draws from torch are the same in every process."""
     cpu = torch.device("cpu")
     with seeds.own_random_numbers(cpu):
         seeds.seed_everything(0, "data", 0, cpu)

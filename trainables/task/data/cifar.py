@@ -9,15 +9,16 @@ from trainables.task.data.data import Data, from_pixels, stratified
 
 
 def cifar10(*, root: str = "data", download: bool = False) -> Data:
-    """45,000 images to train, 5,000 to validate, the 10,000 to test; inputs (3, 32, 32), ten classes.
+    """Load CIFAR-10: 45,000 images to train, 5,000 to validate, the 10,000 to test; ten classes.
 
-    ``root`` is the folder that torchvision keeps the set in; ``download`` lets it fetch what is missing.
+    Inputs are (3, 32, 32). ``root`` is the folder that torchvision keeps the set in; ``download`` lets it
+    fetch what is missing.
     """
     return _cifar(datasets.CIFAR10, "CIFAR-10", root, download, num_classes=10)
 
 
 def cifar100(*, root: str = "data", download: bool = False) -> Data:
-    """As `cifar10`, with a hundred classes."""
+    """Load CIFAR-100, cut and stored like `cifar10`, with a hundred classes."""
     return _cifar(datasets.CIFAR100, "CIFAR-100", root, download, num_classes=100)
 
 
@@ -26,7 +27,8 @@ def _cifar(source: type, title: str, root: str, download: bool, num_classes: int
         known, unseen = (source(root, train=train, download=download) for train in (True, False))
     except Exception as error:
         raise TaskError(
-            f"{title} is not usable at {root!r} ({' '.join(str(error).split())}): set data_options.root to the folder "
+            f"{title} is not usable at {root!r} ({' '.join(str(error).split())}): set data_options.root to "
+            "the folder "
             "that torchvision keeps it in, or data_options.download to true."
         ) from error
     images, labels = _tensors(known)

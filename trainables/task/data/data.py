@@ -13,19 +13,18 @@ from trainables.seeds import generator
 from trainables.task.data.dataset_digest import dataset_digest
 from trainables.task.data.splits import Split, StreamedSplit, TensorSplit
 
-_SPLIT_SEED = (
-    20210711  # one split for everyone: trials, replicates and studies are compared on the same images
-)
+# one split for everyone: trials, replicates and studies are compared on the same images
+_SPLIT_SEED = 20210711
 
 UNLABELLED = 255
 
 
 @dataclass(frozen=True)
 class Data:
-    """Train, validation and test splits of inputs with labels; ``num_classes`` is None where labels are no classes.
+    """Train, validation and test splits of inputs with labels.
 
-    ``digest`` is a SHA-256 of the examples in memory, of what `dataset_digest` reads of them where they stream: it tells two
-    data sets of the same name apart.
+    ``num_classes`` is None where labels are no classes. ``digest`` is a SHA-256 of the examples in memory, of
+    what `dataset_digest` reads of them where they stream: it tells two data sets of the same name apart.
     """
 
     train: Split
@@ -36,11 +35,11 @@ class Data:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """The shape of one input, without the batch: (channels, height, width) for images."""
+        """Return the shape of one input, without the batch: (channels, height, width) for images."""
         return self.train.input_shape
 
     def read_by(self, workers: int) -> "Data":
-        """The same data, read by so many processes where they are not in memory; 0 leaves it as the data say."""
+        """Have the data read by so many processes where they are not in memory; 0 leaves it as they say."""
         if not workers:
             return self
         train, validation, test = (
@@ -50,7 +49,7 @@ class Data:
 
     @property
     def labels_nothing(self) -> int:
-        """The label that says of a position that it counts for nothing: 255 in label maps (N, H, W, ...), else torch's -100.
+        """Return the label of what counts for nothing: 255 in label maps (N, H, W, ...), else torch's -100.
 
         Where there are more than 255 classes, 255 is one of them.
         """
@@ -59,7 +58,7 @@ class Data:
 
 
 def from_splits(splits: Sequence[Split], num_classes: int | None) -> Data:
-    """`Data` of the train, validation and test ``splits``, its digest taken."""
+    """Make `Data` of the train, validation and test ``splits`` and take its digest."""
     seen, known = hashlib.sha256(), dict[int, str]()
     for split in splits:
         if isinstance(split, TensorSplit):
@@ -76,9 +75,10 @@ def from_splits(splits: Sequence[Split], num_classes: int | None) -> Data:
 
 
 def from_pixels(parts: Sequence[tuple[Tensor, Tensor]], num_classes: int) -> Data:
-    """`Data` of train, validation and test ``parts``: uint8 images (N, channels, height, width) and their labels (N,).
+    """Make `Data` of uint8 images: train, validation and test ``parts``, each with its labels (N,).
 
-    Inputs are float32, normalised by the training images' mean and standard deviation of each channel.
+    Images are (N, channels, height, width). Inputs are float32, normalised by the training images' mean and
+    standard deviation of each channel.
     """
     mean, std = statistics(parts[0][0])
     # the digest is of the pixels: the last bits of a mean differ between processors, and so would the digest
@@ -88,7 +88,10 @@ def from_pixels(parts: Sequence[tuple[Tensor, Tensor]], num_classes: int) -> Dat
 
 
 def statistics(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each channel of uint8 ``images`` (N, C, H, W), each of shape (1, C, 1, 1); never 0."""
+    """Compute mean and standard deviation of each channel of uint8 ``images`` (N, C, H, W).
+
+    Each is of shape (1, C, 1, 1); a standard deviation is never below 1.
+    """
     counts = torch.stack(
         [torch.bincount(channel.flatten(), minlength=256) for channel in images.transpose(0, 1)]
     ).double()
@@ -99,9 +102,10 @@ def statistics(images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def stratified(labels: Tensor, *shares: float) -> list[Tensor]:
-    """Indices of disjoint parts with the given shares of every class, and last the rest; each part sorted, the same on every call.
+    """Cut examples into disjoint parts with the given shares of every class, and last the rest.
 
-    ``labels``: int64, shape (N,). Every part gets round(share * n) of a class of n.
+    Returns indices, each part's sorted, the same on every call. ``labels``: int64, shape (N,). Every part
+    gets round(share * n) of a class of n.
     """
     parts: list[list[Tensor]] = [[] for _ in range(len(shares) + 1)]
     for label in labels.unique().tolist():
@@ -114,16 +118,18 @@ def stratified(labels: Tensor, *shares: float) -> list[Tensor]:
 
 
 def balanced(labels: Tensor, count: int) -> Tensor:
-    """Sorted indices of ``count`` examples, equally many of each class; a smaller count's are among a larger one's.
+    """Choose ``count`` examples, equally many of each class; returns their indices, sorted.
 
-    ``labels``: int64, shape (N,). Raises `TaskError` when ``count`` is no multiple of the classes or a class has too few.
+    Those of a smaller count are among a larger one's. ``labels``: int64, shape (N,). Raises `TaskError` when
+    ``count`` is no multiple of the classes or a class has too few.
     """
     classes, sizes = labels.unique(return_counts=True)
     each, rest = divmod(count, len(classes))
     most = int(sizes.min())
     if rest or not 1 <= each <= most:
         raise TaskError(
-            f"train_images must be a multiple of {len(classes)} from {len(classes)} to {most * len(classes)}, not {count}."
+            f"train_images must be a multiple of {len(classes)} from {len(classes)} to "
+            f"{most * len(classes)}, not {count}."
         )
     parts = []
     for label in classes.tolist():

@@ -1,4 +1,4 @@
-"""Whether examples are numbers and labels are classes."""
+"""Checks that examples are finite numbers and labels are classes."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -17,9 +17,10 @@ _SAMPLE = 64  # examples looked at of a split that streams
 
 
 def check_data(data: Data, task: TaskConfig) -> None:
-    """Look at all examples in memory and at some of those that stream.
+    """Check all examples in memory and some of those that stream.
 
-    Raises `Refused` for inputs that are not finite and, with a built-in loss, for labels that are not what it takes.
+    Raises `Refused` for inputs that are not finite and, with a built-in loss, for labels that are not what it
+    takes.
     """
     for name in ("train", "validation", "test"):
         inputs, labels = _examples(getattr(data, name))
@@ -51,7 +52,7 @@ def check_data(data: Data, task: TaskConfig) -> None:
 
 
 def _describe_non_finite(inputs: Any) -> str | None:
-    """How many of a batch's examples hold NaN or infinity and which is the first, in words; None where none does."""
+    """Describe how many examples hold NaN or infinity, and which is the first; None if none does."""
     for tensor in input_tensors(inputs):
         # the sum is finite where every number is, or overflows: far cheaper than a look at each
         if (tensor.is_floating_point() or tensor.is_complex()) and not tensor.sum().isfinite():
@@ -62,7 +63,10 @@ def _describe_non_finite(inputs: Any) -> str | None:
 
 
 def explain_non_finite_loss(batches: Iterable[Any], which: str) -> str:
-    """Say why a loss is no number: inputs among ``batches``, called ``which``, that are none, or else too large a learning rate."""
+    """Explain why a loss is no number: by inputs that are none, or else by too large a learning rate.
+
+    ``which`` is what the sentence calls ``batches``, whose inputs are looked at.
+    """
     bad = next((bad for inputs in batches if (bad := _describe_non_finite(inputs))), None)
     return (
         f"{which} has inputs that are no numbers (NaN or infinity): {bad}"

@@ -18,14 +18,14 @@ from trainables.errors import StoreWarning, TaskError
 from trainables.task.data.streaming import own_numbers
 from trainables.users_code import factory
 
-_READ = (
-    2**30
-)  # bytes of an array, or of all files together, that are read; of more than that, so many spread evenly
+# bytes of an array, or of all files together, that are read; of more than that, so many spread evenly
+_READ = 2**30
 _LEAST_OF_A_FILE = 2**10
 _EXAMPLES = 2**26  # bytes of examples that are read, spread evenly
 _FEWEST_EXAMPLES = 64
 _READ_TWICE = 4
-_TOLD_BY_PARTS = {  # classes whose examples say nothing more than what they hold; by name, as importing torchvision takes seconds
+# classes whose examples say nothing more than what they hold; by name, as importing torchvision takes seconds
+_TOLD_BY_PARTS = {
     *(f"torch.utils.data.dataset.{name}" for name in ("Subset", "ConcatDataset", "TensorDataset")),
     *(f"torchvision.datasets.folder.{name}" for name in ("DatasetFolder", "ImageFolder")),
 }
@@ -87,7 +87,7 @@ def _class(dataset: Any) -> str:
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether all of a value is numbers and texts, so that it is known by them."""
+    """Tell whether all of a value is numbers and texts, so that it is known by them."""
     if isinstance(value, Tensor | np.ndarray):
         return True
     if not isinstance(value, list | tuple | range) or not value:
@@ -132,12 +132,12 @@ def _add(seen: Hash, value: Any) -> None:
 
 
 def _spread(length: int, size: int) -> list[int] | None:
-    """The rows to be read of an array of ``size`` bytes; None for all."""
+    """Choose the rows to be read of an array of ``size`` bytes; None for all."""
     return None if size <= _READ else _evenly(length, max(1, math.ceil(length * _READ / size)))
 
 
 def _evenly(length: int, count: int) -> list[int]:
-    """``count`` of ``length`` places, the first and the last among them."""
+    """Choose ``count`` of ``length`` places, the first and the last among them."""
     return [round(i * (length - 1) / max(1, count - 1)) for i in range(count)]
 
 
@@ -162,7 +162,7 @@ def _files(value: Any, folders: Sequence[str | Path]) -> list[tuple[Path, str]]:
 
 
 def _start(part: Any, folders: Sequence[str | Path]) -> Path | None:
-    """The folder from which a path leads to a file; None where it is no path or leads nowhere."""
+    """Find the folder from which a path leads to a file; None where it is no path or leads nowhere."""
     if not isinstance(part, str | Path):
         return None
     return next((start for start in (Path.cwd(), *map(Path, folders)) if (start / part).is_file()), None)
@@ -199,7 +199,8 @@ def _add_examples(seen: Hash, dataset: Any) -> None:
     if not all(same):
         warnings.warn(
             f"the data set {type(dataset).__name__} gives another example each time that one is read, "
-            f"whatever is seeded: replaced examples cannot be noticed. Give it an attribute digest, a text that says "
+            "whatever is seeded: replaced examples cannot be noticed. Give it an attribute digest, a text "
+            "that says "
             f"which data it is.",
             StoreWarning,
             stacklevel=2,
@@ -216,7 +217,7 @@ def _of_example(example: Any) -> bytes:
 
 
 def _bytes(value: Any) -> int:
-    """The size of the tensors and arrays in an example."""
+    """Measure the tensors and arrays in an example, in bytes."""
     if isinstance(value, Tensor | np.ndarray):
         return value.nbytes
     parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
@@ -224,7 +225,7 @@ def _bytes(value: Any) -> int:
 
 
 def _example(dataset: Any, index: int) -> Any:
-    """One example, read with every global generator seeded by its index and put back after it."""
+    """Read one example with every global generator seeded by its index and put back after it."""
     with own_numbers(seeds.derive(0, "digest", index)):
         try:
             return dataset[index]

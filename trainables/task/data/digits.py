@@ -1,4 +1,7 @@
-"""scikit-learn's handwritten digits: 1,797 real images of 8x8 in 16 grey levels, no download (UCI, Alpaydin & Kaynak 1998)."""
+"""scikit-learn's handwritten digits (UCI, Alpaydin & Kaynak 1998): no download.
+
+1,797 real images of 8x8 in 16 grey levels.
+"""
 
 import torch
 from sklearn.datasets import load_digits
@@ -7,7 +10,7 @@ from trainables.task.data.data import Data, from_pixels, stratified
 
 
 def digits() -> Data:
-    """60 % of each class to train, 20 % to validate, 20 % to test; inputs (1, 8, 8)."""
+    """Load the digits: 60 % of each class to train, 20 % to validate, 20 % to test; inputs (1, 8, 8)."""
     raw = load_digits()
     images, labels = (
         torch.from_numpy(raw.images).to(torch.uint8)[:, None],

@@ -1,4 +1,7 @@
-"""Fashion-MNIST (Xiao et al. 2017, arXiv 1708.07747): 60,000 + 10,000 images of clothes, 28x28, ten classes."""
+"""Fashion-MNIST (Xiao et al. 2017, arXiv 1708.07747): images of clothes, 28x28, ten classes.
+
+60,000 images to train and validate, 10,000 to test.
+"""
 
 import gzip
 from pathlib import Path
@@ -14,10 +17,11 @@ DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 
 
 def fashion_mnist(*, root: str | None = None, train_images: int | None = None) -> Data:
-    """55,000 images to train, 5,000 to validate, the 10,000 to test (Frankle & Carbin's split of MNIST); inputs (1, 28, 28).
+    """Load Fashion-MNIST: 55,000 images to train, 5,000 to validate, the 10,000 to test.
 
-    ``root`` is a folder with the four original ``*-ubyte.gz`` files; without it, where Debian's package puts them.
-    ``train_images`` leaves so many of the images to train, equally many of each class; validation and test stay whole.
+    That is Frankle & Carbin's split of MNIST; inputs are (1, 28, 28). ``root`` is a folder with the four
+    original ``*-ubyte.gz`` files; without it, where Debian's package puts them. ``train_images`` leaves so
+    many of the images to train, equally many of each class; validation and test stay whole.
     """
     folder = Path(root).expanduser() if root else DEBIAN
     images, labels = (
@@ -36,11 +40,15 @@ def fashion_mnist(*, root: str | None = None, train_images: int | None = None) -
 
 
 def _idx(path: Path) -> Tensor:
-    """A gz idx file of unsigned bytes as a uint8 tensor (LeCun's format: two zeros, type 8, rank, big-endian sizes, data)."""
+    """Read a gz idx file of unsigned bytes as a uint8 tensor.
+
+    LeCun's format: two zeros, type 8, rank, big-endian sizes, data.
+    """
     if not path.exists():
         raise TaskError(
             f"Fashion-MNIST is not at {path.parent} ({path.name} is missing): "
-            "`apt-get install dataset-fashion-mnist`, or set data_options.root to a folder with its four gz files."
+            "`apt-get install dataset-fashion-mnist`, or set data_options.root to a folder with its four gz "
+            "files."
         )
     try:
         content = gzip.decompress(path.read_bytes())

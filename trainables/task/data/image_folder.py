@@ -1,4 +1,4 @@
-"""Any folder of images: one folder per class, either directly below the root or below train/, val/ and test/."""
+"""Any folder of images: one folder per class, directly below the root or below train/, val/ and test/."""
 
 from pathlib import Path
 
@@ -13,17 +13,16 @@ from trainables.task.data.data import Data, from_pixels, from_splits, statistics
 from trainables.task.data.splits import Examples, StreamedSplit
 
 IN_MEMORY_BYTES = 2**30  # what the normalised float32 images of all splits may take before they are streamed
-_STATISTICS_FROM = (
-    1000  # training images that a streamed folder's mean and standard deviation are estimated on
-)
+_STATISTICS_FROM = 1000  # training images that estimate a streamed folder's mean and standard deviation
 _NAMES = {"train": ("train",), "validation": ("val", "validation", "valid"), "test": ("test",)}
 
 
 def image_folder(*, root: str, size: int = 224, workers: int = 0) -> Data:
-    """RGB images resized (shorter side) and cropped at the centre to ``size`` pixels; inputs (3, size, size).
+    """Load RGB images resized (shorter side) and cropped at the centre to ``size`` pixels.
 
-    A missing val/ or test/ is split off train/, a tenth of each class, always the same images. In memory up to 1 GiB, streamed by
-    ``workers`` processes beyond. Raises `TaskError` for a folder that is not so laid out.
+    Inputs are (3, size, size). A missing val/ or test/ is split off train/, a tenth of each class, always the
+    same images. In memory up to 1 GiB, streamed by ``workers`` processes beyond. Raises `TaskError` for a
+    folder that is not so laid out.
     """
     folder = Path(root).expanduser()
     if not folder.is_dir():
@@ -40,7 +39,7 @@ def image_folder(*, root: str, size: int = 224, workers: int = 0) -> Data:
 
 
 def _parts(folder: Path, size: int) -> tuple[list[Examples], list[str]]:
-    """Train, validation and test as datasets of (uint8 image, class), and the classes' names."""
+    """Open train, validation and test as datasets of (uint8 image, class); also the classes' names."""
     found = {
         split: _open(folder / name, size)
         for split, names in _NAMES.items()

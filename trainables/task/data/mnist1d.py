@@ -1,4 +1,7 @@
-"""MNIST-1D (Greydanus & Kobak, ICML 2024, arXiv 2011.14439): 4,000 + 1,000 signals of 40 points, ten classes, generated offline."""
+"""MNIST-1D (Greydanus & Kobak, ICML 2024, arXiv 2011.14439), generated offline.
+
+4,000 + 1,000 signals of 40 points, ten classes.
+"""
 
 import random
 
@@ -14,9 +17,10 @@ _STEP = 2.0**-12  # far below the noise of the signals
 
 
 def mnist1d() -> Data:
-    """A tenth of each class of the 4,000 signals to validate, the rest to train, the 1,000 to test; inputs (1, 40), mean 0, deviation 1.
+    """Generate MNIST-1D: a tenth of each class of the 4,000 signals to validate, the 1,000 to test.
 
-    The package's own default set (seed 42). Raises `TaskError` where the package ``mnist1d`` is missing.
+    The rest are to train. Inputs are (1, 40), mean 0, deviation 1: the package's own default set (seed 42).
+    Raises `TaskError` where the package ``mnist1d`` is missing.
     """
     made = _generated()
     inputs, test_inputs = (_rounded(made[key]) for key in ("x", "x_test"))
@@ -27,14 +31,15 @@ def mnist1d() -> Data:
 
 
 def _generated() -> dict[str, numpy.ndarray]:
-    """What the package makes of its default arguments; it seeds the global generators, which are put back."""
+    """Run the package with its default arguments; the global generators that it seeds are put back."""
     try:
         from mnist1d.data import get_dataset_args, make_dataset
     except ImportError as error:
         raise TaskError(
             "the data set mnist1d needs the package of that name: `pip install mnist1d`."
         ) from error
-    numpy_state, python_state = numpy.random.get_state(), random.getstate()  # noqa: NPY002 - it is the legacy one that the package seeds
+    # the legacy generator is the one that the package seeds
+    numpy_state, python_state = numpy.random.get_state(), random.getstate()  # noqa: NPY002
     try:
         made: dict[str, numpy.ndarray] = make_dataset(get_dataset_args())
     finally:
@@ -44,5 +49,8 @@ def _generated() -> dict[str, numpy.ndarray]:
 
 
 def _rounded(signals: numpy.ndarray) -> Tensor:
-    """(N, 40) float64 as (N, 1, 40) float32, without the last bits: they differ between processors, and the digest would too."""
+    """Turn signals (N, 40), float64, into (N, 1, 40), float32, without the last bits.
+
+    These differ between processors, and the digest would too.
+    """
     return torch.from_numpy(numpy.round(signals / _STEP) * _STEP).float()[:, None]

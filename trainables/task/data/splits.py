@@ -17,7 +17,7 @@ Batch = tuple[Any, Tensor]
 
 
 class Examples(Protocol):
-    """A map-style dataset of (input, label), of several inputs and a label, or of dictionaries with the label among them."""
+    """A map-style dataset of (input, label), several inputs and a label, or dictionaries with the label."""
 
     def __len__(self) -> int: ...
 
@@ -32,30 +32,31 @@ class Split(ABC):
 
     @abstractmethod
     def batches(self, order: Tensor, batch_size: int, device: torch.device, seed: int = 0) -> Iterator[Batch]:
-        """(inputs, labels) for consecutive runs of ``batch_size`` indices of ``order`` (int64 on the CPU); the last may be short.
+        """Yield (inputs, labels) for consecutive runs of ``batch_size`` indices of ``order``.
 
-        What examples draw at random when they are read follows from ``seed`` and their index.
+        ``order`` is int64 on the CPU; the last batch may be short. What examples draw at random when they are
+        read follows from ``seed`` and their index.
         """
 
     @abstractmethod
     def first(self) -> Batch:
-        """The first example as a batch of one, on the CPU."""
+        """Return the first example as a batch of one, on the CPU."""
 
     def example(self) -> Any:
-        """The first input as a batch of one, on the CPU."""
+        """Return the first input as a batch of one, on the CPU."""
         return self.first()[0]
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """The shape of one input, without the batch; of the first where an example has several."""
+        """Return the shape of one input, without the batch; of the first where an example has several."""
         return tuple(input_tensors(self.example())[0].shape[1:])
 
     def read_by(self, workers: int) -> Self:
-        """The same examples, read by so many processes where they are not in memory."""
+        """Have the same examples read by so many processes where they are not in memory."""
         return self
 
     def in_order(self, batch_size: int, device: torch.device) -> Iterator[Batch]:
-        """Every example once, first to last."""
+        """Go through every example once, first to last, in batches."""
         return self.batches(torch.arange(len(self)), batch_size, device)
 
 
@@ -70,11 +71,11 @@ class TensorSplit(Split):
         return len(self.labels)
 
     def first(self) -> Batch:
-        """As `Split.first`."""
+        """Return the first example as a batch of one, on the CPU."""
         return take_inputs(self.inputs, slice(1)), self.labels[:1]
 
     def batches(self, order: Tensor, batch_size: int, device: torch.device, seed: int = 0) -> Iterator[Batch]:
-        """As `Split.batches`."""
+        """Yield batches (inputs, labels) cut from the tensors on ``device``; nothing is drawn at random."""
         if device not in self._on:
             self._on[device] = move_inputs(self.inputs, device), self.labels.to(device)
         inputs, labels = self._on[device]
@@ -86,7 +87,8 @@ class TensorSplit(Split):
 class StreamedSplit(Split):
     """Examples read one by one from a map-style dataset, by a DataLoader with ``workers`` processes.
 
-    ``mean`` and ``std`` (one value a channel) normalise each batch of a single input on the device. ``collate`` makes a batch of items.
+    ``mean`` and ``std`` (one value a channel) normalise each batch of a single input on the device.
+    ``collate`` makes a batch of items.
     """
 
     dataset: Examples
@@ -99,16 +101,16 @@ class StreamedSplit(Split):
         return len(self.dataset)
 
     def first(self) -> Batch:
-        """As `Split.first`."""
+        """Read the first example as a batch of one, on the CPU."""
         inputs, labels = Collate(self.collate)([SeededItems(self.dataset, 0)[0]])
         return self._normalised(inputs), labels
 
     def read_by(self, workers: int) -> Self:
-        """As `Split.read_by`."""
+        """Have the same examples read by so many processes."""
         return replace(self, workers=workers)
 
     def batches(self, order: Tensor, batch_size: int, device: torch.device, seed: int = 0) -> Iterator[Batch]:
-        """As `Split.batches`."""
+        """Read batches (inputs, labels) and yield them on ``device``, normalised."""
         loader = DataLoader(
             SeededItems(self.dataset, seed),
             batch_sampler=[indices.tolist() for indices in order.split(batch_size)],

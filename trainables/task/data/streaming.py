@@ -1,4 +1,4 @@
-"""Reading a map-style dataset: its items one by one, each with random numbers of its own, and what they are made up of."""
+"""Reading a map-style dataset, item by item, each with random numbers of its own, and taking items apart."""
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -45,8 +45,9 @@ class Collate:
 
 @contextmanager
 def own_numbers(seed: int) -> Iterator[None]:
-    """Seed the global generators of torch, numpy and Python for the length of the block; they are put back after it."""
-    state, numpy_state, python_state = torch.get_rng_state(), numpy.random.get_state(), random.getstate()  # noqa: NPY002
+    """Seed torch's, numpy's and Python's global generators for the length of the block; they are put back."""
+    state, python_state = torch.get_rng_state(), random.getstate()
+    numpy_state = numpy.random.get_state()  # noqa: NPY002
     torch.default_generator.manual_seed(seed)
     numpy.random.seed(seed % 2**32)  # noqa: NPY002 - it is the legacy one that transforms draw from
     random.seed(seed)
@@ -61,14 +62,15 @@ def own_numbers(seed: int) -> Iterator[None]:
 def parted(item: Any) -> tuple[Any, Any]:
     """Return an item's, or a batch's, inputs and labels.
 
-    Its last part is the label where it is a tuple or list; a dictionary holds it under "labels" or "label". What is left are the inputs.
-    Raises `TaskError` for anything else.
+    Its last part is the label where it is a tuple or list; a dictionary holds it under "labels" or "label".
+    What is left are the inputs. Raises `TaskError` for anything else.
     """
     if isinstance(item, Mapping):
         if key := next((name for name in LABELS if name in item), None):
             return {name: part for name, part in item.items() if name != key}, item[key]
         raise TaskError(
-            f"a dataset's dictionary has no {' or '.join(map(repr, LABELS))}; it has {', '.join(map(repr, item))}."
+            f"a dataset's dictionary has no {' or '.join(map(repr, LABELS))}; it has "
+            f"{', '.join(map(repr, item))}."
         )
     if isinstance(item, Sequence) and not isinstance(item, str) and len(item) > 1:
         *inputs, label = item
@@ -79,11 +81,15 @@ def parted(item: Any) -> tuple[Any, Any]:
 
 
 def as_labels(labels: Any) -> Tensor:
-    """Return labels as int64 or, where they are no whole numbers, float32. Raises `TaskError` for what is no tensor or array."""
+    """Return labels as int64 or, where they are no whole numbers, float32.
+
+    Raises `TaskError` for what is no tensor or array.
+    """
     if isinstance(labels, numpy.ndarray):
         labels = torch.from_numpy(labels)
     if not isinstance(labels, Tensor) or labels.is_complex():
         raise TaskError(
-            f"labels are {labels.dtype if isinstance(labels, Tensor) else type(labels).__name__}, not numbers in a tensor."
+            f"labels are {labels.dtype if isinstance(labels, Tensor) else type(labels).__name__}, not "
+            "numbers in a tensor."
         )
     return labels.float() if labels.is_floating_point() else labels.long()

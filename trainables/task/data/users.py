@@ -20,11 +20,13 @@ _SPLITS = ("train", "validation", "test")
 
 
 def checked(returned: Any, name: str) -> Data:
-    """A `Data` from what the factory ``name`` returned: a `Data`, a mapping with "train", "validation" and "test", or a tuple of these.
+    """Make a `Data` of what the factory ``name`` returned.
 
-    Each is a pair (inputs, labels) of tensors or numpy arrays, inputs also as a tuple or dictionary of several; a dictionary with the
-    labels among the inputs; a map-style Dataset; or a DataLoader, of which dataset and collate function are taken. Datasets of single
-    integer labels need ``classes`` on the train split or a "num_classes" beside the splits. Raises `TaskError` for anything else.
+    That is a `Data`, a mapping with "train", "validation" and "test", or a tuple of these. Each is a pair
+    (inputs, labels) of tensors or numpy arrays, inputs also as a tuple or dictionary of several; a dictionary
+    with the labels among the inputs; a map-style Dataset; or a DataLoader, of which dataset and collate
+    function are taken. Datasets of single integer labels need ``classes`` on the train split or a
+    "num_classes" beside the splits. Raises `TaskError` for anything else.
     """
     if isinstance(returned, Data):
         return returned
@@ -32,12 +34,14 @@ def checked(returned: Any, name: str) -> Data:
         returned = dict(zip(_SPLITS, returned, strict=True))
     if not isinstance(returned, Mapping):
         raise TaskError(
-            f"data factory {name} returned {_a(returned)}, not a dict with {', '.join(_SPLITS)}, a tuple of these, or a Data."
+            f"data factory {name} returned {_a(returned)}, not a dict with {', '.join(_SPLITS)}, a tuple of "
+            "these, or a Data."
         )
     for key in returned:
         if key not in (*_SPLITS, "num_classes"):
             raise TaskError(
-                f"data factory {name} returned the unknown split {key!r}; {nearest(str(key), (*_SPLITS, 'num_classes'))}"
+                f"data factory {name} returned the unknown split {key!r}; "
+                f"{nearest(str(key), (*_SPLITS, 'num_classes'))}"
             )
     missing = [split for split in _SPLITS if split not in returned]
     if missing:
@@ -68,7 +72,8 @@ def _streamed(given: DataLoader[Any] | Dataset[Any], where: str) -> StreamedSpli
         raise TaskError(f"{where} is an empty dataset or one without a length.")
     if loader and not isinstance(loader.sampler, SequentialSampler | RandomSampler):
         raise TaskError(
-            f"{where} is a DataLoader with a {type(loader.sampler).__name__}, which would have no effect: give its dataset."
+            f"{where} is a DataLoader with a {type(loader.sampler).__name__}, which would have no effect: "
+            "give its dataset."
         )
     split = (
         StreamedSplit(dataset, loader.num_workers, collate=loader.collate_fn)
@@ -94,7 +99,8 @@ def _held(given: Any, where: str) -> TensorSplit:
         inputs, labels = given
     else:
         raise TaskError(
-            f"{where} is {_a(given)}, neither a pair of tensors or arrays (inputs, labels) nor a map-style Dataset."
+            f"{where} is {_a(given)}, neither a pair of tensors or arrays (inputs, labels) nor a map-style "
+            "Dataset."
         )
     inputs, labels = _in_tensors(inputs), as_labels(labels)
     count = batch_size(inputs)
@@ -107,7 +113,7 @@ def _held(given: Any, where: str) -> TensorSplit:
 
 
 def _in_tensors(inputs: Any) -> Any:
-    """Inputs with arrays as tensors, numpy's float64 as the float32 that networks have, on the CPU."""
+    """Turn arrays among inputs into tensors on the CPU, numpy's float64 into the float32 of networks."""
     if isinstance(inputs, Mapping):
         return {name: _in_tensors(part) for name, part in inputs.items()}
     if isinstance(inputs, tuple | list):
@@ -119,7 +125,7 @@ def _in_tensors(inputs: Any) -> Any:
 
 
 def _check_alike(splits: list[Split], name: str) -> None:
-    """Raises `TaskError` where splits differ in the shape of inputs, or in the kind or shape of labels."""
+    """Raise `TaskError` where splits differ in the shape of inputs, or in the kind or shape of labels."""
     kinds = []
     for split in splits:
         inputs, labels = split.first()
@@ -133,12 +139,16 @@ def _check_alike(splits: list[Split], name: str) -> None:
             )
         if kind != kinds[0]:
             raise TaskError(
-                f"data factory {name}: an example of train has {kinds[0][0]} inputs, one of {split_name} {kind[0]}."
+                f"data factory {name}: an example of train has {kinds[0][0]} inputs, one of {split_name} "
+                f"{kind[0]}."
             )
 
 
 def _num_classes(returned: Mapping[str, Any], splits: list[Split], name: str) -> int | None:
-    """How many classes integer labels tell apart; None for other labels, and where nobody says and each example has several."""
+    """Count the classes that integer labels tell apart.
+
+    None for other labels, and where nobody says and each example has several.
+    """
     labels = splits[0].first()[1]
     if returned.get("num_classes") is not None:
         given = returned["num_classes"]
@@ -156,13 +166,14 @@ def _num_classes(returned: Mapping[str, Any], splits: list[Split], name: str) ->
     classes = getattr(returned["train"], "classes", None)
     if classes is None:
         raise TaskError(
-            f'data factory {name} returned a Dataset that does not say its classes; add "num_classes" to the dict.'
+            f"data factory {name} returned a Dataset that does not say its classes; "
+            'add "num_classes" to the dict.'
         )
     return len(classes)
 
 
 def _largest(labels: Tensor) -> int:
-    """The largest class; 255 in label maps (N, H, W, ...) is none where nothing is above it."""
+    """Return the largest class; 255 in label maps (N, H, W, ...) is none where nothing is above it."""
     if labels.dim() > 2 and int(labels.max()) == UNLABELLED:
         labels = labels[labels != UNLABELLED]
     return int(labels.max()) if labels.numel() else 0

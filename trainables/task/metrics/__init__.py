@@ -26,21 +26,21 @@ _TAKEN = ("loss", "grad_norm")
 
 @dataclass(frozen=True)
 class NamedMetric:
-    """One of a task's metrics: ``name`` stands behind val/ and test/, ``reference`` is what the sweep file says."""
+    """One of a task's metrics: ``name`` stands behind val/ and test/, ``reference`` in the sweep file."""
 
     name: str
     reference: str
     goal: Goal
 
     def counter(self, ignored: int) -> Counter:
-        """Return a new counter for one split; labels that are ``ignored`` count for nothing. Raises `TaskError`."""
+        """Return a new counter for one split; ``ignored`` labels count for nothing. Raises `TaskError`."""
         if self.reference in BUILT_IN:
             return BUILT_IN[self.reference](ignored)
         return UsersMetric(self.reference, factory.resolve(self.reference, "metric"))
 
     @property
     def is_share(self) -> bool:
-        """Whether it lies between 0 and 1 and is shown in per cent."""
+        """Tell whether it lies between 0 and 1 and is shown in per cent."""
         return self.reference in BUILT_IN and BUILT_IN[self.reference].is_share
 
 
@@ -54,13 +54,17 @@ def metrics_of(task: TaskConfig) -> tuple[NamedMetric, ...]:
     for place, metric in enumerate(found):
         if metric.name in (*_TAKEN, *(other.name for other in found[:place])):
             raise TaskError(
-                f"task.metrics: the name {metric.name!r} is taken; a metric's name is what stands behind the colon."
+                f"task.metrics: the name {metric.name!r} is taken; a metric's name is what stands behind the "
+                "colon."
             )
     return found
 
 
 def is_share(name: str) -> bool:
-    """Whether a metric (accuracy, val/f1, ...) is a built-in one between 0 and 1, which is shown in per cent."""
+    """Tell whether a metric (accuracy, val/f1, ...) is a built-in one that is shown in per cent.
+
+    Those lie between 0 and 1.
+    """
     found = BUILT_IN.get(name.rpartition("/")[2])
     return found is not None and found.is_share
 

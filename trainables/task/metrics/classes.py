@@ -1,4 +1,4 @@
-"""Metrics of networks that choose: one of several classes for each label, or yes or no for each of several labels."""
+"""Metrics of networks that choose one of several classes for each label, or yes or no for each label."""
 
 from abc import abstractmethod
 from typing import Any, ClassVar, final
@@ -14,14 +14,17 @@ _TOP = 5
 
 
 class _OfClasses(Metric):
-    """Outputs are class scores (N, classes, ...) for integer labels (N, ...), or logits of the labels' own shape for labels 0 and 1."""
+    """Outputs are class scores (N, classes, ...) for integer labels (N, ...), or logits for labels 0 and 1.
+
+    Such logits are of the labels' own shape.
+    """
 
     name: ClassVar[str]
     goal: ClassVar[Goal] = "maximize"
     is_share: ClassVar[bool] = True
 
     def _has_classes(self, outputs: Any, labels: Tensor) -> bool:
-        """Whether each label is one of several classes; not so where each is 0 or 1 and has an output of its own."""
+        """Tell whether each label is one of several classes, rather than 0 or 1 with its own output."""
         if isinstance(outputs, Tensor):
             if (
                 outputs.dim() > 1
@@ -33,15 +36,17 @@ class _OfClasses(Metric):
             if outputs.shape == labels.shape or outputs.shape == (*labels.shape, 1):
                 return False
         raise TaskError(
-            f"metric {self.name} needs class scores (N, classes, ...) for integer labels (N, ...), or an output for each label 0 or 1; "
+            f"metric {self.name} needs class scores (N, classes, ...) for integer labels (N, ...), or an "
+            "output for each label 0 or 1; "
             f"{_told(outputs)} for {_kind(labels)} labels of shape {tuple(labels.shape)} are neither."
         )
 
     def _scores(self, outputs: Any, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Scores (M, classes) and classes (M,) of the labels that count."""
+        """Select the labels that count: their scores (M, classes) and classes (M,)."""
         if not self._has_classes(outputs, labels):
             raise TaskError(
-                f"metric {self.name} needs class scores (N, classes, ...), not an output for each label 0 or 1."
+                f"metric {self.name} needs class scores (N, classes, ...), not an output for each label 0 or "
+                "1."
             )
         counted = labels != self.ignored
         return outputs.movedim(1, -1)[counted], labels[counted]
@@ -49,7 +54,7 @@ class _OfClasses(Metric):
 
 @final
 class Accuracy(_OfClasses):
-    """Share of the labels that are told right: the class of the largest output, or the sign of the label's own logit."""
+    """Share of the labels told right: by the largest output, or by the sign of the label's own logit."""
 
     name, title = "accuracy", "accuracy"
 
@@ -59,7 +64,7 @@ class Accuracy(_OfClasses):
         self._all: Tensor | int = 0
 
     def update(self, outputs: Any, labels: Tensor) -> None:
-        """As `Metric.update`."""
+        """Count the labels of a batch that were told right. Raises `TaskError` for other outputs."""
         if self._has_classes(outputs, labels):
             counted = labels != self.ignored
             right = (outputs.argmax(dim=1) == labels) & counted
@@ -71,13 +76,13 @@ class Accuracy(_OfClasses):
         self._right = self._right + right.sum()
 
     def compute(self) -> float:
-        """As `Metric.compute`."""
+        """Return the share of all labels counted; NaN where that is none."""
         return _ratio(int(self._right), int(self._all))
 
 
 @final
 class TopFiveAccuracy(_OfClasses):
-    """Share of the labels that are among the five largest outputs (among all where there are fewer classes)."""
+    """Share of the labels that are among the five largest outputs (among all if classes are fewer)."""
 
     name, title = "top5_accuracy", "top-5 accuracy"
 
@@ -87,14 +92,14 @@ class TopFiveAccuracy(_OfClasses):
         self._all = 0
 
     def update(self, outputs: Any, labels: Tensor) -> None:
-        """As `Metric.update`."""
+        """Count the labels of a batch among the five largest outputs. Raises `TaskError` without classes."""
         scores, classes = self._scores(outputs, labels)
         top = scores.topk(min(_TOP, scores.shape[1]), dim=1).indices
         self._right = self._right + (top == classes[:, None]).any(dim=1).sum()
         self._all += len(classes)
 
     def compute(self) -> float:
-        """As `Metric.compute`."""
+        """Return the share of all labels counted; NaN where that is none."""
         return _ratio(int(self._right), self._all)
 
 
@@ -106,7 +111,7 @@ class _ByClass(_OfClasses):
         self._counts: Tensor | None = None
 
     def _count(self, predicted: Tensor, classes: Tensor, number: int) -> None:
-        """``predicted`` and ``classes``: int64, shape (M,)."""
+        """Count by class what was told: ``predicted`` and ``classes``, int64, of shape (M,)."""
         parts = (classes[predicted == classes], predicted, classes)
         self._add(torch.stack([torch.bincount(part, minlength=number)[:number] for part in parts]))
 
@@ -116,10 +121,10 @@ class _ByClass(_OfClasses):
     @staticmethod
     @abstractmethod
     def _of_class(right: Tensor, told: Tensor, there: Tensor) -> Tensor:
-        """The metric of each class, float64, from the three counts (classes,); 0 / 0 is 0."""
+        """Compute the metric of each class, float64, from three counts (classes,); 0 / 0 is 0."""
 
     def compute(self) -> float:
-        """As `Metric.compute`; classes that were neither told nor there are left out."""
+        """Return the mean over the classes that were told or there; NaN where nothing was counted."""
         if self._counts is None:
             return float("nan")
         right, told, there = self._counts.cpu().double()
@@ -129,9 +134,10 @@ class _ByClass(_OfClasses):
 
 @final
 class F1(_ByClass):
-    """Macro F1: the mean over classes of 2 right / (told + there) (scikit-learn's ``f1_score(average="macro")``).
+    """Macro F1: the mean over classes of 2 right / (told + there).
 
-    Where each example has several labels 0 or 1, these take the classes' place, and those that are never told nor there count as 0.
+    scikit-learn's ``f1_score(average="macro")``. Where each example has several labels 0 or 1, these take the
+    classes' place, and those that are never told nor there count as 0.
     """
 
     name, title = "f1", "F1"
@@ -141,7 +147,7 @@ class F1(_ByClass):
         self._all_count = False
 
     def update(self, outputs: Any, labels: Tensor) -> None:
-        """As `Metric.update`."""
+        """Count a batch by class, or by label where each is 0 or 1. Raises `TaskError` for other outputs."""
         if self._has_classes(outputs, labels):
             scores, classes = self._scores(outputs, labels)
             self._count(scores.argmax(dim=1), classes, scores.shape[1])
@@ -157,7 +163,7 @@ class F1(_ByClass):
         self._add(torch.stack([(told & there).sum(0), told.sum(0), there.sum(0)]))
 
     def compute(self) -> float:
-        """As `Metric.compute`."""
+        """Return the mean over classes or labels; NaN where nothing was counted."""
         if self._all_count and self._counts is not None:
             return float(self._of_class(*self._counts.cpu().double()).mean())
         return super().compute()
@@ -169,12 +175,15 @@ class F1(_ByClass):
 
 @final
 class MeanIoU(_ByClass):
-    """Mean intersection over union: the mean over classes of right / (told + there - right) (scikit-learn's macro Jaccard score)."""
+    """Mean intersection over union: the mean over classes of right / (told + there - right).
+
+    scikit-learn's macro Jaccard score.
+    """
 
     name, title = "mean_iou", "mean IoU"
 
     def update(self, outputs: Any, labels: Tensor) -> None:
-        """As `Metric.update`."""
+        """Count a batch by class. Raises `TaskError` without classes."""
         scores, classes = self._scores(outputs, labels)
         self._count(scores.argmax(dim=1), classes, scores.shape[1])
 

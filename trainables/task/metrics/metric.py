@@ -1,4 +1,4 @@
-"""What a metric has to do: count up batch after batch, and tell one number for the whole split."""
+"""What a metric has to do: count batch after batch, and tell one number for the whole split."""
 
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Literal

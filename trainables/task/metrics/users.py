@@ -1,4 +1,4 @@
-"""The user's own metric: a function of all outputs and labels of a split, or a class that counts up batch after batch."""
+"""The user's own metric: a function of a whole split's outputs and labels, or a class that counts batches."""
 
 import inspect
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from trainables.users_code.factory import describe
 
 
 class Counter(Protocol):
-    """What evaluation needs of a metric; `trainables.task.metrics.metric.Metric` and torchmetrics' have it."""
+    """What evaluation needs of a metric; our own `Metric` and torchmetrics' have it."""
 
     def update(self, outputs: Any, labels: Tensor, /) -> None:
         """Count a batch."""
@@ -24,7 +24,7 @@ class Counter(Protocol):
 
 
 class UsersMetric:
-    """Runs the user's code ``found``, called ``name`` in messages; whatever it raises becomes a `TaskError`."""
+    """Runs the user's code ``found``, ``name`` in messages; whatever it raises becomes a `TaskError`."""
 
     def __init__(self, name: str, found: Callable[..., Any]):
         self._name = name
@@ -53,14 +53,17 @@ class UsersMetric:
 
 
 def counts_up(found: Callable[..., Any]) -> bool:
-    """Whether it is a class with ``update`` and ``compute``, made anew for every split, rather than a function."""
+    """Tell whether it is a class with ``update`` and ``compute`` rather than a function.
+
+    Such a class is made anew for every split.
+    """
     return inspect.isclass(found) and all(
         callable(getattr(found, name, None)) for name in ("update", "compute")
     )
 
 
 class _Whole:
-    """Keeps all outputs and labels of a split in the CPU's memory for a function that looks at them at once."""
+    """Keeps a split's outputs and labels in the CPU's memory, for a function that looks at all at once."""
 
     def __init__(self, function: Callable[[Any, Tensor], Any]):
         self._function = function

@@ -23,7 +23,7 @@ class _OfDistances(Metric):
         self._values = 0
 
     def update(self, outputs: Any, labels: Tensor) -> None:
-        """As `Metric.update`."""
+        """Add up a batch's differences. Raises `TaskError` where outputs and labels differ in shape."""
         outputs, labels = aligned(outputs, labels)
         self._sum = self._sum + self._of_values(outputs.double() - labels.double()).sum()
         self._values += labels.numel()
@@ -31,10 +31,10 @@ class _OfDistances(Metric):
     @staticmethod
     @abstractmethod
     def _of_values(differences: Tensor) -> Tensor:
-        """What each difference adds to the sum."""
+        """Return what each difference adds to the sum."""
 
     def compute(self) -> float:
-        """As `Metric.compute`."""
+        """Return the mean over all values counted; NaN where that is none."""
         return float(self._sum) / self._values if self._values else float("nan")
 
 
@@ -60,5 +60,5 @@ class RootMeanSquaredError(_OfDistances):
         return torch.square(differences)
 
     def compute(self) -> float:
-        """As `Metric.compute`."""
+        """Return the root of the mean over all values counted; NaN where that is none."""
         return math.sqrt(super().compute())

@@ -1,4 +1,7 @@
-"""Networks by name. To add one: a file here with a function ``(input_shape, num_classes, *, options)``, and a line in `BUILT_IN`."""
+"""Networks by name.
+
+To add one: a file here with a function ``(input_shape, num_classes, *, options)``, and a line in `BUILT_IN`.
+"""
 
 from typing import Any
 
@@ -24,7 +27,7 @@ _TORCHVISION = "trainables.task.networks.from_torchvision:from_torchvision"
 
 
 def resolved_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
-    """``options`` as the network will get them, a built-in's defaults filled in.
+    """Fill in a built-in's defaults: ``options`` as the network will get them.
 
     Raises `TaskError` for an unknown network or an unknown option of a built-in.
     """
@@ -36,9 +39,10 @@ def resolved_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def build(name: str, options: dict[str, Any], input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
-    """A freshly initialised network; built-ins fit themselves to ``input_shape`` (without the batch) and ``num_classes``.
+    """Build a freshly initialised network.
 
-    The user's ``package.module:factory`` gets ``options`` alone. Raises `TaskError`, naming what is wrong.
+    Built-ins fit themselves to ``input_shape`` (without the batch) and ``num_classes``. The user's
+    ``package.module:factory`` gets ``options`` alone. Raises `TaskError`, naming what is wrong.
     """
     options = resolved_options(name, options)
     if name.startswith("torchvision:"):

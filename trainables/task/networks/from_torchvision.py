@@ -10,9 +10,10 @@ from trainables.users_code import factory
 
 
 def from_torchvision(name: str, num_classes: int, options: dict[str, Any]) -> nn.Module:
-    """``torchvision.models.get_model(name)`` with ``num_classes`` outputs; ``options`` go to torchvision's builder.
+    """Build ``torchvision.models.get_model(name)`` with ``num_classes`` outputs.
 
-    Raises `TaskError` for a name that torchvision does not have, or when its builder refuses the options.
+    ``options`` go to torchvision's builder. Raises `TaskError` for a name that torchvision does not have, or
+    when its builder refuses the options.
     """
     known = models.list_models(module=models)
     if name not in known:

@@ -8,9 +8,10 @@ INITIALIZATIONS = ("torch", "glorot")
 
 
 def initialized(network: nn.Sequential, initialization: str) -> nn.Sequential:
-    """``network`` itself as torch initialises it, or with Gaussian Glorot weights and zero biases.
+    """Initialise ``network`` in place as torch does, or with Gaussian Glorot weights and zero biases.
 
-    ``glorot`` (Glorot & Bengio, AISTATS 2010) is what Frankle & Carbin train (ICLR 2019, figure 2). Raises `TaskError` for another name.
+    Returns it. ``glorot`` (Glorot & Bengio, AISTATS 2010) is what Frankle & Carbin train (ICLR 2019, figure
+    2). Raises `TaskError` for another name.
     """
     if initialization not in INITIALIZATIONS:
         raise TaskError(

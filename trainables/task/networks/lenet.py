@@ -1,4 +1,7 @@
-"""The two LeNets of the pruning literature (LeCun et al., Proc. IEEE 1998): fully connected, and convolutional as Caffe has it."""
+"""The two LeNets of the pruning literature (LeCun et al., Proc. IEEE 1998).
+
+One is fully connected, one convolutional as Caffe has it.
+"""
 
 from torch import nn
 
@@ -9,7 +12,7 @@ from trainables.task.networks.mlp import mlp
 def lenet_300_100(
     input_shape: tuple[int, ...], num_classes: int, *, dropout: float = 0.0, initialization: str = "torch"
 ) -> nn.Module:
-    """Two hidden layers of 300 and 100 units on the flattened input; ``dropout`` after each.
+    """Build LeNet-300-100: hidden layers of 300 and 100 units on the flattened input, ``dropout`` after each.
 
     The lottery-ticket paper's ``initialization`` is ``glorot``. Raises `TaskError` for an unknown one.
     """
@@ -17,10 +20,11 @@ def lenet_300_100(
 
 
 def lenet5(input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
-    """Caffe's LeNet-5, as SNIP prunes it (Lee et al., ICLR 2019): 431,080 parameters on 28x28 images of one channel.
+    """Build Caffe's LeNet-5, as SNIP prunes it (Lee et al., ICLR 2019).
 
-    Two 5x5 convolutions without padding, 20 and 50 channels, each followed by 2x2 max pooling and by no activation; then Linear
-    layers of 500 with ReLU and of the classes. ``input_shape`` is (channels, height, width). Raises `TaskError` for a side below 16.
+    431,080 parameters on 28x28 images of one channel. Two 5x5 convolutions without padding, 20 and 50
+    channels, each followed by 2x2 max pooling and by no activation; then Linear layers of 500 with ReLU and
+    of the classes. ``input_shape`` is (channels, height, width). Raises `TaskError` for a side below 16.
     """
     channels, height, width = input_shape
     if min(height, width) < 16:

@@ -17,10 +17,10 @@ def mlp(
     dropout: float = 0.0,
     initialization: str = "torch",
 ) -> nn.Module:
-    """Hidden layers of ``widths`` units on the flattened input, each with ReLU and ``dropout``, then the classes.
+    """Build hidden layers of ``widths`` units on the flattened input, then a layer of the classes.
 
-    The default is the size that MNIST-1D's authors train (Greydanus & Kobak, ICML 2024). Raises `TaskError` for an
-    unknown ``initialization``.
+    Each hidden layer has ReLU and ``dropout``. The default is the size that MNIST-1D's authors train
+    (Greydanus & Kobak, ICML 2024). Raises `TaskError` for an unknown ``initialization``.
     """
     sizes = (math.prod(input_shape), *widths)
     hidden = [

@@ -1,8 +1,9 @@
-"""ResNets for small images (He et al., CVPR 2016, section 4.2): three stages of blocks with two 3x3 convolutions.
+"""ResNets for small images (He et al., CVPR 2016, section 4.2): three stages of two-convolution blocks.
 
-Where the channels change, ``shortcut`` says how the block's input is fitted to its output: ``pad`` subsamples and fills up with zeros
-(the paper's option A, without weights), ``projection`` is a 1x1 convolution with BatchNorm (option B). GraSP's and the lottery-ticket
-authors' code (alecwangcq/GraSP, facebookresearch/open_lth) have the projection.
+The convolutions are 3x3. Where the channels change, ``shortcut`` says how the block's input is fitted to its
+output: ``pad`` subsamples and fills up with zeros (the paper's option A, without weights), ``projection`` is
+a 1x1 convolution with BatchNorm (option B). GraSP's and the lottery-ticket authors' code (alecwangcq/GraSP,
+facebookresearch/open_lth) have the projection.
 """
 
 import torch
@@ -15,7 +16,10 @@ SHORTCUTS = ("pad", "projection")
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions with BatchNorm around a shortcut; ``projection`` gives it weights where the channels change."""
+    """Two 3x3 convolutions with BatchNorm around a shortcut.
+
+    ``projection`` gives it weights where the channels change.
+    """
 
     def __init__(self, inputs: int, outputs: int, stride: int, projection: bool):
         super().__init__()
@@ -31,7 +35,7 @@ class Block(nn.Module):
         )
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """(N, inputs, H, W) to (N, outputs, ceil(H / stride), ceil(W / stride))."""
+        """Map (N, inputs, H, W) to (N, outputs, ceil(H / stride), ceil(W / stride))."""
         out = functional.relu(self.bn1(self.conv1(inputs)))
         out = self.bn2(self.conv2(out))
         return functional.relu(out + self._shortcut(inputs))
@@ -48,7 +52,10 @@ class Block(nn.Module):
 
 
 class SmallResNet(nn.Module):
-    """A 3x3 stem, three stages of ``blocks`` blocks with 1, 2 and 4 times ``width`` channels, global average pooling, Linear."""
+    """A 3x3 stem, three stages of ``blocks`` blocks, global average pooling, Linear.
+
+    The stages have 1, 2 and 4 times ``width`` channels.
+    """
 
     def __init__(self, blocks: int, in_channels: int, num_classes: int, width: int, shortcut: str):
         super().__init__()
@@ -71,7 +78,7 @@ class SmallResNet(nn.Module):
         return nn.Sequential(Block(inputs, outputs, stride, projection), *rest)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, in_channels, H, W) to logits (N, num_classes); any H, W."""
+        """Map images (N, in_channels, H, W) to logits (N, num_classes); any H, W."""
         out = functional.relu(self.bn(self.conv(images)))
         out = self.stage3(self.stage2(self.stage1(out)))
         return self.linear(torch.mean(out, dim=(2, 3)))
@@ -80,17 +87,17 @@ class SmallResNet(nn.Module):
 def resnet20(
     input_shape: tuple[int, ...], num_classes: int, *, width: int = 16, shortcut: str = "pad"
 ) -> nn.Module:
-    """ResNet-20: 0.27 million parameters at width 16."""
+    """Build ResNet-20: 0.27 million parameters at width 16."""
     return SmallResNet(3, input_shape[0], num_classes, width, shortcut)
 
 
 def resnet32(
     input_shape: tuple[int, ...], num_classes: int, *, width: int = 16, shortcut: str = "pad"
 ) -> nn.Module:
-    """ResNet-32: 0.46 million parameters at width 16.
+    """Build ResNet-32: 0.46 million parameters at width 16.
 
-    GraSP's double-width ResNet-32 (Wang et al., ICLR 2020) is ``width=32, shortcut="projection"``: stages of 32, 64 and 128 channels,
-    1.86 million parameters with ten classes.
+    GraSP's double-width ResNet-32 (Wang et al., ICLR 2020) is ``width=32, shortcut="projection"``: stages of
+    32, 64 and 128 channels, 1.86 million parameters with ten classes.
     """
     return SmallResNet(5, input_shape[0], num_classes, width, shortcut)
 
@@ -98,5 +105,5 @@ def resnet32(
 def resnet56(
     input_shape: tuple[int, ...], num_classes: int, *, width: int = 16, shortcut: str = "pad"
 ) -> nn.Module:
-    """ResNet-56: 0.85 million parameters at width 16."""
+    """Build ResNet-56: 0.85 million parameters at width 16."""
     return SmallResNet(9, input_shape[0], num_classes, width, shortcut)

@@ -1,7 +1,8 @@
-"""VGG with BatchNorm for small images: the convolutions of Simonyan & Zisserman (ICLR 2015, table 1, D and E), one Linear after them.
+"""VGG with BatchNorm for small images (Simonyan & Zisserman, ICLR 2015, table 1, D and E).
 
-The fifth group is followed by 2x2 max pooling as in the paper, or, with ``last_pooling="average"``, by the global average alone, as in
-GraSP's and the lottery-ticket authors' code (alecwangcq/GraSP, facebookresearch/open_lth).
+Its convolutions, and one Linear after them. The fifth group is followed by 2x2 max pooling as in the paper,
+or, with ``last_pooling="average"``, by the global average alone, as in GraSP's and the lottery-ticket
+authors' code (alecwangcq/GraSP, facebookresearch/open_lth).
 """
 
 import torch
@@ -15,7 +16,10 @@ _DEPTHS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 
 
 class SmallVGG(nn.Module):
-    """Five groups of 3x3 convolutions; 2x2 max pooling after a group as long as both sides are at least 2, then a global average."""
+    """Five groups of 3x3 convolutions, then a global average.
+
+    2x2 max pooling follows a group as long as both sides are at least 2.
+    """
 
     def __init__(
         self, depths: tuple[int, ...], input_shape: tuple[int, ...], num_classes: int, last_pooling: str
@@ -47,15 +51,15 @@ class SmallVGG(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, channels, H, W) to logits (N, num_classes)."""
+        """Map images (N, channels, H, W) to logits (N, num_classes)."""
         return self.linear(torch.mean(self.features(images), dim=(2, 3)))
 
 
 def vgg16(input_shape: tuple[int, ...], num_classes: int, *, last_pooling: str = "max") -> nn.Module:
-    """VGG-16 with BatchNorm: 13 convolutions and one Linear, 14.7 million parameters."""
+    """Build VGG-16 with BatchNorm: 13 convolutions and one Linear, 14.7 million parameters."""
     return SmallVGG(_DEPTHS[16], input_shape, num_classes, last_pooling)
 
 
 def vgg19(input_shape: tuple[int, ...], num_classes: int, *, last_pooling: str = "max") -> nn.Module:
-    """VGG-19 with BatchNorm: 16 convolutions and one Linear, 20.0 million parameters."""
+    """Build VGG-19 with BatchNorm: 16 convolutions and one Linear, 20.0 million parameters."""
     return SmallVGG(_DEPTHS[19], input_shape, num_classes, last_pooling)
