@@ -24,8 +24,9 @@ from sweeps.report.sparse.method_curves import (
 from sweeps.study import winning_tickets
 from sweeps.study.record import StudyRecord, TrialRecord
 from sweeps.study.winning_tickets import TICKET, Level
+from trainables.metric_names import DENSITY, PARAMS_KEPT
 
-_SIZES = (("compress/density", "weights"), ("compress/params_kept", "parameters"))
+_SIZES = ((DENSITY, "weights"), (PARAMS_KEPT, "parameters"))
 
 
 def headline(record: StudyRecord) -> str:
@@ -106,7 +107,7 @@ def _methods(record: StudyRecord) -> str:
     beside = [
         f"{CONTROL_NAMES[name]} {_curve_reached(record, curve, common)}"
         for name, curve in control.items()
-        if percent(curve.nearest(common).metrics["compress/density"]) == percent(common)
+        if percent(curve.nearest(common).metrics[DENSITY]) == percent(common)
     ]
     if beside:
         said += f" Its controls: {', '.join(beside)}."
@@ -138,7 +139,7 @@ def _best_trial(record: StudyRecord, best: TrialRecord) -> str:
     size, what = next(
         ((v, what) for name, what in _SIZES if (v := value_of(record, best, name)) is not None), (None, "")
     )
-    kept = f" with {with_unit('compress/params_kept', size)} of the {what}" if size is not None else ""
+    kept = f" with {with_unit(PARAMS_KEPT, size)} of the {what}" if size is not None else ""
     said = f"The best network found, {method_of(best)}, reaches {with_unit(quality, value)} {lower_name(quality)}{kept}."
     against = []
     if own is not None and own.key == best.key:

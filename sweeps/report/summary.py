@@ -20,6 +20,7 @@ from sweeps.report.drawing.wording import (
 from sweeps.study import winning_tickets
 from sweeps.study.record import StudyRecord, TrialRecord
 from sweeps.study.winning_tickets import TICKET, Level
+from trainables.metric_names import DENSITY, FLOPS_KEPT, LATENCY_MS, PARAMS, PARAMS_KEPT, on_test
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,8 @@ def _dense_row(record: StudyRecord) -> Row:
 def _trial_row(record: StudyRecord, trial: TrialRecord, color: str, role: str = "", label: str = "") -> Row:
     """Without a role and a label of its own the trial is a baseline, and its method's name is the label."""
     several = len(trial.replicates) > 1
-    density = value_of(record, trial, "compress/density")
-    latency = number("latency_ms", value_of(record, trial, "compress/latency_ms"))
+    density = value_of(record, trial, DENSITY)
+    latency = number("latency_ms", value_of(record, trial, LATENCY_MS))
     cells = (
         *(
             mean_and_spread(
@@ -85,9 +86,9 @@ def _trial_row(record: StudyRecord, trial: TrialRecord, color: str, role: str = 
             for name in _qualities(record)
         ),
         *_test(record, role, trial.key),
-        _removed(value_of(record, trial, "compress/params_kept")),
-        _removed(value_of(record, trial, "compress/flops_kept")),
-        _whole(value_of(record, trial, "compress/params")),
+        _removed(value_of(record, trial, PARAMS_KEPT)),
+        _removed(value_of(record, trial, FLOPS_KEPT)),
+        _whole(value_of(record, trial, PARAMS)),
         (NONE if density is None else percent(density)) if has_masks(record) else latency,
     )
     details = [method_of(trial) if label else "baseline"]
@@ -131,7 +132,7 @@ def _qualities(record: StudyRecord) -> list[str]:
 
 def _tests(record: StudyRecord) -> list[str]:
     """The task's metrics on test."""
-    return [metric.name.replace("val/", "test/", 1) for metric in record.measured]
+    return [on_test(metric.name) for metric in record.measured]
 
 
 def _test(record: StudyRecord, role: str, key: str) -> list[str]:

@@ -5,9 +5,10 @@ from typing import Any
 
 from sweeps.report.drawing.wording import NONE, OUTCOMES, compact, number, plain, titled, value_of
 from sweeps.study.record import StudyRecord, TrialRecord
+from trainables.metric_names import DENSITY, FLOPS_KEPT, LARGEST_ERROR, PARAMS_KEPT
 
 _PARAMS_SHOWN = 6
-_METRICS = ("compress/density", "compress/params_kept", "compress/flops_kept", "compress/error")
+_METRICS = (DENSITY, PARAMS_KEPT, FLOPS_KEPT, LARGEST_ERROR)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from sweeps.study.ledger import CRASHES, DETAILS, MEMORY, REASON, TRIAL_METRICS,
 from sweeps.study.paths import StudyPaths
 from sweeps.study.record import BASELINE
 from trainables.config import TrialConfig
+from trainables.metric_names import OF_A_LAYER
 
 _PATIENCE = 1000
 """Draws in a row that may miss the budget before the search is called hopeless."""
@@ -221,7 +222,7 @@ def plain(metrics: Mapping[str, Any]) -> dict[str, Any]:
     return {
         n: v
         for n, v in own.items()
-        if isinstance(v, bool | int | float | str) and not n.startswith("compress/layer/")
+        if isinstance(v, bool | int | float | str) and not n.startswith(OF_A_LAYER)
     }
 
 

@@ -10,6 +10,7 @@ from sweeps.search import samplers
 from sweeps.search.reports import Reports
 from sweeps.sweep_file.keys import EarlyTerminate, SweepFile
 from sweeps.sweep_file.space import Space
+from trainables.metric_names import TRAIN_LOSS
 
 Where = Callable[[Sequence[str | int]], str]
 
@@ -29,7 +30,7 @@ def check(
     except (TypeError, ValueError) as error:
         place = where(["sampler_options" if file.sampler_options else "method"])
         raise SweepError(f"{place}: {str(error).rstrip('.')}.") from error
-    if reports.most < 1 and any(metric.name == "train/loss" for metric in file.objectives):
+    if reports.most < 1 and any(metric.name == TRAIN_LOSS for metric in file.objectives):
         raise SweepError(
             f"{where(['metric'])}: train/loss is that of the {reports.unit}, and {reports.key} is 0."
         )

@@ -8,6 +8,7 @@ from rich.table import Table
 from sweeps.study import winning_tickets
 from sweeps.study.record import BASELINE, StudyRecord, TrialRecord
 from sweeps.study.winning_tickets import TICKET
+from trainables.metric_names import DENSITY, FLOPS_KEPT, PARAMS_KEPT, VALIDATION, on_test
 from trainables.task.metrics import is_share
 
 
@@ -16,10 +17,10 @@ def closing_table(record: StudyRecord) -> Table:
 
     CR-P and CR-F are the shares of parameters and multiply-adds removed.
     """
-    masks = any("compress/density" in trial.metrics for trial in (*record.trials, *record.baselines))
+    masks = any(DENSITY in trial.metrics for trial in (*record.trials, *record.baselines))
     table = Table(title=None, header_style="bold")
     table.add_column("network", justify="left")
-    names = [metric.name.removeprefix("val/") for metric in record.measured]
+    names = [metric.name.removeprefix(VALIDATION) for metric in record.measured]
     told = (
         ("validation", "test")
         if len(names) == 1
@@ -71,9 +72,7 @@ def _tickets(record: StudyRecord, trial: TrialRecord) -> Iterator[tuple[str, tup
 
 
 def _cells(record: StudyRecord, trial: TrialRecord, test: Mapping[str, Any] | None) -> tuple[str, ...]:
-    kept, flops, density = (
-        trial.metrics.get(f"compress/{name}") for name in ("params_kept", "flops_kept", "density")
-    )
+    kept, flops, density = (trial.metrics.get(name) for name in (PARAMS_KEPT, FLOPS_KEPT, DENSITY))
     return *_quality(record, trial.metrics, test), _removed(kept), _removed(flops), _kept(density)
 
 
@@ -83,9 +82,7 @@ def _quality(
     """Each of the task's metrics on validation and on test."""
     names = [metric.name for metric in record.measured]
     return tuple(
-        text
-        for name in names
-        for text in (_value(metrics, name), _value(test or {}, name.replace("val/", "test/", 1)))
+        text for name in names for text in (_value(metrics, name), _value(test or {}, on_test(name)))
     )
 
 

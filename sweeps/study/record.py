@@ -10,6 +10,7 @@ import optuna
 
 from sweeps.study.ledger import root_of
 from trainables.config import TaskConfig
+from trainables.metric_names import on_validation
 from trainables.task.metrics import metrics_of
 
 TIME_IS_UP = "time_is_up"
@@ -100,7 +101,7 @@ class StudyRecord:
             loss=given.get("loss", ""),
             metrics=given.get("metrics", ()),
         )
-        return tuple(Objective(f"val/{metric.name}", metric.goal) for metric in metrics_of(task))
+        return tuple(Objective(on_validation(metric.name), metric.goal) for metric in metrics_of(task))
 
     @property
     def complete(self) -> tuple[TrialRecord, ...]:

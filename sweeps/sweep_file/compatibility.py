@@ -9,12 +9,13 @@ from sweeps.errors import Incompatible, SweepError
 from sweeps.sweep_file.keys import METRICS, SweepFile
 from sweeps.sweep_file.sections import TrialSections
 from trainables.errors import TaskError
+from trainables.metric_names import DENSITY, LARGEST_ERROR, VAL_LOSS, VALIDATION, on_validation
 from trainables.recipes import RECIPES
 from trainables.task.metrics import metrics_of
 
 Where = Callable[[Sequence[str | int]], str]
 
-_BY_KIND = {"compress/density": "mask", "compress/error": "decomposition"}
+_BY_KIND = {DENSITY: "mask", LARGEST_ERROR: "decomposition"}
 _DOES = {"mask": "removes single weights", "decomposition": "decomposes layers"}
 
 
@@ -52,19 +53,23 @@ def check(file: SweepFile, sections: TrialSections, where: Where) -> None:
 def _check_metrics(file: SweepFile, sections: TrialSections, where: Where) -> None:
     """Raise `SweepError` for an unknown metric of the task, and for an objective that is none of its metrics."""
     try:
-        reported = {f"val/{metric.name}" for metric in metrics_of(sections.task)} | {"val/loss"}
+        reported = {on_validation(metric.name) for metric in metrics_of(sections.task)} | {VAL_LOSS}
     except TaskError as error:
         raise SweepError(f"{where(['task', 'metrics'])}: {error}") from error
     for index, objective in enumerate(file.objectives):
         path: list[str | int] = ["metric", "name"] if file.metric else ["metrics", index, "name"]
         key = ".".join(map(str, path))
-        if objective.name in METRICS and objective.name.startswith("val/") and objective.name not in reported:
-            named = objective.name.removeprefix("val/")
+        if (
+            objective.name in METRICS
+            and objective.name.startswith(VALIDATION)
+            and objective.name not in reported
+        ):
+            named = objective.name.removeprefix(VALIDATION)
             raise Incompatible(
                 where(path),
                 f"{key}: the task does not measure {objective.name}; add {named} to task.metrics.",
             )
-        if objective.name.startswith("val/") and objective.name not in reported:
+        if objective.name.startswith(VALIDATION) and objective.name not in reported:
             hint = nearest(objective.name, reported)
             raise SweepError(f"{where(path)}: {key}: {objective.name!r} is no metric of a trial{hint}")
 

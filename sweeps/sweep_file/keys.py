@@ -20,6 +20,20 @@ from pydantic import (
 from pruners.errors import nearest
 from sweeps.sweep_file.known_names import one_of
 from sweeps.sweep_file.samplers import SAMPLERS
+from trainables.metric_names import (
+    DENSITY,
+    FLOPS_KEPT,
+    LARGEST_ERROR,
+    LATENCY_MS,
+    MULTIPLY_ADDS,
+    PARAMS,
+    PARAMS_KEPT,
+    TEST,
+    TRAIN_LOSS,
+    VAL_LOSS,
+    VALIDATION,
+    on_validation,
+)
 from trainables.numbers_read import Number, WholeNumber, number
 from trainables.recipes import RECIPES
 from trainables.task.metrics import BUILT_IN
@@ -36,16 +50,16 @@ def _within_what_is_drawn(value: float) -> float:
 Bound = Annotated[int | float, AfterValidator(_within_what_is_drawn), BeforeValidator(number)]
 
 METRICS = {
-    **{f"val/{name}": metric.goal for name, metric in BUILT_IN.items()},
-    "val/loss": "minimize",
-    "train/loss": "minimize",
-    "compress/params": "minimize",
-    "compress/params_kept": "minimize",
-    "compress/density": "minimize",
-    "compress/multiply_adds": "minimize",
-    "compress/flops_kept": "minimize",
-    "compress/latency_ms": "minimize",
-    "compress/error": "minimize",
+    **{on_validation(name): metric.goal for name, metric in BUILT_IN.items()},
+    VAL_LOSS: "minimize",
+    TRAIN_LOSS: "minimize",
+    PARAMS: "minimize",
+    PARAMS_KEPT: "minimize",
+    DENSITY: "minimize",
+    MULTIPLY_ADDS: "minimize",
+    FLOPS_KEPT: "minimize",
+    LATENCY_MS: "minimize",
+    LARGEST_ERROR: "minimize",
 }
 """What a trial may report that a study may optimise, with the usual goal; a task's own metrics come beside them."""
 
@@ -69,7 +83,7 @@ def _is_a_folder_name(name: str) -> str:
 
 def _is_reported(name: str) -> str:
     """Names behind val/ are those of the task's metrics, and held against them once the task is known."""
-    if name not in METRICS and not name.startswith("val/"):
+    if name not in METRICS and not name.startswith(VALIDATION):
         raise ValueError(f"{name!r} is no metric of a trial{nearest(name, METRICS)}")
     return name
 
@@ -89,7 +103,7 @@ class Metric(Keys):
     @field_validator("name", mode="before")
     @classmethod
     def _never_the_test_split(cls, name: Any) -> Any:
-        if isinstance(name, str) and name.startswith("test/"):
+        if isinstance(name, str) and name.startswith(TEST):
             raise ValueError(
                 f"{name} cannot be optimised: validation selects, and the test split is read once at the end"
             )

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from trainables.metric_names import DENSITY
 from trainables.recipes.lottery import SECOND_ORDER, TICKET, TRANSFER
 
-DENSITY = "compress/density"
 _BESIDE_THE_TICKET = ("reinit", "random", TRANSFER, SECOND_ORDER)
 
 

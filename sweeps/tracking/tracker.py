@@ -11,14 +11,14 @@ from typing import Any
 import wandb
 
 from sweeps.study.paths import StudyPaths
-from sweeps.tracking.by_density import DENSITY, by_density
+from sweeps.tracking.by_density import by_density
 from sweeps.tracking.mode import Mode, choose_mode, quiet
+from trainables.metric_names import DENSITY, OF_A_LAYER
 
 _log = logging.getLogger(__name__)
 _INIT_TIMEOUT = 20.0  # seconds; an unreachable server costs them once, then the study goes on offline
 _FINISH_TIMEOUT = 30.0  # seconds; what was not uploaded by then stays on disk
 _FLUSH_INTERVAL = 1.0  # seconds; what a driver killed with -9 can lose of W&B's file (wandb's default: 15)
-_LAYER = "compress/layer/"
 _EMPTY_FILE = 7  # bytes; the head of a .wandb file
 
 
@@ -147,7 +147,7 @@ class Tracker:
         # Layers change from level to level only: said with the first point of a training, they need not be said again.
         is_first = open_run.last_step < 0 or bool(levels)
         open_run.run.summary.update(
-            {n: v for n, v in summary.items() if is_first or not n.startswith(_LAYER)}
+            {n: v for n, v in summary.items() if is_first or not n.startswith(OF_A_LAYER)}
         )
         open_run.last_step = metrics["step"]
 
@@ -175,7 +175,7 @@ def _split(metrics: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, Any]
     history = {
         name: value
         for name, value in ours.items()
-        if isinstance(value, int | float) and not name.startswith(_LAYER)
+        if isinstance(value, int | float) and not name.startswith(OF_A_LAYER)
     }
     return history, {name: value for name, value in ours.items() if name not in history}
 

@@ -19,6 +19,7 @@ from trainables.execution import compressing, identity, network
 from trainables.execution.kept_networks import KeptNetworks
 from trainables.execution.network import Network
 from trainables.execution.trial_setting import Setting
+from trainables.metric_names import VAL_LOSS
 from trainables.stages import Adopt, Compress, Recipe, Reinitialize, Rewind, Settle, Stage, Train
 from trainables.store.trajectory import Snapshot, Trajectory, address, removal_explained
 from trainables.task.data.data_checks import explain_non_finite_loss
@@ -283,15 +284,13 @@ class Run:
             **trained,
             **setting.evaluate(current.module, setting.data.validation, "val"),
         }
-        if not math.isfinite(metrics["val/loss"]):
+        if not math.isfinite(metrics[VAL_LOSS]):
             epoch, held_out = (
                 first // setting.steps_per_epoch,
                 setting.data.validation.in_order(BATCH, setting.device),
             )
             why = explain_non_finite_loss((inputs for inputs, _ in held_out), "a validation batch")
-            raise TrainingError(
-                f"the validation loss became {metrics['val/loss']} after epoch {epoch}; {why}."
-            )
+            raise TrainingError(f"the validation loss became {metrics[VAL_LOSS]} after epoch {epoch}; {why}.")
         return metrics
 
     def _keeping(

@@ -13,6 +13,7 @@ from pruners.network.inputs import Inputs, move_inputs
 from trainables import training_step
 from trainables.config import TaskConfig, TrainingConfig, TrialConfig
 from trainables.errors import Refused, TrainingError
+from trainables.metric_names import on_validation
 from trainables.task import loss, task
 from trainables.task.data import Data
 from trainables.task.data.splits import Split
@@ -85,7 +86,7 @@ class Setting:
     @property
     def primary(self) -> str:
         """The name of the metric on validation that says how good a network is."""
-        return f"val/{self.metrics[0].name}"
+        return on_validation(self.metrics[0].name)
 
     @cached_property
     def loss(self) -> Loss:

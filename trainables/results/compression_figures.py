@@ -6,6 +6,17 @@ from typing import Any
 import pruners
 from pruners.network.inputs import Inputs
 from trainables.execution.network import Network
+from trainables.metric_names import (
+    DENSITY,
+    FLOPS_KEPT,
+    LARGEST_ERROR,
+    LATENCY_MS,
+    MULTIPLY_ADDS,
+    OF_A_LAYER,
+    PARAMS,
+    PARAMS_KEPT,
+    SETTLED_AT,
+)
 
 Layers = dict[str, dict[str, float]]
 
@@ -38,21 +49,21 @@ def metrics(network: Network, dense: Mapping[str, float], example: Inputs) -> di
     mask = artifact if isinstance(artifact, pruners.Mask) else None
     cost = pruners.cost(network.module, example, mask=mask)
     figures: dict[str, Any] = {
-        "compress/params": cost.params,
-        "compress/params_kept": cost.params / dense["params"],
-        "compress/multiply_adds": cost.multiply_adds,
-        "compress/flops_kept": cost.multiply_adds / dense["multiply_adds"] if dense["multiply_adds"] else 1.0,
-        "compress/latency_ms": cost.latency_ms,
+        PARAMS: cost.params,
+        PARAMS_KEPT: cost.params / dense["params"],
+        MULTIPLY_ADDS: cost.multiply_adds,
+        FLOPS_KEPT: cost.multiply_adds / dense["multiply_adds"] if dense["multiply_adds"] else 1.0,
+        LATENCY_MS: cost.latency_ms,
     }
     if mask:
-        figures["compress/density"] = mask.density
+        figures[DENSITY] = mask.density
         if "settled_at" in mask.options:
-            figures["compress/settled_at"] = mask.options["settled_at"]
+            figures[SETTLED_AT] = mask.options["settled_at"]
     if isinstance(artifact, pruners.Decomposition):
-        figures["compress/error"] = artifact.error
+        figures[LARGEST_ERROR] = artifact.error
     for name, layer in layers(network).items():
         figures |= {
-            f"compress/layer/{name}/{key}": layer[key]
+            f"{OF_A_LAYER}{name}/{key}": layer[key]
             for key in ("rank", "num_subspaces", "density")
             if key in layer
         }

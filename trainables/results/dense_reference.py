@@ -7,6 +7,7 @@ from torch import nn
 import pruners
 from trainables.execution.network import Network
 from trainables.execution.trial_setting import Setting
+from trainables.metric_names import VALIDATION
 
 _measured: WeakKeyDictionary[nn.Module, dict[str, float]] = (
     WeakKeyDictionary()
@@ -22,7 +23,7 @@ def measured(dense: Network, setting: Setting) -> dict[str, float]:
             else setting.evaluate(dense.module, setting.data.validation, "val")
         )
         _measured[dense.module] = {
-            name: value for name, value in metrics.items() if name.startswith("val/")
+            name: value for name, value in metrics.items() if name.startswith(VALIDATION)
         } | costs(dense, setting)
     return _measured[dense.module]
 

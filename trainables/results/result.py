@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from trainables.config import TrialConfig
+from trainables.metric_names import TEST, TRAIN_LOSS, VALIDATION
 from trainables.store.disk import write_json
 
-_SPREAD = ("val/", "test/", "train/loss")
+_SPREAD = (VALIDATION, TEST, TRAIN_LOSS)
 _VERSIONS = ("torch", "torchvision", "ray", "safetensors")
 
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from trainables import seeds
 from trainables.errors import TrainingError
+from trainables.metric_names import GRADIENT_NORM, TRAIN_LOSS
 from trainables.task.data.data_checks import explain_non_finite_loss
 from trainables.task.data.splits import Split
 from trainables.task.loss import Loss
@@ -78,8 +79,8 @@ def train(
                 reached[step + 1]()
     _check(losses, first, step_plan, split, device)
     return {
-        "train/loss": losses.double().mean().item(),
-        "train/grad_norm": torch.stack(norms).double().mean().item(),
+        TRAIN_LOSS: losses.double().mean().item(),
+        GRADIENT_NORM: torch.stack(norms).double().mean().item(),
     }
 
 

@@ -8,18 +8,17 @@ import hashlib
 import json
 from collections.abc import Sequence
 
+from trainables.metric_names import VAL_LOSS, VALIDATION, on_validation
 from trainables.task.metrics import NamedMetric
 from trainables.users_code import factory
 from trainables.users_code.source_digest import source_digests
 
 History = list[dict[str, float]]
 
-_LOSS = "val/loss"
-
 
 def stored_names(metrics: Sequence[NamedMetric]) -> dict[str, str]:
     """Return under which name the store keeps each of ``metrics``, by the name that trials tell it under."""
-    return {f"val/{metric.name}": f"val/{metric.name}{_source(metric)}" for metric in metrics}
+    return {on_validation(metric.name): on_validation(metric.name) + _source(metric) for metric in metrics}
 
 
 def to_store(history: History, stored: dict[str, str]) -> History:
@@ -34,7 +33,11 @@ def from_store(history: History, stored: dict[str, str]) -> History:
     """
     told = []
     for epoch in history:
-        kept = {name: value for name, value in epoch.items() if not name.startswith("val/") or name == _LOSS}
+        kept = {
+            name: value
+            for name, value in epoch.items()
+            if not name.startswith(VALIDATION) or name == VAL_LOSS
+        }
         told.append(kept | {name: epoch[key] for name, key in stored.items() if key in epoch})
     return told
 

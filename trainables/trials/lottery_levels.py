@@ -9,6 +9,7 @@ from trainables.execution import network
 from trainables.execution.network import Network
 from trainables.execution.run import Run
 from trainables.execution.trial_setting import Setting
+from trainables.metric_names import DENSITY, PARAMS_KEPT, VAL_LOSS, on_validation
 from trainables.recipes.lottery import SECOND_ORDER, TICKET, TRANSFER
 from trainables.results import compression_figures, dense_reference, result, stability
 from trainables.results.read_test import network_folder
@@ -94,8 +95,8 @@ class Levels(Work):
         }
         described = {
             "level": level,
-            "density": compressed[0].get("compress/density", 1.0),
-            "params_kept": compressed[0]["compress/params_kept"],
+            "density": compressed[0].get(DENSITY, 1.0),
+            "params_kept": compressed[0][PARAMS_KEPT],
             "layers": layers,
             "tracks": means,
             "verdict": {name: self._verdict(name, replicates) for name in names if level},
@@ -125,7 +126,7 @@ class Levels(Work):
     def _metrics(self, level: int, compressed: list[Figures]) -> Metrics:
         tracks = self._done[level]["tracks"]
         ticket = tracks[TICKET]
-        told = [f"val/{metric.name}" for metric in self.setting.metrics]
+        told = [on_validation(metric.name) for metric in self.setting.metrics]
         others = {
             f"{n}/{name}": track[name]
             for n, track in tracks.items()
@@ -187,8 +188,8 @@ def _figures(run: Run, trained: Network) -> Figures:
     history = trained.history
     if not history:  # the user's own trained network
         return {**run.setting.evaluate(trained.module, run.setting.data.validation, "val"), "history": []}
-    early = min(history, key=lambda epoch: epoch["val/loss"])
-    told = ("step", "val/loss", *(f"val/{metric.name}" for metric in run.setting.metrics))
+    early = min(history, key=lambda epoch: epoch[VAL_LOSS])
+    told = ("step", VAL_LOSS, *(on_validation(metric.name) for metric in run.setting.metrics))
     early_stop = {f"early_stop/{name}": early[name] for name in told if name in early}
     return {**history[-1], **early_stop, "history": history}
 

@@ -3,6 +3,7 @@
 from trainables.execution.network import Network
 from trainables.execution.run import Run
 from trainables.execution.trial_setting import Setting
+from trainables.metric_names import on_validation
 from trainables.results import compression_figures, dense_reference
 from trainables.stages import Recipe, Train
 
@@ -37,7 +38,7 @@ class Replicate:
         compressed = self._to_closing_train()
         self.run.pause()
         self.layers = compression_figures.layers(compressed)
-        told = [f"val/{metric.name}" for metric in self.setting.metrics]
+        told = [on_validation(metric.name) for metric in self.setting.metrics]
         known = {f"dense/{name}": self.dense[name] for name in told if name in self.dense}
         self.compressed = known | compression_figures.metrics(compressed, self.dense, self.setting.example())
 

@@ -18,6 +18,7 @@ from sweeps.report.drawing.wording import (
     with_unit,
 )
 from sweeps.study.record import StudyRecord, TrialRecord
+from trainables.metric_names import PARAMS_KEPT
 
 _SYMBOLS = ("square", "triangle-up", "triangle-down", "cross", "hexagon", "star")
 
@@ -42,7 +43,7 @@ class _Point:
 def front_charts(record: StudyRecord) -> list[Chart]:
     """Quality against parameters kept, then against every further objective."""
     quality = quality_of(record)
-    costs = dict.fromkeys(["compress/params_kept", *(o.name for o in record.objectives)])
+    costs = dict.fromkeys([PARAMS_KEPT, *(o.name for o in record.objectives)])
     return [_front_chart(record, _Axes(quality, cost)) for cost in costs if cost != quality]
 
 

@@ -6,19 +6,31 @@ from typing import Any
 
 from sweeps.study.record import Outcome, StudyRecord, TrialRecord
 from sweeps.sweep_file.space import setting
+from trainables.metric_names import (
+    COMPRESSION,
+    DENSITY,
+    FLOPS_KEPT,
+    GRADIENT_NORM,
+    LARGEST_ERROR,
+    LATENCY_MS,
+    MULTIPLY_ADDS,
+    PARAMS,
+    PARAMS_KEPT,
+    TRAIN_LOSS,
+)
 from trainables.task.metrics import is_share as is_built_in_share
 from trainables.task.metrics import title_of
 
 _NAMES = {
-    "train/loss": "Training loss",
-    "train/grad_norm": "Gradient norm",
-    "compress/params": "Parameters",
-    "compress/params_kept": "Parameters kept",
-    "compress/multiply_adds": "Multiply-adds",
-    "compress/flops_kept": "Multiply-adds kept",
-    "compress/latency_ms": "Latency",
-    "compress/density": "Weights kept",
-    "compress/error": "Largest layer error",
+    TRAIN_LOSS: "Training loss",
+    GRADIENT_NORM: "Gradient norm",
+    PARAMS: "Parameters",
+    PARAMS_KEPT: "Parameters kept",
+    MULTIPLY_ADDS: "Multiply-adds",
+    FLOPS_KEPT: "Multiply-adds kept",
+    LATENCY_MS: "Latency",
+    DENSITY: "Weights kept",
+    LARGEST_ERROR: "Largest layer error",
 }
 _SPLITS = {"val": "Validation", "test": "Test"}
 OUTCOMES: dict[Outcome, str] = {
@@ -142,13 +154,13 @@ def value_of(record: StudyRecord, trial: TrialRecord, metric: str) -> float | No
 
 def has_masks(record: StudyRecord) -> bool:
     """Whether the study's networks are sparse ones: weights set to zero, not layers replaced by smaller ones."""
-    return any("compress/density" in trial.metrics for trial in (*record.trials, *record.baselines))
+    return any(DENSITY in trial.metrics for trial in (*record.trials, *record.baselines))
 
 
 def quality_of(record: StudyRecord) -> str:
     """The metric that says how good a network is: the first objective that is not a cost, else the task's primary one."""
     return next(
-        (o.name for o in record.objectives if not o.name.startswith("compress/")), record.measured[0].name
+        (o.name for o in record.objectives if not o.name.startswith(COMPRESSION)), record.measured[0].name
     )
 
 

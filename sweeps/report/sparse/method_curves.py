@@ -7,6 +7,7 @@ from sweeps.report.drawing import chart
 from sweeps.report.drawing.density import Point
 from sweeps.report.drawing.wording import plain, quality_of, scaled, setting_of, value_of
 from sweeps.study.record import StudyRecord, TrialRecord
+from trainables.metric_names import DENSITY
 
 METHOD, CONTROL, INVERT = "compression.method", "compression.control", "compression.options.invert"
 _HOW_MUCH = ("budget.keep_ratio", "budget.parameters")
@@ -39,11 +40,11 @@ class MethodCurve:
     def points(self, record: StudyRecord) -> list[Point]:
         """The quality over density, one value a replicate."""
         quality = quality_of(record)
-        return [Point(t.metrics["compress/density"], _values(t, quality)) for t in self.trials]
+        return [Point(t.metrics[DENSITY], _values(t, quality)) for t in self.trials]
 
     def nearest(self, density: float) -> TrialRecord:
         """The trial that keeps this share of the weights."""
-        return min(self.trials, key=lambda t: abs(t.metrics["compress/density"] - density))
+        return min(self.trials, key=lambda t: abs(t.metrics[DENSITY] - density))
 
 
 def method_curves(record: StudyRecord) -> list[MethodCurve]:
@@ -54,7 +55,7 @@ def method_curves(record: StudyRecord) -> list[MethodCurve]:
     quality, grid = quality_of(record), record.sweep.get("method") == "grid"
     found: dict[tuple[str, str, str], list[TrialRecord]] = {}
     for trial in record.complete:
-        if "compress/density" not in trial.metrics or value_of(record, trial, quality) is None:
+        if DENSITY not in trial.metrics or value_of(record, trial, quality) is None:
             continue
         inverted = setting_of(record, trial, INVERT)
         control = "inverted" if inverted else str(setting_of(record, trial, CONTROL) or "none")
@@ -66,7 +67,7 @@ def method_curves(record: StudyRecord) -> list[MethodCurve]:
         said = ", ".join(f"{name.rpartition('.')[2]} {plain(value)}" for name, value in rest)
         found.setdefault((str(setting_of(record, trial, METHOD)), control, said), []).append(trial)
     curves = [
-        MethodCurve(*key, tuple(sorted(trials, key=lambda t: -t.metrics["compress/density"])))
+        MethodCurve(*key, tuple(sorted(trials, key=lambda t: -t.metrics[DENSITY])))
         for key, trials in found.items()
     ]
     searched = (record.sweep.get("parameters") or {}).get(METHOD) or {}
@@ -86,7 +87,7 @@ def colors(found: Sequence[MethodCurve]) -> dict[str, str]:
 def lowest_common_density(found: Sequence[MethodCurve]) -> float | None:
     """The least share of weights that every curve was run at, to three digits; None where there is none."""
     shared = set.intersection(
-        *({float(f"{t.metrics['compress/density']:.3g}") for t in curve.trials} for curve in found)
+        *({float(f"{t.metrics[DENSITY]:.3g}") for t in curve.trials} for curve in found)
     )
     return min(shared, default=None)
 

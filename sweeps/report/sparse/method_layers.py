@@ -10,6 +10,7 @@ from sweeps.report.drawing.chart import Chart
 from sweeps.report.drawing.wording import compact, percent
 from sweeps.report.sparse.method_curves import MethodCurve, colors, lowest_common_density, method_curves
 from sweeps.study.record import StudyRecord, TrialRecord
+from trainables.metric_names import GRADIENT_NORM
 
 _MOST_LABELS, _MOST_LEVELS = 14, 6
 
@@ -24,7 +25,7 @@ def method_layers_charts(record: StudyRecord) -> list[Chart]:
     by_label = _colors(found)
     at = f"{percent(common)} % of the weights kept"
     charts = [_shares(trials, by_label, at)]
-    if any("train/grad_norm" in epoch for trial in trials.values() for epoch in trial.history):
+    if any(GRADIENT_NORM in epoch for trial in trials.values() for epoch in trial.history):
         histories = {label: trial.history for label, trial in trials.items()}
         charts.append(_gradients(histories, by_label, f"By method, {at}; means over the replicates."))
     return charts
@@ -33,9 +34,7 @@ def method_layers_charts(record: StudyRecord) -> list[Chart]:
 def level_gradients_chart(trial: TrialRecord) -> Chart | None:
     """The gradient norm while the tickets of up to six levels were trained; None where it was not measured."""
     told = [
-        level
-        for level in trial.levels
-        if any("train/grad_norm" in epoch for epoch in level.get("history", ()))
+        level for level in trial.levels if any(GRADIENT_NORM in epoch for epoch in level.get("history", ()))
     ]
     if not told:
         return None
@@ -101,9 +100,7 @@ def _gradients(
     drawn = chart.figure("Epoch", "Gradient norm", height=380)
     for label, history in histories.items():
         epochs = [
-            (place, epoch["train/grad_norm"])
-            for place, epoch in enumerate(history, 1)
-            if "train/grad_norm" in epoch
+            (place, epoch[GRADIENT_NORM]) for place, epoch in enumerate(history, 1) if GRADIENT_NORM in epoch
         ]
         drawn.add_scatter(
             x=[place for place, _ in epochs],

@@ -21,12 +21,13 @@ from sweeps.report.drawing.wording import (
 )
 from sweeps.report.sparse.method_curves import CONTROL_NAMES, CONTROLS, MethodCurve, colors, method_curves
 from sweeps.study.record import StudyRecord
+from trainables.metric_names import DENSITY
 
 
 def method_charts(record: StudyRecord) -> list[Chart]:
     """Quality over density by method, the same beside the controls, and both as a table; nothing where all keep equally many weights."""
     found = method_curves(record)
-    if len({t.metrics["compress/density"] for curve in found for t in curve.trials}) < 2:
+    if len({t.metrics[DENSITY] for curve in found for t in curve.trials}) < 2:
         return []
     plain = [curve for curve in found if curve.control == "none"]
     charts = [_methods(record, plain)] if plain else []
@@ -112,7 +113,7 @@ def _frame(
     dense = record.dense.get(quality)
     bounds = chart.opening_range(means, must_show=[scaled(quality, dense)] if dense is not None else [])
     drawn.update_yaxes(range=bounds)
-    density.axis(drawn, [t.metrics["compress/density"] for curve in found for t in curve.trials])
+    density.axis(drawn, [t.metrics[DENSITY] for curve in found for t in curve.trials])
     if dense is not None:
         chart.level(drawn, scaled(quality, dense), f"dense {with_unit(quality, dense)}", chart.DENSE)
     return chart.outside(means, bounds)
@@ -127,7 +128,7 @@ def _unit(record: StudyRecord) -> str:
 def _table(record: StudyRecord, found: Sequence[MethodCurve]) -> Chart:
     quality = quality_of(record)
     kept = sorted(
-        {percent(t.metrics["compress/density"]) for curve in found for t in curve.trials},
+        {percent(t.metrics[DENSITY]) for curve in found for t in curve.trials},
         key=float,
         reverse=True,
     )
@@ -136,7 +137,7 @@ def _table(record: StudyRecord, found: Sequence[MethodCurve]) -> Chart:
         cells = dict.fromkeys(kept, NONE)
         for trial in curve.trials:
             value = value_of(record, trial, quality)
-            cells[percent(trial.metrics["compress/density"])] = mean_and_spread(
+            cells[percent(trial.metrics[DENSITY])] = mean_and_spread(
                 quality, value, trial.metrics.get(f"{quality}_std")
             )
         detail = ", ".join(

@@ -10,6 +10,7 @@ from sweeps.report.drawing.wording import is_share, lower_name, percent, points_
 from sweeps.report.sparse.tickets import spread
 from sweeps.study.record import StudyRecord, TrialRecord
 from sweeps.study.winning_tickets import Level
+from trainables.metric_names import on_validation
 
 _STABLE = 2.0  # points of error (Frankle et al. 2020, section 2)
 _MOST_CURVES = 6
@@ -43,7 +44,11 @@ def _barriers(measured: Sequence[Level], how_spread: str, metric: str) -> Chart:
 
 
 def _curves(measured: Sequence[Level], metric: str) -> Chart:
-    title = "Validation error, %" if metric == "val/accuracy" else f"Validation error by {lower_name(metric)}"
+    title = (
+        "Validation error, %"
+        if metric == on_validation("accuracy")
+        else f"Validation error by {lower_name(metric)}"
+    )
     drawn = chart.figure("Way from the one run to the other", title, height=360)
     shown = measured[:: -(-len(measured) // _MOST_CURVES)]
     for level, color in zip(shown, chart.ramp(len(shown)), strict=True):

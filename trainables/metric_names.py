@@ -1,0 +1,29 @@
+"""What a trial's figures are called: in its results and history, in the study, and among a sweep file's objectives."""
+
+VALIDATION, TEST, COMPRESSION = "val/", "test/", "compress/"
+"""How the names of one kind begin."""
+
+VAL_LOSS = "val/loss"
+TRAIN_LOSS = "train/loss"
+GRADIENT_NORM = "train/grad_norm"
+
+PARAMS = "compress/params"
+PARAMS_KEPT = "compress/params_kept"
+MULTIPLY_ADDS = "compress/multiply_adds"
+FLOPS_KEPT = "compress/flops_kept"
+LATENCY_MS = "compress/latency_ms"
+DENSITY = "compress/density"
+LARGEST_ERROR = "compress/error"
+SETTLED_AT = "compress/settled_at"
+OF_A_LAYER = "compress/layer/"
+"""The layer's name and the figure's follow."""
+
+
+def on_validation(metric: str) -> str:
+    """Return what a metric of the task is called on the validation split."""
+    return VALIDATION + metric
+
+
+def on_test(name: str) -> str:
+    """Return what a metric is called on the test split, by its name on the validation split."""
+    return name.replace(VALIDATION, TEST, 1)
