@@ -10,7 +10,7 @@ from functools import cached_property
 from torch import nn
 
 from pruners.errors import PrunerError, UnknownLayer, nearest
-from pruners.network.counting.weight_uses import times_multiplied, times_multiplied_in_calls
+from pruners.network.counting.times_multiplied import times_multiplied, times_multiplied_in_calls
 from pruners.network.inputs import Inputs, check_example
 from pruners.network.layer_names import check_module, matching, named_modules
 from pruners.network.readiness import check_initialized
