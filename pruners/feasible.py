@@ -11,7 +11,7 @@ from pruners.sparse.selection.prunable import prunable
 from pruners.sparse.selection.shared_options import selection_options
 
 
-def check_mask(
+def check_mask_feasible(
     model: nn.Module,
     method: str,
     *,

@@ -33,15 +33,15 @@ def plan(
     rule = rank_method_named(method)
     chosen_options = rule.with_defaults(options)
     spectra = model if isinstance(model, Spectra) else spectra_of(model)
-    shape = _shape(spectra, example if flops_ratio is not None else None)
+    shape = _shape_with_positions(spectra, example if flops_ratio is not None else None)
     shape.check_any()
-    limit = resolve_budget(shape, keep_ratio, budget, flops_ratio)
+    allowed = resolve_budget(shape, keep_ratio, budget, flops_ratio)
     candidates = rule.candidates(shape, chosen_options)
-    least = least_cost(shape, candidates, limit.unit)
-    if least > limit.limit:
-        raise _infeasible(limit, least, shape)
-    choice = rule.choose(AllocationProblem(spectra, shape, candidates, limit), chosen_options)
-    return plan_from_choice(spectra, shape, limit, choice, method, rule.metric(chosen_options))
+    least = least_cost(shape, candidates, allowed.unit)
+    if least > allowed.limit:
+        raise _infeasible(allowed, least, shape)
+    choice = rule.choose(AllocationProblem(spectra, shape, candidates, allowed), chosen_options)
+    return plan_from_choice(spectra, shape, allowed, choice, method, rule.metric(chosen_options))
 
 
 def least_budget(
@@ -98,7 +98,7 @@ def _shape_for(kind: str, model: nn.Module | NetworkShape, example: Inputs | Non
     return NetworkShape(model, example if kind == "flops_ratio" else None)
 
 
-def _shape(spectra: Spectra, example: Inputs | None) -> NetworkShape:
+def _shape_with_positions(spectra: Spectra, example: Inputs | None) -> NetworkShape:
     """Return the shapes, with output positions where there is an example."""
     if example is None:
         return spectra.shape
@@ -108,11 +108,11 @@ def _shape(spectra: Spectra, example: Inputs | None) -> NetworkShape:
     return NetworkShape(model, example)
 
 
-def _infeasible(limit: Budget, least: int, shape: NetworkShape) -> InfeasibleBudget:
-    asked = limit.as_asked(least, shape)
-    unit, total = limit.unit.replace("_", "-"), shape.total(limit.unit)
+def _infeasible(allowed: Budget, least: int, shape: NetworkShape) -> InfeasibleBudget:
+    asked = allowed.as_asked(least, shape)
+    unit, total = allowed.unit.replace("_", "-"), shape.total(allowed.unit)
     message = (
-        f"A budget of {limit.limit} {unit} cannot be met: the least possible is {least} of "
-        f"{total} ({limit.kind}={asked:.6g})."
+        f"A budget of {allowed.limit} {unit} cannot be met: the least possible is {least} of "
+        f"{total} ({allowed.kind}={asked:.6g})."
     )
     return InfeasibleBudget(message, asked)

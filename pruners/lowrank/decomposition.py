@@ -15,7 +15,7 @@ from pruners.lowrank.plan import LayerChoice, Plan
 from pruners.lowrank.spectra.layer_error import layer_errors
 from pruners.lowrank.spectra.metrics import ERROR_METRICS
 from pruners.lowrank.spectra.network_spectra import Spectra
-from pruners.lowrank.spectra.residual import factors
+from pruners.lowrank.spectra.residual import slice_factors
 from pruners.network.copying import copied
 from pruners.network.layer_names import unwrapped
 from pruners.network.state import restore_state, state_of
@@ -183,7 +183,7 @@ class LiveDecomposition(Decomposition):
         tensors: dict[str, Tensor] = {}
         for name, choice in self.layers.items():
             layer = self._spectra.layers[name]
-            left, right = factors(layer, choice.rank, choice.num_subspaces)
+            left, right = slice_factors(layer, choice.rank, choice.num_subspaces)
             pair = weights_from_factors(layer.shape, self._linear[name], left, right)
             tensors |= {n: t.to(layer.weight.dtype) for n, t in zip(pair_names(name), pair, strict=True)}
         return tensors

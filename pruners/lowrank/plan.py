@@ -44,14 +44,14 @@ class Plan:
 def plan_from_choice(
     spectra: Spectra,
     shape: NetworkShape,
-    limit: Budget,
+    budget: Budget,
     choice: Mapping[str, tuple[int, int]],
     method: str,
     metric: str,
 ) -> Plan:
-    """Return the plan that ``choice``, {layer: (rank, num_subspaces)}, comes to within ``limit``."""
+    """Return the plan that ``choice``, {layer: (rank, num_subspaces)}, comes to within ``budget``."""
     layers: dict[str, LayerChoice] = {}
-    params, cost = shape.total("parameters"), shape.total(limit.unit)
+    params, cost = shape.total("parameters"), shape.total(budget.unit)
     for name, (rank, num_subspaces) in choice.items():
         if (rank, num_subspaces) == DENSE:
             continue
@@ -61,6 +61,6 @@ def plan_from_choice(
             rank, num_subspaces, layer_error(spectra.layers[name], rank, num_subspaces, metric), kept
         )
         params -= dense.params - kept
-        cost -= (dense.params - kept) * shape.unit_cost(name, limit.unit)
+        cost -= (dense.params - kept) * shape.unit_cost(name, budget.unit)
     error = max((layer.error for layer in layers.values()), default=0.0)
-    return Plan(method, metric, error, params, cost, limit.limit, limit.unit, layers)
+    return Plan(method, metric, error, params, cost, budget.limit, budget.unit, layers)

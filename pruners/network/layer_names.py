@@ -88,7 +88,7 @@ def named_buffers(model: nn.Module) -> dict[str, Tensor]:
     }
 
 
-def matching(patterns: Collection[str], layers: Collection[str], option: str, what: str) -> list[str]:
+def matching_layers(patterns: Collection[str], layers: Collection[str], option: str, what: str) -> list[str]:
     """Return the layers that any of the names or shell patterns ("layer1.*") means.
 
     They are in the order of ``layers``.

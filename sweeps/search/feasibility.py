@@ -12,7 +12,7 @@ import pruners
 import trainables
 from pruners import InfeasibleBudget, PrunerError
 from pruners.errors import nearest
-from pruners.feasible import check_mask
+from pruners.feasible import check_mask_feasible
 from pruners.network.inputs import Inputs
 from sweeps.errors import INFEASIBLE, Incompatible, SweepError
 from sweeps.sweep_file.sections import TrialSections
@@ -149,7 +149,7 @@ def _over(stage: Compress, keyword: str, asked: float, network: nn.Module, examp
             - 1
         )
     try:
-        check_mask(network, stage.method, **options | {keyword: asked})
+        check_mask_feasible(network, stage.method, **options | {keyword: asked})
     except InfeasibleBudget as error:
         return error.least / asked - 1
     return 0.0

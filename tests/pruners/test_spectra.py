@@ -46,7 +46,7 @@ def test_survey_agrees_with_svd(layer):
     spectra.survey(spectra.shape.candidate_subspaces)
     for number in spectra.shape.candidate_subspaces:
         expected = by_svd(layer, number)
-        assert np.all(spectra.least_values(number) <= expected + 1e-7)
+        assert np.all(spectra.least_singular_values(number) <= expected + 1e-7)
         np.testing.assert_allclose(spectra.singular_values(number), expected, atol=1e-9 * spectra.scale)
 
 

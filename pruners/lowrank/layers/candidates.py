@@ -35,7 +35,7 @@ class Candidates:
 
 
 @dataclass(frozen=True)
-class Density:
+class DensityBounds:
     """Allowed share of a layer's own weights; a dense layer has density 1."""
 
     least: float = 0.0
@@ -44,7 +44,7 @@ class Density:
 
 @lru_cache(maxsize=4096)
 def layer_candidates(
-    shape: LayerShape, subspaces: tuple[int, ...], density: Density = Density(), rank_multiple: int = 1
+    shape: LayerShape, subspaces: tuple[int, ...], density: DensityBounds = DensityBounds(), rank_multiple: int = 1
 ) -> Candidates:
     """List the options of a layer with one of ``subspaces``, within ``density``; possibly none.
 

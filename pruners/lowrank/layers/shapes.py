@@ -12,7 +12,7 @@ from torch import nn
 from pruners.errors import PrunerError, UnknownLayer, nearest
 from pruners.network.counting.times_multiplied import times_multiplied, times_multiplied_in_calls
 from pruners.network.inputs import Inputs, check_example
-from pruners.network.layer_names import check_module, matching, named_modules
+from pruners.network.layer_names import check_module, matching_layers, named_modules
 from pruners.network.readiness import check_initialized
 
 
@@ -162,7 +162,7 @@ class NetworkShape:
         Raises UnknownLayer for one that means none.
         """
         self.check_names([name for name in patterns if name in self.fixed], option)
-        found = matching(patterns, [*self.layers, *self.fixed], option, "compressible layer")
+        found = matching_layers(patterns, [*self.layers, *self.fixed], option, "compressible layer")
         return [name for name in found if name in self.layers]
 
     def check_names(self, names: Iterable[str], option: str) -> None:

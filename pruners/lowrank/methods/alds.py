@@ -4,7 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, final
 
 from pruners.errors import PrunerError
-from pruners.lowrank.layers.candidates import PINS, Candidates, Density, layer_candidates, pinned_candidate
+from pruners.lowrank.layers.candidates import (
+    PINS,
+    Candidates,
+    DensityBounds,
+    layer_candidates,
+    pinned_candidate,
+)
 from pruners.lowrank.layers.shapes import LayerShape, NetworkShape
 from pruners.lowrank.methods.allocate import allocate
 from pruners.lowrank.methods.rank_method import (
@@ -124,8 +130,8 @@ def _subspaces(layer: LayerShape, asked: Sequence[int] | None) -> tuple[int, ...
     return tuple(n for n in layer.candidate_subspaces if n in asked)
 
 
-def _density(name: str, bounds: Mapping[str, float]) -> Density:
-    density = Density(bounds.get("min_density", 0.0), bounds.get("max_density", 1.0))
+def _density(name: str, bounds: Mapping[str, float]) -> DensityBounds:
+    density = DensityBounds(bounds.get("min_density", 0.0), bounds.get("max_density", 1.0))
     if density.least > density.most:
         raise PrunerError(f"bounds of layer {name!r} need min_density <= max_density, not {dict(bounds)!r}.")
     return density

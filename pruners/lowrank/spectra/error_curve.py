@@ -60,7 +60,7 @@ class ErrorCurve:
         self.tight = spectra.knows(number)
         in_closed_form = self.tight and (self._metric != "true" or number == 1)
         self.exact = np.full(ranks, in_closed_form)
-        values = spectra.least_values(number)
+        values = spectra.least_singular_values(number)
         if in_closed_form:
             metric = "max" if self._metric == "true" else self._metric
             self.errors = spectral_errors(metric, values, spectra.scale, spectra.norm)[:ranks]

@@ -7,7 +7,7 @@ from torch import Tensor
 from pruners.lowrank.layers.shapes import LayerShape
 
 
-def cut(matrix: Tensor, num_subspaces: int) -> Tensor:
+def slices_of(matrix: Tensor, num_subspaces: int) -> Tensor:
     """Cut a folded weight into slices of consecutive columns.
 
     groups x rows x columns becomes groups x num_subspaces x rows x (columns / num_subspaces).
@@ -40,7 +40,7 @@ def _sums(matrix: Tensor, descending: list[int]) -> Iterator[tuple[int, Tensor]]
     for number in descending:
         finer = min((n for n in known if n % number == 0), default=None)
         if finer is None:
-            known[number] = gram(cut(matrix, number))
+            known[number] = gram(slices_of(matrix, number))
         else:
             known[number] = known[finer].unflatten(1, (number, finer // number)).sum(dim=2)
         yield number, known[number]
@@ -51,7 +51,7 @@ def _blocks(matrix: Tensor, ascending: list[int]) -> Iterator[tuple[int, Tensor]
     for number in ascending:
         coarser = max((n for n in known if number % n == 0), default=None)
         known[number] = (
-            gram(cut(matrix, number))
+            gram(slices_of(matrix, number))
             if coarser is None
             else _diagonal_blocks(known[coarser], number // coarser)
         )

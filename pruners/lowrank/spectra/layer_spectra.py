@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pruners.errors import PrunerError
 from pruners.lowrank.layers.shapes import LayerShape
-from pruners.lowrank.spectra.gram import cut, gram, grams
+from pruners.lowrank.spectra.gram import gram, grams, slices_of
 from pruners.network.readiness import check_computable
 
 _WELL_CONDITIONED = 1e-5
@@ -65,11 +65,11 @@ class LayerSpectra:
     def singular_values(self, num_subspaces: int) -> NDArray[np.float64]:
         """Return all singular values, descending: groups x num_subspaces x (smaller side of a slice)."""
         if num_subspaces not in self._values:
-            slices = cut(self.matrix, num_subspaces)
+            slices = slices_of(self.matrix, num_subspaces)
             self._values[num_subspaces] = self._decompose(slices, gram(slices), num_subspaces)
         return self._values[num_subspaces]
 
-    def least_values(self, num_subspaces: int) -> NDArray[np.float64]:
+    def least_singular_values(self, num_subspaces: int) -> NDArray[np.float64]:
         """Return `singular_values` as far as they are known: 0 for slices that nobody has looked at yet."""
         return self._values[num_subspaces] if num_subspaces in self._values else self._samples[num_subspaces]
 
@@ -89,7 +89,7 @@ class LayerSpectra:
         matrix = self.matrix
         whole = self.shape.max_rank(1) ** 3
         for number, products in grams(matrix, self.shape, missing):
-            slices = cut(matrix, number)
+            slices = slices_of(matrix, number)
             if number == 1 or number * self.shape.max_rank(number) ** 3 <= whole:
                 self._values[number] = self._decompose(slices, products, number)
             else:

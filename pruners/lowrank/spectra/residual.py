@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from pruners.lowrank.spectra.gram import cut, gram
+from pruners.lowrank.spectra.gram import gram, slices_of
 from pruners.lowrank.spectra.layer_spectra import LayerSpectra
 from pruners.lowrank.spectra.metrics import Floats
 
@@ -25,7 +25,7 @@ class Residuals:
         self._num_subspaces = num_subspaces
         matrix = spectra.matrix
         left, values, _ = _leading(
-            cut(matrix, num_subspaces), spectra.shape.largest_saving_rank(num_subspaces)
+            slices_of(matrix, num_subspaces), spectra.shape.largest_saving_rank(num_subspaces)
         )
         self._kept = left * values.unsqueeze(-2)
         self._whole = matrix @ matrix.mT
@@ -59,14 +59,14 @@ class Residuals:
         return self._whole - kept @ kept.mT
 
 
-def factors(spectra: LayerSpectra, rank: int, num_subspaces: int) -> tuple[Tensor, Tensor]:
+def slice_factors(spectra: LayerSpectra, rank: int, num_subspaces: int) -> tuple[Tensor, Tensor]:
     """Factor all slices at a rank, in float64.
 
     Left factors are groups x k x rows x rank, right ones groups x k x rank x columns / k. Their product is
     each slice's best approximation of that rank. The singular values are split evenly between the two, so
     that a later step of gradient descent moves both alike.
     """
-    slices = cut(spectra.matrix, num_subspaces)
+    slices = slices_of(spectra.matrix, num_subspaces)
     left, values, right = _leading(slices, rank)
     root = values.sqrt()
     return left * root.unsqueeze(-2), root.unsqueeze(-1) * right
@@ -78,7 +78,7 @@ def residual_norm(spectra: LayerSpectra, rank: int, num_subspaces: int) -> float
     That is the largest singular value over all groups, to about 1e-10 s_1.
     """
     if (rank, num_subspaces) not in spectra.residual_norms:
-        spectra.residual_norms[rank, num_subspaces] = _residual_norm(cut(spectra.matrix, num_subspaces), rank)
+        spectra.residual_norms[rank, num_subspaces] = _residual_norm(slices_of(spectra.matrix, num_subspaces), rank)
     return spectra.residual_norms[rank, num_subspaces]
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
-from pruners.network.layer_names import matching, named_modules
+from pruners.network.layer_names import named_modules
 from pruners.network.readiness import check_initialized
 from pruners.option_values import LAYERS
 
@@ -50,7 +50,7 @@ def prunable(model: nn.Module, exclude: Iterable[str] = ()) -> dict[str, Prunabl
         for module_name, module in named_modules(model)
         for name, found in _weights(module_name, module)
     }
-    excluded = matching(LAYERS.checked(exclude, "exclude"), weights, "exclude", "prunable layer")
+    excluded = matching_layers(LAYERS.checked(exclude, "exclude"), weights, "exclude", "prunable layer")
     last = next(
         (name for name, (module, _) in reversed(weights.items()) if isinstance(module, nn.Linear)), None
     )
