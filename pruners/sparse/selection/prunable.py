@@ -7,7 +7,7 @@ from typing import Literal
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
-from pruners.network.layer_names import named_modules
+from pruners.network.layer_names import matching_layers, named_modules
 from pruners.network.readiness import check_initialized
 from pruners.option_values import LAYERS
 
