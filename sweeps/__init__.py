@@ -25,7 +25,10 @@ def run(
     without_ray: bool = False,
     console: Console | None = None,
 ) -> StudyRecord:
-    """Runs the sweep in the directory ``out``, or goes on with the study that it holds; see `sweeps.running.driver.drive`."""
+    """Run the sweep in the directory ``out``, or go on with the study that it holds.
+
+    See `sweeps.running.driver.drive`.
+    """
     from sweeps.running.driver import drive  # Ray takes seconds to import: only who runs trials waits for it
 
     return drive(sweep, out, address=address, without_ray=without_ray, console=console)

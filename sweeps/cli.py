@@ -17,7 +17,7 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does, with the nearest name in the message."""
+        """Find a command by its name, or offer the nearest one."""
         if args and args[0] not in self.commands and not args[0].startswith("-"):
             raise click.UsageError(f'There is no command "{args[0]}"{nearest(args[0], self.commands)}')
         return super().resolve_command(ctx, args)
@@ -31,13 +31,17 @@ def cli(debug: bool) -> None:
 
 
 for command in (
-    run.run, run.resume, status.status, plan.plan, validate.validate, report.report, export.export, methods.methods, doctor.doctor,
+    run.run, run.resume, status.status, plan.plan, validate.validate, report.report, export.export,
+    methods.methods, doctor.doctor,
 ):  # fmt: skip
     cli.add_command(command)
 
 
 def main() -> None:
-    """The entry point; see ``sweeps.errors`` for the exit codes. The user's factories are found from the folder the command is given in."""
+    """Run the command line and exit with a code of ``sweeps.errors``.
+
+    The user's factories are found from the folder that the command is given in.
+    """
     sys.path.insert(0, str(Path.cwd()))
     sys.exit(_exit_code(sys.argv[1:]))
 

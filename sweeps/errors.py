@@ -4,7 +4,10 @@ FAILED, USAGE, INFEASIBLE, TOO_MANY_FAILED, INTERRUPTED = 1, 2, 3, 4, 130
 
 
 class SweepError(Exception):
-    """One or two sentences for the person at the terminal; the command prints them and exits with ``exit_code``."""
+    """One or two sentences for the person at the terminal.
+
+    The command prints them and exits with ``exit_code``.
+    """
 
     def __init__(self, message: str, exit_code: int = USAGE):
         super().__init__(message)
@@ -12,7 +15,10 @@ class SweepError(Exception):
 
 
 class Incompatible(SweepError):
-    """Values that are sound each by itself and do not go together: a draw of them is infeasible. ``reason`` is without the place."""
+    """Values that are sound each by itself and do not go together: a draw of them is infeasible.
+
+    ``reason`` is the message without its place.
+    """
 
     def __init__(self, place: str, reason: str):
         super().__init__(f"{place}: {reason}")

@@ -12,7 +12,7 @@ _SQLITE = "sqlite:///"
 
 
 def make_absolute(data: dict[str, Any]) -> None:
-    """Changes relative paths in a sweep file's data, an SQLite URL's too, to start from the folder the command is given in."""
+    """Make a sweep file's relative paths absolute, from the folder that the command is given in."""
     for *parents, last in _PATHS:
         section: Any = data
         for parent in parents:

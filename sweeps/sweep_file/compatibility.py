@@ -20,7 +20,7 @@ _DOES = {"mask": "removes single weights", "decomposition": "decomposes layers"}
 
 
 def without_absent(trainable: str, tree: Mapping[str, Any], where: Where) -> dict[str, Any]:
-    """The sections that the trainable has. Raises `SweepError` for a key that it does not use."""
+    """Return the sections that the trainable has. Raises `SweepError` for a key that it does not use."""
     used = dict(tree)
     for path, why in RECIPES[trainable].unused.items():
         section, _, key = path.partition(".")
@@ -35,9 +35,9 @@ def without_absent(trainable: str, tree: Mapping[str, Any], where: Where) -> dic
 
 
 def check(file: SweepFile, sections: TrialSections, where: Where) -> None:
-    """Raise `Incompatible` for sections that do not go together, as one that needs a method of the other kind.
+    """Check that a trial's sections fit its trainable, its method and each other.
 
-    An unknown method is left to those who know the network.
+    Raises `Incompatible` where they do not. An unknown method is left to those who know the network.
     """
     _check_metrics(file, sections, where)
     _check_training(file.trainable, sections, where)
@@ -51,7 +51,7 @@ def check(file: SweepFile, sections: TrialSections, where: Where) -> None:
 
 
 def _check_metrics(file: SweepFile, sections: TrialSections, where: Where) -> None:
-    """Raise `SweepError` for an unknown metric of the task, and for an objective that is none of its metrics."""
+    """Check the task's metrics, and that an objective is one of them. Raises `SweepError`."""
     try:
         reported = {on_validation(metric.name) for metric in metrics_of(sections.task)} | {VAL_LOSS}
     except TaskError as error:
@@ -86,12 +86,13 @@ def _check_training(trainable: str, sections: TrialSections, where: Where) -> No
         place = where(["training", "schedule", "warmup"])
         raise Incompatible(
             place,
-            f"training.schedule.warmup {training.schedule.warmup:g} lasts longer than the {epochs} epochs of training.",
+            f"training.schedule.warmup {training.schedule.warmup:g} lasts longer "
+            f"than the {epochs} epochs of training.",
         )
 
 
 def _needs(file: SweepFile, sections: TrialSections) -> list[tuple[list[str | int], str, str]]:
-    """What asks for a method of one kind: where it stands, the kind, and the sentence's beginning."""
+    """Return what asks for a method of one kind: where it stands, the kind, and how a sentence begins."""
     compression, single, layers = sections.compression, _DOES["mask"], _DOES["decomposition"]
     needs: list[tuple[list[str | int], str, str]] = []
     if only := RECIPES[file.trainable].kind:

@@ -10,13 +10,15 @@ from sweeps.sweep_file.space import Space
 
 Draw = dict[str, Any]
 Check = Callable[[Draw], Any]
-"""Raises `Incompatible` for a draw whose values do not go together, another `SweepError` for one that is wrong in itself."""
+"""Raises `Incompatible` where a draw's values do not go together, another `SweepError` for a wrong value."""
 
 _TRIES = 300
 
 
 def first_draw(space: Space, check: Check) -> Draw:
-    """Return a draw that goes together: each parameter's first choice or lower end, else one found at random, the same every time.
+    """Return a draw whose values go together: each parameter's first choice or lower end, else a random one.
+
+    It is the same draw every time.
 
     Raises the first draw's `Incompatible` where none is found.
     """
@@ -24,14 +26,17 @@ def first_draw(space: Space, check: Check) -> Draw:
 
 
 def check_choices(space: Space, first: Draw, check: Check) -> None:
-    """Raise `Incompatible` for a choice, or for the middle of a range, with which no draw that was tried goes together."""
+    """Check that each choice, and the middle of each range, goes together with some draw.
+
+    Raises `Incompatible` for one with which no draw that was tried does.
+    """
     for name, distribution in space.distributions.items():
         for value in inside(distribution):
             _with(space, first, {**space.above(name), name: value}, check)
 
 
 def _with(space: Space, first: Draw, held: Mapping[str, Any], check: Check) -> Draw:
-    """``first`` with ``held`` put in where that goes together, else a draw with ``held`` that does."""
+    """Return ``first`` with ``held`` put in where that goes together, else a draw with ``held`` that does."""
     draw = space.filled({**first, **held})
     try:
         check(draw)

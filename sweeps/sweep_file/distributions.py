@@ -13,11 +13,12 @@ from sweeps.sweep_file.keys import Branch, Parameter
 
 
 def distribution(parameter: Parameter) -> BaseDistribution:
-    """Return Optuna's form of W&B's.
+    """Return Optuna's distribution of a parameter written as for W&B.
 
-    Without a name, ``values`` is categorical, two integers are ``int_uniform``, other ranges ``uniform``. W&B's
-    ``log_uniform`` takes natural logarithms as its bounds, ``log_uniform_values`` the values themselves. The ``q_``
-    forms draw multiples of ``q`` (1 where none is given) above ``min``, the ``q_log`` forms whole numbers only.
+    Without a name, ``values`` is categorical, two integers are ``int_uniform``, other ranges ``uniform``.
+    W&B's ``log_uniform`` takes natural logarithms as its bounds, ``log_uniform_values`` the values
+    themselves. The ``q_`` forms draw multiples of ``q`` (1 where none is given) above ``min``, the ``q_log``
+    forms whole numbers only.
 
     Raises:
         ValueError: Optuna cannot sample this.
@@ -43,7 +44,8 @@ def distribution(parameter: Parameter) -> BaseDistribution:
     if kind == "q_log_uniform_values":
         if parameter.q not in (None, 1):
             raise ValueError(
-                f"Optuna samples a logarithmic range continuously or in whole numbers (q: 1), not in steps of {parameter.q:g}"
+                "Optuna samples a logarithmic range continuously or in whole numbers (q: 1), "
+                f"not in steps of {parameter.q:g}"
             )
         return IntDistribution(max(1, round(low)), round(high), log=True)
     return FloatDistribution(low, high, log=kind == "log_uniform_values")
@@ -54,12 +56,13 @@ def _exp(bound: float) -> float:
         return math.exp(bound)
     except OverflowError as error:
         raise ValueError(
-            f"log_uniform takes natural logarithms, and e^{bound:g} is too large; log_uniform_values takes values"
+            f"log_uniform takes natural logarithms, and e^{bound:g} is too large; "
+            "log_uniform_values takes values"
         ) from error
 
 
 def _last_multiple(low: float, high: float, step: float) -> float:
-    """The largest ``low + n * step`` within ``high``, reckoned in decimals as people write them."""
+    """Return the largest ``low + n * step`` within ``high``, reckoned in decimals as people write them."""
     first, last, width = (Decimal(str(number)) for number in (low, high, step))
     return float(first + (last - first) // width * width)
 
@@ -78,7 +81,9 @@ def choices(values: Sequence[Any]) -> list[Any]:
 
 
 def choice(value: Any) -> Any:
-    """Return a value as the study holds it: a list or a mapping becomes its JSON text, which Optuna can compare and show.
+    """Return a value as the study holds it.
+
+    That of a list or a mapping is its JSON text, which Optuna can compare and show.
 
     Raises:
         ValueError: the value is no plain data.
@@ -96,7 +101,7 @@ def choice(value: Any) -> Any:
 
 
 def extremes(distribution: BaseDistribution) -> list[Any]:
-    """Return the values that stand for all others when a parameter is checked: every choice, or both ends."""
+    """Return the values that stand for all when a parameter is checked: every choice, or both ends."""
     if isinstance(distribution, CategoricalDistribution):
         return list(distribution.choices)
     assert isinstance(distribution, IntDistribution | FloatDistribution)

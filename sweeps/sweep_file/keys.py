@@ -61,7 +61,7 @@ METRICS = {
     LATENCY_MS: "minimize",
     LARGEST_ERROR: "minimize",
 }
-"""What a trial may report that a study may optimise, with the usual goal; a task's own metrics come beside them."""
+"""What a study may optimise, with the usual goal; a task's own metrics come beside them."""
 
 _UNITS = (86400, 3600, 60, 1)
 """Seconds of a day, an hour, a minute, a second."""
@@ -82,7 +82,7 @@ def _is_a_folder_name(name: str) -> str:
 
 
 def _is_reported(name: str) -> str:
-    """Names behind val/ are those of the task's metrics, and held against them once the task is known."""
+    """Check that a trial reports a metric; those behind val/ are checked once the task is known."""
     if name not in METRICS and not name.startswith(VALIDATION):
         raise ValueError(f"{name!r} is no metric of a trial{nearest(name, METRICS)}")
     return name
@@ -131,7 +131,7 @@ Choice = Annotated[
 
 
 class Parameter(Keys):
-    """One searched parameter in any of W&B's forms: value, values, min and max, distribution, or nested parameters."""
+    """A searched parameter in one of W&B's forms: value, values, min and max, or nested parameters."""
 
     value: Any = None
     values: list[Choice] | None = None
@@ -155,7 +155,8 @@ class Parameter(Keys):
         ]
         if len(given) != 1:
             raise ValueError(
-                f"give value, or values, or min and max, or parameters; here is {' and '.join(given) or 'none of them'}"
+                "give value, or values, or min and max, or parameters; here is "
+                + (" and ".join(given) or "none of them")
             )
         if self.values is not None and not self.values:
             raise ValueError("values is empty")
@@ -203,8 +204,9 @@ class SubspaceChoice(Keys):
 class PerLayer(Keys):
     """One group of parameters for each compressible layer.
 
-    Either ``tolerance`` (the allocator's error may be that much larger in this layer; every trial meets the budget and the first is the
-    method's own answer) or ``rank`` and ``num_subspaces`` themselves. ``layers`` holds name patterns as in a shell.
+    Either ``tolerance`` (the allocator's error may be that much larger in this layer; every trial meets the
+    budget and the first is the method's own answer) or ``rank`` and ``num_subspaces`` themselves. ``layers``
+    holds name patterns as in a shell.
     """
 
     tolerance: Range | None = None
@@ -223,10 +225,11 @@ class PerLayer(Keys):
 
 
 class EarlyTerminate(Keys):
-    """Stops trials early: ``hyperband`` (Ray's asynchronous successive halving; ``asha`` is the same) or ``median``.
+    """Stops trials early: ``hyperband`` or ``asha`` (Ray's asynchronous successive halving), or ``median``.
 
-    ``min_iter`` and ``max_iter`` count what a trial reports: epochs of its closing training, a lottery's levels. ``eta`` is the
-    reduction factor, for the median rule the least number of trials that it compares with (which has no ``max_iter``).
+    ``min_iter`` and ``max_iter`` count what a trial reports: epochs of its closing training, a lottery's
+    levels. ``eta`` is the reduction factor, for the median rule the least number of trials that it compares
+    with (which has no ``max_iter``).
     """
 
     type: Annotated[str, one_of(("asha", "hyperband", "median"), "way to stop early")]
@@ -236,7 +239,7 @@ class EarlyTerminate(Keys):
 
 
 class Resources(Keys):
-    """What one trial holds: CPUs (also its threads), a share of GPUs; ``concurrent`` caps how many run at once.
+    """What one trial holds: CPUs (also its threads), a share of GPUs. ``concurrent`` of them run at once.
 
     ``num_workers`` processes read data that are not in memory.
     """
@@ -248,7 +251,7 @@ class Resources(Keys):
 
 
 class Storage(Keys):
-    """Where the study lives (any Optuna storage URL; default: a journal in its directory) and the store of trajectories."""
+    """Where the study lives (an Optuna storage URL; default: a journal in its directory), and the store."""
 
     study: str | None = None
     store: str | None = None
@@ -257,8 +260,9 @@ class Storage(Keys):
 class Retention(Keys):
     """What stays on disk when the study is complete.
 
-    ``networks``: those of every trial, or of the best (with several objectives, of the front). ``trajectories``: the store is kept,
-    or what the study trained is removed from it once the study is complete, or whatever was not written to for so many days.
+    ``networks``: those of every trial, or of the best (with several objectives, of the front).
+    ``trajectories``: the store is kept, or what the study trained is removed from it once the study is
+    complete, or whatever was not written to for so many days.
     """
 
     networks: Literal["all", "best"] = "all"
@@ -274,7 +278,7 @@ class Retention(Keys):
 
 
 def _seconds(time: Any) -> float:
-    """Seconds of a number, or of days, hours, minutes and seconds as in ``1h30m``; 0 for anything else."""
+    """Return the seconds of a number, or of a time as in ``1d2h30m5s``; 0 for anything else."""
     if isinstance(time, int | float) and not isinstance(time, bool):
         return float(time)
     parts = re.fullmatch(r"(?:([\d.]+)d)? ?(?:([\d.]+)h)? ?(?:([\d.]+)m)? ?(?:([\d.]+)s)?", str(time).strip())
@@ -289,7 +293,12 @@ def _seconds(time: Any) -> float:
 
 
 class SweepFile(Keys):
-    """A sweep file's top level. ``method`` names the sampler, as at W&B; ``compression.method`` what shrinks the network."""
+    """A sweep file's top level. ``method`` names the sampler, as at W&B.
+
+    The sections of a trial (``task`` to ``lottery``) are plain here: what a parameter sets may be absent, and
+    their values need go together only in a draw. `sweeps.sweep_file.sections.TrialSections` is their form
+    with a draw put in.
+    """
 
     name: Annotated[str, AfterValidator(_is_a_folder_name)]
     description: str | None = None
@@ -328,7 +337,7 @@ class SweepFile(Keys):
 
     @property
     def seconds(self) -> float | None:
-        """How long one driver hands out trials, in seconds; None: until ``run_cap`` is reached."""
+        """Return how long one driver hands out trials, in seconds; None: until ``run_cap`` is reached."""
         return None if self.time_limit is None else _seconds(self.time_limit)
 
     @model_validator(mode="after")
@@ -344,11 +353,12 @@ class SweepFile(Keys):
             )
         if len(names) > 1 and self.method == "cmaes":
             raise ValueError(
-                "the cmaes sampler knows one objective; with several use tpe, nsga2, nsga3, gp, random, qmc or grid"
+                "the cmaes sampler knows one objective; "
+                "with several use tpe, nsga2, nsga3, gp, random, qmc or grid"
             )
         return self
 
     @property
     def objectives(self) -> list[Metric]:
-        """The objectives, whether written as metric or metrics."""
+        """Return the objectives, whether written as metric or metrics."""
         return self.metrics if self.metrics is not None else [self.metric] if self.metric else []

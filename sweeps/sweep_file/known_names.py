@@ -8,7 +8,10 @@ from pruners.errors import nearest
 
 
 def one_of(known: Iterable[str], what: str) -> AfterValidator:
-    """A pydantic check that a string is one of ``known``; ``what`` names the kind of thing in the message."""
+    """Return a pydantic check that a string is one of ``known``.
+
+    ``what`` names the kind of thing in the message.
+    """
     names = tuple(known)
 
     def check(name: str) -> str:

@@ -4,10 +4,10 @@ import optuna
 
 
 class _Grid(optuna.samplers.GridSampler):
-    """Optuna's grid, which at its last point would stop a running `Study.optimize`; here the study's count tells the end."""
+    """Optuna's grid, which does not stop the study at its last point: the study's count tells the end."""
 
     def after_trial(self, *_: object) -> None:
-        """Nothing: see above."""
+        """Do nothing when a trial ends."""
 
 
 SAMPLERS = {

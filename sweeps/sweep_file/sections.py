@@ -10,7 +10,10 @@ SECTIONS = ("task", "training", "compression", "budget", "lottery")
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class TrialSections:
-    """One trial's settings: a lottery has its own section and no budget, every other trainable a budget and no such section."""
+    """One trial's settings.
+
+    A lottery has its own section and no budget, every other trainable a budget and no such section.
+    """
 
     task: TaskConfig
     compression: CompressionConfig

@@ -19,7 +19,7 @@ from sweeps.sweep_file.yaml_file import KeyPath
 
 @dataclass(frozen=True)
 class Condition:
-    """A value of another parameter: its ``parent``'s name in the study and the ``choice`` as the study holds it."""
+    """A value of another parameter: the ``parent``'s name and the ``choice``, as the study holds them."""
 
     parent: str
     choice: Any
@@ -29,9 +29,9 @@ class Condition:
 class Space:
     """The parameters by their names in the study, a parent before what stands under its values.
 
-    ``distributions`` are searched, ``constants`` held. ``conditions`` has an entry for each parameter that stands under
-    a value of another. ``values`` holds the lists and mappings among the choices of a parameter by the texts that stand
-    for them in the study, ``paths`` where a parameter stands in the sweep file.
+    ``distributions`` are searched, ``constants`` held. ``conditions`` has an entry for each parameter that
+    stands under a value of another. ``values`` holds the lists and mappings among the choices of a parameter
+    by the texts that stand for them in the study, ``paths`` where a parameter stands in the sweep file.
     """
 
     distributions: dict[str, BaseDistribution] = field(default_factory=dict)
@@ -75,7 +75,7 @@ class Space:
         )
 
     def settings(self, params: Mapping[str, Any]) -> list[tuple[str, Any]]:
-        """Return dotted keys and values of a draw, constants included; a key comes before the keys below it."""
+        """Return dotted keys and values of a draw, constants included, a key before the keys below it."""
         held = {name: value for name, value in self.constants.items() if self.has(name, params)}
         found = [(setting(name), self.value(name, value)) for name, value in {**held, **params}.items()]
         return sorted(found, key=lambda item: item[0].count("."))
@@ -90,13 +90,13 @@ class Space:
 
 
 def setting(name: str) -> str:
-    """Return the dotted key that a parameter of the study sets: its name without the value that it stands under."""
+    """Return the dotted key that a parameter sets: its name without the value that it stands under."""
     return name.partition(" (")[0]
 
 
 @dataclass(frozen=True)
 class _Entry:
-    """A parameter, its dotted key, its place in the file, and the entry and the branch that it stands under."""
+    """A parameter, its dotted key, its place in the file, and the entry and branch that it stands under."""
 
     key: str
     parameter: Parameter
@@ -136,7 +136,7 @@ def build(parameters: Mapping[str, Parameter]) -> Space:
 
 
 def _exclude(space: Space, one: str, other: str) -> bool:
-    """Whether no draw holds both parameters: some parameter would need two values."""
+    """Tell whether no draw holds both parameters: some parameter would need two values."""
     mine, theirs = space.above(one), space.above(other)
     return any(mine[parent] != theirs[parent] for parent in mine.keys() & theirs.keys())
 
@@ -157,7 +157,7 @@ def _add(space: Space, name: str, entry: _Entry) -> None:
 def _walk(
     parameters: Mapping[str, Parameter], prefix: str, path: KeyPath, under: tuple[_Entry, Branch] | None
 ) -> Iterator[_Entry]:
-    """Dotted keys and parameters: nested ones taken apart, those under a value after the one that has it."""
+    """Yield all parameters, nested ones taken apart, those under a value after the one that has it."""
     for key, parameter in parameters.items():
         here = (*path, key)
         if parameter.parameters is not None:
@@ -173,7 +173,7 @@ def _walk(
 
 
 def _name(entry: _Entry, times: Mapping[str, int]) -> str:
-    """A key that stands under several values is told apart by them."""
+    """Return a parameter's name in the study: its key, and the value it stands under where it has several."""
     if times[entry.key] == 1 or entry.under is None:
         return entry.key
     parent, branch = entry.under

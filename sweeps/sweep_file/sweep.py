@@ -1,4 +1,4 @@
-"""A sweep as an object: the checked file, and how one draw of its parameters becomes a trial's configuration."""
+"""A sweep as an object: the checked file, and how a draw of its parameters becomes a trial's sections."""
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +28,8 @@ METHOD = "compression.method"
 class Sweep:
     """A checked sweep file.
 
-    ``data`` is the file as plain data with overrides applied: what ``sweep.yaml`` in the study directory holds.
+    ``data`` is the file as plain data with overrides applied: what ``sweep.yaml`` in the study directory
+    holds.
     """
 
     file: SweepFile
@@ -38,12 +39,15 @@ class Sweep:
 
     @classmethod
     def from_file(cls, path: Path | str, overrides: Sequence[str] = ()) -> Self:
-        """Reads and checks a sweep file; ``overrides`` are ``a.b=value`` texts. Raises `SweepError` naming file, line and key."""
+        """Read and check a sweep file; ``overrides`` are ``a.b=value`` texts.
+
+        Raises `SweepError` naming file, line and key.
+        """
         return cls._checked(yaml_file.read(Path(path)), overrides)
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any], name: str = "sweep") -> Self:
-        """Checks a sweep given as plain data, in a notebook for example."""
+        """Check a sweep given as plain data, in a notebook for example."""
         return cls._checked(Source(name, copy.deepcopy(dict(data))), ())
 
     @classmethod
@@ -58,13 +62,17 @@ class Sweep:
 
     @cached_property
     def first_draw(self) -> dict[str, Any]:
-        """Parameters where any will do: each one's first choice or lower end, or others where these do not go together."""
+        """Return a draw where any will do, one whose values go together.
+
+        It has each parameter's first choice or lower end where these do.
+        """
         return compatible_draws.first_draw(self.space, self.sections)
 
     def draws_for_all(self) -> Iterator[dict[str, Any]]:
-        """Draws that stand for all others, for every method. Not all of them need go together.
+        """Yield draws that stand for all others, for every method. Not all of them need go together.
 
-        They hold every choice and both ends of every range, one parameter at a time, a parameter under a value with it.
+        They hold every choice and both ends of every range, one parameter at a time, a parameter under a
+        value with it.
         """
         methods = self.space.distributions.get(METHOD)
         for method in extremes(methods) if methods else [None]:
@@ -82,7 +90,7 @@ class Sweep:
 
     @cached_property
     def for_all(self) -> tuple[TrialSections, ...]:
-        """The sections of those of these draws whose values go together."""
+        """Return the sections of those of the draws that stand for all whose values go together."""
         found = []
         for draw in self.draws_for_all():
             with suppress(Incompatible):
@@ -90,7 +98,7 @@ class Sweep:
         return tuple(found)
 
     def values_of(self, key: str) -> list[Any]:
-        """The values of a setting, by its dotted key, over these draws."""
+        """Return the values of a setting, by its dotted key, over the draws that stand for all."""
         found: list[Any] = []
         for sections in self.for_all:
             value: Any = sections
@@ -101,7 +109,10 @@ class Sweep:
         return found
 
     def resolved(self) -> dict[str, Any]:
-        """The file with every default written out: a default that changes later changes no study that was begun before."""
+        """Return the file with every default written out.
+
+        A default that changes later changes no study that was begun before.
+        """
         first = self.first_draw
         sections = TypeAdapter(TrialSections).dump_python(self.sections(first), mode="json")
         for path in RECIPES[self.file.trainable].unused:
@@ -118,7 +129,7 @@ class Sweep:
         return _without_none(file | sections) | parameters
 
     def sections(self, params: Mapping[str, Any]) -> TrialSections:
-        """The trial's sections with ``params`` (names to values of the study) put in.
+        """Return the trial's sections with ``params`` (names to values of the study) put in.
 
         Raises `Incompatible` where these do not go together, another `SweepError` where one is wrong.
         """
@@ -138,15 +149,16 @@ class Sweep:
         for name in self.space.paths:
             key = setting(name)
             if key.split(".")[0] not in SECTIONS or "." not in key:
+                place = self.source.where(self.space.paths[name])
                 raise SweepError(
-                    f'{self.source.where(self.space.paths[name])}: parameters: "{key}" is no setting of a trial; '
+                    f'{place}: parameters: "{key}" is no setting of a trial; '
                     f"names begin with {', '.join(SECTIONS[:-1])} or {SECTIONS[-1]}, as in training.lr."
                 )
         assert self.for_all  # looks at every draw: a value that is wrong in itself ends here
         compatible_draws.check_choices(self.space, self.first_draw, self.sections)
 
     def where(self, path: Sequence[str | int], params: Mapping[str, Any] | None = None) -> str:
-        """``file:line`` of a key; where a parameter sets it, that of the parameter, of the one in the draw ``params``."""
+        """Return ``file:line`` of a key, or of the parameter (of the draw ``params``) that sets it."""
         dotted = ".".join(map(str, path))
         for name, place in self.space.paths.items():
             key = setting(name)
@@ -188,7 +200,7 @@ def _drop(tree: dict[str, Any], dotted: str) -> None:
 
 
 def _without_none(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Without the keys that were not given; what a user's options hold stays as it is."""
+    """Drop the keys that were not given; what a user's options hold stays as it is."""
     kept = {k: v for k, v in tree.items() if v is not None}
     return {
         k: _without_none(v) if isinstance(v, Mapping) and not k.endswith("options") else v
@@ -209,7 +221,10 @@ def _apply(source: Source, override: str) -> None:
 
 
 def _override_path(data: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    """The key path that a ``--set`` name means; a parameter's own name, as in parameters.training.lr.max, holds dots itself."""
+    """Return the key path that a ``--set`` name means.
+
+    A parameter's own name, as in parameters.training.lr.max, holds dots itself.
+    """
     section, _, rest = name.partition(".")
     if section == "parameters" and isinstance(data.get(section), dict):
         for parameter in data[section]:

@@ -19,11 +19,11 @@ _MISSING_KEY = ("missing", "missing_argument")
 def checked(
     kind: Any, data: Any, where: Callable[[Sequence[str | int]], str], prefix: tuple[str, ...] = ()
 ) -> Any:
-    """``data`` as ``kind`` (a model or a pydantic dataclass).
+    """Return ``data`` as ``kind`` (a model or a pydantic dataclass).
 
     ``where`` tells the place of a key path in the user's file; ``prefix`` is the path of ``data`` itself.
-    Raises `SweepError` for the first thing wrong and counts the others, `Incompatible` where values do not go together and no single
-    one is wrong.
+    Raises `SweepError` for the first thing wrong and counts the others, `Incompatible` where values do not go
+    together and no single one is wrong.
     """
     try:
         return TypeAdapter(kind).validate_python(data)
@@ -43,14 +43,14 @@ def checked(
 
 
 def _is_of_several(error: Any) -> bool:
-    """Whether several values do not go together, each of which is sound."""
+    """Tell whether several values do not go together, each of which is sound."""
     return isinstance(error.get("ctx", {}).get("error"), IncompatibleSettings)
 
 
 def _sentence(
     error: Any, kind: Any, where: Callable[[Sequence[str | int]], str], prefix: tuple[str, ...]
 ) -> tuple[str, str]:
-    """Where a finding lies, and what it says."""
+    """Return where a finding lies, and what it says."""
     path = _path(error)
     place = where((*prefix, *path))
     key = ".".join(map(str, (*prefix, *path)))
@@ -83,14 +83,14 @@ def _text(error: Any) -> str:
 
 
 def _is_a_type(part: Any) -> bool:
-    """Whether pydantic put a member of a union, not a key, into the path."""
+    """Tell whether pydantic put a member of a union, not a key, into the path."""
     return part in ("int", "float", "str", "bool") or (
         isinstance(part, str) and "[" in part and part.endswith("]") and "-" in part
     )
 
 
 def _keys_at(kind: Any, path: Sequence[str | int]) -> list[str]:
-    """The known keys of the mapping at ``path`` below ``kind``."""
+    """Return the known keys of the mapping at ``path`` below ``kind``."""
     for part in path:
         fields = _fields(kind)
         kind = _inner(fields[part]) if part in fields else _inner(kind)
@@ -106,7 +106,7 @@ def _fields(kind: Any) -> dict[Any, Any]:
 
 
 def _inner(kind: Any) -> Any:
-    """The class with keys inside an Optional, a list or the values of a dict; a class is its own."""
+    """Return the class with keys inside an Optional, a list or the values of a dict; a class is its own."""
     origin = typing.get_origin(kind)
     if origin is typing.Annotated:
         return _inner(typing.get_args(kind)[0])

@@ -40,7 +40,7 @@ _MOST_NODES, _DEEPEST = 100_000, 50
 
 @dataclass(frozen=True)
 class Source:
-    """A file's data with the line (from 1) of every key and list item, and the ``--set`` texts that changed it."""
+    """A file's data with the line (from 1) of every key and item, and the ``--set`` texts that changed it."""
 
     name: str
     data: dict[str, Any]
@@ -48,7 +48,10 @@ class Source:
     overrides: dict[KeyPath, str] = field(default_factory=dict)
 
     def where(self, path: Sequence[str | int]) -> str:
-        """``file:line`` of a key, or of the nearest key above it that the file holds; ``--set ...`` where that set it."""
+        """Return ``file:line`` of a key, or of the nearest key above it that the file holds.
+
+        A key that ``--set`` set has that text as its place.
+        """
         for length in range(len(path), 0, -1):
             override = self.overrides.get(tuple(path[:length]))
             if override is not None:
@@ -63,7 +66,7 @@ class Source:
 
 
 def parse_value(text: str) -> Any:
-    """One YAML value, as ``--set key=value`` gives it."""
+    """Read one YAML value, as ``--set key=value`` gives it."""
     try:
         return _composed(text, "--set", Source("--set", {}))
     except SweepError as error:
@@ -72,12 +75,12 @@ def parse_value(text: str) -> Any:
 
 
 def dumped(data: Mapping[str, Any]) -> str:
-    """The text of a file that holds ``data``."""
+    """Return the text of a file that holds ``data``."""
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 def read(path: Path) -> Source:
-    """The mapping in ``path``; a `SweepError` names the file and the line of what is wrong."""
+    """Read the mapping in the file ``path``. Raises `SweepError` naming file and line of what is wrong."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
@@ -90,7 +93,7 @@ def read(path: Path) -> Source:
 
 
 def parse(text: str, name: str) -> Source:
-    """The mapping in ``text``; ``name`` stands for the file in messages."""
+    """Read the mapping in ``text``; ``name`` stands for the file in messages."""
     source = Source(name, {})
     data = _composed(text, name, source)
     if data is None and not source.lines:
@@ -102,7 +105,7 @@ def parse(text: str, name: str) -> Source:
 
 
 def _composed(text: str, name: str, source: Source) -> Any:
-    """The plain data in ``text``, the lines of its keys noted in ``source``."""
+    """Return the plain data in ``text``, and note the lines of its keys in ``source``."""
     loader = None
     try:
         loader = _Loader(text)
@@ -127,7 +130,10 @@ def _composed(text: str, name: str, source: Source) -> Any:
 
 
 class _Walk:
-    """Notes the line of every key and item, an alias's as often as it stands; refuses what is no plain and finite data."""
+    """Notes the line of every key and item, an alias's as often as it stands.
+
+    It refuses what is no plain and finite data.
+    """
 
     def __init__(self, source: Source):
         self._source, self._seen = source, 0
@@ -141,7 +147,8 @@ class _Walk:
                 line = key.start_mark.line + 1
                 if here in self._source.lines:
                     raise SweepError(
-                        f'{self._source.name}:{line}: the key "{key.value}" stands twice (first on line {self._source.lines[here]}).'
+                        f'{self._source.name}:{line}: the key "{key.value}" stands twice '
+                        f"(first on line {self._source.lines[here]})."
                     )
                 self._source.lines[here] = line
                 self.note(value, here, (*above, node))
@@ -164,7 +171,8 @@ class _Walk:
         kind = node.tag.removeprefix(_YAML)
         if kind in _NO_PLAIN_DATA:
             raise SweepError(
-                f"{place}: {node.value!r} is {_NO_PLAIN_DATA[kind]} to YAML; put it in quotes if it is a text."
+                f"{place}: {node.value!r} is {_NO_PLAIN_DATA[kind]} to YAML; "
+                "put it in quotes if it is a text."
             )
 
 
