@@ -31,7 +31,7 @@ def _refuse(sentence: str) -> NoReturn:
 
 
 def version_that_hides_ours() -> str | None:
-    """The version of PyPI's ``sweeps`` when ``import sweeps`` would find that one."""
+    """Return the version of PyPI's ``sweeps`` when ``import sweeps`` would find that one."""
     try:
         theirs = metadata.distribution("sweeps")
     except metadata.PackageNotFoundError:

@@ -34,7 +34,7 @@ class Finding:
 
 
 def diagnose() -> list[Finding]:
-    """Look at everything; imports torchvision, asks no server."""
+    """Examine everything that a sweep needs here; imports torchvision, asks no server."""
     temporary = Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp")
     findings = [python(), *packages(), torchvision_fits_torch(), gpus(), sweeps_is_ours(), wandb_mode()]
     findings += [free_disk(Path.cwd()), ray_temporary_folder(temporary)]
@@ -43,12 +43,12 @@ def diagnose() -> list[Finding]:
 
 
 def python() -> Finding:
-    """The interpreter; an older one than the project needs cannot install it."""
+    """Tell the interpreter; an older one than the project needs cannot install it."""
     return Finding("Python", True, f"{platform.python_version()} at {sys.prefix}.")
 
 
 def packages() -> Iterator[Finding]:
-    """The large packages and the versions that this project asks for."""
+    """Compare the large packages with the versions that this project asks for."""
     try:
         required = {
             wanted.name: wanted
@@ -74,7 +74,10 @@ def packages() -> Iterator[Finding]:
 
 
 def torchvision_fits_torch() -> Finding:
-    """Whether torch and torchvision were built for each other: a CPU-only torch beside PyPI's torchvision is not."""
+    """Tell whether torch and torchvision were built for each other.
+
+    A CPU-only torch beside PyPI's torchvision is not.
+    """
     mend = "Install both from the same index: `make setup` takes both from requirements.txt."
     try:
         importlib.import_module("torchvision")
@@ -86,18 +89,24 @@ def torchvision_fits_torch() -> Finding:
 
 
 def gpus() -> Finding:
-    """The GPUs that torch can use; having none is well, having one that torch cannot use is not."""
+    """Tell the GPUs that torch can use.
+
+    Having none is well, having one that torch cannot use is not.
+    """
     if torch.cuda.is_available():
         names = ", ".join(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
         return Finding("GPUs", True, f"{names}.")
     if shutil.which("nvidia-smi"):
-        mend = f"torch {torch.__version__} was built for CUDA {torch.version.cuda}: update the driver, or install a torch that fits it."
+        mend = (
+            f"torch {torch.__version__} was built for CUDA {torch.version.cuda}: "
+            "update the driver, or install a torch that fits it."
+        )
         return Finding("GPUs", False, "There is an NVIDIA driver, but torch cannot use it.", mend)
     return Finding("GPUs", True, "None; trials run on CPUs.")
 
 
 def sweeps_is_ours() -> Finding:
-    """Whether PyPI's old package ``sweeps`` (the extra ``wandb[sweeps]``) hides or overwrites ours."""
+    """Tell whether PyPI's old package ``sweeps`` (the extra ``wandb[sweeps]``) hides or overwrites ours."""
     try:
         version = metadata.version("sweeps")
     except metadata.PackageNotFoundError:
@@ -112,21 +121,22 @@ def sweeps_is_ours() -> Finding:
 
 
 def wandb_mode() -> Finding:
-    """Where W&B's runs go."""
+    """Tell where W&B's runs go."""
     try:
         mode = choose_mode()
     except SweepError as error:
         return Finding("W&B", False, str(error), "Unset WANDB_MODE.")
     where = {
         "online": "Runs go to the server.",
-        "offline": "Runs stay in the study directory; `wandb sync` uploads them, `wandb login` makes further ones go online.",
+        "offline": "Runs stay in the study directory; `wandb sync` uploads them, "
+        "`wandb login` makes further ones go online.",
         "disabled": "Nothing is logged, since WANDB_MODE is disabled.",
     }
     return Finding("W&B", True, where[mode])
 
 
 def free_disk(folder: Path, enough: int = _ENOUGH_DISK) -> Finding:
-    """Whether the disk of ``folder`` has ``enough`` bytes left for studies."""
+    """Tell whether the disk of ``folder`` has ``enough`` bytes left for studies."""
     free = shutil.disk_usage(folder).free
     sentence = f"{free / _GIGABYTE:.0f} GB free in {folder}."
     return Finding(
@@ -138,7 +148,10 @@ def free_disk(folder: Path, enough: int = _ENOUGH_DISK) -> Finding:
 
 
 def ray_temporary_folder(folder: Path, full: float = _RAY_FULL) -> Finding:
-    """Whether Ray can keep its sessions in ``folder``; a disk used beyond ``full`` (0 to 1) is too full for it."""
+    """Tell whether Ray can keep its sessions in ``folder``.
+
+    A disk used beyond ``full`` (0 to 1) is too full for it.
+    """
     mend = "Name a folder that is writable and roomy in RAY_TMPDIR; its path must be short."
     nearest = next(path for path in ((folder / "ray"), folder, *folder.parents) if path.exists())
     if not os.access(nearest, os.W_OK | os.X_OK):
@@ -154,7 +167,10 @@ def ray_temporary_folder(folder: Path, full: float = _RAY_FULL) -> Finding:
 
 
 def shared_memory_size(folder: Path, enough: int = _ENOUGH_SHARED_MEMORY) -> Finding:
-    """Whether Ray's object store fits in shared memory of ``enough`` bytes; it goes to the slower disk otherwise."""
+    """Tell whether Ray's object store fits in shared memory of ``enough`` bytes.
+
+    It goes to the slower disk otherwise.
+    """
     total = shutil.disk_usage(folder).total
     sentence = f"{folder} holds {total / _GIGABYTE:.2g} GB."
     return Finding(

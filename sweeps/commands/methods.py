@@ -11,14 +11,15 @@ import pruners
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def methods(as_json: bool) -> None:
-    """The methods that compress: what they make, paper, what they need, options."""
+    """List the methods that compress: what they make, paper, what they need, options."""
     known = pruners.methods()
     if as_json:
         click.echo(json.dumps({name: _described(method) for name, method in known.items()}, indent=1))
         return
     for name, method in known.items():
         click.echo(
-            f"{name}: {method.title}\n  {method.paper}\n  makes a {method.kind}; needs: {', '.join(method.needs) or 'the weights alone'}"
+            f"{name}: {method.title}\n  {method.paper}\n"
+            f"  makes a {method.kind}; needs: {', '.join(method.needs) or 'the weights alone'}"
         )
         # those of its kind are told once, below, unless the method's default is another
         _show(option for option in method.all_options if option not in pruners.SHARED_OPTIONS)

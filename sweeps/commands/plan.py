@@ -36,7 +36,7 @@ from trainables.task import checkpoint, networks
 def plan(
     model: str, weights: str | None, method: str, shape: str, classes: int, as_json: bool, **asked: Any
 ) -> None:
-    """What a method would do to a network, without training anything."""
+    """Show what a method would do to a network, without training anything."""
     size = _shape(shape)
     try:
         network = _network(model, weights, size, classes)
@@ -104,6 +104,7 @@ def _text(chosen: pruners.Plan) -> str:
     ]
     unit = chosen.unit.replace("_", "-")
     rows.append(
-        f"{chosen.cost} of {chosen.budget} {unit}, largest layer error {chosen.error:.4f} ({chosen.metric}); other layers stay dense"
+        f"{chosen.cost} of {chosen.budget} {unit}, "
+        f"largest layer error {chosen.error:.4f} ({chosen.metric}); other layers stay dense"
     )
     return "\n".join(rows)

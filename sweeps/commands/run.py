@@ -84,7 +84,10 @@ def resume(study: Path, **options: Any) -> int:
 
 
 def _overrides(options: dict[str, Any], seed: int | None) -> list[str]:
-    """The command's own options as ``--set`` texts; what a person sets by hand comes last and wins."""
+    """Return the command's own options as ``--set`` texts.
+
+    What a person sets by hand comes last and wins.
+    """
     named = {"run_cap": options["trials"], "storage.study": options["storage"], "seed": seed}
     return [f"{key}={value}" for key, value in named.items() if value is not None] + list(
         options["overrides"]
@@ -131,7 +134,10 @@ def _resume_command(out: Path, options: dict[str, Any]) -> str:
 
 
 def _program(name: str) -> str:
-    """A program of our environment as this person can type it: by its name alone only where the shell finds it."""
+    """Return a program of our environment as this person can type it.
+
+    That is by its name alone only where the shell finds it.
+    """
     beside = Path(sys.argv[0]).with_name(name)
     return name if shutil.which(name) or not beside.exists() else str(beside)
 

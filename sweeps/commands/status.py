@@ -16,7 +16,7 @@ from sweeps.study.record import StudyRecord
 @click.option("--storage", metavar="URL", help="The study's database, where its URL needs a password.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def status(study: Path, storage: str | None, as_json: bool) -> None:
-    """How far the study in DIR is."""
+    """Show how far the study in DIR is."""
     told = describe(load_record(study, storage))
     if as_json:
         click.echo(json.dumps(told, indent=1))
@@ -35,7 +35,10 @@ def status(study: Path, storage: str | None, as_json: bool) -> None:
 
 
 def describe(record: StudyRecord) -> dict[str, Any]:
-    """The study's standing as plain data; ``running`` counts trials under way or waiting, also those a dead driver left."""
+    """Return the study's standing as plain data.
+
+    ``running`` counts trials under way or waiting, also those a dead driver left.
+    """
     names = [o.name for o in record.objectives]
     best = record.best
     return {

@@ -13,7 +13,10 @@ _MOST_NAMES = 5
 
 
 def facts(record: StudyRecord) -> list[tuple[str, str]]:
-    """Name and text of each line under the title; lines that the sweep says nothing about are left out."""
+    """Return name and text of each line under the title.
+
+    Lines that the sweep says nothing about are left out.
+    """
     sweep, came_from = record.sweep, record.provenance
     task = sweep.get("task") or {}
     lines = [
@@ -40,7 +43,7 @@ def facts(record: StudyRecord) -> list[tuple[str, str]]:
 
 
 def tally(record: StudyRecord) -> list[tuple[str, str, str]]:
-    """Outcome, number and word of each outcome that occurred; complete always, with the target."""
+    """Return each outcome that occurred with its number and word; complete always, with the target."""
     shown = [("complete", f"{record.count('complete')} of {record.target}", "trials complete")]
     for outcome, word in OUTCOMES.items():
         if outcome != "complete" and (amount := record.count(outcome)):
@@ -49,12 +52,12 @@ def tally(record: StudyRecord) -> list[tuple[str, str, str]]:
 
 
 def sweep_file(record: StudyRecord) -> str:
-    """The resolved sweep file as YAML."""
+    """Return the resolved sweep file as YAML."""
     return yaml.safe_dump(_as_plain(record.sweep), sort_keys=False, allow_unicode=True)
 
 
 def provenance(record: StudyRecord) -> list[tuple[str, str]]:
-    """Every entry of study.json, nested names joined by dots."""
+    """Return every entry of study.json, nested names joined by dots."""
     return list(_flat(record.provenance))
 
 
@@ -79,7 +82,7 @@ def _budget(budget: Any) -> str:
 
 
 def _searched(record: StudyRecord) -> str:
-    """The parameters' names, or their number where a reader would not read them all."""
+    """Return the parameters' names, or their number where a reader would not read them all."""
     names = list(dict.fromkeys(name for trial in record.trials for name in trial.params))
     return ", ".join(names) if len(names) <= _MOST_NAMES else count(len(names), "parameter")
 
@@ -94,14 +97,14 @@ def _time_limit(record: StudyRecord) -> str:
 
 
 def _lottery(lottery: Any) -> str:
-    """The section's settings that say what was done, as ``levels 15, rate 0.2, rewind_to 0it``."""
+    """Return the section's settings that say what was done, as ``levels 15, rate 0.2, rewind_to 0it``."""
     if not isinstance(lottery, Mapping):
         return ""
     return plain({name: value for name, value in lottery.items() if value not in (None, False, [], {})})
 
 
 def _moment(written: Any) -> str:
-    """A time in ISO 8601, to the minute and with its zone."""
+    """Return a time in ISO 8601, to the minute and with its zone."""
     return datetime.fromisoformat(str(written)).strftime("%Y-%m-%d %H:%M %Z").strip() if written else ""
 
 

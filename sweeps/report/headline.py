@@ -30,7 +30,10 @@ _SIZES = ((DENSITY, "weights"), (PARAMS_KEPT, "parameters"))
 
 
 def headline(record: StudyRecord) -> str:
-    """What was found, computed from the record: of a lottery its tickets, of a grid over methods the best of them, else the best trial."""
+    """Say what was found, computed from the record.
+
+    Of a lottery that is its tickets, of a grid over methods the best of them, else the best trial.
+    """
     best = record.best
     if best is None:
         return _nothing_found(record)
@@ -40,7 +43,10 @@ def headline(record: StudyRecord) -> str:
 
 
 def _tickets(record: StudyRecord, trial: TrialRecord) -> str:
-    """The sparsest ticket as good as the dense network, the best one and the first that is worse, each with what the seeds can tell."""
+    """Say what tickets there are, each with what the seeds can tell.
+
+    They are the sparsest as good as the dense network, the best one and the first that is worse.
+    """
     primary = record.measured[0]
     sparsest, top = (
         winning_tickets.sparsest_reaching(trial.levels, primary),
@@ -55,7 +61,8 @@ def _tickets(record: StudyRecord, trial: TrialRecord) -> str:
         said += f"{_reached(sparsest, primary.name)} {dense} ({_said(sparsest, primary.name)})."
         said += f" The best ticket keeps {best} ({_said(top, primary.name)})."
     else:
-        said += f"No ticket reaches the dense network. The best one keeps {best} {dense} ({_said(top, primary.name)})."
+        said += "No ticket reaches the dense network. "
+        said += f"The best one keeps {best} {dense} ({_said(top, primary.name)})."
     if worse is not None:
         said += f" Tickets are first found worse at {_kept(worse)} of the weights: "
         said += f"{_reached(worse, primary.name)} ({_said(worse, primary.name)})."
@@ -63,7 +70,7 @@ def _tickets(record: StudyRecord, trial: TrialRecord) -> str:
 
 
 def _said(level: Level, metric: str) -> str:
-    """The verdict in words that claim no more than it does."""
+    """Say the verdict in words that claim no more than it does."""
     told = level["verdict"][TICKET]
     if told["verdict"] == "one seed":
         return "one seed cannot tell them apart"
@@ -73,7 +80,8 @@ def _said(level: Level, metric: str) -> str:
     word = (
         f"not told apart by {seeds}" if told["verdict"] == "matching" else f"{told['verdict']} over {seeds}"
     )
-    return f"{word}, difference {difference(metric, told['low'])} to {difference(metric, told['high'])}{points_of(metric)}"
+    low, high = (difference(metric, told[end]) for end in ("low", "high"))
+    return f"{word}, difference {low} to {high}{points_of(metric)}"
 
 
 def _kept(level: Level) -> str:
@@ -82,11 +90,15 @@ def _kept(level: Level) -> str:
 
 def _reached(level: Level, metric: str) -> str:
     ticket = level["tracks"][TICKET]
-    return f"{mean_and_spread(metric, ticket[metric], ticket.get(f'{metric}_std'))}\N{NARROW NO-BREAK SPACE}{unit_of(metric)}".rstrip()
+    value = mean_and_spread(metric, ticket[metric], ticket.get(f"{metric}_std"))
+    return f"{value}\N{NARROW NO-BREAK SPACE}{unit_of(metric)}".rstrip()
 
 
 def _methods(record: StudyRecord) -> str:
-    """Of a grid over methods: who does best at the least density that all were run at; nothing for other studies."""
+    """Say which method of a grid does best at the least density that all were run at.
+
+    Nothing for other studies.
+    """
     found = [curve for curve in method_curves(record) if curve.control == "none"]
     common = lowest_common_density(found) if found else None
     if common is None or len({curve.method for curve in found}) < 2 or record.sweep.get("method") != "grid":
@@ -94,7 +106,8 @@ def _methods(record: StudyRecord) -> str:
     goal = next(o.goal for o in (*record.objectives, *record.measured) if o.name == quality_of(record))
     ranked = sorted(found, key=lambda curve: _curve_value(record, curve, common), reverse=goal == "maximize")
     first, second = ranked[0], ranked[1]
-    said = f"With {percent(common)}\N{NARROW NO-BREAK SPACE}% of the weights, the fewest that every method was run with, "
+    said = f"With {percent(common)}\N{NARROW NO-BREAK SPACE}% of the weights, "
+    said += "the fewest that every method was run with, "
     said += (
         f"{first.label} does best: {_curve_reached(record, first, common)} {lower_name(quality_of(record))}, "
     )
@@ -117,7 +130,7 @@ def _methods(record: StudyRecord) -> str:
 
 
 def _curve_value(record: StudyRecord, curve: MethodCurve, density: float) -> float:
-    """The quality that a curve of trials reaches at a density."""
+    """Return the quality that a method's curve reaches at a density."""
     value = value_of(record, curve.nearest(density), quality_of(record))
     assert value is not None  # a curve holds trials with values only
     return value
@@ -140,7 +153,8 @@ def _best_trial(record: StudyRecord, best: TrialRecord) -> str:
         ((v, what) for name, what in _SIZES if (v := value_of(record, best, name)) is not None), (None, "")
     )
     kept = f" with {with_unit(PARAMS_KEPT, size)} of the {what}" if size is not None else ""
-    said = f"The best network found, {method_of(best)}, reaches {with_unit(quality, value)} {lower_name(quality)}{kept}."
+    said = f"The best network found, {method_of(best)}, "
+    said += f"reaches {with_unit(quality, value)} {lower_name(quality)}{kept}."
     against = []
     if own is not None and own.key == best.key:
         said += " It is the method's own answer."

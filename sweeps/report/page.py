@@ -66,7 +66,10 @@ def _render(record: StudyRecord) -> str:
 
 
 def charts(record: StudyRecord, shares: dict[str, float], reason: str) -> list[Chart]:
-    """The sections between the summary and the trials; ``shares`` and ``reason`` as `importances` gives them."""
+    """Return the sections between the summary and the trials.
+
+    ``shares`` and ``reason`` are as `importances` gives them.
+    """
     if record.best is not None and record.best.levels:
         return _lottery_charts(record, record.best, shares, reason)
     by_method, where = method_charts(record), method_layers_charts(record)
@@ -85,7 +88,10 @@ def charts(record: StudyRecord, shares: dict[str, float], reason: str) -> list[C
 def _lottery_charts(
     record: StudyRecord, best: TrialRecord, shares: dict[str, float], reason: str
 ) -> list[Chart]:
-    """What compares trials is left out where there is one: a lottery's levels are its study."""
+    """Return a lottery's sections.
+
+    What compares trials is left out where there is one: a lottery's levels are its study.
+    """
     complete = [trial for trial in record.complete if trial.levels]
     optional = [early_stop_chart(record, best), *stability_charts(record, best), level_gradients_chart(best)]
     return [

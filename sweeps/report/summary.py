@@ -34,14 +34,17 @@ class Row:
 
 
 def heads(record: StudyRecord) -> list[str]:
-    """The columns' names, in the order of `Row.cells`."""
+    """Return the columns' names, in the order of `Row.cells`."""
     last = "Weights kept, %" if has_masks(record) else "Latency, ms"
     quality = [titled(name) for name in _qualities(record)]
     return [*quality, *(titled(name) for name in _tests(record)), "CR-P, %", "CR-F, %", "Parameters", last]
 
 
 def rows(record: StudyRecord) -> list[Row]:
-    """Dense, the baselines, the method's own answer, a lottery's tickets, the best found; those that exist."""
+    """Return the networks of the summary, those that exist.
+
+    They are dense, the baselines, the method's own answer, a lottery's tickets, the best found.
+    """
     found = [_dense_row(record)] if record.dense else []
     own, best = record.own, record.best
     for baseline in record.baselines:
@@ -74,7 +77,10 @@ def _dense_row(record: StudyRecord) -> Row:
 
 
 def _trial_row(record: StudyRecord, trial: TrialRecord, color: str, role: str = "", label: str = "") -> Row:
-    """Without a role and a label of its own the trial is a baseline, and its method's name is the label."""
+    """Return a trial's row.
+
+    Without a role and a label of its own the trial is a baseline, and its method's name is the label.
+    """
     several = len(trial.replicates) > 1
     density = value_of(record, trial, DENSITY)
     latency = number("latency_ms", value_of(record, trial, LATENCY_MS))
@@ -100,7 +106,10 @@ def _trial_row(record: StudyRecord, trial: TrialRecord, color: str, role: str = 
 
 
 def _ticket_rows(record: StudyRecord, trial: TrialRecord) -> list[Row]:
-    """The tickets that the study is about. Test is not read for them, and multiply-adds are counted for the last level's alone."""
+    """Return the rows of the tickets that the study is about.
+
+    Test is not read for them, and multiply-adds are counted for the last level's alone.
+    """
     named = [
         ("Best ticket", winning_tickets.best(trial.levels, record.measured[0])),
         (
@@ -126,17 +135,20 @@ def _ticket_row(record: StudyRecord, trial: TrialRecord, label: str, level: Leve
 
 
 def _qualities(record: StudyRecord) -> list[str]:
-    """What says how good a network is on validation: the study's own quality, then the task's other metrics."""
+    """Return what says how good a network is on validation.
+
+    It is the study's own quality, then the task's other metrics.
+    """
     return list(dict.fromkeys([quality_of(record), *(metric.name for metric in record.measured)]))
 
 
 def _tests(record: StudyRecord) -> list[str]:
-    """The task's metrics on test."""
+    """Return the task's metrics on test."""
     return [on_test(metric.name) for metric in record.measured]
 
 
 def _test(record: StudyRecord, role: str, key: str) -> list[str]:
-    """What the test split says of a network, by each of the task's metrics."""
+    """Return what the test split says of a network, by each of the task's metrics."""
     reading = record.test.get(role, {})
     if reading.get("key") != key:
         return [NONE for _ in _tests(record)]
@@ -152,15 +164,17 @@ def _whole(value: float | None) -> str:
 
 
 def notes(record: StudyRecord) -> list[str]:
-    """What a reader must know to read the table."""
+    """Say what a reader must know to read the table."""
     said = ["CR-P and CR-F: share of the network's parameters and multiply-adds removed."]
     if has_masks(record):
         said.append(
-            "A mask sets weights to zero and leaves the layers' shapes as they are: by itself it saves no time."
+            "A mask sets weights to zero and leaves the layers' shapes as they are: "
+            "by itself it saves no time."
         )
     if record.best is not None and record.best.levels:
         said.append(
-            "A ticket reaches dense where in the mean it is as good as dense or better; the verdicts below say how sure that is."
+            "A ticket reaches dense where in the mean it is as good as dense or better; "
+            "the verdicts below say how sure that is."
         )
     if record.test:
         said.append(
@@ -171,6 +185,7 @@ def notes(record: StudyRecord) -> list[str]:
     tested = record.test.get("best")
     if tested is not None and record.best is not None and tested.get("key") != record.best.key:
         said.append(
-            f"The test split was read when trial {tested.get('key')} was the best; a better trial was found later."
+            f"The test split was read when trial {tested.get('key')} was the best; "
+            "a better trial was found later."
         )
     return said

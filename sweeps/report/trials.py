@@ -22,11 +22,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class TrialRow:
-    """One trial; ``state`` is its outcome in one word, ``mark`` is ``best``, ``own answer``, ``front`` or nothing."""
+    """One trial; ``outcome`` as the record has it, ``word`` as a reader.
+
+    ``mark`` is ``best``, ``own answer``, ``front`` or nothing.
+    """
 
     key: str
-    state: str
     outcome: str
+    word: str
     mark: str
     reason: str
     cells: tuple[Cell, ...]
@@ -42,7 +45,7 @@ class TrialTable:
 
 
 def trial_table(record: StudyRecord, importances: dict[str, float]) -> TrialTable:
-    """Every trial with its values and its most important parameters."""
+    """Tabulate every trial with its values and its most important parameters."""
     objectives = [o.name for o in record.objectives]
     metrics = (
         *objectives,

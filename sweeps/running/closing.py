@@ -1,4 +1,4 @@
-"""What happens once the trials are done: the test split is read, the best network exported, the report written."""
+"""The end of a run: the test split is read, the best network exported, the report written."""
 
 import json
 import shutil
@@ -19,7 +19,11 @@ ReadTest = Callable[[TrialConfig, Literal["dense", "trial"]], Mapping[str, float
 
 
 def close(prepared: Prepared, paths: StudyPaths, url: str | None, read_test: ReadTest) -> StudyRecord:
-    """Reads test for the dense network, the method's own answer and the best found, each at most once in the study's life."""
+    """Read test, export the best network and write the report, and return the record that the report shows.
+
+    Test is read for the dense network, the method's own answer and the best found, each at most once in the
+    study's life.
+    """
     record = load_record(paths.root, url)
     try:
         if record.best:
@@ -38,7 +42,10 @@ def close(prepared: Prepared, paths: StudyPaths, url: str | None, read_test: Rea
 def unread(
     prepared: Prepared, paths: StudyPaths, record: StudyRecord
 ) -> list[tuple[str, TrialConfig, Literal["dense", "trial"]]]:
-    """The readings of test that are still owed, by name: the best found, its dense network, and the method's own answer."""
+    """Return the readings of test that are still owed, by name.
+
+    They are of the best found, its dense network, and the method's own answer.
+    """
     if not record.best:
         return []
     readings = read_tests(paths)

@@ -1,4 +1,4 @@
-"""Hands out trials and records how they end, the same way whether Ray or this very process runs them."""
+"""Hand out trials and record how they end, the same way whether Ray or this very process runs them."""
 
 import json
 import math
@@ -23,7 +23,7 @@ _PATIENCE = 1000
 
 @dataclass(frozen=True)
 class TrialToRun:
-    """A trial to run."""
+    """A trial to run: its key in the study, its searched parameters, the worker's configuration."""
 
     key: str
     params: Mapping[str, Any]
@@ -31,16 +31,16 @@ class TrialToRun:
 
 
 class Observer(Protocol):
-    """Hears what happens to every trial: the tracker and the progress display."""
+    """What hears of every trial: the tracker and the progress display."""
 
     def started(self, trial: TrialToRun) -> None:
-        """A trial begins, or goes on after a restart."""
+        """Hear that a trial begins, or goes on after a restart."""
 
     def reported(self, key: str, metrics: Mapping[str, Any]) -> None:
-        """A trial finished an epoch of its closing training, or a level."""
+        """Hear of an epoch of a trial's closing training, or of a level."""
 
     def ended(self, key: str, outcome: str, metrics: Mapping[str, Any], reason: str | None) -> None:
-        """A trial is over: complete, stopped_early or failed."""
+        """Hear that a trial is over: complete, stopped_early or failed."""
 
 
 class Conductor:
@@ -70,7 +70,10 @@ class Conductor:
         self._baselines = [b for b in prepared.baselines if not paths.result(BASELINE + b).exists()]
 
     def next(self) -> TrialToRun | None:
-        """The next trial, or None while there is none to hand out: all are under way, it pauses, or this driver's work `is_over`."""
+        """Return the next trial, or None while there is none to hand out.
+
+        There is none while all are under way or it pauses, and once this driver's work `is_over`.
+        """
         if self.pause or self.time_is_up:
             return None
         if self._baselines:
@@ -86,40 +89,49 @@ class Conductor:
                     str(root), params, self._prepared.trial_config(str(root), params, self._paths)
                 )
         raise SweepError(
-            f"{_PATIENCE} draws in a row could not be, the last for this reason: {self._ledger.why_infeasible.rstrip('.')}. "
+            f"{_PATIENCE} draws in a row could not be, "
+            f"the last for this reason: {self._ledger.why_infeasible.rstrip('.')}. "
             "Narrow the search or raise the budget.",
             INFEASIBLE,
         )
 
     @property
     def pause(self) -> float:
-        """Seconds until the next trial is handed out, after a worker's death; else 0."""
+        """Return the seconds until the next trial is handed out, after a worker's death; else 0."""
         return max(0.0, self._not_before - self._clock())
 
     @property
     def done(self) -> bool:
-        """Whether as many trials have ended as the study wants."""
+        """Tell whether as many trials have ended as the study wants."""
         counts = self._ledger.counts()
         return not self._started and not self._baselines and self._ended(counts) >= self._target
 
     @property
     def time_is_up(self) -> bool:
-        """Whether the time limit has passed since this driver began: no trial is handed out any more, those under way end."""
+        """Tell whether the time limit has passed since this driver began.
+
+        No trial is handed out any more then; those under way end.
+        """
         return self._clock() >= self._ends
 
     @property
     def is_over(self) -> bool:
-        """Whether this driver has nothing more to do: the study is done, or time is up and nothing is under way."""
+        """Tell whether this driver has nothing more to do.
+
+        That is once the study is done, or time is up and nothing is under way.
+        """
         return self.done or (self.time_is_up and not self._started)
 
     def report(self, key: str, metrics: Mapping[str, Any]) -> None:
-        """A trial's metrics after an epoch, or a level, that was not its last."""
+        """Pass on a trial's metrics after an epoch, or a level, that was not its last."""
         self._note(key, metrics)
         for observer in self._observers:
             observer.reported(key, metrics)
 
     def end(self, key: str, metrics: Mapping[str, Any]) -> None:
-        """A trial's last metrics: its natural end (``final``), its own failure (``failed``), or a scheduler's stop.
+        """Record a trial's last metrics and how it ended.
+
+        It came to its natural end (``final``), failed (``failed``), or a scheduler stopped it.
 
         Raises `SweepError` where results cannot be written any more.
         """
@@ -135,8 +147,10 @@ class Conductor:
         self._close(key, "failed" if reason else "complete", metrics, reason)
 
     def crashed(self, key: str, out_of_memory: bool = False) -> None:
-        """A trial's worker died, perhaps for want of memory: after a `pause` the trial is handed out again and goes on from the store,
-        unless that happened too often.
+        """Put a trial back whose worker died, perhaps for want of memory, or give it up.
+
+        After a `pause` the trial is handed out again and goes on from the store, unless that happened too
+        often.
         """
         if key.startswith(BASELINE):
             deaths = self._crashes[key, out_of_memory] = self._crashes.get((key, out_of_memory), 0) + 1
@@ -152,7 +166,7 @@ class Conductor:
             self._close(key, "failed", {}, retries.reason(out_of_memory))
 
     def _note(self, key: str, metrics: Mapping[str, Any]) -> None:
-        """An intermediate value for Optuna, which takes none where there are several objectives."""
+        """Report an intermediate value to Optuna, which takes none where there are several objectives."""
         if (
             not key.startswith(BASELINE)
             and len(self._prepared.metric_names) == 1
@@ -217,7 +231,10 @@ class Conductor:
 
 
 def plain(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """The metrics that are the trial's own (Ray adds a dozen), without the per-layer ones, which result.json holds."""
+    """Return the metrics that are the trial's own, without the per-layer ones.
+
+    Ray adds a dozen; result.json holds those of the layers.
+    """
     own = {n: v for n, v in metrics.items() if "/" in n or n in ("step", "epoch", "epochs_trained")}
     return {
         n: v
@@ -227,7 +244,10 @@ def plain(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def finished_result(paths: StudyPaths, prepared: Prepared, root: int) -> dict[str, Any] | None:
-    """What a worker wrote at the end of a trial whose driver died before it heard of it, in the ledger's words."""
+    """Load what a worker wrote at the end of a trial, in the ledger's words.
+
+    Its driver died before it heard of it. None where the worker did not get that far.
+    """
     try:
         result = json.loads(paths.result(root).read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):

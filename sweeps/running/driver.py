@@ -1,4 +1,4 @@
-"""Drives a sweep from its file to its report; on a directory that holds the study it goes on with that."""
+"""Drive a sweep from its file to its report; on a directory that holds the study, go on with that."""
 
 import contextlib
 import logging
@@ -37,12 +37,15 @@ def drive(
     without_ray: bool = False,
     console: Console | None = None,
 ) -> StudyRecord:
-    """Runs the sweep in the directory ``out`` until ``run_cap`` trials have ended or its time is up, and closes it.
+    """Run the sweep in the directory ``out`` until it is done or its time is up, and close it.
+
+    It is done when ``run_cap`` trials have ended.
 
     Closing is reading test, the export and the report.
 
-    ``address`` is a Ray cluster that is already up; ``without_ray`` runs the trials one by one in this process. Raises `SweepError`
-    with the exit code of what stands in the way, KeyboardInterrupt when stopped by hand; the same call then goes on where it stood.
+    ``address`` is a Ray cluster that is already up; ``without_ray`` runs the trials one by one in this
+    process. Raises `SweepError` with the exit code of what stands in the way, KeyboardInterrupt when stopped
+    by hand; the same call then goes on where it stood.
     """
     console = console or Console(quiet=True)
     paths = StudyPaths(Path(out))
@@ -127,7 +130,7 @@ def _workers(sweep: Sweep, address: str | None, without_ray: bool) -> contextlib
 def _read_test(
     resources: on_ray.Resources | None, config: trainables.TrialConfig, which: Literal["dense", "trial"]
 ) -> dict[str, float]:
-    """Test is read where the trials ran: the driver may have neither the data nor the GPU."""
+    """Read test where the trials ran: the driver may have neither the data nor the GPU."""
     if resources is None:
         return trainables.read_test(config, which)
     answer: dict[str, float] = on_ray.call(trainables.read_test, resources, config, which)
@@ -136,7 +139,7 @@ def _read_test(
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Optuna's and Ray's own words would break into the display."""
+    """Silence Optuna's and Ray's own words, which would break into the display."""
     logging.getLogger("ray").setLevel(logging.ERROR)
     with samplers.quiet():
         yield

@@ -1,4 +1,7 @@
-"""Runs a study's trials one after the other in this very process: for a debugger, a notebook, or a machine without Ray."""
+"""The study's trials run one after the other in this very process.
+
+For a debugger, a notebook, or a machine without Ray.
+"""
 
 import contextlib
 import time
@@ -19,7 +22,7 @@ class _Name:
 
     @property
     def config(self) -> dict[str, Any]:
-        """As a Tune trial's: which trial it is."""
+        """Return which trial it is, where Ray's schedulers look for a Tune trial's configuration."""
         return {"trial": {"key": self.trial_id}}
 
 
@@ -27,12 +30,15 @@ class _Controller:
     """All that they ask of Tune: which other trials wait for their turn."""
 
     def get_live_trials(self) -> list[_Name]:
-        """None: one trial runs at a time."""
+        """Return no other trial: one runs at a time."""
         return []
 
 
 def run(conductor: Conductor, scheduler: TrialScheduler) -> None:
-    """Trials in order until the study is done; the scheduler that stops early is the one that Ray would use."""
+    """Run trials in order until the study is done.
+
+    The scheduler that stops early is the one that Ray would use.
+    """
     while (to_run := _next(conductor)) is not None:
         try:
             conductor.end(to_run.key, _run_one(to_run, conductor, scheduler))
@@ -47,7 +53,7 @@ def _next(conductor: Conductor) -> TrialToRun | None:
 
 
 def _run_one(to_run: TrialToRun, conductor: Conductor, scheduler: TrialScheduler) -> dict[str, Any]:
-    """One trial to its own end or the scheduler's; its last metrics."""
+    """Run a trial to its own end or the scheduler's, and return its last metrics."""
     name: Any = _Name(to_run.key)
     controller: Any = _Controller()
     scheduler.on_trial_add(controller, name)

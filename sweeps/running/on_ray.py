@@ -1,4 +1,4 @@
-"""Runs a study's trials as Ray Tune trials, on this machine or on a cluster that is already up."""
+"""Run a study's trials as Ray Tune trials, on this machine or on a cluster that is already up."""
 
 import logging
 import os
@@ -31,7 +31,11 @@ _WITHOUT = "--in-process runs the trials without Ray, one by one."
 
 @contextmanager
 def _own_signals() -> Iterator[None]:
-    """Ray and Tune leave handlers behind that end the process, or swallow a Ctrl-C, when their own work is long done."""
+    """Keep our own signal handlers.
+
+    Ray and Tune leave some behind that end the process, or swallow a Ctrl-C, when their own work is long
+    done.
+    """
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
@@ -43,7 +47,7 @@ def _own_signals() -> Iterator[None]:
 
 @contextmanager
 def cluster(sweep: Sweep, address: str | None) -> Iterator[None]:
-    """Connects to the Ray cluster at ``address``, or starts one here for as long as the block runs."""
+    """Connect to the Ray cluster at ``address``, or start one here for as long as the block runs."""
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
     os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")
@@ -77,7 +81,10 @@ def cluster(sweep: Sweep, address: str | None) -> Iterator[None]:
 def run(
     conductor: Conductor, scheduler: TrialScheduler, resources: Resources, paths: StudyPaths, is_local: bool
 ) -> None:
-    """Runs trials until the study is done. Raises `SweepError` where this machine (``is_local``) has no room for one."""
+    """Run trials on Ray until the study is done.
+
+    Raises `SweepError` where this machine (``is_local``) has no room for one.
+    """
     shutil.rmtree(paths.ray, ignore_errors=True)
     deaths = Deaths()
     searcher = StudySearcher(conductor, deaths)
@@ -86,8 +93,8 @@ def run(
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             scheduler=scheduler,
-            # The searcher ends the sweep, not a number. It also hands a dead worker's trial out again: Tune's own retries
-            # give up a trial whose worker dies while it is between two trials.
+            # The searcher ends the sweep, not a number. It also hands a dead worker's trial out again:
+            # Tune's own retries give up a trial whose worker dies while it is between two trials.
             num_samples=10**9,
             # On a cluster that may grow, Tune asks for one trial more than there is room for.
             max_concurrent_trials=_room(resources) if is_local else resources.concurrent,
@@ -110,7 +117,10 @@ def run(
 
 
 def _check_reachable(address: str) -> None:
-    """Ray itself waits for minutes on an address where nobody listens, printing all the while."""
+    """Check that something listens at the address.
+
+    Ray itself waits for minutes on an address where nobody listens, printing all the while.
+    """
     host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=5).close()
@@ -120,7 +130,7 @@ def _check_reachable(address: str) -> None:
 
 
 def _room(resources: Resources) -> int:
-    """How many trials this machine holds at once."""
+    """Return how many trials this machine holds at once."""
     total = ray.cluster_resources()
     room = floor(total.get("CPU", 0) / resources.cpus)
     if resources.gpus:
@@ -134,7 +144,10 @@ def _room(resources: Resources) -> int:
 
 
 def _say_if_nothing_fits(resources: Resources) -> None:
-    """A cluster may grow, so that waiting is right, but not in silence."""
+    """Warn where no node has room for a trial.
+
+    A cluster may grow, so that waiting is right, but not in silence.
+    """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     if not any(n.get("CPU", 0) >= resources.cpus and n.get("GPU", 0) >= resources.gpus for n in nodes):
         wanted = f"{resources.cpus} CPUs and {resources.gpus:g} GPUs"
@@ -144,7 +157,7 @@ def _say_if_nothing_fits(resources: Resources) -> None:
 
 
 def call(function: Any, resources: Resources, *arguments: Any) -> Any:
-    """Calls a function on a worker of the cluster and waits for its answer."""
+    """Call a function on a worker of the cluster and wait for its answer."""
     remote = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus)(function)
     try:
         return ray.get(remote.remote(*arguments))

@@ -1,4 +1,4 @@
-"""Opens a study directory for one driver: begins it, or goes on with what it holds."""
+"""Open a study directory for one driver: begin it, or go on with what it holds."""
 
 import json
 import uuid
@@ -30,14 +30,19 @@ _MAY_CHANGE = (
     "baselines",
     "retention",
 )
-"""Keys that may differ when a study is continued: they change how much is run and kept, and where, not what a trial is."""
+"""Keys that may differ when a study is continued.
+
+They change how much is run and kept, and where, not what a trial is.
+"""
 
 
 def begin(paths: StudyPaths, prepared: Prepared) -> dict[str, Any]:
-    """Writes the sweep and its provenance, or checks that the directory holds this very sweep; the provenance as it now stands.
+    """Write the sweep and its provenance, or check that the directory holds this very sweep.
 
-    Only the driver that holds the lock may call this. Raises `SweepError` where the directory belongs to another sweep, or its
-    study cannot be opened; nothing is written then.
+    Returns the provenance as it now stands.
+
+    Only the driver that holds the lock may call this. Raises `SweepError` where the directory belongs to
+    another sweep, or its study cannot be opened; nothing is written then.
     """
     sweep = prepared.sweep
     if paths.sweep.exists():
@@ -90,7 +95,7 @@ def _same_sweep(paths: StudyPaths, sweep: Sweep) -> None:
 
 
 def differences(one: Any, other: Any, prefix: str = "") -> Iterator[str]:
-    """Dotted keys at which two trees of plain data differ."""
+    """Yield the dotted keys at which two trees of plain data differ."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         for key in sorted({*one, *other}, key=str):
             yield from differences(one.get(key), other.get(key), f"{prefix}{key}.")

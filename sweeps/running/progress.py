@@ -1,4 +1,4 @@
-"""Shows a study under way: a live panel on a terminal, plain lines elsewhere."""
+"""Show a study under way: a live panel on a terminal, plain lines elsewhere."""
 
 import time
 from collections.abc import Mapping
@@ -13,7 +13,10 @@ from sweeps.study.record import BASELINE, Objective
 
 
 class Progress:
-    """An observer that keeps count. ``done`` is how many trials had ended before this driver, ``best`` the best value so far."""
+    """An observer that keeps count.
+
+    ``done`` is how many trials had ended before this driver, ``best`` the best value so far.
+    """
 
     def __init__(
         self, console: Console, name: str, objective: Objective, target: int, done: int, best: float | None
@@ -40,15 +43,15 @@ class Progress:
             self._live.stop()
 
     def started(self, trial: TrialToRun) -> None:
-        """A trial begins."""
+        """Show that a trial begins."""
         self._running[trial.key] = {}
 
     def reported(self, key: str, metrics: Mapping[str, Any]) -> None:
-        """A trial reports an epoch, or a level."""
+        """Show a trial's epoch, or level."""
         self._running[key] = metrics
 
     def ended(self, key: str, outcome: str, metrics: Mapping[str, Any], reason: str | None) -> None:
-        """A trial is over: counted, and told in a line."""
+        """Count a trial that is over, and tell it in a line."""
         self._running.pop(key, None)
         value = metrics.get(self._objective.name)
         if not key.startswith(BASELINE):
@@ -65,7 +68,8 @@ class Progress:
         who = key if key.startswith(BASELINE) else f"trial {key}"
         said = reason or (f"{self._objective.name} {value:.4f}" if value is not None else "")
         best = f"best {self._best:.4f}" if self._best is not None else "no best yet"
-        return f"[{self._done}/{self._target}] {who} {outcome.replace('_', ' ')}: {said} | {best} | {self._left()}"
+        place = f"[{self._done}/{self._target}]"
+        return f"{place} {who} {outcome.replace('_', ' ')}: {said} | {best} | {self._left()}"
 
     def _panel(self) -> Table:
         table = Table.grid(padding=(0, 2))
@@ -95,7 +99,8 @@ class Progress:
         paced = self._done - self._done_before - 1
         if self._first_end is None or paced < 1:
             return "time left not known yet"
-        return f"about {_duration((time.monotonic() - self._first_end) / paced * (self._target - self._done))} left"
+        pace = (time.monotonic() - self._first_end) / paced
+        return f"about {_duration(pace * (self._target - self._done))} left"
 
     def _is_better(self, value: float) -> bool:
         if self._best is None:

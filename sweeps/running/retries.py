@@ -13,37 +13,50 @@ _OF_MEMORY = re.compile(r"OutOfMemoryError|low on memory|memory pressure|memory 
 
 
 def pause(deaths: int, out_of_memory: bool) -> float:
-    """Seconds to wait after so many deaths of a trial's workers: twice as long each time; longer where others must free memory first."""
+    """Return the seconds to wait after so many deaths of a trial's workers.
+
+    They double with each death, and are more where others must free memory first.
+    """
     return float(min(_LONGEST, (10 if out_of_memory else 1) * 2 ** (deaths - 1)))
 
 
 def reason(out_of_memory: bool) -> str:
-    """Why a trial is given up whose workers died too often."""
+    """Say why a trial is given up whose workers died too often."""
     if out_of_memory:
         return (
-            f"out of memory: Ray ended its worker {CRASHES[MEMORY] + 1} times because the machine had no memory left; "
+            f"out of memory: Ray ended its worker {CRASHES[MEMORY] + 1} times "
+            "because the machine had no memory left; "
             "run fewer trials at once (resources.concurrent), or a smaller batch"
         )
-    return f"its worker process died {CRASHES[True] + 1} times, or could not be started (killed, out of memory, a failing import)"
+    return (
+        f"its worker process died {CRASHES[True] + 1} times, "
+        "or could not be started (killed, out of memory, a failing import)"
+    )
 
 
 class Deaths(tune.Callback):
-    """Knows Tune's trials, in whose error files Ray says why a worker died, also one that died before its trial began."""
+    """Tune's trials, in whose error files Ray says why a worker died.
+
+    Also of one that died before its trial began.
+    """
 
     def __init__(self) -> None:
         self._trials: list[Any] = []
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Tune's list of trials, which it adds to."""
+        """Take hold of Tune's list of trials, which it adds to."""
         self._trials = trials
 
     def was_of_memory(self, trial_id: str) -> bool:
-        """Whether Ray ended the trial's worker because the machine was running out of memory."""
+        """Tell whether Ray ended the trial's worker because the machine was running out of memory."""
         trial = next((trial for trial in reversed(self._trials) if trial.trial_id == trial_id), None)
         path = trial.error_file if trial else None
         return bool(path and Path(path).exists() and of_memory(Path(path).read_text(errors="replace")))
 
 
 def of_memory(text: str) -> bool:
-    """Whether what Ray says about a death blames its memory monitor; of the kernel's killing it only says that it may be."""
+    """Tell whether what Ray says about a death blames its memory monitor.
+
+    Of the kernel's killing it only says that it may be.
+    """
     return bool(_OF_MEMORY.search(text))

@@ -1,4 +1,4 @@
-"""Takes the project's code and the user's factories to workers that never saw them."""
+"""The project's code and the user's factories, packed for workers that never saw them."""
 
 import shutil
 import tempfile
@@ -15,7 +15,7 @@ _OURS = ("pruners", "trainables", "sweeps")
 
 @contextmanager
 def runtime_env(sweep: Sweep) -> Iterator[dict[str, Any]]:
-    """Ray's ``runtime_env`` with this project and the user's code that the sweep's task pulls in, packed in one folder."""
+    """Pack this project and the user's code that the sweep's task pulls in, as Ray's ``runtime_env``."""
     with tempfile.TemporaryDirectory(prefix="tombola-") as folder:
         for name in (*_OURS, *user_modules(sweep)):
             _copy(name, Path(folder))
@@ -23,7 +23,10 @@ def runtime_env(sweep: Sweep) -> Iterator[dict[str, Any]]:
 
 
 def user_modules(sweep: Sweep) -> list[str]:
-    """Top-level names of the user's modules that the tasks' ``package.module:factory`` texts point into, and of those they import."""
+    """Return the top-level names of the user's modules that a sweep's tasks need.
+
+    The tasks' ``package.module:factory`` texts point into these modules, or into such as import them.
+    """
     transfers = [s.lottery.transfer for s in sweep.for_all if s.lottery and s.lottery.transfer]
     tasks = [sections.task for sections in sweep.for_all] + [
         transfer.task for transfer in transfers if transfer.task

@@ -11,10 +11,10 @@ from trainables.config import trial_config
 
 
 class StudySearcher(Searcher):
-    """Hands trials from the conductor to Tune and Tune's results to the conductor.
+    """A Searcher that hands trials from the conductor to Tune and Tune's results to the conductor.
 
-    It is never restored: a study is continued by a fresh driver. A `SweepError` is kept in ``error`` and ends the sweep, since
-    Tune would wrap it beyond recognition.
+    It is never restored: a study is continued by a fresh driver. A `SweepError` is kept in ``error`` and ends
+    the sweep, since Tune would wrap it beyond recognition.
     """
 
     def __init__(self, conductor: Conductor, deaths: Deaths):
@@ -27,11 +27,11 @@ class StudySearcher(Searcher):
     def set_search_properties(
         self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any
     ) -> bool:
-        """Metric and mode belong to the study, not to Tune."""
+        """Take no metric and mode from Tune: they belong to the study."""
         return True
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The next trial's configuration, None for "ask again later", or Tune's word for the end."""
+        """Return the next trial's configuration, None for "ask again later", or Tune's word for the end."""
         conductor = self._running()
         if conductor.done or conductor.time_is_up or self.error:
             return Searcher.FINISHED
@@ -49,13 +49,13 @@ class StudySearcher(Searcher):
         }
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """An epoch that was not the trial's last."""
+        """Pass on an epoch that was not the trial's last."""
         self._running().report(self._keys[trial_id], _own(result))
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """The trial's end: its own, the scheduler's, or its worker's."""
+        """Pass on the trial's end: its own, the scheduler's, or its worker's."""
         key = self._keys.pop(trial_id, None)
         if key is None:
             return
@@ -68,10 +68,10 @@ class StudySearcher(Searcher):
             self.error = error_of_study
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing to save: the study is the state."""
+        """Save nothing: the study is the state."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Not how a study is continued."""
+        """Refuse, since a study is not continued this way."""
         raise SweepError("A study is continued by running it again, never by restoring Tune's own state.")
 
     def _running(self) -> Conductor:
@@ -79,10 +79,11 @@ class StudySearcher(Searcher):
         return self._conductor
 
     def __getstate__(self) -> dict[str, Any]:
-        # Tune pickles the searcher into a file that nobody reads; the study's handle and lock cannot go there.
+        # Tune pickles the searcher into a file that nobody reads;
+        # the study's handle and lock cannot go there.
         return {**self.__dict__, "_conductor": None}
 
 
 def _own(result: dict[str, Any]) -> dict[str, Any]:
-    """A result without the configuration that Tune repeats in it."""
+    """Return a result without the configuration that Tune repeats in it."""
     return {name: value for name, value in result.items() if not name.startswith("config/")}

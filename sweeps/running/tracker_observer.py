@@ -1,4 +1,4 @@
-"""The conductor tells the tracker what its trials do."""
+"""The observer through which the tracker hears what trials do."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -9,24 +9,28 @@ from sweeps.tracking.tracker import Tracker
 
 
 class TrackerObserver:
-    """Opens a run when a trial begins (the same one again after a restart), logs its epochs, closes it at its end."""
+    """An observer that keeps a trial's W&B run.
+
+    It opens a run when a trial begins (the same one again after a restart), logs its epochs, and closes it at
+    its end.
+    """
 
     def __init__(self, tracker: Tracker):
         self._tracker = tracker
 
     def started(self, trial: TrialToRun) -> None:
-        """The run's configuration is the trial's, with the parameters that were searched."""
+        """Open the trial's run, with its configuration and the parameters that were searched."""
         self._tracker.start(
             trial.key,
             {"trial": dataclasses.asdict(trial.config), "params": dict(trial.params)},
         )
 
     def reported(self, key: str, metrics: Mapping[str, Any]) -> None:
-        """An epoch's metrics."""
+        """Log an epoch's metrics."""
         self._tracker.log(key, metrics)
 
     def ended(self, key: str, outcome: str, metrics: Mapping[str, Any], reason: str | None) -> None:
-        """The last point, unless the trial failed before it had one, and the summary."""
+        """Close the run with its last point, unless it failed before it had one, and its summary."""
         if "step" in metrics:
             self._tracker.log(key, metrics)
         self._tracker.finish(key, metrics, failed=reason)

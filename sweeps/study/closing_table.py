@@ -1,4 +1,4 @@
-"""The closing table: dense, the method's own answer, the baselines, a lottery's tickets and the best found."""
+"""The closing table: dense, the method's own answer, baselines, a lottery's tickets, the best found."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,7 +13,10 @@ from trainables.task.metrics import is_share
 
 
 def closing_table(record: StudyRecord) -> Table:
-    """Validation and test (read once) by each of the task's metrics, CR-P and CR-F, of masks also the weights kept.
+    """Tabulate validation and test of the networks that matter, and what was removed of them.
+
+    Validation and test (read once) by each of the task's metrics, CR-P and CR-F, of masks also the weights
+    kept.
 
     CR-P and CR-F are the shares of parameters and multiply-adds removed.
     """
@@ -34,7 +37,7 @@ def closing_table(record: StudyRecord) -> Table:
 
 
 def _rows(record: StudyRecord) -> Iterator[tuple[str, tuple[str, ...], str | None]]:
-    """Name, cells (the weights kept last) and style."""
+    """Yield name, cells (the weights kept last) and style of each row."""
     if record.dense:
         quality = _quality(record, record.dense, record.test.get("dense"))
         yield "dense", (*quality, _removed(1.0), _removed(1.0), _kept(1.0)), None
@@ -79,7 +82,7 @@ def _cells(record: StudyRecord, trial: TrialRecord, test: Mapping[str, Any] | No
 def _quality(
     record: StudyRecord, metrics: Mapping[str, Any], test: Mapping[str, Any] | None
 ) -> tuple[str, ...]:
-    """Each of the task's metrics on validation and on test."""
+    """Return each of the task's metrics on validation and on test."""
     names = [metric.name for metric in record.measured]
     return tuple(
         text for name in names for text in (_value(metrics, name), _value(test or {}, on_test(name)))

@@ -1,4 +1,7 @@
-"""Takes a trial's smaller network out of its study: a folder that loads with torch and the user's own model factory."""
+"""Take a trial's smaller network out of its study.
+
+It becomes a folder that loads with torch and the user's own model factory.
+"""
 
 import shutil
 from collections.abc import Mapping
@@ -11,9 +14,10 @@ from sweeps.study.record import StudyRecord, TrialRecord
 
 
 def export(record: StudyRecord, trial: TrialRecord, target: Path) -> None:
-    """Copies the trial's network (of its replicates the best on validation) to the folder ``target``.
+    """Copy the trial's network (of its replicates the best on validation) to the folder ``target``.
 
-    ``pruners.load(target).apply(factory())`` is the network. Raises `SweepError` where the target exists or the trial left no network.
+    ``pruners.load(target).apply(factory())`` is the network. Raises `SweepError` where the target exists or
+    the trial left no network.
     """
     if target.exists():
         raise SweepError(f"{target} exists already; give --to a new folder.")
@@ -35,7 +39,7 @@ def export(record: StudyRecord, trial: TrialRecord, target: Path) -> None:
 
 
 def find(record: StudyRecord, key: str | None) -> TrialRecord:
-    """The complete trial of that number (or baseline of that name); without one the best."""
+    """Return the complete trial of that number (or baseline of that name); without one the best."""
     if key is None:
         if record.best is None:
             raise SweepError(f"{record.directory}: no trial is complete yet.", FAILED)
@@ -46,7 +50,8 @@ def find(record: StudyRecord, key: str | None) -> TrialRecord:
         raise SweepError(f"{record.directory}: there is no trial {key}; {last}.")
     if trials[key].outcome != "complete":
         raise SweepError(
-            f"Trial {key} is not complete but {trials[key].outcome.replace('_', ' ')}: it has no network to export."
+            f"Trial {key} is not complete but {trials[key].outcome.replace('_', ' ')}: "
+            "it has no network to export."
         )
     return trials[key]
 

@@ -1,7 +1,8 @@
 """The Optuna study as a ledger of trials: the only truth about what was asked and how it ended.
 
-A trial is known by its *root*, the number of the row that first asked for it. When its driver dies, that row is told FAIL and a waiting row
-with the same parameters and the attribute ``root`` takes its place, so that a trial may own several rows and ends exactly once.
+A trial is known by its *root*, the number of the row that first asked for it. When its driver dies, that row
+is told FAIL and a waiting row with the same parameters and the attribute ``root`` takes its place, so that a
+trial may own several rows and ends exactly once.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,20 +23,26 @@ CRASHED = "crashed"
 """Marks a row whose worker died: True, or `MEMORY` where it was killed for want of memory."""
 MEMORY = "memory"
 CRASHES = {True: 3, MEMORY: 6}
-"""How many further workers a trial is given after deaths of each kind: other trials may leave memory free again."""
+"""How many further workers a trial is given after deaths of each kind.
+
+Other trials may leave memory free again.
+"""
 _PENDING = (TrialState.RUNNING, TrialState.WAITING)
 _STATES = {"stopped_early": TrialState.PRUNED, "infeasible": TrialState.PRUNED, "failed": TrialState.FAIL}
 """Optuna's state of every end but ``complete``."""
 
 
 def root_of(row: FrozenTrial | Trial) -> int:
-    """The number under which a row's trial is known."""
+    """Return the number under which a row's trial is known."""
     root: int = row.user_attrs.get(ROOT, row.number)
     return root
 
 
 def outcome_of(row: FrozenTrial) -> str:
-    """How a row ended: complete, stopped_early, failed, infeasible, abandoned (its driver died), running or waiting."""
+    """Return how a row ended, or how it stands.
+
+    That is complete, stopped_early, failed, infeasible, abandoned (its driver died), running or waiting.
+    """
     if row.state == TrialState.COMPLETE:
         return "complete"
     if row.state in _PENDING:
@@ -45,7 +52,7 @@ def outcome_of(row: FrozenTrial) -> str:
 
 
 def rows_by_trial(study: optuna.Study) -> dict[int, list[FrozenTrial]]:
-    """All rows of each trial by its root, in order."""
+    """Return all rows of each trial by its root, in order."""
     by_root: dict[int, list[FrozenTrial]] = {}
     for row in study.get_trials(deepcopy=False):
         by_root.setdefault(root_of(row), []).append(row)
@@ -53,7 +60,7 @@ def rows_by_trial(study: optuna.Study) -> dict[int, list[FrozenTrial]]:
 
 
 def standing(rows: Sequence[FrozenTrial]) -> FrozenTrial:
-    """The row that speaks for a trial: the one that ended it, else the newest that is under way."""
+    """Return the row that speaks for a trial: the one that ended it, else the newest that is under way."""
     ended = [r for r in rows if outcome_of(r) in ("complete", "stopped_early", "failed", "infeasible")]
     return ended[0] if ended else rows[-1]
 
@@ -61,7 +68,8 @@ def standing(rows: Sequence[FrozenTrial]) -> FrozenTrial:
 def enqueue(study: optuna.Study, configurations: Sequence[Mapping[str, Any]]) -> None:
     """Put the configurations to try first into the queue that were not put there before.
 
-    Each is one write that holds all of it, so that a driver killed between two leaves the rest to its successor.
+    Each is one write that holds all of it, so that a driver killed between two leaves the rest to its
+    successor.
     """
     held = [
         row.user_attrs[ENQUEUED] for row in study.get_trials(deepcopy=False) if ENQUEUED in row.user_attrs
@@ -76,9 +84,9 @@ def enqueue(study: optuna.Study, configurations: Sequence[Mapping[str, Any]]) ->
 class Ledger:
     """Asks and tells on behalf of one driver, which must hold the study's lock.
 
-    ``sampler`` makes the sampler that draws the n-th trial; ``violation`` says by how much parameters miss the budget (a share of it;
-    above 0 is infeasible, None where it always holds); ``finished_result`` reads what a worker left on disk for a root, if it got
-    that far.
+    ``sampler`` makes the sampler that draws the n-th trial; ``violation`` says by how much parameters miss
+    the budget (a share of it; above 0 is infeasible, None where it always holds); ``finished_result`` reads
+    what a worker left on disk for a root, if it got that far.
     """
 
     def __init__(
@@ -101,7 +109,7 @@ class Ledger:
             self._take_over(number)
 
     def counts(self) -> dict[str, int]:
-        """How many trials stand at each outcome."""
+        """Count the trials of each outcome."""
         counts: dict[str, int] = {}
         for rows in rows_by_trial(self.study).values():
             outcome = outcome_of(standing(rows))
@@ -109,7 +117,10 @@ class Ledger:
         return counts
 
     def ask(self) -> tuple[int, dict[str, Any]] | None:
-        """The next trial's root and parameters; None where the draw was infeasible, or its values do not go together (recorded as such)."""
+        """Ask for the next trial and return its root and parameters.
+
+        None where the draw was infeasible, or its values do not go together (recorded as such).
+        """
         self.study.sampler = self._sampler(self._place_of_next())
         trial = self._space.ask(self.study)
         root, params = root_of(trial), dict(trial.params)
@@ -128,17 +139,23 @@ class Ledger:
         return root, params
 
     def _place_of_next(self) -> int:
-        """How many trials were asked for, or enqueued, before the one that is asked next: the same after a restart as without it."""
+        """Count the trials that were asked for, or enqueued, before the one that is asked next.
+
+        The same after a restart as without it.
+        """
         roots = sorted(rows_by_trial(self.study))
         waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
         return roots.index(root_of(waiting[0])) if waiting else len(roots)
 
     def waiting(self) -> bool:
-        """Whether a row stands ready: a trial enqueued, or one that a dead driver left."""
+        """Tell whether a row stands ready: a trial enqueued, or one that a dead driver left."""
         return bool(self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
 
     def report(self, root: int, epoch: int, value: float) -> None:
-        """An intermediate value of the first objective; an epoch heard before (its worker was restarted) is passed over."""
+        """Record an intermediate value of the first objective.
+
+        An epoch heard before (its worker was restarted) is passed over.
+        """
         if epoch > self._reported.get(root, -1):
             self._live[root].report(value, epoch)
             self._reported[root] = epoch
@@ -146,21 +163,26 @@ class Ledger:
     def complete(
         self, root: int, values: Sequence[float], metrics: Mapping[str, Any], details: Mapping[str, Any]
     ) -> None:
-        """The trial came to its natural end with one value an objective."""
+        """Record that the trial came to its natural end, with one value an objective."""
         trial = self._pop(root, metrics, details)
         self.study.tell(trial, list(values))
 
     def stopped_early(self, root: int, metrics: Mapping[str, Any], details: Mapping[str, Any]) -> None:
-        """The scheduler stopped the trial; Optuna hears PRUNED with the last value reported."""
+        """Record that the scheduler stopped the trial.
+
+        Optuna hears PRUNED with the last value reported.
+        """
         self._end(self._pop(root, metrics, details), "stopped_early", None)
 
     def failed(self, root: int, reason: str, metrics: Mapping[str, Any]) -> None:
-        """The trial cannot be finished, for this reason."""
+        """Record that the trial cannot be finished, for this reason."""
         self._end(self._pop(root, metrics, {}), "failed", reason)
 
     def crashed(self, root: int, out_of_memory: bool = False) -> int:
-        """The trial's worker died; it is put back into the queue. How many died of the same cause, 0 where these were more than
-        `CRASHES` allows, and nothing is done.
+        """Put a trial back into the queue whose worker died.
+
+        Returns how many died of the same cause; 0 where these were more than `CRASHES` allows, and nothing is
+        done.
         """
         cause = MEMORY if out_of_memory else True
         before = sum(row.user_attrs.get(CRASHED) == cause for row in rows_by_trial(self.study)[root])
@@ -188,7 +210,7 @@ class Ledger:
         return trial
 
     def _unfinished(self) -> list[int]:
-        """Roots that a dead driver left without an end."""
+        """Return the roots that a dead driver left without an end."""
         return [
             root
             for root, rows in rows_by_trial(self.study).items()
@@ -196,7 +218,7 @@ class Ledger:
         ]
 
     def _take_over(self, root: int) -> None:
-        """Ends a dead driver's trial as that driver was about to, or from what its worker wrote, else puts it back into the queue.
+        """End a dead driver's trial as its driver or its worker said, else put it back into the queue.
 
         Safe to be cut off anywhere.
         """
@@ -224,7 +246,10 @@ class Ledger:
         )
 
     def _is_drawn(self, row: FrozenTrial) -> bool:
-        """Whether the row has all its parameters; one whose driver died before is drawn again, whole, as it would have been."""
+        """Tell whether the row has all its parameters.
+
+        One whose driver died before is drawn again, whole, as it would have been.
+        """
         return self._space.is_whole(row.params)
 
     def _ended_row(self, root: int, last: FrozenTrial, result: Mapping[str, Any]) -> FrozenTrial:
@@ -242,5 +267,8 @@ class Ledger:
 
 
 def _carried(row: FrozenTrial) -> dict[str, Any]:
-    """What was given to the row or written on it by the sampler; its constraint is set anew when the row is asked again."""
+    """Return what was given to the row or written on it by the sampler.
+
+    Its constraint is set anew when the row is asked again.
+    """
     return {name: value for name, value in row.system_attrs.items() if not name.startswith("constraints")}

@@ -1,4 +1,7 @@
-"""Reads a study directory into a `StudyRecord`; nothing outside the directory (and the study's database) is looked at."""
+"""Read a study directory into a `StudyRecord`.
+
+Nothing outside the directory (and the study's database) is looked at.
+"""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -18,7 +21,10 @@ from sweeps.sweep_file import yaml_file
 
 
 def load_record(directory: Path | str, url: str | None = None) -> StudyRecord:
-    """The study in ``directory``; ``url`` where its database needs a password. Raises `SweepError` where there is none or it is damaged."""
+    """Load the study in ``directory``; ``url`` where its database needs a password.
+
+    Raises `SweepError` where there is none or it is damaged.
+    """
     paths = StudyPaths(Path(directory))
     provenance = read_provenance(paths)
     sweep = yaml_file.read(paths.sweep).data
@@ -49,13 +55,14 @@ def load_record(directory: Path | str, url: str | None = None) -> StudyRecord:
         provenance,
         study,
     )
-    # With a searched network or training there are several dense networks; the best trial's is the one to compare it with.
+    # With a searched network or training there are several dense networks;
+    # the best trial's is the one to compare it with.
     first = (record.best,) if record.best else ()
     return _with_tests(replace(record, dense=_dense(paths, (*first, *trials, *baselines))), read_tests(paths))
 
 
 def read_tests(paths: StudyPaths) -> dict[str, dict[str, Any]]:
-    """What the test split said so far, by network (``dense`` or a trial's key)."""
+    """Load what the test split said so far, by network (``dense`` or a trial's key)."""
     if not paths.test_readings.exists():
         return {}
     try:
@@ -68,7 +75,10 @@ def read_tests(paths: StudyPaths) -> dict[str, dict[str, Any]]:
 
 
 def dense_reading(best: TrialRecord) -> str:
-    """The name of the reading of the dense network that ``best`` was made from: the same for all trials that share that network."""
+    """Name the reading of the dense network that ``best`` was made from.
+
+    The name is the same for all trials that share that network.
+    """
     searched = {
         name: value for name, value in sorted(best.params.items()) if name.startswith(("task.", "training."))
     }
@@ -76,7 +86,7 @@ def dense_reading(best: TrialRecord) -> str:
 
 
 def _dense(paths: StudyPaths, trials: Iterable[TrialRecord]) -> dict[str, float]:
-    """The dense network's metrics, from the first of ``trials`` that tells them."""
+    """Return the dense network's metrics, from the first of ``trials`` that tells them."""
     results = (_result(paths, t.key) for t in trials if t.outcome == "complete")
     dense: dict[str, float] = next((r["dense"] for r in results if r), {})
     return dense

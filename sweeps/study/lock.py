@@ -12,7 +12,10 @@ from sweeps.errors import FAILED, SweepError
 
 @contextmanager
 def only_driver(path: Path) -> Iterator[None]:
-    """Holds ``path`` for as long as the block runs; a `SweepError` names the other driver where there is one."""
+    """Hold ``path`` for as long as the block runs.
+
+    A `SweepError` names the other driver where there is one.
+    """
     with path.open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

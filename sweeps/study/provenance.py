@@ -1,4 +1,4 @@
-"""What a study directory says of where and how the study was run."""
+"""What study.json says of where and how the study was run."""
 
 import json
 import os
@@ -16,7 +16,10 @@ from sweeps.study.record import TIME_IS_UP
 
 
 def read_provenance(paths: StudyPaths) -> dict[str, Any]:
-    """study.json. Raises `SweepError` where the directory holds no study, or a damaged one."""
+    """Load study.json.
+
+    Raises `SweepError` where the directory holds no study, or a damaged one.
+    """
     if not paths.root.is_dir():
         raise SweepError(f"{paths.root}: no such study directory.")
     if not paths.provenance.exists():
@@ -39,18 +42,21 @@ def read_provenance(paths: StudyPaths) -> dict[str, Any]:
 
 
 def note_that_time_is_up(paths: StudyPaths, provenance: Mapping[str, Any]) -> None:
-    """Write into study.json that the sweep's time limit ended this run; whoever goes on with the study takes it back."""
+    """Write into study.json that the sweep's time limit ended this run.
+
+    Whoever goes on with the study takes it back.
+    """
     write_whole(paths.provenance, json.dumps({**provenance, TIME_IS_UP: True}, indent=1).encode())
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that a result depends on."""
+    """Return the versions of Python and of the packages that a result depends on."""
     packages = ("tombola", "torch", "torchvision", "ray", "optuna", "wandb")
     return {"python": platform.python_version()} | {name: version(name) for name in packages}
 
 
 def machine() -> dict[str, Any]:
-    """The driver's machine: its processor, its cores, its system."""
+    """Describe the driver's machine: its processor, its cores, its system."""
     told = Path("/proc/cpuinfo")
     lines = told.read_text(encoding="utf-8").splitlines() if told.exists() else []
     named = next(
@@ -61,7 +67,7 @@ def machine() -> dict[str, Any]:
 
 
 def git_commit() -> str | None:
-    """The commit of the user's project, where the command is given inside one."""
+    """Return the commit of the user's project, where the command is given inside one."""
     try:
         answer = subprocess.run(
             ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=True

@@ -37,11 +37,12 @@ class Objective:
 class TrialRecord:
     """One trial, however many rows its retries left in Optuna.
 
-    ``key`` is the trial number, or ``baseline-<method>`` for a baseline; ``values`` follow the study's objectives.
-    ``layers`` maps a layer's name to rank, num_subspaces and error, or density under a mask, with params and dense_params. ``intermediate``
-    maps epochs of the closing training (a lottery's levels) to the first objective, ``history`` holds all metrics of each such epoch.
-    ``levels`` is what a lottery found at each level, the dense network first, as result.json has it. ``seconds`` is the wall time of its
-    last attempt.
+    ``key`` is the trial number, or ``baseline-<method>`` for a baseline; ``values`` follow the study's
+    objectives. ``layers`` maps a layer's name to rank, num_subspaces and error, or density under a mask, with
+    params and dense_params. ``intermediate`` maps epochs of the closing training (a lottery's levels) to the
+    first objective, ``history`` holds all metrics of each such epoch. ``levels`` is what a lottery found at
+    each level, the dense network first, as result.json has it. ``seconds`` is the wall time of its last
+    attempt.
     """
 
     key: str
@@ -62,11 +63,12 @@ class TrialRecord:
 class StudyRecord:
     """A study as it stands.
 
-    ``dense`` holds the dense network's metrics (``val/<metric>``, ``params``, ``multiply_adds``, ...), empty until a trial
-    that measured it has ended; a study that trains no dense network knows its ``params`` and ``multiply_adds`` only.
-    ``own`` is the method's own answer (the tolerance form's first trial, or the method's baseline).
-    ``test`` maps ``dense``, ``own`` and ``best`` to ``{"key", "test/<metric>", "test/<metric>_std", "read_at"}``, each read once.
-    ``sweep`` is the resolved sweep file as plain data; ``provenance`` the content of study.json.
+    ``dense`` holds the dense network's metrics (``val/<metric>``, ``params``, ``multiply_adds``, ...), empty
+    until a trial that measured it has ended; a study that trains no dense network knows its ``params`` and
+    ``multiply_adds`` only. ``own`` is the method's own answer (the tolerance form's first trial, or the
+    method's baseline). ``test`` maps ``dense``, ``own`` and ``best`` to ``{"key", "test/<metric>",
+    "test/<metric>_std", "read_at"}``, each read once. ``sweep`` is the resolved sweep file as plain data;
+    ``provenance`` the content of study.json.
     """
 
     directory: Path
@@ -84,16 +86,16 @@ class StudyRecord:
 
     @property
     def time_is_up(self) -> bool:
-        """Whether the last run ended at the sweep's time limit, so that the study can go on."""
+        """Tell whether the last run ended at the sweep's time limit, so that the study can go on."""
         return bool(self.provenance.get(TIME_IS_UP))
 
     def count(self, outcome: Outcome) -> int:
-        """How many trials ended (or stand) this way."""
+        """Count the trials that ended (or stand) this way."""
         return sum(t.outcome == outcome for t in self.trials)
 
     @cached_property
     def measured(self) -> tuple[Objective, ...]:
-        """What the task's networks are measured by on validation, the primary metric first."""
+        """Return what the task's networks are measured by on validation, the primary metric first."""
         given = self.sweep.get("task") or {}
         task = TaskConfig(
             given.get("network", ""),
@@ -105,18 +107,21 @@ class StudyRecord:
 
     @property
     def complete(self) -> tuple[TrialRecord, ...]:
-        """The trials with values, in order of their numbers."""
+        """Return the trials with values, in order of their numbers."""
         return tuple(t for t in self.trials if t.outcome == "complete")
 
     @cached_property
     def front(self) -> tuple[TrialRecord, ...]:
-        """The complete trials that no other beats in every objective, as Optuna sorts them; with one objective, the best and its equals."""
+        """Return the complete trials that no other beats in every objective, as Optuna sorts them.
+
+        With one objective these are the best and its equals.
+        """
         found = {str(root_of(row)) for row in self.study.best_trials}
         return tuple(t for t in self.complete if t.key in found)
 
     @property
     def best(self) -> TrialRecord | None:
-        """Best on the first objective; among equals the first found."""
+        """Return the trial that is best on the first objective; among equals the first found."""
         return max(self.complete, key=lambda t: self._gains(t)[0], default=None)
 
     def _gains(self, trial: TrialRecord) -> tuple[float, ...]:

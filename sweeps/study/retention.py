@@ -14,14 +14,17 @@ _DAY = 86400.0
 
 
 def expire(retention: Retention, store: Path) -> None:
-    """Removes trajectories that are too old, where the sweep gives them a number of days."""
+    """Remove trajectories that are too old, where the sweep gives them a number of days."""
     if isinstance(retention.trajectories, float):
         oldest = time.time() - retention.trajectories * _DAY
         remove(store, lambda folder: last_written(folder) < oldest)
 
 
 def keep_what_is_wanted(retention: Retention, store: Path, paths: StudyPaths, record: StudyRecord) -> None:
-    """Removes what a complete study does not keep; its results stay, and a trajectory that is asked for again is trained again."""
+    """Remove what a complete study does not keep.
+
+    Its results stay, and a trajectory that is asked for again is trained again.
+    """
     if retention.networks == "best":
         kept = {trial.key for trial in (*record.front, record.best) if trial}
         for folder in paths.trials.glob("*"):
@@ -32,6 +35,6 @@ def keep_what_is_wanted(retention: Retention, store: Path, paths: StudyPaths, re
 
 
 def _is_of(paths: StudyPaths, folder: Path) -> bool:
-    """Whether the trials of this study alone trained a trajectory."""
+    """Tell whether the trials of this study alone trained a trajectory."""
     names = trainers(folder)
     return bool(names) and all(Path(name).is_relative_to(paths.trials.resolve()) for name in names)

@@ -1,4 +1,4 @@
-"""Opens the Optuna study of a study directory, in a journal beside it or in any database that Optuna speaks to."""
+"""The Optuna study of a study directory, in a journal beside it or in any database that Optuna knows."""
 
 import os
 from collections.abc import Sequence
@@ -19,7 +19,11 @@ DIRECTORY = "tombola:directory"
 
 
 def check(paths: StudyPaths, name: str, url: str | None) -> None:
-    """Raises `SweepError` where the database cannot be used, holds a study of that name from another directory, or has lost this one's."""
+    """Check that the study's database can be used, and holds this directory's study or none.
+
+    Raises `SweepError` where the database cannot be used, holds a study of that name from another directory,
+    or has lost this one's.
+    """
     if url is None and not paths.journal.exists():
         held = None
     else:
@@ -31,7 +35,8 @@ def check(paths: StudyPaths, name: str, url: str | None) -> None:
         )
     if held is None and paths.trials.exists():
         raise SweepError(
-            f'{paths.root}: holds trials of the study "{name}", and {without_password(url) or paths.journal.name} does not. '
+            f'{paths.root}: holds trials of the study "{name}", '
+            f"and {without_password(url) or paths.journal.name} does not. "
             "Give back the one it was run with, or another folder (--out).",
             FAILED,
         )
@@ -47,7 +52,10 @@ def check(paths: StudyPaths, name: str, url: str | None) -> None:
 def create(
     paths: StudyPaths, name: str, url: str | None, directions: Sequence[Literal["maximize", "minimize"]]
 ) -> optuna.Study:
-    """A new study, or the one of this name that this very directory began; for one that `check` lets pass."""
+    """Create a study, or load the one of this name that this very directory began.
+
+    Only for one that `check` lets pass.
+    """
     study = optuna.create_study(
         study_name=name, storage=_open(paths, url), directions=list(directions), load_if_exists=True
     )
@@ -56,7 +64,10 @@ def create(
 
 
 def load(paths: StudyPaths, name: str, url: str | None) -> optuna.Study:
-    """The study that the directory holds. Raises `SweepError` where it is damaged or out of reach."""
+    """Load the study that the directory holds.
+
+    Raises `SweepError` where it is damaged or out of reach.
+    """
     if url is None and not paths.journal.exists():
         raise SweepError(f"{paths.root}: the study's journal ({paths.journal.name}) is missing.", FAILED)
     try:
@@ -66,7 +77,7 @@ def load(paths: StudyPaths, name: str, url: str | None) -> optuna.Study:
 
 
 def without_password(url: str | None) -> str | None:
-    """The URL as it may be written into files."""
+    """Return the URL as it may be written into files."""
     if url is None:
         return None
     whole = _parsed(url)
@@ -77,7 +88,7 @@ def without_password(url: str | None) -> str | None:
 
 
 def heal(journal: Path) -> None:
-    """Undoes what a driver killed in the middle of a write leaves behind: half a line, and Optuna's lock file.
+    """Undo what a driver killed in the middle of a write leaves behind: half a line, and Optuna's lock file.
 
     Only the driver that holds the study's lock may call this.
     """
@@ -109,7 +120,8 @@ def _open(paths: StudyPaths, url: str | None) -> BaseStorage:
         ) from error
     except ImportError as error:
         raise SweepError(
-            f"storage.study: {shown} needs a driver that is not installed; tombola[postgresql] holds PostgreSQL's."
+            f"storage.study: {shown} needs a driver that is not installed; "
+            "tombola[postgresql] holds PostgreSQL's."
         ) from error
     except SQLAlchemyError as error:
         raise SweepError(f"The study's database {shown} cannot be used: {_reason(error)}.", FAILED) from error
@@ -120,7 +132,8 @@ def _parsed(url: str) -> URL:
         return make_url(url)
     except (ArgumentError, ValueError) as error:
         raise SweepError(
-            f"storage.study: {url!r} is no database URL, as sqlite:///study.db or postgresql+psycopg://user@host/name."
+            f"storage.study: {url!r} is no database URL, "
+            "as sqlite:///study.db or postgresql+psycopg://user@host/name."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""What a lottery's levels come to: the tickets that the study is about."""
+"""The tickets that a lottery's study is about, found among its levels."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,19 +12,22 @@ TICKET = "ticket"
 
 
 def best(levels: Sequence[Level], primary: Objective) -> Level:
-    """The level below the dense network whose tickets are best in the mean of ``primary``."""
+    """Return the level below the dense network whose tickets are best in the mean of ``primary``."""
     return max(levels[1:], key=lambda level: primary.gain(float(level["tracks"][TICKET][primary.name])))
 
 
 def first_worse(levels: Sequence[Level]) -> Level | None:
-    """The densest level whose tickets are told to be worse than the dense networks."""
+    """Return the densest level whose tickets are told to be worse than the dense networks."""
     return next((level for level in levels[1:] if level["verdict"][TICKET]["verdict"] == "worse"), None)
 
 
 def sparsest_reaching(levels: Sequence[Level], primary: Objective) -> Level | None:
-    """The sparsest level whose tickets are in the mean of ``primary`` as good as the dense networks, or better.
+    """Return the sparsest level whose tickets are as good as the dense networks, or better.
 
-    Not to be told apart is not enough: the fewer the seeds, the more that holds of. A level behind one that is worse counts no more.
+    That is in the mean of ``primary``.
+
+    Not to be told apart is not enough: the fewer the seeds, the more that holds of. A level behind one that
+    is worse counts no more.
     """
     worse = first_worse(levels)
     before = levels[1 : levels.index(worse)] if worse is not None else levels[1:]

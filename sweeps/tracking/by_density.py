@@ -10,7 +10,9 @@ _BESIDE_THE_TICKET = ("reinit", "random", TRANSFER, SECOND_ORDER)
 
 
 def by_density(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """``density/<track>``, the task's primary metric for each track of a level, beside the density; nothing for what is no level.
+    """Return ``density/<track>`` for each track of a level, beside the density; nothing for what is no level.
+
+    The values are of the task's primary metric.
 
     The dense network (level 0) has density 1 and is the first point of the ticket's curve.
     """

@@ -17,12 +17,16 @@ _log = logging.getLogger(__name__)
 
 
 def choose_mode(wanted: Mode | None = None) -> Mode:
-    """The environment's ``WANDB_MODE``, else ``wanted``, else online where an API key is configured, else offline.
+    """Return the mode of W&B's runs: online, offline or disabled.
+
+    It is the environment's ``WANDB_MODE``, else ``wanted``, else online where an API key is configured, else
+    offline.
 
     Nobody is ever asked for a key: online without one becomes offline, with a warning.
 
     Raises:
-        SweepError: ``WANDB_MODE`` is none of online, offline and disabled, or another of wandb's variables has a wrong value.
+        SweepError: ``WANDB_MODE`` is none of online, offline and disabled, or another of wandb's variables
+        has a wrong value.
     """
     chosen = os.environ.get("WANDB_MODE", wanted)
     if chosen is None:
@@ -36,7 +40,7 @@ def choose_mode(wanted: Mode | None = None) -> Mode:
 
 
 def quiet() -> wandb.Settings:
-    """Settings that keep wandb off the terminal."""
+    """Return settings that keep wandb off the terminal."""
     return wandb.Settings(silent=True, console="off")
 
 

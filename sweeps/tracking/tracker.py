@@ -33,9 +33,10 @@ class _Open:
 class Tracker:
     """The runs of one study's trials.
 
-    A trial's run has the id ``<study_id>-<key>``: a driver that starts again goes on with the same run. History is over our own
-    ``step``, since the server's counter jumps when a run is resumed. Nothing that W&B does fails a trial: where it fails, the
-    study goes on offline, says so once, and ``wandb sync`` uploads the rest later.
+    A trial's run has the id ``<study_id>-<key>``: a driver that starts again goes on with the same run.
+    History is over our own ``step``, since the server's counter jumps when a run is resumed. Nothing that W&B
+    does fails a trial: where it fails, the study goes on offline, says so once, and ``wandb sync`` uploads
+    the rest later.
 
     ``mode`` is how runs are written now; it turns from online to offline when W&B fails.
 
@@ -65,10 +66,12 @@ class Tracker:
             self._attempt(key, partial(self._start, key, config))
 
     def log(self, key: str, metrics: Mapping[str, Any]) -> None:
-        """Add one point to the trial's history at ``metrics["step"]``; a step that is not beyond the last one was logged before.
+        """Add one point to the trial's history at ``metrics["step"]``.
 
-        Only ``step``, ``epoch`` and names with a slash are ours. The choice of each layer and whatever is no number go to the summary.
-        A lottery's level also gives ``density/<track>``, whose axis is the density.
+        A step that is not beyond the last one was logged before.
+
+        Only ``step``, ``epoch`` and names with a slash are ours. The choice of each layer and whatever is no
+        number go to the summary. A lottery's level also gives ``density/<track>``, whose axis is the density.
         Metrics without a step, as a trial has that failed before its first, are no point.
         """
         if key in self._open and metrics.get("step", -1) > self._open[key].last_step:
@@ -85,7 +88,10 @@ class Tracker:
             self._attempt(key, partial(self._interrupt, key))
 
     def _attempt(self, key: str, action: Callable[[], None]) -> None:
-        """Do it, offline if W&B fails; what fails offline too (a full disk) costs the trial its run and nothing else."""
+        """Do it, offline if W&B fails.
+
+        What fails offline too (a full disk) costs the trial its run and nothing else.
+        """
         try:
             action()
         except Exception as error:  # wandb raises many kinds, none of which may cost a trial
@@ -103,7 +109,8 @@ class Tracker:
             _first_line(error),
             self._paths.wandb,
         )
-        # Until its service ends, wandb refuses the id of a run whose start failed. The other runs go on in new files.
+        # Until its service ends, wandb refuses the id of a run whose start failed.
+        # The other runs go on in new files.
         with contextlib.suppress(Exception):
             wandb.teardown()
         others, self._open = self._open, {}
@@ -144,7 +151,8 @@ class Tracker:
             open_run.run.define_metric(name, step_metric=DENSITY)
             open_run.curves.add(name)
         open_run.run.log(history | levels)
-        # Layers change from level to level only: said with the first point of a training, they need not be said again.
+        # Layers change from level to level only: said with the first point of a training,
+        # they need not be said again.
         is_first = open_run.last_step < 0 or bool(levels)
         open_run.run.summary.update(
             {n: v for n, v in summary.items() if is_first or not n.startswith(OF_A_LAYER)}
@@ -163,14 +171,17 @@ class Tracker:
         del self._open[key]
 
     def _remove_empty_files(self, run_id: str) -> None:
-        """A driver killed just after it opened a run leaves a file without a record, for which `wandb sync` refuses the whole run."""
+        """Remove the files of runs that hold no record.
+
+        A driver killed just after it opened a run leaves one, for which `wandb sync` refuses the whole run.
+        """
         for file in self._paths.wandb.glob(f"*run-*-{run_id}/run-{run_id}.wandb"):
             if file.stat().st_size <= _EMPTY_FILE:
                 shutil.rmtree(file.parent)
 
 
 def _split(metrics: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, Any]]:
-    """What belongs to the history, and what to the summary alone."""
+    """Return what belongs to the history, and what to the summary alone."""
     ours = {name: value for name, value in metrics.items() if name in ("step", "epoch") or "/" in name}
     history = {
         name: value

@@ -41,7 +41,7 @@ class _Point:
 
 
 def front_charts(record: StudyRecord) -> list[Chart]:
-    """Quality against parameters kept, then against every further objective."""
+    """Draw quality against parameters kept, then against every further objective."""
     quality = quality_of(record)
     costs = dict.fromkeys([PARAMS_KEPT, *(o.name for o in record.objectives)])
     return [_front_chart(record, _Axes(quality, cost)) for cost in costs if cost != quality]
@@ -52,7 +52,10 @@ def _front_chart(record: StudyRecord, axes: _Axes) -> Chart:
     finished = (*record.complete, *(t for t in record.baselines if t.outcome == "complete"))
     points = {t.key: p for t in finished if (p := _point(record, t, axes))}
     if not points:
-        reason = f"Nothing to draw yet: no finished network reports both {lower_name(axes.quality)} and {lower_name(axes.cost)}."
+        reason = (
+            "Nothing to draw yet: no finished network reports both "
+            f"{lower_name(axes.quality)} and {lower_name(axes.cost)}."
+        )
         return Chart(anchor, title, reason)
 
     figure = chart.figure(titled(axes.cost), titled(axes.quality), height=420)

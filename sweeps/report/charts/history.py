@@ -11,7 +11,7 @@ from sweeps.study.record import StudyRecord, TrialRecord
 
 
 def history_chart(record: StudyRecord) -> Chart:
-    """The first objective over trials, with the method's own answer and the dense network as lines."""
+    """Draw the first objective over trials, with the method's own answer and the dense network as lines."""
     objective = record.objectives[0]
     title = f"{name_of(objective.name)} over trials"
     points = [(t, v) for t in record.complete if (v := value_of(record, t, objective.name)) is not None]

@@ -15,7 +15,10 @@ _TITLE = "Parameter importance"
 
 
 def importances(record: StudyRecord) -> tuple[dict[str, float], str]:
-    """Shares that sum to one, largest first, by PED-ANOVA (Watanabe, Bansal and Hutter, IJCAI 2023); or none, and a sentence why."""
+    """Return each parameter's share of importance, largest first; or none, and a sentence why.
+
+    The shares sum to one, by PED-ANOVA (Watanabe, Bansal and Hutter, IJCAI 2023).
+    """
     complete = record.study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
     if len(complete) < 2:
         return {}, "Importance needs at least two complete trials."
@@ -32,7 +35,10 @@ def importances(record: StudyRecord) -> tuple[dict[str, float], str]:
 
 
 def importance_chart(shares: dict[str, float], reason: str) -> Chart:
-    """The first twenty parameters; the caption says how many more there are and what they weigh together."""
+    """Draw the first twenty parameters.
+
+    The caption says how many more there are and what they weigh together.
+    """
     if not shares:
         return Chart("importance", _TITLE, reason)
     shown = dict(list(shares.items())[:_SHOWN])

@@ -13,7 +13,9 @@ _RANKS, _DENSITIES = "Rank and subspaces per layer", "Density per layer"
 
 
 def layers_chart(record: StudyRecord) -> Chart:
-    """The density of each layer (parameters after over before); labels read rank x subspaces, or the density where a mask is.
+    """Draw the density of each layer (parameters after over before).
+
+    Labels read rank x subspaces, or the density where a mask is.
 
     The layers are those of the first replicate.
     """
@@ -48,7 +50,10 @@ def layers_chart(record: StudyRecord) -> Chart:
 
 
 def _add_bars(figure: go.Figure, trial: TrialRecord, label: str, color: str, rows: dict[str, int]) -> None:
-    """A layer that this network left dense, and the other did not, is a full bar."""
+    """Draw one network's layers.
+
+    A layer that this network left dense, and the other did not, is a full bar.
+    """
     layers = [trial.layers.get(name) for name in rows]
     figure.add_bar(
         x=[100 * layer["params"] / layer["dense_params"] if layer else 100 for layer in layers],
@@ -85,7 +90,8 @@ def _hover(layer: Mapping[str, float] | None) -> str:
         else []
     )
     lines.append(
-        f"{compact(layer['params'])} of {compact(layer['dense_params'])} {'parameters' if lines else 'weights'}"
+        f"{compact(layer['params'])} of {compact(layer['dense_params'])} "
+        f"{'parameters' if lines else 'weights'}"
     )
     if "error" in layer:
         lines.append(f"error {compact(layer['error'])}")

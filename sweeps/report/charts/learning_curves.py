@@ -19,7 +19,10 @@ _COLORS: dict[Outcome, str] = {
 
 
 def curves_chart(record: StudyRecord) -> Chart | None:
-    """The first objective over the epochs of the closing training; None when no trial reported more than its end."""
+    """Draw the first objective over the epochs of the closing training.
+
+    None when no trial reported more than its end.
+    """
     objective = record.objectives[0].name
     drawn = [t for t in record.trials if t.intermediate and t.outcome in _COLORS]
     if not any(len(t.intermediate) > 1 for t in drawn):
@@ -49,7 +52,10 @@ def curves_chart(record: StudyRecord) -> Chart | None:
 def _add_lines(
     figure: go.Figure, trials: Sequence[TrialRecord], label: str, color: str, objective: str, width: float = 1
 ) -> None:
-    """All lines of a group as one trace, parted by gaps: ten thousand trials stay one element of the page."""
+    """Draw all lines of a group as one trace, parted by gaps.
+
+    Ten thousand trials stay one element of the page.
+    """
     if not trials:
         return
     epochs: list[int | None] = []

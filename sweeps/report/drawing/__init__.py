@@ -1,1 +1,1 @@
-"""What all charts share: their looks, and the words for numbers."""
+"""What all charts share: their looks, and the wording of names and numbers."""

@@ -1,9 +1,9 @@
 """What every chart of the report shares: its colours, its calm layout, the range it opens with.
 
-Optuna's plotly figures are no base for front, history and importance. They draw the study's rows, without baselines,
-replicates and the dense network; their history has no line of the best so far once its values are shown in per cent;
-their front writes every trial's parameters into the page (4.5 MB for 3,000 trials of 20 parameters); their importances
-are computed again, though the table of trials needs them too.
+Optuna's plotly figures are no base for front, history and importance. They draw the study's rows, without
+baselines, replicates and the dense network; their history has no line of the best so far once its values are
+shown in per cent; their front writes every trial's parameters into the page (4.5 MB for 3,000 trials of 20
+parameters); their importances are computed again, though the table of trials needs them too.
 """
 
 import html
@@ -52,7 +52,10 @@ class Chart:
 
 
 def figure(x_title: str, y_title: str, height: int = 380) -> go.Figure:
-    """An empty figure in the report's style; ``height`` in CSS pixels, the width follows the page."""
+    """Return an empty figure in the report's style.
+
+    ``height`` is in CSS pixels, the width follows the page.
+    """
     axis = {
         "gridcolor": RULE,
         "linecolor": RULE,
@@ -93,7 +96,10 @@ def figure(x_title: str, y_title: str, height: int = 380) -> go.Figure:
 
 
 def text(label: str, width: int | None = None) -> str:
-    """A name as plotly's text, which reads HTML; longer than ``width`` characters it loses its middle."""
+    """Return a name as plotly's text, which reads HTML.
+
+    Longer than ``width`` characters it loses its middle.
+    """
     if width is not None and len(label) > width:
         head = (width - 1) // 2
         label = f"{label[:head]}…{label[len(label) - (width - 1 - head) :]}"
@@ -101,18 +107,21 @@ def text(label: str, width: int | None = None) -> str:
 
 
 def whole_steps(chart: go.Figure, first: int, last: int) -> None:
-    """The x axis counts in whole numbers, with at most about eight ticks."""
+    """Count the x axis in whole numbers, with at most about eight ticks."""
     room = 0.02 * (last - first) + 0.4
     chart.update_xaxes(range=[first - room, last + room], tick0=0, dtick=_whole_step((last - first) / 8))
 
 
 def _whole_step(least: float) -> int:
-    """The smallest of 1, 2, 5, 10, 20, 50, ... that is not below ``least``."""
+    """Return the smallest of 1, 2, 5, 10, 20, 50, ... that is not below ``least``."""
     return next(s for power in range(12) for s in (10**power, 2 * 10**power, 5 * 10**power) if s >= least)
 
 
 def log_heights(chart: go.Figure, values: Sequence[float]) -> None:
-    """A logarithmic y axis around positive ``values``, every label written out: 0.1, 0.2, 0.5, 1, ..., or powers of ten alone over many."""
+    """Make the y axis logarithmic around positive ``values``, every label written out.
+
+    Labels are 0.1, 0.2, 0.5, 1, ..., or powers of ten alone over many.
+    """
     low, high = math.log10(min(values)), math.log10(max(values))
     room = 0.05 * (high - low) or 0.1
     low, high = low - room, high + room
@@ -124,13 +133,13 @@ def log_heights(chart: go.Figure, values: Sequence[float]) -> None:
 
 
 def faint(color: str, opacity: float = 0.14) -> str:
-    """A ``#rrggbb`` colour as a band's filling."""
+    """Return a ``#rrggbb`` colour as a band's filling."""
     red, green, blue = (int(color[place : place + 2], 16) for place in (1, 3, 5))
     return f"rgba({red},{green},{blue},{opacity})"
 
 
 def ramp(amount: int) -> list[str]:
-    """So many colours from dark to light, for lines in an order."""
+    """Return so many colours from dark to light, for lines in an order."""
     dark, light = np.array([23, 60, 97]), np.array([226, 141, 66])
     return [
         f"#{red:02x}{green:02x}{blue:02x}"
@@ -139,7 +148,7 @@ def ramp(amount: int) -> list[str]:
 
 
 def level(chart: go.Figure, value: float, label: str, color: str, *, below: bool = False) -> None:
-    """A labelled horizontal line across the chart, the label at its right end."""
+    """Draw a labelled horizontal line across the chart, the label at its right end."""
     chart.add_hline(
         y=value,
         line={"color": color, "width": 1.2, "dash": "dash"},
@@ -156,7 +165,10 @@ def level(chart: go.Figure, value: float, label: str, color: str, *, below: bool
 
 
 def opening_range(values: Sequence[float], *, must_show: Sequence[float] = ()) -> tuple[float, float]:
-    """The range an axis opens with: everything but far outliers (three interquartile ranges), so that one failure squashes nothing."""
+    """Return the range an axis opens with: everything but far outliers.
+
+    They are beyond three interquartile ranges, so that one failure squashes nothing.
+    """
     low, high = np.percentile(values, [25, 75])
     reach = 3 * (high - low)
     kept = [v for v in values if low - reach <= v <= high + reach] if reach else list(values)
@@ -166,7 +178,7 @@ def opening_range(values: Sequence[float], *, must_show: Sequence[float] = ()) -
 
 
 def outside(values: Sequence[float], bounds: tuple[float, float]) -> str:
-    """A sentence on the points that the opening range leaves out, or nothing."""
+    """Say what points the opening range leaves out, or nothing."""
     hidden = sum(not bounds[0] <= v <= bounds[1] for v in values)
     if not hidden:
         return ""

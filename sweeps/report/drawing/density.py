@@ -1,4 +1,7 @@
-"""Lines over the share of weights kept, each with its spread over replicates: what the papers on sparse networks draw."""
+"""Lines over the share of weights kept, each with its spread over replicates.
+
+The papers on sparse networks draw these.
+"""
 
 import math
 import statistics
@@ -16,24 +19,32 @@ SPREAD = "Bands reach from the least to the greatest replicate, lines join the m
 
 @dataclass(frozen=True)
 class Point:
-    """The values of one density, one a replicate, in the unit shown; ``density`` is the share of prunable weights kept."""
+    """The values of one density, one a replicate, in the unit shown.
+
+    ``density`` is the share of prunable weights kept.
+    """
 
     density: float
     values: tuple[float, ...]
 
     @property
     def mean(self) -> float:
-        """Over the replicates."""
+        """Return the mean over the replicates."""
         return statistics.fmean(self.values)
 
 
 def figure(y_title: str, height: int = 400) -> go.Figure:
-    """An empty figure over the share of weights kept."""
+    """Return an empty figure over the share of weights kept."""
     return chart.figure("Weights kept, %", y_title, height)
 
 
 def axis(drawn: go.Figure, densities: Collection[float]) -> None:
-    """The dense network at the left, ever fewer weights to the right, on a logarithmic scale whose labels are densities drawn."""
+    """Make the x axis the share of weights kept, the dense network at the left.
+
+    Its scale is logarithmic and its labels are densities drawn.
+
+    Its scale is logarithmic and its labels are densities drawn.
+    """
     ends = math.log10(100 * max(densities)), math.log10(100 * min(densities))
     room = 0.03 * (ends[0] - ends[1]) or 0.1
     shown = _labelled(densities)
@@ -47,7 +58,7 @@ def axis(drawn: go.Figure, densities: Collection[float]) -> None:
 
 
 def _labelled(densities: Collection[float]) -> list[float]:
-    """The densest and, from there on, those that leave room for a label."""
+    """Return the densities that are labelled: the densest and, from there on, those that leave room."""
     ordered = sorted(set(densities), reverse=True)
     gap = math.log(ordered[0] / ordered[-1]) / _MOST_LABELS
     shown = ordered[:1]
@@ -70,7 +81,9 @@ def line(
     band: bool = True,
     group: str = "",
 ) -> None:
-    """The means as a line (``mode`` and ``dash`` as plotly's); with ``band``, the replicates' range around it where there are several.
+    """Draw the means as a line (``mode`` and ``dash`` as plotly's).
+
+    With ``band``, the replicates' range is drawn around it where there are several.
 
     A line that belongs to a ``group`` of the legend has no entry of its own there.
     """
@@ -108,6 +121,7 @@ def _hover(label: str, point: Point, unit: str, digits: int) -> str:
     ]
     if len(point.values) > 1:
         lines.append(
-            f"{min(point.values):.{digits}f} to {max(point.values):.{digits}f} over {len(point.values)} replicates"
+            f"{min(point.values):.{digits}f} to {max(point.values):.{digits}f} "
+            f"over {len(point.values)} replicates"
         )
     return "<br>".join(lines)

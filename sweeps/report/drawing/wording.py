@@ -1,4 +1,4 @@
-"""How the report writes metric names and numbers."""
+"""The wording of metric names and numbers in the report."""
 
 import math
 from collections.abc import Mapping
@@ -45,7 +45,7 @@ NONE = "–"  # noqa: RUF001  (an empty cell)
 
 
 def name_of(metric: str) -> str:
-    """The metric's name for a reader; the metric itself when it is not one of ours."""
+    """Return the metric's name for a reader; the metric itself when it is not one of ours."""
     if metric in _NAMES:
         return _NAMES[metric]
     split, _, own = metric.partition("/")
@@ -53,36 +53,39 @@ def name_of(metric: str) -> str:
 
 
 def lower_name(metric: str) -> str:
-    """The metric's name inside a sentence."""
+    """Return the metric's name inside a sentence."""
     name = name_of(metric)
     return name if name == metric else name[0].lower() + name[1:]
 
 
 def unit_of(metric: str) -> str:
-    """The unit that `number` leaves to the column's head: per cent for shares and accuracies, ms for latencies."""
+    """Return the unit that `number` leaves to the column's head.
+
+    It is per cent for shares and accuracies, ms for latencies.
+    """
     if is_share(metric):
         return "%"
     return "ms" if metric.endswith("_ms") else ""
 
 
 def titled(metric: str) -> str:
-    """Name and unit, as the title of an axis or the head of a column."""
+    """Return name and unit, as the title of an axis or the head of a column."""
     return ", ".join(part for part in (name_of(metric), unit_of(metric)) if part)
 
 
 def is_share(metric: str) -> bool:
-    """Whether the metric lies between 0 and 1 and is shown in per cent."""
+    """Tell whether the metric lies between 0 and 1 and is shown in per cent."""
     name = metric.removesuffix("_std")
     return is_built_in_share(name) or name.endswith(("_kept", "density"))
 
 
 def scaled(metric: str, value: float) -> float:
-    """The value in the unit that it is shown in."""
+    """Return the value in the unit that it is shown in."""
     return 100 * value if is_share(metric) else value
 
 
 def number(metric: str, value: float | None) -> str:
-    """The value without its unit, with as many digits as can be told apart."""
+    """Write the value without its unit, with as many digits as can be told apart."""
     if value is None or not math.isfinite(value):
         return NONE
     if is_share(metric):
@@ -91,35 +94,38 @@ def number(metric: str, value: float | None) -> str:
 
 
 def difference(metric: str, value: float) -> str:
-    """A difference of two values of the metric with its sign, of shares in points, without a unit."""
+    """Write a difference of two values of the metric with its sign, of shares in points, without a unit."""
     return f"{scaled(metric, value):+.2f}" if is_share(metric) else f"{value:+.3g}"
 
 
 def points_of(metric: str) -> str:
-    """What follows `difference` in running text."""
+    """Return what follows `difference` in running text."""
     return " points" if is_share(metric) else ""
 
 
 def percent(share: float) -> str:
-    """A share in per cent without its unit, as short as the papers write a density: 100, 51.2, 8.6, 0.5."""
+    """Write a share in per cent without its unit, as short as the papers write a density.
+
+    As 100, 51.2, 8.6, 0.5.
+    """
     return f"{100 * share:.1f}".removesuffix(".0") if share >= 0.01 else f"{100 * share:.2g}"
 
 
 def mean_and_spread(metric: str, mean: float | None, spread: float | None) -> str:
-    """The mean, and one standard deviation where there is any."""
+    """Write the mean, and one standard deviation where there is any."""
     text = number(metric, mean)
     return text if not spread or mean is None else f"{text} ± {number(metric, spread)}"
 
 
 def compact(value: float) -> str:
-    """Whole numbers with thin spaces between thousands, others with four significant digits."""
+    """Write whole numbers with thin spaces between thousands, others with four significant digits."""
     if float(value).is_integer() and abs(value) < 1e15:
         return f"{int(value):,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
     return f"{value:.4g}"
 
 
 def with_unit(metric: str, value: float | None) -> str:
-    """The value with its unit, for running text."""
+    """Write the value with its unit, for running text."""
     text = number(metric, value)
     return (
         text if text == NONE or not unit_of(metric) else f"{text}\N{NARROW NO-BREAK SPACE}{unit_of(metric)}"
@@ -127,7 +133,7 @@ def with_unit(metric: str, value: float | None) -> str:
 
 
 def plain(value: Any) -> str:
-    """A parameter's value, or any entry of a sweep file, as text."""
+    """Write a parameter's value, or any entry of a sweep file, as text."""
     if isinstance(value, bool) or value is None:
         return str(value).lower() if value is not None else NONE
     if isinstance(value, int | float):
@@ -140,12 +146,12 @@ def plain(value: Any) -> str:
 
 
 def count(amount: int, noun: str) -> str:
-    """``1 trial``, ``2 trials``."""
+    """Write a number of things: ``1 trial``, ``2 trials``."""
     return f"{amount} {noun}{'' if amount == 1 else 's'}"
 
 
 def value_of(record: StudyRecord, trial: TrialRecord, metric: str) -> float | None:
-    """A trial's finite value of a metric or objective, otherwise None."""
+    """Return a trial's finite value of a metric or objective, otherwise None."""
     value = trial.metrics.get(metric)
     if value is None and trial.values is not None:
         value = dict(zip((o.name for o in record.objectives), trial.values, strict=True)).get(metric)
@@ -153,19 +159,28 @@ def value_of(record: StudyRecord, trial: TrialRecord, metric: str) -> float | No
 
 
 def has_masks(record: StudyRecord) -> bool:
-    """Whether the study's networks are sparse ones: weights set to zero, not layers replaced by smaller ones."""
+    """Tell whether the study's networks are sparse ones.
+
+    Weights are set to zero in these, not layers replaced by smaller ones.
+    """
     return any(DENSITY in trial.metrics for trial in (*record.trials, *record.baselines))
 
 
 def quality_of(record: StudyRecord) -> str:
-    """The metric that says how good a network is: the first objective that is not a cost, else the task's primary one."""
+    """Return the metric that says how good a network is.
+
+    It is the first objective that is not a cost, else the task's primary one.
+    """
     return next(
         (o.name for o in record.objectives if not o.name.startswith(COMPRESSION)), record.measured[0].name
     )
 
 
 def setting_of(record: StudyRecord, trial: TrialRecord, name: str) -> Any:
-    """What a setting such as ``compression.method`` was in a trial: searched, fixed among the parameters, or in its section; or None."""
+    """Return what a setting such as ``compression.method`` was in a trial, or None.
+
+    It was searched, fixed among the parameters, or stands in its section.
+    """
     for searched, value in trial.params.items():
         if setting(searched) == name:
             return value
@@ -179,5 +194,5 @@ def setting_of(record: StudyRecord, trial: TrialRecord, name: str) -> Any:
 
 
 def method_of(trial: TrialRecord) -> str:
-    """The method's name of a baseline, otherwise ``trial 7``."""
+    """Return the method's name of a baseline, otherwise ``trial 7``."""
     return trial.key.removeprefix("baseline-") if trial.key.startswith("baseline-") else f"trial {trial.key}"

@@ -1,4 +1,4 @@
-"""A sparse study's trials by method and control, each curve over the densities it was run at."""
+"""A sparse study's trials by method and control, each a curve over the densities it was run at."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,10 @@ CONTROL_NAMES = {
 
 @dataclass(frozen=True)
 class MethodCurve:
-    """Trials that differ in how many weights they keep and in nothing else; ``rest`` says what else was set on a grid."""
+    """Trials that differ in how many weights they keep and in nothing else.
+
+    ``rest`` says what else was set on a grid.
+    """
 
     method: str
     control: str
@@ -33,22 +36,22 @@ class MethodCurve:
 
     @property
     def label(self) -> str:
-        """Its name in a legend."""
+        """Return the curve's name in a legend."""
         control = "" if self.control == "none" else CONTROL_NAMES[self.control]
         return ", ".join(part for part in (self.method, control, self.rest) if part)
 
     def points(self, record: StudyRecord) -> list[Point]:
-        """The quality over density, one value a replicate."""
+        """Return the quality over density, one value a replicate."""
         quality = quality_of(record)
         return [Point(t.metrics[DENSITY], _values(t, quality)) for t in self.trials]
 
     def nearest(self, density: float) -> TrialRecord:
-        """The trial that keeps this share of the weights."""
+        """Return the trial that comes nearest to this share of the weights."""
         return min(self.trials, key=lambda t: abs(t.metrics[DENSITY] - density))
 
 
 def method_curves(record: StudyRecord) -> list[MethodCurve]:
-    """The complete masks of a study by method, control and, on a grid, whatever else was searched.
+    """Return the complete masks of a study by method, control and, on a grid, whatever else was searched.
 
     Methods come in the sweep file's order, each one's controls behind it.
     """
@@ -79,13 +82,16 @@ def method_curves(record: StudyRecord) -> list[MethodCurve]:
 
 
 def colors(found: Sequence[MethodCurve]) -> dict[str, str]:
-    """A colour for every method."""
+    """Choose a colour for every method."""
     methods = dict.fromkeys(curve.method for curve in found)
     return {method: chart.SERIES[place % len(chart.SERIES)] for place, method in enumerate(methods)}
 
 
 def lowest_common_density(found: Sequence[MethodCurve]) -> float | None:
-    """The least share of weights that every curve was run at, to three digits; None where there is none."""
+    """Return the least share of weights that every curve was run at, to three digits.
+
+    None where there is none.
+    """
     shared = set.intersection(
         *({float(f"{t.metrics[DENSITY]:.3g}") for t in curve.trials} for curve in found)
     )

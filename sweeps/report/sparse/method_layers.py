@@ -16,7 +16,10 @@ _MOST_LABELS, _MOST_LEVELS = 14, 6
 
 
 def method_layers_charts(record: StudyRecord) -> list[Chart]:
-    """Share kept in each layer and gradient norm over training, by method, at the least density that all were run at."""
+    """Draw the share kept in each layer and the gradient norm over training, by method.
+
+    Both are at the least density that all were run at.
+    """
     found = [curve for curve in method_curves(record) if curve.control == "none"]
     common = lowest_common_density(found) if found else None
     if common is None or len(found) < 2:
@@ -32,7 +35,10 @@ def method_layers_charts(record: StudyRecord) -> list[Chart]:
 
 
 def level_gradients_chart(trial: TrialRecord) -> Chart | None:
-    """The gradient norm while the tickets of up to six levels were trained; None where it was not measured."""
+    """Draw the gradient norm while the tickets of up to six levels were trained.
+
+    None where it was not measured.
+    """
     told = [
         level for level in trial.levels if any(GRADIENT_NORM in epoch for epoch in level.get("history", ()))
     ]
@@ -51,7 +57,7 @@ def _colors(found: Sequence[MethodCurve]) -> dict[str, str]:
 
 
 def _shares(trials: Mapping[str, TrialRecord], by_label: Mapping[str, str], at: str) -> Chart:
-    """Lines over the layers in the network's order (Wang, Zhang & Grosse 2020, figure 2)."""
+    """Draw lines over the layers in the network's order (Wang, Zhang & Grosse 2020, figure 2)."""
     drawn = chart.figure("", "Weights kept, %", height=440)
     names = list(dict.fromkeys(name for trial in trials.values() for name in trial.layers))
     for label, trial in trials.items():
@@ -75,7 +81,10 @@ def _shares(trials: Mapping[str, TrialRecord], by_label: Mapping[str, str], at: 
 
 
 def _add_shares(drawn: go.Figure, trial: TrialRecord, names: Sequence[str], label: str, color: str) -> None:
-    """A logarithmic axis has no zero: an emptied layer is a gap."""
+    """Draw one method's line.
+
+    A logarithmic axis has no zero: an emptied layer is a gap.
+    """
     layers: list[Mapping[str, float]] = [
         trial.layers.get(name, {"params": 1, "dense_params": 1}) for name in names
     ]
@@ -87,7 +96,8 @@ def _add_shares(drawn: go.Figure, trial: TrialRecord, names: Sequence[str], labe
         line={"color": color, "width": 2},
         marker={"size": 6},
         hovertext=[
-            f"<b>{chart.text(name)}</b>, {chart.text(label)}<br>{compact(layer['params'])} of {compact(layer['dense_params'])} weights"
+            f"<b>{chart.text(name)}</b>, {chart.text(label)}<br>"
+            f"{compact(layer['params'])} of {compact(layer['dense_params'])} weights"
             for name, layer in zip(names, layers, strict=True)
         ],
         hoverinfo="text",

@@ -1,4 +1,7 @@
-"""The figures of the papers on pruning at initialisation: accuracy against density by method, beside the controls."""
+"""The figures of the papers on pruning at initialisation.
+
+Accuracy against density by method, beside the controls.
+"""
 
 from collections.abc import Sequence
 
@@ -25,7 +28,10 @@ from trainables.metric_names import DENSITY
 
 
 def method_charts(record: StudyRecord) -> list[Chart]:
-    """Quality over density by method, the same beside the controls, and both as a table; nothing where all keep equally many weights."""
+    """Draw quality over density by method, the same beside the controls, and both as a table.
+
+    Nothing where all keep equally many weights.
+    """
     found = method_curves(record)
     if len({t.metrics[DENSITY] for curve in found for t in curve.trials}) < 2:
         return []
@@ -65,7 +71,10 @@ def _methods(record: StudyRecord, found: Sequence[MethodCurve]) -> Chart:
 
 
 def _controls(record: StudyRecord, found: Sequence[MethodCurve]) -> Chart:
-    """Colours are methods, dashes controls: the legend names each once."""
+    """Draw the methods beside their controls.
+
+    Colours are methods, dashes controls: the legend names each once.
+    """
     quality = quality_of(record)
     drawn = density.figure(titled(quality), height=480)
     by_method, means = colors(found), []
@@ -88,7 +97,8 @@ def _controls(record: StudyRecord, found: Sequence[MethodCurve]) -> Chart:
         _legend_entry(drawn, CONTROL_NAMES[control], chart.MUTED, CONTROLS[control])
     outliers = _frame(record, drawn, found, means)
     caption = (
-        "Means over the replicates. A method whose line lies no higher than its controls' chose how many weights each layer keeps, "
+        "Means over the replicates. A method whose line lies no higher than its controls' "
+        "chose how many weights each layer keeps, "
         "not which ones (Frankle et al., ICLR 2021)."
     )
     return Chart("controls", "The same beside the controls", caption + outliers, drawn)
@@ -108,7 +118,7 @@ def _legend_entry(drawn: go.Figure, name: str, color: str, dash: str) -> None:
 def _frame(
     record: StudyRecord, drawn: go.Figure, found: Sequence[MethodCurve], means: Sequence[float]
 ) -> str:
-    """Axes and the dense line; the sentence on what lies outside."""
+    """Draw axes and the dense line, and return the sentence on what lies outside."""
     quality = quality_of(record)
     dense = record.dense.get(quality)
     bounds = chart.opening_range(means, must_show=[scaled(quality, dense)] if dense is not None else [])
@@ -120,7 +130,7 @@ def _frame(
 
 
 def _unit(record: StudyRecord) -> str:
-    """What follows a value of the study's quality."""
+    """Return what follows a value of the study's quality."""
     unit = unit_of(quality_of(record))
     return f" {unit}" if unit else ""
 

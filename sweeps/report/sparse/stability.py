@@ -17,7 +17,10 @@ _MOST_CURVES = 6
 
 
 def stability_charts(record: StudyRecord, trial: TrialRecord) -> list[Chart]:
-    """Linear mode connectivity (Frankle, Dziugaite, Roy & Carbin, ICML 2020, figures 2 and 5); nothing where it was not measured."""
+    """Draw linear mode connectivity; nothing where it was not measured.
+
+    Frankle, Dziugaite, Roy & Carbin, ICML 2020, figures 2 and 5.
+    """
     measured = [level for level in trial.levels if "stability" in level]
     if not measured:
         return []
@@ -37,7 +40,8 @@ def _barriers(measured: Sequence[Level], how_spread: str, metric: str) -> Chart:
     if is_share(metric):
         chart.level(drawn, _STABLE, "stable below 2 points", chart.MUTED)
     caption = (
-        "How far the error rises on the straight line between two runs of a level that saw the images in different orders, "
+        "How far the error rises on the straight line between two runs of a level "
+        "that saw the images in different orders, "
         f"above the mean of its two ends. {how_spread}"
     )
     return Chart("stability", "Stability to the order of the images", caption, drawn)
@@ -63,7 +67,8 @@ def _curves(measured: Sequence[Level], metric: str) -> Chart:
             mode="lines",
             name=f"{kept} %",
             line={"color": color, "width": 2},
-            hovertemplate=f"{kept} % of the weights<br>%{{y:.2f}}{' %' if is_share(metric) else ''}<extra></extra>",
+            hovertemplate=f"{kept} % of the weights<br>"
+            f"%{{y:.2f}}{' %' if is_share(metric) else ''}<extra></extra>",
         )
     drawn.update_yaxes(rangemode="tozero")
     return Chart(

@@ -1,4 +1,7 @@
-"""The lottery-ticket papers' figures: quality and early stopping against density, for the tickets and what they must beat."""
+"""The lottery-ticket papers' figures.
+
+Quality and early stopping against density, for the tickets and what they must beat.
+"""
 
 from collections.abc import Sequence
 
@@ -21,7 +24,7 @@ TRACKS = {
 
 
 def accuracy_chart(record: StudyRecord, trial: TrialRecord) -> Chart:
-    """The task's primary metric over density, one line a track (Frankle & Carbin 2019, figure 4)."""
+    """Draw the task's primary metric over density, one line a track (Frankle & Carbin 2019, figure 4)."""
     metric = record.measured[0].name
     drawn = density.figure(titled(metric), height=440)
     shown = _add_tracks(drawn, trial.levels, metric, scale=scaled(metric, 1), unit=_unit(metric))
@@ -50,7 +53,10 @@ def accuracy_chart(record: StudyRecord, trial: TrialRecord) -> Chart:
 
 
 def early_stop_chart(record: StudyRecord, trial: TrialRecord) -> Chart | None:
-    """The iteration of the least validation loss over density (Frankle & Carbin 2019, figure 4): how fast a ticket learns."""
+    """Draw the iteration of the least validation loss over density: how fast a ticket learns.
+
+    Frankle & Carbin 2019, figure 4.
+    """
     if not all("early_stop/step" in level["tracks"][TICKET] for level in trial.levels):
         return None
     drawn = density.figure("Optimiser steps", height=320)
@@ -65,7 +71,10 @@ def early_stop_chart(record: StudyRecord, trial: TrialRecord) -> Chart | None:
 
 
 def all_tickets_chart(record: StudyRecord, trials: Sequence[TrialRecord]) -> Chart:
-    """The tickets of all trials, each trial a line, in one colour for each value of what tells them apart."""
+    """Draw the tickets of all trials, each trial a line.
+
+    They have one colour for each value of what tells them apart.
+    """
     metric = record.measured[0].name
     drawn = density.figure(titled(metric), height=440)
     separating = _separating(trials)
@@ -89,7 +98,7 @@ def all_tickets_chart(record: StudyRecord, trials: Sequence[TrialRecord]) -> Cha
 
 
 def points(levels: Sequence[Level], track: str, metric: str, scale: float = 1) -> list[Point]:
-    """A track's values of every level that has them, one a replicate."""
+    """Return a track's values of every level that has them, one a replicate."""
     return [
         Point(level["density"], tuple(scale * one["tracks"][track][metric] for one in level["replicates"]))
         for level in levels
@@ -99,12 +108,12 @@ def points(levels: Sequence[Level], track: str, metric: str, scale: float = 1) -
 
 
 def _unit(metric: str) -> str:
-    """What follows a value of the metric."""
+    """Return what follows a value of the metric."""
     return f" {unit_of(metric)}" if unit_of(metric) else ""
 
 
 def spread(trial: TrialRecord) -> str:
-    """How to read the bands, or that there are none."""
+    """Say how to read the bands, or that there are none."""
     return (
         density.SPREAD
         if len(trial.levels[0]["replicates"]) > 1
@@ -135,7 +144,10 @@ def _of(record: StudyRecord, trial: TrialRecord) -> str:
 
 
 def _separating(trials: Sequence[TrialRecord]) -> list[str]:
-    """The parameters whose values differ; with more trials than colours only the one with the fewest values."""
+    """Return the parameters whose values differ.
+
+    With more trials than colours only the one with the fewest values.
+    """
     values = {name: {str(t.params.get(name)) for t in trials} for t in trials for name in t.params}
     differing = [name for name, found in values.items() if len(found) > 1]
     if len(trials) <= len(chart.SERIES) or not differing:

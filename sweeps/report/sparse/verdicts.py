@@ -22,7 +22,10 @@ _Cell = tuple[str, str]
 
 
 def verdicts_chart(trial: TrialRecord, metric: str) -> Chart:
-    """Density, ``metric`` of each track, and the difference to dense with its 95 % interval, the verdict and p."""
+    """Tabulate the verdict on each level's tickets.
+
+    Density, ``metric`` of each track, and the difference to dense with its 95 % interval, the verdict and p.
+    """
     unit = f", {unit_of(metric)}" if unit_of(metric) else ""
     tracks = [name for name in TRACKS if any(name in level["tracks"] for level in trial.levels)]
     heads = (
@@ -53,7 +56,7 @@ def _row(level: Level, tracks: list[str], metric: str) -> tuple[_Cell, ...]:
 
 
 def _reached(level: Level, track: str, metric: str, told: Mapping[str, Any]) -> _Cell:
-    """A control's own verdict stands below its value."""
+    """Write a track's value; a control's own verdict stands below it."""
     found = level["tracks"].get(track, {})
     if metric not in found:  # a ticket that was transferred may be measured by something else
         return NONE, ""
@@ -74,7 +77,10 @@ def _caption(seeds: int, metric: str) -> str:
     if seeds < 2:
         return f"{name_of(metric)}. One seed tells nothing about the next one: there is no verdict."
     return (
-        f"{name_of(metric)} ± one standard deviation over {count(seeds, 'seed')}; the controls' verdicts stand with their values. "
-        "Differences are paired by seed (Student's t, two-sided, 95 %). Better and worse: the interval leaves out 0. Matching: so many "
-        "seeds do not tell them apart, which says the less the wider the interval is. No verdict is corrected for the number of levels."
+        f"{name_of(metric)} ± one standard deviation over {count(seeds, 'seed')}; "
+        "the controls' verdicts stand with their values. "
+        "Differences are paired by seed (Student's t, two-sided, 95 %). "
+        "Better and worse: the interval leaves out 0. Matching: so many "
+        "seeds do not tell them apart, which says the less the wider the interval is. "
+        "No verdict is corrected for the number of levels."
     )
