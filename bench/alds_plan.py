@@ -1,7 +1,8 @@
 """Times ALDS's planning of torchvision's resnet18 on one core, beside a plain baseline in the same run.
 
-The baseline is what the definition says: `svdvals` in float64 of every slice for every number of subspaces that divides the
-input channels. Ratios mean something on any machine, the seconds do not. Run: python bench/alds_plan.py
+The baseline is what the definition says: `svdvals` in float64 of every slice for every number of
+subspaces that divides the input channels. Ratios mean something on any machine, the seconds do not. Run:
+python bench/alds_plan.py
 """
 
 import time
@@ -23,7 +24,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def every_slice(model: nn.Module) -> None:
-    """The baseline: no Gram matrices, no nesting, nothing skipped."""
+    """Take every slice's singular values, the baseline: no Gram matrices, no nesting, nothing skipped."""
     for name, shape in pruners.compressible(model).items():
         weight = model.get_submodule(name).weight.detach().double().reshape(shape.out_channels, -1)
         for number in shape.candidate_subspaces:

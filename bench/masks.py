@@ -1,7 +1,8 @@
 """Times the choice of a mask among ten million scores on one core, beside the textbook's ways, in one run.
 
-The baseline sorts everything (`torch.sort`), as the definition says; a sorted `topk` is what published implementations use. All masks
-are compared bit by bit. Ratios mean something on any machine, the times do not. Run: python bench/masks.py
+The baseline sorts everything (`torch.sort`), as the definition says; a sorted `topk` is what published
+implementations use. All masks are compared bit by bit. Ratios mean something on any machine, the times do
+not. Run: python bench/masks.py
 """
 
 import time
@@ -19,23 +20,23 @@ REPEATS = 3
 
 
 def by_sorting(scores: Tensor, count: int) -> Tensor:
-    """The baseline: everything sorted, earlier ones first among equals."""
+    """Choose by sorting everything, the baseline, earlier ones first among equals."""
     order = torch.sort(scores, descending=True, stable=True).indices
     return torch.zeros(len(scores), dtype=torch.bool).index_fill(0, order[:count], True)
 
 
 def by_topk(scores: Tensor, count: int) -> Tensor:
-    """The threshold is the last of the sorted best; exact as long as no two scores are equal."""
+    """Choose by the last of the sorted best; exact as long as no two scores are equal."""
     return scores >= torch.topk(scores, count, sorted=True).values[-1]
 
 
 def by_layers(scores: Tensor, count: int) -> Tensor:
-    """As `pruners.compress` chooses with ``min_layer_keep=1``."""
+    """Choose as `pruners.compress` does with ``min_layer_keep=1``."""
     return highest_of_layers(scores, [len(scores) // LAYERS] * LAYERS, count, least=1)
 
 
 def best_of(choose: Callable[[Tensor, int], Tensor], scores: Tensor, count: int) -> tuple[float, Tensor]:
-    """Seconds of the quickest repeat, and the mask."""
+    """Time the quickest repeat, in seconds, and return its mask."""
     taken = []
     for _ in range(REPEATS):
         start = time.perf_counter()

@@ -1,7 +1,8 @@
-"""Time and memory of SNIP, GraSP and SynFlow beside what their papers' code does, written plainly, in one run on one thread.
+"""Time and memory of SNIP, GraSP and SynFlow beside their papers' code, written plainly.
 
-Both ways must give the same mask; where rounding decides, the weights that differ are counted. Times are CPU seconds, the least of several
-interleaved runs after a warm one; memory is what a fresh process grows by. Ratios mean something on any machine, the seconds do not.
+All in one run on one thread. Both ways must give the same mask; where rounding decides, the weights that
+differ are counted. Times are CPU seconds, the least of several interleaved runs after a warm one; memory
+is what a fresh process grows by. Ratios mean something on any machine, the seconds do not.
 
     python bench/scoring.py [--runs 3]
 """
@@ -46,7 +47,7 @@ def layers(model: nn.Module) -> dict[str, nn.Module]:
 
 
 def by_sorting(scores: dict[str, Tensor], share_of_rounds: float = 1.0) -> Masks:
-    """The threshold from a sort of everything; the density falls exponentially over the rounds."""
+    """Choose by a sort of everything; the density falls exponentially over the rounds."""
     flat = torch.cat([score.flatten() for score in scores.values()])
     end = math.ceil(KEEP_RATIO * len(flat))
     kept = math.ceil(len(flat) * (end / len(flat)) ** share_of_rounds - 1e-6)
@@ -55,7 +56,7 @@ def by_sorting(scores: dict[str, Tensor], share_of_rounds: float = 1.0) -> Masks
 
 
 def plain_snip(name: str) -> Masks:
-    """A mask of ones that takes part in every layer's forward pass, and its gradient."""
+    """Score by the gradient of a mask of ones that takes part in every layer's forward pass."""
     model = copy.deepcopy(network(name)).train()
     inputs, labels = batch(name)
     for layer in layers(model).values():
@@ -72,7 +73,7 @@ def plain_snip(name: str) -> Masks:
 
 
 def plain_grasp(name: str) -> Masks:
-    """g from one pass over the halves, H g from a second one."""
+    """Compute g in one pass over the halves, H g in a second one."""
     model = copy.deepcopy(network(name)).train()
     inputs, labels = batch(name)
     middle = len(inputs) // 2
@@ -89,7 +90,7 @@ def plain_grasp(name: str) -> Masks:
 
 
 def plain_synflow(name: str) -> Masks:
-    """In every round all tensors made absolute and signed again, all weights scored, all scores sorted."""
+    """Make all tensors absolute and signed again, score all weights and sort all scores, in every round."""
     model = copy.deepcopy(network(name)).double().eval()
     masks = {f"{n}.weight": torch.ones_like(layer.weight) for n, layer in layers(model).items()}
     for step in range(1, ROUNDS[name] + 1):
@@ -140,13 +141,13 @@ def seconds(work: Callable[[str], Masks], name: str) -> float:
 
 
 def peak() -> float:
-    """MiB, from /proc: what getrusage tells includes the parent process's."""
+    """Read this process's peak in MiB, from /proc: what getrusage tells includes the parent's."""
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def growth(method: str, way: str | None, name: str, sent: "multiprocessing.Queue[float]") -> None:
-    """In a fresh process: MiB that its peak grows by; ``way`` None is the plain one."""
+    """Measure, in a fresh process, by how many MiB its peak grows; ``way`` None is the plain one."""
     torch.set_num_threads(1)
     network(name)
     before = peak()
@@ -172,7 +173,8 @@ def main() -> None:
     runs = parser.parse_args().runs
     torch.set_num_threads(1)
     print(
-        f"{'':34}{'plain s':>9}{'ours s':>9}{'plain / ours':>14}{'plain MiB':>11}{'ours MiB':>10}{'weights that differ':>21}",
+        f"{'':34}{'plain s':>9}{'ours s':>9}{'plain / ours':>14}{'plain MiB':>11}{'ours MiB':>10}"
+        f"{'weights that differ':>21}",
         flush=True,
     )
     for name in SAMPLES:

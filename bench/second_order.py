@@ -1,8 +1,9 @@
-"""Times OBD and MLPrune on one core, and the memory they reach, beside plain textbook implementations in the same run.
+"""Times OBD and MLPrune on one core, and their memory, beside plain textbook implementations.
 
-The textbook takes OBD's squared gradients one sample after the other, Hutchinson's products with the loss built anew for each probe,
-and MLPrune's factors from all of a batch's patches at once, inverted by an eigendecomposition each, as K-FAC codes do. Each runs in a
-process of its own, whose highest resident memory above what it began with is shown (Linux); the scores are checked to be the same.
+All in the same run. The textbook takes OBD's squared gradients one sample after the other, Hutchinson's
+products with the loss built anew for each probe, and MLPrune's factors from all of a batch's patches at
+once, inverted by an eigendecomposition each, as K-FAC codes do. Each runs in a process of its own, whose
+highest resident memory above what it began with is shown (Linux); the scores are checked to be the same.
 Ratios mean something on any machine, the seconds do not. Run: python bench/second_order.py
 """
 
@@ -142,7 +143,7 @@ PAIRS: dict[str, tuple[Callable[[str], Scores], Callable[[str], Scores]]] = {
 
 
 def resident() -> float:
-    """The highest resident memory since it was last reset, in MiB."""
+    """Read the highest resident memory since it was last reset, in MiB."""
     (line,) = (
         line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")
     )
@@ -165,7 +166,7 @@ def measured(pair: str, side: int, network: str, answer: multiprocessing.SimpleQ
 
 
 def alone(pair: str, network: str) -> Iterator[tuple[float, float, Scores]]:
-    """Seconds, MiB and scores of the textbook and then of ours, each in a process of its own."""
+    """Measure seconds, MiB and scores of the textbook and then of ours, each in a process of its own."""
     context = multiprocessing.get_context("spawn")
     for side in (0, 1):
         answer = context.SimpleQueue()
@@ -178,7 +179,8 @@ def alone(pair: str, network: str) -> Iterator[tuple[float, float, Scores]]:
 
 def main() -> None:
     print(
-        f"{'one core, ' + str(SAMPLES) + ' samples':40}{'textbook ms':>12}{'ours ms':>10}{'faster':>8}{'textbook MiB':>14}{'ours MiB':>10}"
+        f"{'one core, ' + str(SAMPLES) + ' samples':40}{'textbook ms':>12}{'ours ms':>10}{'faster':>8}"
+        f"{'textbook MiB':>14}{'ours MiB':>10}"
     )
     for network in NETWORKS:
         for pair in PAIRS:
@@ -187,7 +189,8 @@ def main() -> None:
                 torch.testing.assert_close(
                     found[name], score, rtol=1e-3, atol=1e-4 * float(score.abs().max())
                 )
-            row = f"{1000 * plain:12.0f}{1000 * taken:10.0f}{plain / taken:8.1f}{plain_memory:14.0f}{memory:10.0f}"
+            times = f"{1000 * plain:12.0f}{1000 * taken:10.0f}{plain / taken:8.1f}"
+            row = f"{times}{plain_memory:14.0f}{memory:10.0f}"
             print(f"{pair + ', ' + network:40}{row}", flush=True)
 
 

@@ -1,7 +1,8 @@
-"""Training steps per second of the in-memory loop against a torchvision data set read by a DataLoader, in one run on one thread.
+"""Training steps per second of the in-memory loop against a DataLoader's of torchvision's data set.
 
-Same network (LeNet-300-100), optimiser, batch size and images; with --keep-ratio both train under the same mask, which the plain loop
-multiplies into the weights after each step. The ratio is what counts, not the times.
+All in one run on one thread. Same network (LeNet-300-100), optimiser, batch size and images; with
+--keep-ratio both train under the same mask, which the plain loop multiplies into the weights after each
+step. The ratio is what counts, not the times.
 
     python bench/training.py [--epochs 2] [--optimizer sgd|adam] [--keep-ratio 0.2]
 """
@@ -35,7 +36,7 @@ TASK = TaskConfig("lenet_300_100", "fashion_mnist")
 
 
 def fashion_mnist(root: Path) -> datasets.FashionMNIST:
-    """torchvision's own data set, unpacked below ``root`` as it wants it, with the usual transforms."""
+    """Unpack torchvision's own data set below ``root`` as it wants it, with the usual transforms."""
     raw = root / "FashionMNIST" / "raw"
     raw.mkdir(parents=True)
     for packed in DEBIAN.glob("*.gz"):

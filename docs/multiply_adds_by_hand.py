@@ -12,7 +12,10 @@ from torchvision.models.swin_transformer import ShiftedWindowAttention
 
 
 def by_hand(network: nn.Module, inputs: Any) -> int:
-    """Multiply-adds in eval mode of a network of convolutions, Linears and the attention layers of torch and torchvision."""
+    """Count the multiply-adds of a network in eval mode.
+
+    It is made of convolutions, Linears and the attention layers of torch and torchvision.
+    """
     counted = 0
 
     def hook(count: Callable[[Any, tuple[Any, ...], Any], int]) -> Any:
@@ -57,14 +60,20 @@ def _linear(layer: nn.Linear, given: tuple[Tensor, ...], output: Tensor) -> int:
 
 
 def _attention(layer: nn.MultiheadAttention, given: tuple[Tensor, ...], output: Any) -> int:
-    """Projections of queries, keys, values and the result, then queries by keys and weights by values in all heads."""
+    """Count projections of queries, keys, values and the result, and the products in all heads.
+
+    The latter are queries by keys and weights by values.
+    """
     examples, queries, features = given[0].shape
     keys = given[1].shape[1]
     return examples * (features**2 * (2 * queries + 2 * keys) + 2 * features * queries * keys)
 
 
 def _windows(layer: ShiftedWindowAttention, given: tuple[Tensor, ...], output: Tensor) -> int:
-    """The same for tokens (examples, height, width, features) padded to whole windows, each token attending to its window."""
+    """Count attention within windows of tokens (examples, height, width, features).
+
+    They are padded to whole windows, and each token attends to its window.
+    """
     examples, *sides, features = given[0].shape
     tokens = examples * prod(
         -(-side // window) * window for side, window in zip(sides, layer.window_size, strict=True)
@@ -73,7 +82,10 @@ def _windows(layer: ShiftedWindowAttention, given: tuple[Tensor, ...], output: T
 
 
 def _grid(layer: RelativePositionalMultiHeadAttention, given: tuple[Tensor, ...], output: Tensor) -> int:
-    """Attention in groups of tokens (examples, groups, tokens, features); its projections are Linears that are called."""
+    """Count attention in groups of tokens (examples, groups, tokens, features).
+
+    Its projections are Linears that are called.
+    """
     examples, groups, tokens, features = given[0].shape
     return 2 * examples * groups * tokens**2 * features
 

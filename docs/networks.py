@@ -1,6 +1,7 @@
-"""Writes docs/networks.md: every classifier of torchvision through compress, apply, forward, cost, save and load.
+"""Writes docs/networks.md: torchvision's classifiers through compress, apply, forward, cost, save, load.
 
-`make networks` runs each network that has no result in runs/networks yet, in a process of its own, and writes the page.
+`make networks` runs each network that has no result in runs/networks yet, in a process of its own, and
+writes the page.
 """
 
 import argparse
@@ -34,7 +35,10 @@ _LARGEST = 250_000_000  # parameters; a process holds a network some seven times
 
 @dataclass(frozen=True)
 class Subject:
-    """How a network is made and called; ``example`` is one input, ``batch`` two, ``labels`` what train mode needs beside them."""
+    """How a network is made and called.
+
+    ``example`` is one input, ``batch`` two, ``labels`` what train mode needs beside them.
+    """
 
     make: Callable[[], nn.Module]
     side: int
@@ -45,7 +49,7 @@ class Subject:
 
 @dataclass
 class Row:
-    """What came of a network; ``kept`` holds each method's shares of parameters and multiply-adds that are left."""
+    """What came of a network; ``kept`` holds the shares of parameters and multiply-adds that methods left."""
 
     name: str
     params: int = 0
@@ -58,12 +62,12 @@ class Row:
 
 
 def every() -> list[str]:
-    """The names of all networks that the page is about."""
+    """List the names of all networks that the page is about."""
     return [*list_models(module=torchvision.models), DETECTION, SEGMENTATION]
 
 
 def subject(name: str, **options: Any) -> Subject:
-    """The network of this name without weights; ``options`` are its builder's."""
+    """Describe the network of this name, without trained weights; ``options`` are its builder's."""
     side = _SIDES.get(name, 64)
     images = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(1))
     if name.startswith("vit_"):
@@ -148,7 +152,10 @@ def _tensors(outputs: Any) -> list[Tensor]:
 
 
 def _run(names: Sequence[str], results: Path, seconds: int) -> None:
-    """Each network in a process of its own: its memory comes back, and one that dies or hangs leaves a row that says so."""
+    """Run each network in a process of its own.
+
+    Its memory comes back, and one that dies or hangs leaves a row that says so.
+    """
     for name in names:
         path = results / f"{name}.json"
         if path.exists():
@@ -165,7 +172,7 @@ def _run(names: Sequence[str], results: Path, seconds: int) -> None:
 
 
 def page(rows: Sequence[Row]) -> str:
-    """The page, in Markdown."""
+    """Write the page, in Markdown."""
     heads = ["Network", "Parameters", "Input", "Multiply-adds", *(f"{m}: left" for m in METHODS), "Result"]
     lines = [
         heads,
@@ -179,13 +186,14 @@ def page(rows: Sequence[Row]) -> str:
     return f"""# torchvision's networks
 
 `make networks` writes this page. It takes every classification network of torchvision
-{torchvision.__version__.split("+")[0]}, a detection network (`{DETECTION}`) and a segmentation
-network (`{SEGMENTATION}`), without trained weights. Each of three methods compresses them to a keep
-ratio of {KEEP_RATIO}. The small network is run in train and in eval mode, its cost is taken, and it is saved and loaded onto a
-fresh network, whose outputs must be the same to the bit. Multiply-adds of one input, of the given width and height in pixels,
-must be as many as are counted by hand, layer by layer, and no method may leave fewer than none or more than all. "left" is the
-share of all parameters / of all multiply-adds that is left; weights that a method does not reach are among them. Networks of
-more than {_LARGEST // 10**6} million parameters are counted, not compressed.
+{torchvision.__version__.split("+")[0]}, a detection network (`{DETECTION}`) and a segmentation network
+(`{SEGMENTATION}`), without trained weights. Each of three methods compresses them to a keep ratio of
+{KEEP_RATIO}. The small network is run in train and in eval mode, its cost is taken, and it is saved and
+loaded onto a fresh network, whose outputs must be the same to the bit. Multiply-adds of one input, of
+the given width and height in pixels, must be as many as are counted by hand, layer by layer, and no
+method may leave fewer than none or more than all. "left" is the share of all parameters / of all
+multiply-adds that is left; weights that a method does not reach are among them. Networks of more than
+{_LARGEST // 10**6} million parameters are counted, not compressed.
 
 {good} of {len(rows)} went through everything.{missing}
 
@@ -207,7 +215,7 @@ def _cells(row: Row) -> list[str]:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="networks to run; all that have no result, if none is named")
     parser.add_argument(

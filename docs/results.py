@@ -1,4 +1,4 @@
-"""Writes docs/results.md and its pictures from the folders of finished studies: `python -m docs.results runs/alds_digits ...`."""
+"""Writes docs/results.md and its pictures from finished studies: `python -m docs.results runs/digits ...`."""
 
 import argparse
 import os
@@ -63,9 +63,10 @@ class Study:
 
 
 def write_page(directories: Iterable[Path], out: Path) -> None:
-    """Write ``results.md`` and ``images/`` in the folder ``out``, ``images/report.png`` being how the first study's report begins.
+    """Write ``results.md`` and ``images/`` in the folder ``out``.
 
-    Raises `SweepError` where a directory holds no study.
+    ``images/report.png`` is how the first study's report begins. Raises `SweepError` where a directory
+    holds no study.
     """
     records = [load_record(directory) for directory in directories]
     (out / "images").mkdir(parents=True, exist_ok=True)
@@ -119,7 +120,7 @@ def _picture(record: StudyRecord, chart: Chart) -> str:
 
 
 def _command(record: StudyRecord) -> str:
-    """The shipped sweep file's, unless the study was run with other values of its keys."""
+    """Return the command of the shipped sweep file, unless the study has other values of its keys."""
     shipped = SHIPPED / f"{record.name}.yaml"
     if shipped.exists() and not list(
         differences(Sweep.from_file(shipped).resolved(), Sweep.from_data(dict(record.sweep)).resolved())
@@ -158,7 +159,7 @@ def _markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "studies", nargs="+", type=Path, help="folders of finished studies, in the page's order"

@@ -1,4 +1,7 @@
-"""What holds for every test; set before torch, Ray or wandb is imported, and inherited by the commands that tests start."""
+"""What holds for every test, and for the commands that tests start.
+
+It is set before torch, Ray or wandb is imported.
+"""
 
 import gc
 import os
@@ -34,7 +37,8 @@ os.environ |= {
 def pytest_unconfigure() -> None:
     """End wandb's service, which an in-process study leaves running: pytest's closing line is the last.
 
-    A service that a test killed was never waited for by wandb; Python's complaint about that is nobody's failure here.
+    A service that a test killed was never waited for by wandb; Python's complaint about that is nobody's
+    failure here.
     """
     if "wandb" in sys.modules:
         sys.modules["wandb"].teardown()

@@ -12,7 +12,7 @@ PROJECT = Path(__file__).parents[1]
 
 
 def run(code: str, *folders: Path, cwd: Path) -> str:
-    """What ``code`` prints in a fresh interpreter that looks for packages in ``folders`` first, the project after them."""
+    """What ``code`` prints in a fresh interpreter that finds packages in ``folders`` before the project's."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (*folders, PROJECT)))}
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=cwd, env=environment, capture_output=True, text=True, timeout=120
@@ -22,7 +22,7 @@ def run(code: str, *folders: Path, cwd: Path) -> str:
 
 
 def claim(folder: Path, name: str, version: str) -> None:
-    """Lay into ``folder`` what an installer writes about a package: the rest of the package stays as it is."""
+    """Lay into ``folder`` what an installer writes about a package; the package stays as it is."""
     (folder / f"{name}-{version}.dist-info").mkdir()
     (folder / f"{name}-{version}.dist-info" / "METADATA").write_text(
         f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"

@@ -40,7 +40,8 @@ def test_an_old_python_is_named_in_one_sentence(fresh: Path) -> None:
     result = make_setup(fresh, old)
     assert result.returncode != 0
     assert result.stderr.splitlines()[0] == (
-        f"Tombola needs Python 3.11 or newer and {old} is not: run make again with PYTHON=/path/to/python3.11."
+        f"Tombola needs Python 3.11 or newer and {old} is not: "
+        "run make again with PYTHON=/path/to/python3.11."
     )
     assert not (fresh / ".venv").exists()
 

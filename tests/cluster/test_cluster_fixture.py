@@ -28,7 +28,7 @@ def look(modules: list[str]) -> tuple[str, dict[str, str | None]]:
 
 @pytest.fixture(scope="module")
 def nodes(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict[str, Any]]]:
-    """The nodes by address, seen by a driver that ships a package and a single file which exist nowhere else."""
+    """The nodes by address, seen by a driver that ships a package and a file which exist nowhere else."""
     shipped = tmp_path_factory.mktemp("shipped")
     (shipped / "shipped_package").mkdir()
     (shipped / "shipped_package" / "__init__.py").write_text("GREETING = 'package'\n")
@@ -51,7 +51,8 @@ def test_two_nodes_of_two_cpus_joined(nodes: dict[str, dict[str, Any]]) -> None:
 def test_the_nodes_python_has_our_libraries_and_never_saw_this_project(
     cluster: Cluster, tmp_path: Path
 ) -> None:
-    code = f"from importlib.util import find_spec; print([name for name in {['torch', 'ray', *FLOORS]} if find_spec(name)])"
+    names = ["torch", "ray", *FLOORS]
+    code = f"from importlib.util import find_spec; print([name for name in {names} if find_spec(name)])"
     result = subprocess.run(
         [str(cluster.python), "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True
     )
@@ -79,6 +80,9 @@ def test_the_second_node_can_be_lost_and_replaced(cluster: Cluster) -> None:
 
 def test_who_has_not_the_token_is_refused(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_AUTH_TOKEN", "wrong")
-    code = f"from ray._raylet import GcsClient; GcsClient(address={cluster.address!r}).get_all_node_info(timeout=5)"
+    code = (
+        "from ray._raylet import GcsClient; "
+        f"GcsClient(address={cluster.address!r}).get_all_node_info(timeout=5)"
+    )
     result = subprocess.run([str(cluster.python), "-c", code], capture_output=True, text=True, timeout=60)
     assert "InvalidAuthToken" in result.stderr, result.stderr[-2000:]

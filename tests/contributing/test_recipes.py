@@ -82,7 +82,7 @@ def renamed(text: str, words: dict[str, str]) -> str:
 
 
 def follow(addition: Addition, copy: Path) -> None:
-    """Do what the recipe says: its new file, and in every file that it names a line below each line of the model."""
+    """Do what the recipe says: its new file, and in every file that it names lines below the model's."""
     found = places(addition.recipe)
     if addition.file:
         [folder] = [

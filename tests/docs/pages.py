@@ -51,7 +51,7 @@ def section(page: str, heading: str) -> str:
 
 
 def tables(text: str) -> list[list[list[str]]]:
-    """The tables of a text, each as rows of cells, the row of titles first; backquotes around a whole cell are taken off."""
+    """The tables of a text as rows of cells, titles first; backquotes around a whole cell are taken off."""
     found = re.findall(r"(?:^\|.*\|\n)+", text, re.MULTILINE)
     split = [
         [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in table.splitlines()]

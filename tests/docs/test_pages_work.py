@@ -38,7 +38,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]
 
 @pytest.fixture
 def reader(demo: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where a reader stands: a folder with the demo's study, on Python's path as the command puts it there."""
+    """Where a reader stands: a folder with the demo's study, on Python's path as by the command."""
     folder = shutil.copytree(demo[0], tmp_path / "reader")
     monkeypatch.chdir(folder)
     monkeypatch.syspath_prepend(folder)

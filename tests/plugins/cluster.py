@@ -25,8 +25,8 @@ START_SECONDS, STOP_SECONDS = 120.0, 10.0
 def make_bare_python(directory: Path) -> Path:
     """The interpreter of a new environment with our third-party packages and without the project.
 
-    Its one ``.pth`` file names the site-packages of the running environment. Python does not follow the ``.pth`` files it
-    finds there, and the editable installation of the project is one of them.
+    Its one ``.pth`` file names the site-packages of the running environment. Python does not follow the
+    ``.pth`` files it finds there, and the editable installation of the project is one of them.
     """
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(directory)], check=True)
     python = directory / "bin" / "python"
@@ -96,7 +96,7 @@ class Node:
         self.end(processes)
 
     def end(self, processes: list[psutil.Process]) -> None:
-        """Kill those of ``processes`` that still run, wait until all are gone, and collect the ``ray start`` process."""
+        """Kill what still runs of ``processes``, wait until all are gone, and collect ``ray start``."""
         for process in processes:
             with suppress(psutil.NoSuchProcess):
                 process.kill()

@@ -1,4 +1,4 @@
-"""Studies as `load_record` would read them: a real Optuna study in memory, layers with real parameter counts."""
+"""Studies as `load_record` would read them: a real Optuna study in memory, layers with real counts."""
 
 import math
 import random
@@ -68,7 +68,8 @@ def network(
         "compress/error": max(layer["error"] for layer in layers.values()),
     }
     seeds = [{"seed": s, "metrics": metrics} for s in range(replicates)]
-    return TrialRecord(key, "complete", metrics=metrics, layers=layers, replicates=seeds, **more)  # type: ignore[arg-type]
+    more |= {"metrics": metrics, "layers": layers, "replicates": seeds}
+    return TrialRecord(key, "complete", **more)  # type: ignore[arg-type]
 
 
 def study_record(
@@ -80,7 +81,10 @@ def study_record(
     failing: bool = False,
     name: str = "alds_digits",
 ) -> StudyRecord:
-    """A study over ten per-layer tolerances whose every sixth trial is stopped early and every eighth fails (``failing``: all)."""
+    """A study over ten per-layer tolerances.
+
+    Every sixth trial is stopped early, and every eighth fails (``failing``: all).
+    """
     study = optuna.create_study(
         directions=[o.goal for o in objectives], sampler=optuna.samplers.RandomSampler(seed=1)
     )

@@ -61,7 +61,8 @@ def test_densities_fall_from_left_to_right(page: Page, lottery: StudyRecord, tmp
     write_report(lottery, report)
     page.open(report, width=380)
     labels = page.run(
-        "[...document.querySelectorAll('#tickets .xtick text')].map(t => [t.getBoundingClientRect().x, t.textContent])"
+        "[...document.querySelectorAll('#tickets .xtick text')].map(t => [t.getBoundingClientRect().x, "
+        "t.textContent])"
     )
     assert [text for _, text in sorted(labels)] == ["100", "40", "16", "6.4"]
 
@@ -97,7 +98,8 @@ def test_a_press_on_a_head_sorts_and_a_second_one_turns_round(page: Page, tmp_pa
     write_report(study_record(tmp_path), report)
     page.open(report)
     column = page.run(
-        "[...document.querySelectorAll('table.trials th')].findIndex(head => head.innerText.startsWith('Validation'))"
+        "[...document.querySelectorAll('table.trials th')].findIndex(head => "
+        "head.innerText.startsWith('Validation'))"
     )
 
     for sign in (1, -1):

@@ -65,8 +65,8 @@ def test_the_headline_names_the_sparsest_ticket_that_reaches_dense_and_what_the_
     ]
     said = told(lottery, *levels)
     assert (
-        "The sparsest ticket that reaches the dense network keeps 25 % of the weights: 90.10 ± 0.20 % validation accuracy"
-        in said
+        "The sparsest ticket that reaches the dense network keeps 25 % of the weights: "
+        "90.10 ± 0.20 % validation accuracy" in said
     )
     assert "against 90.00 ± 0.10 % (not told apart by 3 seeds, difference -0.90 to +1.10 points)" in said
     assert (

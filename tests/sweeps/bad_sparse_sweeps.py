@@ -102,7 +102,8 @@ LOTTERIES = {
     "another control": _lottery(
         "{method: magnitude}",
         "{method: magnitude, control: shuffle}",
-        r"s\.yaml:5: trainable lottery does not use compression\.control: the controls of its tickets stand in lottery\.controls\.",
+        r"s\.yaml:5: trainable lottery does not use compression\.control: "
+        r"the controls of its tickets stand in lottery\.controls\.",
     ),
     "a layer's rate": _after_rate(
         "layer_rate: {otput: 0.1}",
@@ -113,13 +114,15 @@ LOTTERIES = {
             ("{method: magnitude}", "{method: magnitude, options: {layer_keep_ratio: {output: 0.5}}}"),
             ("  rate: 0.2", "  rate: 0.2\n  layer_rate: {output: 0.1}"),
         ),
-        r"s\.yaml:9: lottery\.layer_rate and the option layer_keep_ratio both say what single layers keep; give one\.",
+        r"s\.yaml:9: lottery\.layer_rate and the option layer_keep_ratio both say what single layers keep; "
+        r"give one\.",
         base=LOTTERY,
     ),
     "more than the levels leave": _lottery(
         "{method: magnitude}",
         "{method: magnitude, options: {min_layer_keep: 15000}}\nseed: 1",
-        r"s\.yaml:7: no choice of layers meets the last level's keep_ratio 0\.512; the least possible is 0\.6175\.",
+        r"s\.yaml:7: no choice of layers meets the last level's keep_ratio 0\.512; "
+        r"the least possible is 0\.6175\.",
         exit_code=3,
     ),
     "a transfer nowhere": _after_rate(
@@ -132,12 +135,14 @@ LOTTERIES = {
     "a decomposition": _lottery(
         "method: magnitude",
         "method: alds",
-        rf"s\.yaml:5: trainable lottery needs a method that removes single weights, and alds decomposes layers; {THOSE}",
+        r"s\.yaml:5: trainable lottery needs a method that removes single weights, "
+        f"and alds decomposes layers; {THOSE}",
     ),
     "per_layer": _lottery(
         "run_cap: 2",
         "run_cap: 2\nper_layer: {tolerance: {min: 0.5, max: 2}}",
-        rf"s\.yaml:12: per_layer needs a method that decomposes layers, and magnitude removes single weights; {THOSE}",
+        r"s\.yaml:12: per_layer needs a method that decomposes layers, "
+        f"and magnitude removes single weights; {THOSE}",
     ),
     "stopping after the levels": _lottery(
         "run_cap: 2",
@@ -147,12 +152,14 @@ LOTTERIES = {
     "a baseline of two lotteries": _lottery(
         "run_cap: 2",
         "run_cap: 2\nbaselines: [random]\nparameters:\n  lottery.rate: {values: [0.2, 0.4]}",
-        r"s\.yaml:12: a baseline needs one network and one budget, and lottery\.rate is searched; leave one out\.",
+        r"s\.yaml:12: a baseline needs one network and one budget, and lottery\.rate is searched; "
+        r"leave one out\.",
     ),
     "a baseline that decomposes": _lottery(
         "run_cap: 2",
         "run_cap: 2\nbaselines: [svd]",
-        rf"s\.yaml:12: trainable lottery needs a method that removes single weights, and svd decomposes layers; {THOSE}",
+        r"s\.yaml:12: trainable lottery needs a method that removes single weights, "
+        f"and svd decomposes layers; {THOSE}",
     ),
 }
 
@@ -160,7 +167,8 @@ MASKS = {
     "retraining": _at_init(
         "  method: random\n",
         "  method: random\n  retrain_epochs: 3\n",
-        r"s\.yaml:7: trainable prune_at_init does not use compression\.retrain_epochs: after pruning it trains for training\.epochs\.",
+        r"s\.yaml:7: trainable prune_at_init does not use compression\.retrain_epochs: "
+        r"after pruning it trains for training\.epochs\.",
     ),
     "recalibration": BadSweep(
         (("prune_at_init", "early_bird"), ("  method: random\n", "  method: random\n  recalibrate_bn: 64\n")),
@@ -170,36 +178,44 @@ MASKS = {
     ),
     "early_bird without training": BadSweep(
         (("prune_at_init", "early_bird"), ("epochs: 2", "epochs: 0")),
-        r"s\.yaml:2: trainable early_bird watches a training from its start; give training\.epochs, and no checkpoint\.",
+        r"s\.yaml:2: trainable early_bird watches a training from its start; give training\.epochs, "
+        r"and no checkpoint\.",
         base=AT_INIT,
     ),
     "multiply-adds": _at_init(
         "keep_ratio",
         "flops_ratio",
-        rf"s\.yaml:7: budget\.flops_ratio needs a method that decomposes layers, and random removes single weights; {THOSE}",
+        r"s\.yaml:7: budget\.flops_ratio needs a method that decomposes layers, "
+        f"and random removes single weights; {THOSE}",
     ),
     "a tolerance": _at_init(
         "  method: random\n",
         "  method: random\n  tolerance: {'1': 2}\n",
-        rf"s\.yaml:7: compression\.tolerance needs a method that decomposes layers, and random removes single weights; {THOSE}",
+        r"s\.yaml:7: compression\.tolerance needs a method that decomposes layers, "
+        f"and random removes single weights; {THOSE}",
     ),
     "a control of a decomposition": BadSweep(
         (("  method: alds", "  method: alds\n  control: shuffle"),),
-        rf"s\.yaml:9: control shuffle needs a method that removes single weights, and alds decomposes layers; {THOSE}",
+        r"s\.yaml:9: control shuffle needs a method that removes single weights, "
+        f"and alds decomposes layers; {THOSE}",
     ),
     "density of a decomposition": BadSweep(
         (("val/accuracy, goal: maximize", "compress/density, goal: minimize"),),
-        rf"s\.yaml:13: compress/density needs a method that removes single weights, and alds decomposes layers; {THOSE}",
+        r"s\.yaml:13: compress/density needs a method that removes single weights, "
+        f"and alds decomposes layers; {THOSE}",
     ),
     "error of a mask": _at_init(
         "val/accuracy, goal: maximize",
         "compress/error, goal: minimize",
-        rf"s\.yaml:9: compress/error needs a method that decomposes layers, and random removes single weights; {THOSE}",
+        r"s\.yaml:9: compress/error needs a method that decomposes layers, "
+        f"and random removes single weights; {THOSE}",
     ),
     "a searched method": _at_init(
         "run_cap: 2",
-        "run_cap: 2\nparameters:\n  compression.control: {values: [none, shuffle]}\n  compression.method: {values: [svd, alds]}",
-        rf"s\.yaml:12: control shuffle needs a method that removes single weights, and svd decomposes layers; {THOSE}",
+        "run_cap: 2\nparameters:\n  compression.control: {values: [none, shuffle]}\n  compression.method: "
+        "{values: [svd, alds]}",
+        r"s\.yaml:12: control shuffle needs a method that removes single weights, "
+        f"and svd decomposes layers; {THOSE}",
     ),
     "all and more": _at_init(
         "keep_ratio: 0.25",
@@ -229,7 +245,8 @@ MASKS = {
     ),
     "unknown layer to keep": _option(
         "layer_keep_ratio: {outputs: 1.0}",
-        r"s\.yaml:7: compression: layer_keep_ratio: the network has no prunable layer 'outputs'; did you mean 'output'\?",
+        r"s\.yaml:7: compression: layer_keep_ratio: the network has no prunable layer 'outputs'; "
+        r"did you mean 'output'\?",
     ),
     "rounds": _option(
         "rounds: 0", r"s\.yaml:7: compression: rounds must be a whole number of at least 1, not 0\."

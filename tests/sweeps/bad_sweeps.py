@@ -23,7 +23,7 @@ USERS = "tests.sweeps.users"
 
 @dataclass(frozen=True)
 class BadSweep:
-    """``edits`` are texts of ``base`` and what stands there instead; ``said`` is a pattern for the whole message."""
+    """``edits`` are texts of ``base`` and what replaces them; ``said`` is a pattern for the whole message."""
 
     edits: tuple[tuple[str, str], ...]
     said: str
@@ -95,7 +95,8 @@ TYPES = {
     "no run_cap": BadSweep((("run_cap: 2\n", ""),), r's\.yaml: the key "run_cap" is missing\.'),
     "name: a/b": BadSweep(
         (("name: base", "name: a/b"),),
-        r"s\.yaml:1: name: 'a/b' names a folder and may hold letters, digits, dots, dashes and underscores only\.",
+        r"s\.yaml:1: name: 'a/b' names a folder and may hold letters, digits, dots, "
+        r"dashes and underscores only\.",
     ),
     "name: 5": BadSweep((("name: base", "name: 5"),), r"s\.yaml:1: name: should be a valid string, not 5\."),
     "task: digits": BadSweep(
@@ -164,11 +165,13 @@ NETWORKS = {
     ),
     "no such module": _network(
         "nosuch.module:net",
-        r"s\.yaml:2: network nosuch\.module:net: importing nosuch\.module failed with ModuleNotFoundError: No module named 'nosuch'\.",
+        r"s\.yaml:2: network nosuch\.module:net: importing nosuch\.module failed with ModuleNotFoundError: "
+        r"No module named 'nosuch'\.",
     ),
     "no such factory": _network(
         f"{USERS}:netwrok",
-        r"s\.yaml:2: network .*users:netwrok: tests\.sweeps\.users has no attribute 'netwrok'; did you mean network\?",
+        r"s\.yaml:2: network .*users:netwrok: tests\.sweeps\.users has no attribute 'netwrok'; "
+        r"did you mean network\?",
     ),
     "factory that is a number": _network(
         f"{USERS}:not_callable",
@@ -180,15 +183,18 @@ NETWORKS = {
     ),
     "factory that returns text": _network(
         f"{USERS}:returns_text",
-        r"s\.yaml:2: network factory tests\.sweeps\.users:returns_text returned str, not a torch\.nn\.Module\.",
+        r"s\.yaml:2: network factory tests\.sweeps\.users:returns_text returned str, "
+        r"not a torch\.nn\.Module\.",
     ),
     "network of another size": _network(
         f"{USERS}:takes_three_inputs",
-        r"s\.yaml:2: network .*:takes_three_inputs cannot take inputs of digits, shape \(1, 8, 8\): RuntimeError: .*\.",
+        r"s\.yaml:2: network .*:takes_three_inputs cannot take inputs of digits, shape \(1, 8, 8\): "
+        r"RuntimeError: .*\.",
     ),
     "too few classes": _network(
         f"{USERS}:three_classes",
-        r"s\.yaml:2: network .*:three_classes returns a tensor of shape \(1, 3\) for one input; logits \(1, 10\) are needed\.",
+        r"s\.yaml:2: network .*:three_classes returns a tensor of shape \(1, 3\) for one input; "
+        r"logits \(1, 10\) are needed\.",
     ),
     "unknown option": _after(
         "network: lenet_300_100",
@@ -203,11 +209,13 @@ NETWORKS = {
     "unknown data": _data("digitz", r"s\.yaml:2: there is no data set 'digitz'; did you mean digits\?"),
     "data that is a number": _data(
         f"{USERS}:data_of_a_number",
-        r"s\.yaml:2: data factory .*:data_of_a_number returned int, not a dict with train, validation, test, a tuple of these, or a Data\.",
+        r"s\.yaml:2: data factory .*:data_of_a_number returned int, not a dict with train, validation, "
+        r"test, a tuple of these, or a Data\.",
     ),
     "data without a test split": _data(
         f"{USERS}:data_without_test",
-        r"s\.yaml:2: data factory .*:data_without_test returned no 'test'; a dict with train, validation, test is needed\.",
+        r"s\.yaml:2: data factory .*:data_without_test returned no 'test'; a dict with train, validation, "
+        r"test is needed\.",
     ),
     "unknown loss": _after(
         "data: digits",
@@ -276,7 +284,8 @@ COMPRESSION = {
     "keeps nothing": _budget("{keep_ratio: 0}", r"s\.yaml:9: budget\.keep_ratio: should be greater than 0\."),
     "two budgets": _budget(
         "{keep_ratio: 0.25, parameters: 3}",
-        r"s\.yaml:9: budget: give exactly one of keep_ratio, parameters and flops_ratio, not keep_ratio and parameters\.",
+        r"s\.yaml:9: budget: give exactly one of keep_ratio, parameters and flops_ratio, "
+        r"not keep_ratio and parameters\.",
     ),
     "no budget": _budget(
         "{}", r"s\.yaml:9: budget: give exactly one of keep_ratio, parameters and flops_ratio, not none\."
@@ -286,7 +295,8 @@ COMPRESSION = {
 SEARCH = {
     "test split as objective": BadSweep(
         (("val/accuracy", "test/accuracy"),),
-        r"s\.yaml:13: metric\.name: test/accuracy cannot be optimised: validation selects, and the test split is read once at the end\.",
+        r"s\.yaml:13: metric\.name: test/accuracy cannot be optimised: validation selects, "
+        r"and the test split is read once at the end\.",
     ),
     "unknown metric": BadSweep(
         (("val/accuracy", "val/acc"),),
@@ -317,7 +327,8 @@ SEARCH = {
                 "metrics: [{name: val/loss, goal: minimize}, {name: compress/params, goal: minimize}]",
             ),
         ),
-        r"s\.yaml: the cmaes sampler knows one objective; with several use tpe, nsga2, nsga3, gp, random, qmc or grid\.",
+        r"s\.yaml: the cmaes sampler knows one objective; with several use tpe, nsga2, nsga3, gp, random, "
+        r"qmc or grid\.",
     ),
     "unknown sampler": BadSweep(
         (("method: random", "method: tpee"),),
@@ -345,18 +356,21 @@ SEARCH = {
             ("method: alds", "method: alds\n  retrain_epochs: 3"),
             ("run_cap: 2", "run_cap: 2\nearly_terminate: {type: asha, min_iter: 3}"),
         ),
-        r"s\.yaml:16: nothing is stopped within the first 3 retraining epochs \(min_iter\), and compression\.retrain_epochs is 3\.",
+        r"s\.yaml:16: nothing is stopped within the first 3 retraining epochs \(min_iter\), "
+        r"and compression\.retrain_epochs is 3\.",
     ),
     "stopping every trial": BadSweep(
         (
             ("method: alds", "method: alds\n  retrain_epochs: 3"),
             ("run_cap: 2", "run_cap: 2\nearly_terminate: {type: asha, max_iter: 2}"),
         ),
-        r"s\.yaml:16: every trial would be stopped after 2 retraining epochs \(max_iter\), and compression\.retrain_epochs is 3\.",
+        r"s\.yaml:16: every trial would be stopped after 2 retraining epochs \(max_iter\), "
+        r"and compression\.retrain_epochs is 3\.",
     ),
     "a grid over a range": BadSweep(
         (("method: random", "method: grid"),),
-        r"s\.yaml:12: a grid needs finitely many values, and training\.lr has a range; give it values or a q\.",
+        r"s\.yaml:12: a grid needs finitely many values, and training\.lr has a range; "
+        r"give it values or a q\.",
     ),
     "min above max": _lr(
         "{min: 1.0, max: 0.1}", r"s\.yaml:11: parameters\.training\.lr: min 1 is above max 0\.1\."
@@ -455,14 +469,17 @@ SEARCH = {
     ),
     "an unknown key beside a value": _branches(
         "[{value: sgd, paramters: {}}]",
-        r's\.yaml:11: unknown key "parameters\.training\.optimizer\.values\.0\.paramters"; did you mean .parameters.\?',
+        r's\.yaml:11: unknown key "parameters\.training\.optimizer\.values\.0\.paramters"; '
+        r"did you mean .parameters.\?",
     ),
     "a wrong form under a value": _branches(
         "[{value: sgd, parameters: {training.momentum: {min: 1}}}, adam]",
-        r"s\.yaml:11: parameters\.training\.optimizer\.values\.0\.parameters\.training\.momentum: min and max belong together\.",
+        r"s\.yaml:11: parameters\.training\.optimizer\.values\.0\.parameters\.training\.momentum: "
+        r"min and max belong together\.",
     ),
     "a wrong value in a second branch": _branches(
-        "[{value: sgd, parameters: {training.lr: {value: 0.1}}}, {value: adam, parameters: {training.lr: {values: [1, -1]}}}]",
+        "[{value: sgd, parameters: {training.lr: {value: 0.1}}}, "
+        "{value: adam, parameters: {training.lr: {values: [1, -1]}}}]",
         r"s\.yaml:11: training\.lr: should be greater than 0\.",
     ),
     "no setting under a value": _branches(
@@ -476,7 +493,8 @@ SEARCH = {
     ),
     "a key under values of two parameters": _branches(
         "[{value: sgd, parameters: {training.lr: {value: 0.1}}}, adam]",
-        r's\.yaml:12: parameters\.training\.batch_size\.1\.training\.lr: "training\.lr" is a parameter twice in one draw\.',
+        r"s\.yaml:12: parameters\.training\.batch_size\.1\.training\.lr: "
+        r'"training\.lr" is a parameter twice in one draw\.',
         "\n  training.batch_size: {values: [32, {value: 64, parameters: {training.lr: {value: 0.2}}}]}",
     ),
     "a grid over parameters under a value": BadSweep(
@@ -487,7 +505,8 @@ SEARCH = {
             ),
             ("method: random", "method: grid"),
         ),
-        r"s\.yaml:12: a grid has every parameter in every trial, and training\.lr stands under a value of training\.optimizer; .*",
+        r"s\.yaml:12: a grid has every parameter in every trial, "
+        r"and training\.lr stands under a value of training\.optimizer; .*",
     ),
     "lists as values": _lr(
         "{values: [[1, 2]]}",
@@ -498,7 +517,8 @@ SEARCH = {
     ),
     "two forms": _lr(
         "{value: 1, values: [2]}",
-        r"s\.yaml:11: parameters\.training\.lr: give value, or values, or min and max, or parameters; here is value and values\.",
+        r"s\.yaml:11: parameters\.training\.lr: give value, or values, or min and max, or parameters; "
+        r"here is value and values\.",
     ),
     "a number as parameter": _lr(
         "0.1", r"s\.yaml:11: parameters\.training\.lr: expected keys with values below it, not 0\.1\."
@@ -509,7 +529,8 @@ SEARCH = {
     ),
     "log_uniform of values": _lr(
         "{min: 1, max: 1000, distribution: log_uniform}",
-        r"s\.yaml:11: parameters\.training\.lr: log_uniform takes natural logarithms, and e\^1000 is too large; "
+        r"s\.yaml:11: parameters\.training\.lr: log_uniform takes natural logarithms, "
+        r"and e\^1000 is too large; "
         r"log_uniform_values takes values\.",
     ),
     "half an integer step": _lr(
@@ -518,11 +539,13 @@ SEARCH = {
     ),
     "a distribution Optuna has not": _lr(
         "{min: 0, max: 1, distribution: beta}",
-        r"s\.yaml:11: parameters\.training\.lr\.distribution: 'beta' is no distribution that Optuna can sample; known are constant, .*\.",
+        r"s\.yaml:11: parameters\.training\.lr\.distribution: "
+        r"'beta' is no distribution that Optuna can sample; known are constant, .*\.",
     ),
     "normal": _lr(
         "{mu: 0, sigma: 1, distribution: normal}",
-        r's\.yaml:11: unknown key "parameters\.training\.lr\.mu"; known are value, values, .*\. 2 more to mend after that\.',
+        r's\.yaml:11: unknown key "parameters\.training\.lr\.mu"; known are value, values, .*\. '
+        r"2 more to mend after that\.",
     ),
     "tolerance without one": _last(
         "per_layer: {tolerance: {min: 2, max: 3}}",
@@ -548,7 +571,8 @@ SEARCH = {
             ("  training.lr: {min: 0.01, max: 0.1}", "  budget.keep_ratio: {values: [0.2, 0.4]}"),
             ("run_cap: 2", "run_cap: 2\nbaselines: [svd]"),
         ),
-        r"s\.yaml:15: a baseline needs one network and one budget, and budget\.keep_ratio is searched; leave one out\.",
+        r"s\.yaml:15: a baseline needs one network and one budget, and budget\.keep_ratio is searched; "
+        r"leave one out\.",
     ),
     "unknown way to stop": _last(
         "early_terminate: {type: ashaa}",
@@ -556,7 +580,8 @@ SEARCH = {
     ),
     "nowhere to stop": _last(
         "early_terminate: {type: asha}",
-        r"s\.yaml:15: early_terminate stops trials between retraining epochs, and compression\.retrain_epochs is 0\.",
+        r"s\.yaml:15: early_terminate stops trials between retraining epochs, "
+        r"and compression\.retrain_epochs is 0\.",
     ),
 }
 
@@ -564,7 +589,8 @@ TRAINING = {
     "schedule: cosin": _after(
         "epochs: 1",
         "  schedule: {name: cosin}",
-        r"s\.yaml:7: training\.schedule\.name: should be 'constant', 'multistep', 'cosine' or 'linear', not 'cosin'\.",
+        r"s\.yaml:7: training\.schedule\.name: should be 'constant', 'multistep', 'cosine' or 'linear', "
+        r"not 'cosin'\.",
     ),
     "steps without milestones": _after(
         "epochs: 1",
@@ -584,6 +610,12 @@ TRAINING = {
 }
 
 GROUPS = {
-    "file": NO_KEYS, "types": TYPES, "keys": KEYS, "task": NETWORKS, "compression": COMPRESSION, "search": SEARCH, "training": TRAINING,
-}  # fmt: skip
+    "file": NO_KEYS,
+    "types": TYPES,
+    "keys": KEYS,
+    "task": NETWORKS,
+    "compression": COMPRESSION,
+    "search": SEARCH,
+    "training": TRAINING,
+}
 BAD_SWEEPS = {f"{group}: {name}": bad for group, table in GROUPS.items() for name, bad in table.items()}

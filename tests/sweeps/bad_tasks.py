@@ -1,4 +1,4 @@
-"""Sweep files whose keys are right and whose every trial would fail: what is said before anything is trained."""
+"""Sweep files whose keys are right and whose trials would fail: what is said before anything is trained."""
 
 from tests.sweeps.bad_sweeps import BadSweep
 
@@ -38,7 +38,8 @@ LOSSES = {
     ),
     "a loss of other outputs": _loss(
         "of_images",
-        r"fails on outputs of shape \(4, 10\) and labels of shape \(4,\): RuntimeError: shape .* is invalid .*\.",
+        r"fails on outputs of shape \(4, 10\) and labels of shape \(4,\): RuntimeError: "
+        r"shape .* is invalid .*\.",
     ),
     "a loss that is no number": _loss(
         "zero_over_zero", r"is nan on the first batch, for outputs .*, before anything is trained\."
@@ -89,7 +90,8 @@ NETWORKS = {
     ),
     "fails in its backward pass": _network(
         "in_place",
-        r" cannot be trained with optimizer sgd and loss cross_entropy: RuntimeError: .* inplace operation.*\.",
+        " cannot be trained with optimizer sgd and loss cross_entropy: RuntimeError: "
+        r".* inplace operation.*\.",
     ),
     "compressed, fails in train mode": _network(
         "asks_for_its_layers",

@@ -16,7 +16,8 @@ class Killed(BaseException):
 class DyingJournal(JournalFileBackend):
     """Optuna's journal file; the write number ``fatal`` (from 0) ends the driver before, within or after it.
 
-    It writes what Optuna writes but waits for no disk: a process that dies loses nothing that it wrote, only a machine does.
+    It writes what Optuna writes but waits for no disk: a process that dies loses nothing that it wrote,
+    only a machine does.
     """
 
     def __init__(self, path: Path, fatal: int | None, moment: Moment):

@@ -1,4 +1,7 @@
-"""Images of CIFAR's shape and number, drawn from a seed one by one: for checking what needs the data's form and not its content."""
+"""Images of CIFAR's shape and number, drawn from a seed one by one.
+
+For checking what needs the data's form and not its content.
+"""
 
 from typing import Any
 

@@ -11,7 +11,7 @@ USERS = "tests.sweeps.users"
 
 
 def digits(**keys: Any) -> dict[str, Any]:
-    """A sweep file's data: lenet_300_100 on the digits, one epoch, two trials drawn at random; ``keys`` replace its keys."""
+    """A sweep file's data: lenet_300_100 on digits, one epoch, two trials; ``keys`` replace its keys."""
     return {
         "name": "digits",
         "task": {"network": "lenet_300_100", "data": "digits"},

@@ -1,4 +1,4 @@
-"""Every wrong command, and every broken study, gets its sentence and its exit code; what was on disk stays as it was."""
+"""Every wrong command and every broken study gets its sentence and exit code; the disk stays as it was."""
 
 import json
 import os
@@ -29,7 +29,10 @@ LOST = (
 
 @dataclass(frozen=True)
 class Bad:
-    """A command, a pattern for its whole message, and its exit code; ``breaks`` says how the study in ``study`` is broken before."""
+    """A command, a pattern for its whole message, and its exit code.
+
+    ``breaks`` says how the study in ``study`` is broken before.
+    """
 
     command: str
     said: str
@@ -131,7 +134,8 @@ PLANS = [
     ),
     Bad(
         PLAN + "--keep-ratio .00001",
-        r"A budget of 10 parameters cannot be met: the least possible is 4872 of 1051600 \(keep_ratio=0\.00463294\)\.",
+        "A budget of 10 parameters cannot be met: "
+        r"the least possible is 4872 of 1051600 \(keep_ratio=0\.00463294\)\.",
         exit_code=3,
     ),
     Bad(PLAN + "--keep-ratio .2 --metric maxx", r"metric 'maxx' is unknown; did you mean 'max'\?"),
@@ -255,7 +259,8 @@ STUDIES = [
 SURROUNDINGS = [
     Bad(
         RUN + "--storage nonsense",
-        r"storage\.study: 'nonsense' is no database URL, as sqlite:///study\.db or postgresql\+psycopg://user@host/name\.",
+        r"storage\.study: 'nonsense' is no database URL, "
+        r"as sqlite:///study\.db or postgresql\+psycopg://user@host/name\.",
     ),
     Bad(
         RUN + "--storage postgresql+psycopg://u@host:port/x",
@@ -267,11 +272,13 @@ SURROUNDINGS = [
     ),
     Bad(
         RUN + "--storage mysql://h/x",
-        r"storage\.study: mysql://h/x needs a driver that is not installed; tombola\[postgresql\] holds PostgreSQL's\.",
+        r"storage\.study: mysql://h/x needs a driver that is not installed; "
+        r"tombola\[postgresql\] holds PostgreSQL's\.",
     ),
     Bad(
         RUN + "--storage postgresql+psycopg://u:secret@127.0.0.1:1/x",
-        r"The study's database postgresql\+psycopg://u@127\.0\.0\.1:1/x cannot be used: connection .* refused.*\.",
+        r"The study's database postgresql\+psycopg://u@127\.0\.0\.1:1/x cannot be used: "
+        r"connection .* refused.*\.",
         exit_code=1,
     ),
     Bad(
@@ -294,7 +301,7 @@ SURROUNDINGS = [
 
 @pytest.fixture
 def surroundings(tombola: Tombola, finished: StudyRecord) -> StudyRecord:
-    """In the command's folder: the sweep s.yaml, a finished study, an empty folder and a file that is no text."""
+    """In the command's folder: the sweep s.yaml, a finished study, an empty folder, a file not of text."""
     Path("s.yaml").write_text(SWEEP)
     Path("binary").write_bytes(b"\xff\xfe\x00")
     Path("empty").mkdir()
@@ -307,7 +314,7 @@ def surroundings(tombola: Tombola, finished: StudyRecord) -> StudyRecord:
 
 
 def refused(tombola: Tombola, bad: Bad, finished: StudyRecord) -> dict[str, bytes | None]:
-    """Breaks the study, gives the command, checks its answer and that no file is lost; the files that came into being."""
+    """Break the study, give the command, check its answer and that no file is lost; return the new files."""
     keys = {t.outcome: t.key for t in finished.trials}
     bad.breaks(Path("study"))
     before = contents(Path())
@@ -343,7 +350,10 @@ def test_ray_that_cannot_be_started_is_explained(
     tombola: Tombola, surroundings: StudyRecord, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / ("deep" * 30)))  # sockets cannot lie so deep
-    said = rf"Ray cannot be started on this machine: validate_socket_filename failed: AF_UNIX path length .*\. {WITHOUT}"
+    said = (
+        r"Ray cannot be started on this machine: "
+        rf"validate_socket_filename failed: AF_UNIX path length .*\. {WITHOUT}"
+    )
     refused(tombola, Bad("run s.yaml", said, 1), surroundings)
     assert tombola(*RUN.split()).exit_code == 0
 
@@ -360,7 +370,10 @@ def test_a_wrong_mode_of_wandb_is_said(
 def test_a_study_that_is_run_by_another_driver_is_refused(
     tombola: Tombola, surroundings: StudyRecord
 ) -> None:
-    code = "import fcntl; f = open('study/driver.lock', 'r+'); fcntl.flock(f, fcntl.LOCK_EX); print('held', flush=True); input()"
+    code = (
+        "import fcntl; f = open('study/driver.lock', 'r+'); fcntl.flock(f, fcntl.LOCK_EX); "
+        "print('held', flush=True); input()"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as other:

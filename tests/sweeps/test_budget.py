@@ -1,4 +1,4 @@
-"""The budget of a sweep file, on its way to `pruners.compress`: one type, and one place that knows the keyword."""
+"""The budget of a sweep file, on its way to `pruners.compress`: one type, one place with the keyword."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Parameters under a value of another belong to the draws that have that value; lists and mappings are choices."""
+"""Parameters under a value of another belong to draws that have it; lists and mappings are choices."""
 
 import json
 import math

@@ -1,4 +1,7 @@
-"""Values that are sound each by itself and do not go together: such a draw is infeasible and costs nothing, never a failed trial."""
+"""Values that are sound each by itself and do not go together.
+
+Such a draw is infeasible and costs nothing, never a failed trial.
+"""
 
 import json
 from collections.abc import Callable

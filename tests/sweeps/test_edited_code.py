@@ -18,7 +18,8 @@ def block(width):
 FILES = {
     "edited_nets/__init__.py": "",
     "edited_nets/small.py": "from .blocks.block import block\ndef network():\n    return block(12)\n",
-    "edited_nets/other.py": "from torch import nn\ndef network():\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))\n",
+    "edited_nets/other.py": "from torch import nn\ndef network():\n"
+    "    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))\n",
     "edited_nets/blocks/__init__.py": "",
     "edited_nets/blocks/block.py": BLOCK,
     "edited_nets/notes.py": "TEXT = 'nobody imports this'\n",

@@ -1,4 +1,4 @@
-"""Configurations to try first: as written, after the method's own answer, once, and counted among the trials."""
+"""Configurations to try first: as written, after the method's own answer, once, counted as trials."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -108,6 +108,8 @@ def test_what_ray_says_of_its_memory_monitor_is_told_from_other_deaths() -> None
     )
     assert not retries.of_memory(str(ActorDiedError()))
     assert not retries.of_memory(
-        "Worker unexpectedly exits with a connection error code 2. End of file. There are some potential root causes. "
-        "(1) The process is killed by SIGKILL by OOM killer due to high memory usage. (2) ray stop --force is called."
+        "Worker unexpectedly exits with a connection error code 2. End of file. "
+        "There are some potential root causes. "
+        "(1) The process is killed by SIGKILL by OOM killer due to high memory usage. "
+        "(2) ray stop --force is called."
     )

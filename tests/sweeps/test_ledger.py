@@ -116,7 +116,7 @@ def open_ledger(workers: Workers, kind: Kind, backend: DyingJournal) -> Ledger:
 def drive(
     path: Path, workers: Workers, name: str = "random", fatal: int | None = None, moment: Moment = "before"
 ) -> tuple[int, Ledger]:
-    """One driver's life until ``TARGET`` trials have ended, or until it is killed; how many writes it made."""
+    """One driver's life until ``TARGET`` trials have ended or it is killed; how many writes it made."""
     kind = KINDS[name]
     storage.heal(path)
     backend = DyingJournal(path, fatal, moment)
@@ -165,7 +165,7 @@ def assert_exact(ledger: Ledger, workers: Workers, target: int = TARGET) -> None
 
 
 def draws(ledger: Ledger) -> list[dict[str, Any]]:
-    """The parameters of every trial, infeasible ones included, in the order in which they were first asked."""
+    """The parameters of every trial, infeasible ones included, in the order in which they were asked."""
     return [dict(standing(rows).params) for _, rows in sorted(rows_by_trial(ledger.study).items())]
 
 

@@ -25,7 +25,7 @@ PAPERS = Path(trainables.__file__).parents[1] / "sweeps/configs/papers"
 
 @dataclass(frozen=True)
 class Paper:
-    """What a paper trains: a network by its parameters, and how; ``lr`` in the first half, the third and the last quarter."""
+    """What a paper trains, and how; ``lr`` in the first half, the third and the last quarter."""
 
     parameters: int
     optimizer: str

@@ -58,7 +58,7 @@ def losses(params: Mapping[str, Any]) -> list[float]:
 
 
 def go_on(root: Path, method: str, trials: int, objectives: int = 1, seed: int = 5) -> list[dict[str, Any]]:
-    """One driver asks and tells until the study has ``trials`` complete ones. What was drawn so far, in order."""
+    """One driver asks and tells until the study has ``trials`` complete ones. What was drawn, in order."""
     ledger = open_ledger(root, method, ["minimize"] * objectives, seed)
     while ledger.counts().get("complete", 0) < trials:
         asked = ledger.ask()
@@ -92,7 +92,8 @@ def test_a_trial_under_way_when_its_driver_died_is_the_next_ones_first(tmp_path:
     assert asked is not None and asked == open_ledger(tmp_path, method, ["minimize"]).ask()
 
 
-# Optuna's cmaes mixes the number of a row, which a retry takes one of, into its seed; qmc and grid go through a sequence by rows.
+# Optuna's cmaes mixes the number of a row, which a retry takes one of, into its seed;
+# qmc and grid go through a sequence by rows.
 @pytest.mark.parametrize("method", [m for m in samplers.SAMPLERS if m not in ("cmaes", "qmc", "grid")])
 def test_a_driver_that_died_changes_no_draw_but_its_own(tmp_path: Path, method: str) -> None:
     through = go_on(tmp_path / "through", method, 8)

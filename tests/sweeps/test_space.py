@@ -144,7 +144,8 @@ def test_a_drawn_value_replaces_the_files_own() -> None:
 def test_set_changes_one_key_and_is_named_where_it_is_wrong(tmp_path: Path) -> None:
     file = tmp_path / "sweep.yaml"
     file.write_text(
-        "name: s\ntask: {network: lenet_300_100, data: digits}\ncompression: {method: alds}\nbudget: {keep_ratio: .5}\n"
+        "name: s\ntask: {network: lenet_300_100, data: digits}\ncompression: {method: alds}\nbudget: "
+        "{keep_ratio: .5}\n"
     )
     sweep = Sweep.from_file(
         file,

@@ -1,4 +1,7 @@
-"""Studies of lotteries and of pruning at initialisation, run in this process: nothing is trained twice, and they go on after anything."""
+"""Studies of lotteries and of pruning at initialisation, run in this process.
+
+Nothing is trained twice, and they go on after anything.
+"""
 
 import json
 from collections.abc import Callable
@@ -123,7 +126,8 @@ def test_a_lottery_on_a_full_disk_says_so_and_goes_on(tmp_path: Path) -> None:
         (full / name[:2] / name / "training_log.jsonl").symlink_to("/dev/full")  # the kernel's own full disk
     with pytest.raises(
         SweepError,
-        match=r"^the disk that holds .* is full; free some space and run the same command again, it goes on\.$",
+        match=r"^the disk that holds .* is full; "
+        r"free some space and run the same command again, it goes on\.$",
     ):
         run(data, tmp_path / "full")
     assert sweeps.load_record(tmp_path / "full").count("failed") == 0

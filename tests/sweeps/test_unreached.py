@@ -1,4 +1,4 @@
-"""Weights outside the budget are told by every command that looks at a network, and in the report; once, not for every trial."""
+"""Weights outside the budget are told by every command that looks at a network, and in the report: once."""
 
 import json
 import warnings

@@ -46,7 +46,7 @@ not_callable = 3
 
 
 class _Strict(nn.Module):
-    """Linear layers that, 24 wide, can be trained for three steps and no further: not to be seen before a trial runs."""
+    """Linear layers that, 24 wide, can be trained for three steps only: not seen before a trial runs."""
 
     def __init__(self, hidden: int):
         super().__init__()
@@ -65,7 +65,7 @@ def fails_in_training(hidden: int = 16) -> nn.Module:
 
 
 class _Diverging(nn.Module):
-    """A network whose outputs are no numbers once it has been trained for three steps, and fine when it is looked at."""
+    """A network whose outputs are no numbers once it has been trained for three steps, and fine before."""
 
     def __init__(self, broken: bool):
         super().__init__()

@@ -169,7 +169,8 @@ import os, signal, time
 from pathlib import Path
 from sweeps.study.paths import StudyPaths
 from sweeps.tracking.tracker import Tracker
-study = Tracker(StudyPaths(Path({str(paths.root)!r})), project="tombola", entity="lab", study_name="n", study_id="s1", mode="offline")
+paths = StudyPaths(Path({str(paths.root)!r}))
+study = Tracker(paths, project="tombola", entity="lab", study_name="n", study_id="s1", mode="offline")
 study.start("3", {{}})
 for step in (10, 20):
     study.log("3", {{"step": step, "val/accuracy": step / 100}})
@@ -241,7 +242,7 @@ def test_without_w_and_b_the_study_goes_on_offline_and_says_so_once(
 
 
 def reap(pid: int) -> None:
-    """Wait for a process that wandb started and will not wait for: Python would complain of it in some later test."""
+    """Wait for a process that wandb started and does not wait for: Python would complain in a later test."""
     for made in gc.get_objects():
         if type(made) is subprocess.Popen and made.pid == pid:
             made.wait()

@@ -1,7 +1,7 @@
 """A W&B server on loopback: as much of its protocol as runs, history, resuming and `wandb sync` ask for.
 
-Spoken to through WANDB_BASE_URL. Two kinds of requests matter: GraphQL (a run is created, or asked after before it is resumed)
-and the file stream (history, summary and the end of a run).
+Spoken to through WANDB_BASE_URL. Two kinds of requests matter: GraphQL (a run is created, or asked after
+before it is resumed) and the file stream (history, summary and the end of a run).
 """
 
 import base64
@@ -38,7 +38,10 @@ class Run:
 
     @property
     def axes(self) -> Json:
-        """The x-axis of each metric that was defined with one, by the numbers of wandb's protobuf (1 a name, 2 a pattern, 5 the axis)."""
+        """The x-axis of each metric that was defined with one.
+
+        By the numbers of wandb's protobuf: 1 a name, 2 a pattern, 5 the axis.
+        """
         entries = json.loads(self.attributes.get("config") or "{}")
         defined = entries["_wandb"]["value"]["m"]
         return {one.get("1", one.get("2")): defined[one["5"] - 1]["1"] for one in defined if "5" in one}
@@ -49,7 +52,7 @@ class Run:
 
 
 class WandbServer(ThreadingHTTPServer):
-    """Runs by their id; answers ``refusals`` requests with 429 first, and everything with 401 while ``locked``."""
+    """Runs by their id; answers ``refusals`` requests with 429 first, and all with 401 while ``locked``."""
 
     daemon_threads = True
 

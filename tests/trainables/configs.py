@@ -32,7 +32,7 @@ def trial(
     keep_ratio: float = 0.5,
     **changes: Any,
 ) -> TrialConfig:
-    """A trial in ``root``, which it shares a store with others in; ``changes`` replace fields of its config."""
+    """A trial in ``root``, where it shares a store with others; ``changes`` replace fields of its config."""
     config = TrialConfig(
         key,
         task,

@@ -1,4 +1,7 @@
-"""Other processes for tests: forked from a server that has torch and the framework in memory already, so that each starts at once."""
+"""Other processes for tests.
+
+Forked from a server that has torch and the framework in memory already, so that each starts at once.
+"""
 
 import json
 import multiprocessing

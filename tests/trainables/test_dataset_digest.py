@@ -1,4 +1,4 @@
-"""What a streamed data set is known by: changed labels and pictures are noticed, copies and augmentation are not."""
+"""What a streamed data set is known by: changed labels and pictures, not copies and augmentation."""
 
 import os
 import random
@@ -211,7 +211,8 @@ def test_augmentation_drawn_from_a_global_generator_changes_nothing(source: str)
 
 def test_generators_are_left_as_they_were() -> None:
     def states() -> Iterable[Any]:
-        return torch.get_rng_state().tolist(), np.random.get_state()[1].tolist(), random.getstate()  # noqa: NPY002
+        of_numpy = np.random.get_state()[1].tolist()  # noqa: NPY002
+        return torch.get_rng_state().tolist(), of_numpy, random.getstate()
 
     before = states()
     digest(Computed(lambda i: (X[i] + sum(draw() for draw in DRAWN.values()), 0)))

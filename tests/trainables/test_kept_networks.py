@@ -46,7 +46,8 @@ def test_views_of_one_array_are_weighed_once() -> None:
     kept = network_spectra.spectra_of(module)
     array = np.zeros((10, 100))
     before = pruners.held_memory(module)
-    kept._searches = {("a", ""): array[3:], ("b", ""): array[:, 1], ("c", ""): torch.from_numpy(array)}  # type: ignore[dict-item]
+    views = {("a", ""): array[3:], ("b", ""): array[:, 1], ("c", ""): torch.from_numpy(array)}
+    kept._searches = views  # type: ignore[assignment]
     assert pruners.held_memory(module) == before + array.nbytes
 
 

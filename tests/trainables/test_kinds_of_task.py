@@ -1,4 +1,4 @@
-"""Whole trials on tasks that are no classification of one tensor: every form of data, loss and metric, masks and decompositions."""
+"""Whole trials on tasks that are no classification of one tensor: forms of data, losses, metrics, methods."""
 
 from pathlib import Path
 from typing import Any

@@ -105,7 +105,7 @@ def textbook_epoch(
 
 
 def textbook_ticket(levels: int, rewind_epochs: int) -> list[float]:
-    """Iterative magnitude pruning as a paper's loop writes it: 20 % of each layer a level; validation accuracy at every level."""
+    """Iterative magnitude pruning as a paper's loop writes it: 20 % of each layer a level; the accuracies."""
     network = trainables.build_network(PERCEPTRON, 0)
     accuracies, masks = [], {n: torch.ones_like(p) for n, p in network.named_parameters() if p.dim() == 2}
     early = copy.deepcopy(network.state_dict())
@@ -286,7 +286,10 @@ def test_a_transferred_ticket_takes_its_mask_and_early_weights(tmp_path: Path) -
 
 
 def test_a_ticket_moves_to_another_data_set(tmp_path: Path) -> None:
-    """Blobs have 8 inputs and 3 classes: what differs in shape is the target's own and dense, the layer between keeps its mask."""
+    """Blobs have 8 inputs and 3 classes: what differs in shape is the target's own and dense.
+
+    The layer between keeps its mask.
+    """
     source = TaskConfig(f"{USERS}:pixels_network", "digits")
     target = TaskConfig(f"{USERS}:blob_network_like_pixels", f"{USERS}:blobs")
     config = lottery(tmp_path, levels=1, task=source, rate=0.5, transfer=TransferConfig(task=target))

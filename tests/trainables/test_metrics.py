@@ -27,7 +27,7 @@ def in_batches(metric: Any, outputs: Tensor, labels: Tensor, cuts: tuple[int, ..
 
 
 def classes(count: int = 150, classes: int = 7, shape: tuple[int, ...] = ()) -> tuple[Tensor, Tensor]:
-    """Outputs that are often right, and labels among which the last class is never; most batches lack some classes."""
+    """Outputs that are often right, and labels without the last class; most batches lack some classes."""
     labels = torch.randint(classes - 1, (count, *shape), generator=DRAW)
     hint = 1.2 * torch.nn.functional.one_hot(labels, classes).movedim(-1, 1)
     return torch.randn(count, classes, *shape, generator=DRAW) + hint, labels

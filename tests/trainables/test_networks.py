@@ -179,7 +179,8 @@ def test_images_that_pooling_would_leave_nothing_of_are_refused() -> None:
         (
             "nowhere.at.all:net",
             {},
-            "network nowhere.at.all:net: importing nowhere.at.all failed with ModuleNotFoundError: No module named",
+            "network nowhere.at.all:net: importing nowhere.at.all failed with ModuleNotFoundError: "
+            "No module named",
         ),
         (f"{USERS}:netwrk", {}, "has no attribute 'netwrk'; did you mean network?"),
         (f"{USERS}:not_callable", {}, "not_callable is an int, not something that can be called."),

@@ -60,7 +60,10 @@ def test_pruning_at_init_with_controls(tmp_path: Path) -> None:
     assert stages("reinit") == (pruned, Reinitialize(), Train(0, 20, 20))
 
 
-def lottery(root: Path, training: TrainingConfig = TrainingConfig(4), **changes: object) -> TrialConfig:  # noqa: B008  # frozen
+FOUR_EPOCHS = TrainingConfig(4)
+
+
+def lottery(root: Path, training: TrainingConfig = FOUR_EPOCHS, **changes: object) -> TrialConfig:
     section = LotteryConfig(levels=2, **changes)  # type: ignore[arg-type]
     return trial(
         root,

@@ -110,7 +110,8 @@ LAYOUTS: dict[str, tuple[dict[str, str], str, set[str]]] = {
     "import_module under another name, relative": (
         {
             **PACKAGE,
-            "n@.py": "from importlib import import_module as load\nload('.b', 'p@')\nload(name='.c', package='p@.deep')",
+            "n@.py": "from importlib import import_module as load\n"
+            "load('.b', 'p@')\nload(name='.c', package='p@.deep')",
         },
         "n@",
         {"n@", "p@", "p@.b", "p@.deep", "p@.deep.c"},

@@ -1,4 +1,4 @@
-"""Weights under two names: masks of them train, rewind, move, are saved and read back, whichever name the network defines first."""
+"""Weights under two names: masks of them train, rewind, move, are saved and read, whichever comes first."""
 
 import json
 from pathlib import Path

@@ -92,7 +92,10 @@ def test_inputs_that_are_no_numbers_are_blamed_and_not_the_learning_rate() -> No
     network, training = nn.Linear(4, 2), TrainingConfig(batch_size=8, lr=0.01)
     step_plan, cpu = StepPlan(training, 0, 5, 5), torch.device("cpu")
     split = trainables.TensorSplit(images, labels)
-    said = r"the loss became nan at step \d \(epoch 0\); its batch has inputs that are no numbers \(NaN or infinity\): 1 of 8, .*"
+    said = (
+        r"the loss became nan at step \d \(epoch 0\); "
+        r"its batch has inputs that are no numbers \(NaN or infinity\): 1 of 8, .*"
+    )
     with pytest.raises(trainables.TrainingError, match=said):
         train_steps(
             network,

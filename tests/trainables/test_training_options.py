@@ -1,4 +1,4 @@
-"""Clipping, bfloat16 and optimisers by dotted name: what they do, and that removed weights stay exactly zero under each."""
+"""Clipping, bfloat16 and optimisers by dotted name; removed weights stay exactly zero under each."""
 
 from pathlib import Path
 from typing import Any

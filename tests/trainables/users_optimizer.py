@@ -7,7 +7,7 @@ from torch import nn
 
 
 class Restless(torch.optim.Optimizer):
-    """Follows the gradient's sign and, where it has none, goes up: whoever wants removed weights to stay zero must see to it."""
+    """Follows the gradient's sign and, where it has none, goes up: removed weights do not stay zero by it."""
 
     def __init__(self, params: Iterable[nn.Parameter], lr: float):
         super().__init__(params, {"lr": lr})

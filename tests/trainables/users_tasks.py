@@ -1,4 +1,4 @@
-"""Tasks that are no classification of one tensor, as a user writes them: small networks and data, every label to be learned."""
+"""Tasks that are no classification of one tensor, as a user writes them: small, every label to be learned."""
 
 from typing import Any
 
@@ -34,11 +34,12 @@ def label_data(floats: bool = False) -> dict[str, tuple[Tensor, Tensor]]:
 
 
 def map_data() -> tuple[Dataset[Any], Dataset[Any], Dataset[Any]]:
-    """Images (2, 8, 8) and maps of which channel is brighter, a tenth without a label (255), streamed as bytes."""
+    """Images (2, 8, 8) and maps of the brighter channel, a tenth without a label (255), streamed as bytes."""
     images = torch.randn(60, 2, 8, 8, generator=_draw(2))
     maps = images.argmax(1).to(torch.uint8)
     maps[torch.rand(maps.shape, generator=_draw(3)) < 0.1] = 255
-    return tuple(TensorDataset(images[part::3], maps[part::3]) for part in range(3))  # type: ignore[return-value]
+    parts = (TensorDataset(images[part::3], maps[part::3]) for part in range(3))
+    return tuple(parts)  # type: ignore[return-value]
 
 
 def map_network(classes: int = 2) -> nn.Module:
@@ -104,7 +105,8 @@ def noisy_pairs() -> dict[str, Any]:
 
     class Noisy(Pairs):
         def __getitem__(self, index: int) -> dict[str, Tensor]:
-            noise = 0.1 * torch.randn(4) + float(numpy.random.rand())  # noqa: NPY002 - what augmentations draw from
+            # what augmentations draw from
+            noise = 0.1 * torch.randn(4) + float(numpy.random.rand())  # noqa: NPY002
             return super().__getitem__(index) | {"left": self.left[index] + noise}
 
     return {name: Noisy(60, 10 * seed) for seed, name in enumerate(SPLITS)} | {"num_classes": 2}

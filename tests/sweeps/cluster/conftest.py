@@ -92,7 +92,7 @@ class StudyOnCluster:
         return told
 
     def results(self) -> list[tuple[Any, ...]]:
-        """Parameters and figures of every complete trial, in an order that does not depend on who ended first."""
+        """Parameters and figures of every complete trial, in one order whoever ended first."""
         import sweeps
 
         record = sweeps.load_record(self.out)

@@ -97,7 +97,8 @@ def test_neither_epochs_nor_bits_depend_on_who_was_killed(tmp_path: Path, cluste
         broken.kill(driver)
         broken.finish()
 
-        # the two workers that were killed, and the two that lost their driver, each at most an epoch after its last snapshot
+        # the two workers that were killed, and the two that lost their driver,
+        # each at most an epoch after its last snapshot
         assert (
             logged_steps(whole.out)
             <= logged_steps(broken.out)

@@ -10,7 +10,7 @@ from tests.sweeps.cluster.conftest import StudyOnCluster
 pytestmark = pytest.mark.timeout(900)
 
 NETWORK = '''
-"""A user's own module, in a folder that no worker has on its path; it leaves a trace of every node that it is imported on."""
+"""A user's own module, in a folder that no worker has on its path; it leaves a trace of every node."""
 import pathlib
 import ray
 import torch
@@ -20,7 +20,8 @@ if ray.is_initialized():
 
 
 def narrow(channels):
-    layers = [torch.nn.Conv2d(1, channels, 3), torch.nn.BatchNorm2d(channels), torch.nn.ReLU(), torch.nn.Flatten()]
+    layers = [torch.nn.Conv2d(1, channels, 3), torch.nn.BatchNorm2d(channels)]
+    layers += [torch.nn.ReLU(), torch.nn.Flatten()]
     return torch.nn.Sequential(*layers, torch.nn.Linear(36 * channels, 10))
 '''
 
