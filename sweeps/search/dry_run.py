@@ -8,10 +8,11 @@ from sweeps.search.unreached import unreached
 
 
 def dry_run_text(prepared: Prepared) -> str:
-    """A few lines: what is searched, how many trials, and how many epochs they train when nothing is trained twice."""
+    """Return a few lines on what is searched, how many trials run and how many epochs they train."""
     file = prepared.sweep.file
     lines = [
-        f"{file.name}: {prepared.target} trials, sampler {file.method}, {len(prepared.space.distributions)} parameters",
+        f"{file.name}: {prepared.target} trials, sampler {file.method}, "
+        f"{len(prepared.space.distributions)} parameters",
         _network(prepared),
         *unreached(prepared),
         "objectives: " + ", ".join(f"{m.goal} {m.name}" for m in file.objectives),
@@ -25,7 +26,8 @@ def dry_run_text(prepared: Prepared) -> str:
     epochs = forecast(prepared)
     shared, alone = format_epochs(epochs.need.shared), format_epochs(epochs.need.alone)
     lines.append(
-        f"epochs: {'' if epochs.exact else 'about '}{shared} with nothing trained twice, {alone} if each trial stood alone"
+        f"epochs: {'' if epochs.exact else 'about '}{shared} with nothing trained twice, "
+        f"{alone} if each trial stood alone"
     )
     return "\n".join(lines)
 
@@ -35,4 +37,5 @@ def _network(prepared: Prepared) -> str:
     if pruners.methods()[sections.compression.method].kind == "decomposition":
         return f"network: {len(prepared.shapes)} compressible layers"
     layers = pruners.prunable(network_and_input(sections.task)[0])
-    return f"network: {sum(layer.params for layer in layers.values()):,} prunable weights in {len(layers)} layers"
+    weights = sum(layer.params for layer in layers.values())
+    return f"network: {weights:,} prunable weights in {len(layers)} layers"

@@ -46,7 +46,10 @@ def _checked(sweep: Sweep, space: Space, index: int, entry: Mapping[str, Any]) -
 
 
 def _as_drawn(name: str, distribution: BaseDistribution, value: Any) -> Any:
-    """The value as the distribution gives it. Raises ValueError, the end of a sentence, for one that it cannot give."""
+    """Return the value as the distribution gives it.
+
+    Raises ValueError, the end of a sentence, for one that it cannot give.
+    """
     if isinstance(distribution, CategoricalDistribution):
         held = choice(value)
         for one in distribution.choices:
@@ -68,10 +71,13 @@ def _as_drawn(name: str, distribution: BaseDistribution, value: Any) -> Any:
 
 
 def _why_not(space: Space, key: str) -> str:
-    """Why a name cannot be set: it is held, it stands under a value, or there is none of that name."""
+    """Return why a name cannot be set: it is held, stands under a value, or there is none of that name."""
     for name, condition in space.conditions.items():
         if key in (name, setting(name)):
-            return f"{key} is a parameter only where {setting(condition.parent)} is {condition.choice}; give that too."
+            return (
+                f"{key} is a parameter only where {setting(condition.parent)} is {condition.choice}; "
+                "give that too."
+            )
     if key in space.constants:
         return f"{key} is held at {space.constants[key]!r}; leave it out."
     known = dict.fromkeys([*space.distributions, *map(setting, space.distributions)])

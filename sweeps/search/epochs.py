@@ -22,14 +22,17 @@ _TRIES = 10  # draws for each trial wanted, until the search for feasible ones i
 
 @dataclass(frozen=True)
 class EpochForecast:
-    """What the trials need; not ``exact`` where a sampler learns from results that nobody has yet and others stand in for its draws."""
+    """The epochs that the trials need.
+
+    It is not ``exact`` where a sampler learns from results that nobody has yet: others stand in for it.
+    """
 
     need: Need
     exact: bool
 
 
 def forecast(prepared: Prepared) -> EpochForecast:
-    """The need of the sweep's trials and baselines, from an empty store."""
+    """Forecast the epochs of the sweep's trials and baselines, from an empty store."""
     paths = StudyPaths(Path(prepared.sweep.file.name))
     configs = [prepared.baseline_config(method, paths) for method in prepared.baselines]
     with samplers.quiet():
@@ -41,7 +44,10 @@ def forecast(prepared: Prepared) -> EpochForecast:
 
 
 def epochs_if_alone(prepared: Prepared, record: StudyRecord) -> float | None:
-    """What the trials and baselines of a study would have trained without each other; None where some were stopped before their end."""
+    """Return the epochs that a study's trials and baselines would have trained without each other.
+
+    None where some were stopped before their end.
+    """
     trials = [t for t in (*record.trials, *record.baselines) if t.outcome != "infeasible"]
     if any(t.outcome != "complete" for t in trials):
         return None
@@ -55,17 +61,17 @@ def epochs_if_alone(prepared: Prepared, record: StudyRecord) -> float | None:
 
 
 def epochs_trained(record: StudyRecord) -> float:
-    """The epochs that a study's trials and baselines really trained, those that a crash lost included."""
+    """Return the epochs that a study's trials and baselines trained, those that a crash lost included."""
     return sum(t.metrics.get("epochs_trained", 0) for t in (*record.trials, *record.baselines))
 
 
 def format_epochs(epochs: float) -> str:
-    """An epoch count for people: a whole number without a point."""
+    """Write a count of epochs for people: a whole number without a point."""
     return f"{epochs:,.1f}".removesuffix(".0")
 
 
 def _draws(prepared: Prepared) -> Sequence[Mapping[str, Any]]:
-    """As many feasible draws as the study wants trials; fewer where they are not to be had."""
+    """Return as many feasible draws as the study wants trials; fewer where they are not to be had."""
     if prepared.on_a_grid:
         values = [
             samplers.grid_values(name, distribution)
@@ -82,7 +88,7 @@ def _draws(prepared: Prepared) -> Sequence[Mapping[str, Any]]:
 
 
 def _asked(prepared: Prepared, count: int) -> Iterator[Mapping[str, Any]]:
-    """What the sampler asks first; where it learns from results, random draws from the same space."""
+    """Yield what the sampler asks first; where it learns from results, random draws from the same space."""
     file = prepared.sweep.file
     method, options = (file.method, file.sampler_options) if file.method in _BLIND else ("random", {})
     study = optuna.create_study()

@@ -31,7 +31,10 @@ _KINDS = ("conv", "linear", "output")
 
 @dataclass(frozen=True)
 class BudgetGap:
-    """How far the smallest network that a trial makes is from its budget: ``over`` is a share of ``asked``, 0 or below where it is met."""
+    """How far the smallest network that a trial makes is from its budget.
+
+    ``over`` is a share of ``asked``, 0 or below where the budget is met.
+    """
 
     kind: str
     asked: float
@@ -39,8 +42,9 @@ class BudgetGap:
 
 
 def check(sweep: Sweep, trials: Iterable[TrialSections]) -> None:
-    """Hold trials that stand for all others against the budget; one that can be met is enough, and values that do not go together say
-    nothing.
+    """Check trials that stand for all others against the budget.
+
+    One that can be met is enough, and values that do not go together say nothing.
 
     Raises `SweepError`: exit code 2 for what is wrong, 3 for a budget that none of them can meet.
     """
@@ -58,7 +62,7 @@ def check(sweep: Sweep, trials: Iterable[TrialSections]) -> None:
 
 
 def check_one(sweep: Sweep, sections: TrialSections) -> BudgetGap:
-    """Hold task, method and options of a trial against each other and the network.
+    """Check task, method and options of a trial against each other and the network; return its budget gap.
 
     Raises `Incompatible`, which is wrong as a whole where no other trial does better.
     """
@@ -82,7 +86,7 @@ def check_one(sweep: Sweep, sections: TrialSections) -> BudgetGap:
 
 
 def _blamed(sections: TrialSections, message: str) -> list[str]:
-    """The key that a method's own message is about: the option that it names first, or the section."""
+    """Return the key that a method's own message is about: the option that it names first, or the section."""
     found = {
         name: match.start()
         for name in sections.compression.options
@@ -92,7 +96,11 @@ def _blamed(sections: TrialSections, message: str) -> list[str]:
 
 
 def budget_gap(trainable: str, sections: TrialSections) -> BudgetGap:
-    """Raises `trainables.TaskError` for settings from which no recipe can be made, `PrunerError` for a wrong method, option or layer."""
+    """Return how far the smallest network of a trial is from its budget, from shapes alone.
+
+    Raises `trainables.TaskError` for settings from which no recipe can be made, `PrunerError` for a wrong
+    method, option or layer.
+    """
     network, example = network_and_input(sections.task)
     stage = smallest(stages_of(trial_of(trainable, sections)))
     ((keyword, asked),) = stage.budget.keywords().items()
@@ -100,7 +108,7 @@ def budget_gap(trainable: str, sections: TrialSections) -> BudgetGap:
 
 
 def network_and_input(task: TaskConfig) -> tuple[nn.Module, Inputs]:
-    """The task's network and one input, built once for each task and state of the user's code."""
+    """Return the task's network and one input, built once for each task and state of the user's code."""
     built = _build(
         json.dumps(asdict(task), sort_keys=True), tuple(sources(task, ("network", "data")).values())
     )
@@ -111,7 +119,7 @@ def network_and_input(task: TaskConfig) -> tuple[nn.Module, Inputs]:
 
 @lru_cache(maxsize=8)
 def _build(task: str, _: tuple[str, ...]) -> tuple[nn.Module, Inputs] | trainables.TaskError:
-    """A task that fails fails once: beside other parameters' values it is looked at again and again."""
+    """Build a task's network and one input; an error is kept too, as a task is looked at again and again."""
     config = TaskConfig(**json.loads(task))
     try:
         return trainables.build_network(config), trainables.example_input(config)
@@ -120,19 +128,19 @@ def _build(task: str, _: tuple[str, ...]) -> tuple[nn.Module, Inputs] | trainabl
 
 
 def trial_of(trainable: str, sections: TrialSections) -> TrialConfig:
-    """A trial that is looked at and never run: it has no place on disk."""
+    """Return the configuration of a trial that is looked at and never run: it has no place on disk."""
     fields = {name: getattr(sections, name) for name in sections.__dataclass_fields__}
     return TrialConfig(key="", directory="", store="", trainable=trainable, device="cpu", **fields)
 
 
 def stages_of(config: TrialConfig) -> Recipe:
-    """The trial's recipe, of levels that of the last, which keeps the least."""
+    """Return the trial's recipe, of levels that of the last, which keeps the least."""
     per_epoch = steps_per_epoch(len(trainables.load_data(config.task).train), config.training.batch_size)
     return RECIPES[config.trainable].stages(config, per_epoch)
 
 
 def smallest(recipe: Recipe) -> Compress:
-    """The last compression of a recipe, which leaves the least."""
+    """Return the last compression of a recipe, which leaves the least."""
     found = [
         stage.compress if isinstance(stage, Settle) else stage
         for stage in recipe
@@ -161,7 +169,7 @@ def _removes_single_weights(method: str) -> bool:
 
 
 def _check_tasks(sweep: Sweep, sections: TrialSections) -> None:
-    """The loss, the network on its data, and where a lottery takes its tickets."""
+    """Check the loss, the network on its data, and where a lottery takes its tickets."""
     try:
         _resolve(sections.task, sections.training)
     except trainables.TaskError as error:
@@ -187,7 +195,7 @@ def _resolve(task: TaskConfig, training: TrainingConfig) -> None:
 
 
 def _check_names(sweep: Sweep, sections: TrialSections) -> None:
-    """What a method would say in words that are not the sweep file's."""
+    """Check what a method would refuse in words that are not the sweep file's."""
     lottery, budget, layers = (
         sections.lottery,
         sections.budget,
@@ -199,7 +207,8 @@ def _check_names(sweep: Sweep, sections: TrialSections) -> None:
             place = sweep.where(["budget", "parameters"])
             raise Incompatible(
                 place,
-                f"budget.parameters {budget.parameters} is more than the network's {weights} prunable weights.",
+                f"budget.parameters {budget.parameters} is more than "
+                f"the network's {weights} prunable weights.",
             )
     if not lottery:
         return
@@ -207,19 +216,22 @@ def _check_names(sweep: Sweep, sections: TrialSections) -> None:
         place = sweep.where(["lottery", "rewind_to"])
         raise Incompatible(
             place,
-            f"lottery.rewind_to {lottery.rewind_to}: a checkpoint is trained already and can be rewound to 0it only.",
+            f"lottery.rewind_to {lottery.rewind_to}: a checkpoint is trained already "
+            "and can be rewound to 0it only.",
         )
     for name in lottery.layer_rate:
         place = sweep.where(["lottery", "layer_rate", name])
         if name not in layers and name not in {layer.kind for layer in layers.values()}:
             raise Incompatible(
                 place,
-                f"lottery.layer_rate: the network has no prunable layer {name!r}{nearest(name, [*layers, *_KINDS])}",
+                f"lottery.layer_rate: the network has no prunable layer {name!r}"
+                f"{nearest(name, [*layers, *_KINDS])}",
             )
         if "layer_keep_ratio" in sections.compression.options:
             raise Incompatible(
                 place,
-                "lottery.layer_rate and the option layer_keep_ratio both say what single layers keep; give one.",
+                "lottery.layer_rate and the option layer_keep_ratio both say what single layers keep; "
+                "give one.",
             )
 
 

@@ -14,10 +14,11 @@ TOLERANCE, RANK, NUM_SUBSPACES = "/tolerance", "/rank", "/num_subspaces"
 
 
 def distributions(per_layer: PerLayer, shapes: Mapping[str, LayerShape]) -> dict[str, BaseDistribution]:
-    """Optuna's distributions under the names ``<layer>/tolerance``, or ``<layer>/rank`` and ``<layer>/num_subspaces``.
+    """Return Optuna's distributions for each layer.
 
-    Ranks are drawn on a logarithmic scale: evenly drawn ones would put nearly every network over a small budget.
-    Raises ValueError where a pattern matches no layer.
+    Their names are ``<layer>/tolerance``, or ``<layer>/rank`` and ``<layer>/num_subspaces``. Ranks are drawn
+    on a logarithmic scale: evenly drawn ones would put nearly every network over a small budget. Raises
+    ValueError where a pattern matches no layer.
     """
     space: dict[str, BaseDistribution] = {}
     for name in _matching(per_layer.layers, shapes):
@@ -29,19 +30,20 @@ def distributions(per_layer: PerLayer, shapes: Mapping[str, LayerShape]) -> dict
 
 
 def first_trial(per_layer: PerLayer, space: Mapping[str, BaseDistribution]) -> dict[str, Any] | None:
-    """The method's own answer where the search holds it: every tolerance 1."""
+    """Return the method's own answer where the search holds it: every tolerance 1."""
     return {name: 1.0 for name in space if name.endswith(TOLERANCE)} if per_layer.tolerance else None
 
 
 def tolerances(params: Mapping[str, Any]) -> dict[str, float]:
-    """The tolerance of each layer among a trial's parameters."""
+    """Return the tolerance of each layer among a trial's parameters."""
     return {name.removesuffix(TOLERANCE): value for name, value in params.items() if name.endswith(TOLERANCE)}
 
 
 def layers(params: Mapping[str, Any], shapes: Mapping[str, LayerShape]) -> dict[str, dict[str, int]]:
-    """Rank and num_subspaces of each layer among a trial's parameters.
+    """Return rank and num_subspaces of each layer among a trial's parameters.
 
-    The range of a rank is that of one subspace; where more subspaces leave less room, the largest rank that still saves something is meant.
+    The range of a rank is that of one subspace; where more subspaces leave less room, the largest rank that
+    still saves something is meant.
     """
     chosen = {}
     for name in (n.removesuffix(RANK) for n in params if n.endswith(RANK)):
@@ -52,7 +54,7 @@ def layers(params: Mapping[str, Any], shapes: Mapping[str, LayerShape]) -> dict[
 
 
 def is_per_layer(name: str) -> bool:
-    """Whether a parameter of the study belongs to one layer."""
+    """Tell whether a parameter of the study belongs to one layer."""
     return name.endswith((TOLERANCE, RANK, NUM_SUBSPACES))
 
 

@@ -1,4 +1,4 @@
-"""Holds a sweep against its network: the layers there are, what a configuration will cost, and whether the budget can be met at all."""
+"""A sweep held against its network: the layers, what a trial costs, whether the budget can be met."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -36,8 +36,9 @@ _COUNTED = ("training.epochs", "training.batch_size")
 class Prepared:
     """A sweep whose network has been seen.
 
-    ``space`` is all that is searched; ``baselines`` the methods run for comparison; ``first_draw`` a draw that goes together,
-    per_layer's parameters apart; ``enqueued`` the configurations to try first, as the study holds them.
+    ``space`` is all that is searched; ``baselines`` the methods run for comparison; ``first_draw`` a draw
+    that goes together, per_layer's parameters apart; ``enqueued`` the configurations to try first, as the
+    study holds them.
     """
 
     sweep: Sweep
@@ -49,22 +50,22 @@ class Prepared:
 
     @property
     def metric_names(self) -> list[str]:
-        """The objectives' metrics, in order."""
+        """Return the names of the objectives' metrics, in order."""
         return [m.name for m in self.sweep.file.objectives]
 
     @property
     def first_metric(self) -> str:
-        """The metric that early stopping and intermediate values are about."""
+        """Return the metric that early stopping and intermediate values are about."""
         return self.metric_names[0]
 
     @property
     def on_a_grid(self) -> bool:
-        """Whether the sampler walks through a finite grid."""
+        """Tell whether the sampler walks through a finite grid."""
         return self.sweep.file.method == "grid"
 
     @cached_property
     def sampler(self) -> Callable[[int], BaseSampler]:
-        """What makes the sampler that draws the n-th trial."""
+        """Return what makes the sampler that draws the n-th trial."""
         file, options = self.sweep.file, dict(self.sweep.file.sampler_options)
         if self.space.conditions and options.get("multivariate"):
             # Else TPE leaves what stands under a value out of its joint distributions.
@@ -73,7 +74,7 @@ class Prepared:
 
     @cached_property
     def target(self) -> int:
-        """How many trials the study wants: ``run_cap``, or all points of a smaller grid."""
+        """Return how many trials the study wants: ``run_cap``, or all points of a smaller grid."""
         cap = self.sweep.file.run_cap
         if not self.on_a_grid:
             return cap
@@ -84,12 +85,12 @@ class Prepared:
 
     @cached_property
     def reports(self) -> Reports:
-        """What a trial reports and how often."""
+        """Return what a trial reports and how often."""
         return reports(self.sweep)
 
     @property
     def first_trial(self) -> dict[str, Any] | None:
-        """Parameters of the method's own answer, where the space holds it."""
+        """Return the parameters of the method's own answer, where the space holds it."""
         return (
             per_layer.first_trial(self.sweep.file.per_layer, self.space.distributions)
             if self.sweep.file.per_layer
@@ -97,11 +98,14 @@ class Prepared:
         )
 
     def is_reference(self, key: str) -> bool:
-        """Whether a trial is there to be compared with: a baseline, or the method's own answer. It always runs to its end."""
+        """Tell whether a trial is there to be compared with: a baseline, or the method's own answer.
+
+        It always runs to its end.
+        """
         return key.startswith(BASELINE) or (self.first_trial is not None and key == "0")
 
     def sections(self, params: Mapping[str, Any]) -> TrialSections:
-        """A trial's sections with its parameters, those of layers included, put in."""
+        """Return a trial's sections with its parameters, those of layers included, put in."""
         shared = {name: value for name, value in params.items() if not per_layer.is_per_layer(name)}
         sections = self.sweep.sections(shared)
         compression = dataclasses.replace(
@@ -112,21 +116,21 @@ class Prepared:
         return dataclasses.replace(sections, compression=compression)
 
     def trial_config(self, key: str, params: Mapping[str, Any], paths: StudyPaths) -> TrialConfig:
-        """What a worker is told for one draw of the parameters."""
+        """Return the configuration of a trial: what a worker is told for one draw of the parameters."""
         return self._config(key, self.sections(params), paths)
 
     def baseline_config(self, method: str, paths: StudyPaths) -> TrialConfig:
-        """What a worker is told for a baseline: the sweep's own settings, with nothing searched."""
+        """Return the configuration of a baseline: the sweep's own settings, with nothing searched."""
         return self._config(BASELINE + method, self.baseline_sections(method), paths)
 
     def baseline_sections(self, method: str) -> TrialSections:
-        """A baseline's sections."""
+        """Return a baseline's sections."""
         return _baseline_sections(self.sweep, method, self.first_draw)
 
     def violation(self, params: Mapping[str, Any]) -> float | None:
-        """By which share of the budget a draw misses it, from shapes alone; None where the allocator always meets it.
+        """Return by which share of its budget a draw misses it, from shapes alone.
 
-        Raises `Incompatible` for values that do not go together.
+        None where the allocator always meets it. Raises `Incompatible` for values that do not go together.
         """
         sections = self.sections(params)
         names = {
@@ -144,7 +148,7 @@ class Prepared:
         return gap.over if searched else None
 
     def store(self, paths: StudyPaths) -> Path:
-        """The store of trajectories: the one that the sweep names, or the study's own."""
+        """Return the store of trajectories: the folder that the sweep names, or the study's own."""
         return Path(self.sweep.file.storage.store or paths.store).resolve()
 
     def _config(self, key: str, sections: TrialSections, paths: StudyPaths) -> TrialConfig:
@@ -171,7 +175,10 @@ class Prepared:
 
     @property
     def _has_one_dense_network(self) -> bool:
-        """False where every trial would train a dense network of its own that its recipe has no use for."""
+        """Tell whether the trials share a dense network, or their recipe needs one.
+
+        Where not, every trial would train one of its own for the comparison alone.
+        """
         searched = any(name.startswith(("task.", "training.")) for name in self.space.distributions)
         return RECIPES[self.sweep.file.trainable].trains_dense or not searched
 
@@ -181,9 +188,10 @@ def _pins(params: Mapping[str, Any], shapes: Mapping[str, LayerShape]) -> dict[s
 
 
 def prepare(sweep: Sweep) -> Prepared:
-    """Builds the sweep's network and checks all that can be checked without training.
+    """Build the sweep's network and check all that can be checked without training.
 
-    Raises `SweepError`: exit code 2 for a wrong network, data, method, option or layer name, 3 for a budget that nothing can meet.
+    Raises `SweepError`: exit code 2 for a wrong network, data, method, option or layer name, 3 for a budget
+    that nothing can meet.
     """
     where = sweep.source.where
     agree = partial(_agrees, sweep)
@@ -195,7 +203,8 @@ def prepare(sweep: Sweep) -> Prepared:
     if sweep.file.per_layer:
         if any(name.startswith("task.") for name in space.distributions):
             raise SweepError(
-                f"{where(['per_layer'])}: per_layer needs one fixed network; leave task out of the parameters."
+                f"{where(['per_layer'])}: per_layer needs one fixed network; "
+                "leave task out of the parameters."
             )
         try:
             space = space.with_more(per_layer.distributions(sweep.file.per_layer, shapes))
@@ -218,7 +227,7 @@ def _agrees(sweep: Sweep, draw: Mapping[str, Any]) -> None:
 
 
 def _check_enqueued(prepared: Prepared) -> None:
-    """Whether there is room for the configurations to try first, and whether those that leave nothing to draw can be."""
+    """Check that the configurations to try first have room, and that those that are whole can be."""
     sweep, wanted = prepared.sweep, len(prepared.enqueued)
     own = 1 if prepared.first_trial else 0
     if wanted and wanted + own > prepared.target:
@@ -242,7 +251,7 @@ def _check_enqueued(prepared: Prepared) -> None:
 
 
 def _baselines(sweep: Sweep, first: Mapping[str, Any]) -> tuple[str, ...]:
-    """The baselines asked for; the method itself is one where the search cannot express the method's own answer."""
+    """Return the baselines asked for, and the method itself where the search cannot express its answer."""
     chosen = list(sweep.file.baselines)
     own = sweep.file.compression.get("method")
     if sweep.file.per_layer and not sweep.file.per_layer.tolerance and own not in chosen:
@@ -268,7 +277,7 @@ def _baselines(sweep: Sweep, first: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _at(place: str, _: Sequence[str | int]) -> str:
-    """One place for all that is wrong."""
+    """Return the same place for whatever is wrong."""
     return place
 
 

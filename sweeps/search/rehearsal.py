@@ -23,8 +23,9 @@ _NO_MATTER = ("epochs", "batch_size", "lr", "weight_decay", "schedule")
 
 
 def check(prepared: Prepared) -> None:
-    """Train the network, and what each method makes of it, for one step; the first `_MOST` kinds of trial that differ in more than
-    numbers.
+    """Train the network, and what each method makes of it, for one step.
+
+    The first `_MOST` kinds of trial that differ in more than numbers are tried.
 
     Raises `SweepError` with the place of the key to blame.
     """
@@ -54,7 +55,7 @@ def _rehearsed(config: str, _: tuple[str, ...]) -> None:
 
 
 def _kinds(prepared: Prepared) -> Iterator[TrialSections]:
-    """Trials that stand for all others, those left out that cannot be."""
+    """Yield trials that stand for all others, those left out that cannot be."""
     yield from (prepared.baseline_sections(method) for method in prepared.baselines)
     for draw in (prepared.first_draw, *prepared.sweep.draws_for_all()):
         try:

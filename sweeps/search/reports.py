@@ -8,7 +8,7 @@ from trainables.recipes import RECIPES
 
 @dataclass(frozen=True)
 class Reports:
-    """The ``most`` that a trial may make, one for each of its ``unit`` (in the plural), as ``key`` of the sweep file says."""
+    """The ``most`` that a trial may make, one for each ``unit`` (a plural), as the sweep's ``key`` says."""
 
     unit: str
     key: str
@@ -16,7 +16,7 @@ class Reports:
 
 
 def reports(sweep: Sweep) -> Reports:
-    """The reports of a sweep's trials: epochs of the training that closes a recipe, levels of a lottery."""
+    """Return the reports of a sweep's trials: epochs of a recipe's closing training, levels of a lottery."""
     reported = RECIPES[sweep.file.trainable].reports
     most = max(sweep.values_of(reported.key))
     return Reports(reported.unit, reported.key, int(most))

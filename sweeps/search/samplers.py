@@ -23,11 +23,11 @@ _ONE_SEED = ("qmc", "grid")
 def build(
     method: str, options: Mapping[str, Any], space: Mapping[str, BaseDistribution], seed: int, number: int
 ) -> BaseSampler:
-    """The sampler that draws trial ``number``.
+    """Build the sampler that draws trial ``number``.
 
-    A sampler's own generator is lost with its driver, so each trial gets a generator of its own, made from the study's seed
-    and the trial's number: what is asked depends on the study alone, however often its driver was restarted.
-    Raises ValueError for options that the sampler does not take.
+    A sampler's own generator is lost with its driver, so each trial gets a generator of its own, made from
+    the study's seed and the trial's number: what is asked depends on the study alone, however often its
+    driver was restarted. Raises ValueError for options that the sampler does not take.
     """
     known = set(inspect.signature(SAMPLERS[method]).parameters) - {
         "self",
@@ -55,7 +55,7 @@ def build(
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps Optuna's own words out of the display; what matters of them is said in ours."""
+    """Keep Optuna's own words out of the display; what matters of them is said in ours."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with warnings.catch_warnings():
@@ -67,7 +67,10 @@ def quiet() -> Iterator[None]:
 
 
 def grid_values(name: str, distribution: BaseDistribution) -> list[Any]:
-    """The finitely many values of a parameter on a grid. Raises ValueError for a range, and for more than a million values."""
+    """Return the finitely many values of a parameter on a grid.
+
+    Raises ValueError for a range, and for more than a million values.
+    """
     if (
         isinstance(distribution, IntDistribution | FloatDistribution)
         and distribution.step is not None
@@ -76,7 +79,8 @@ def grid_values(name: str, distribution: BaseDistribution) -> list[Any]:
         count = (distribution.high - distribution.low) / distribution.step + 1
         if count > _MOST_POINTS:
             raise ValueError(
-                f"a grid of {name} would have {count:,.0f} values; at most {_MOST_POINTS:,} are walked through"
+                f"a grid of {name} would have {count:,.0f} values; "
+                f"at most {_MOST_POINTS:,} are walked through"
             )
     if isinstance(distribution, CategoricalDistribution):
         return list(distribution.choices)

@@ -13,7 +13,9 @@ _NEVER = 10**9
 def build(
     early: EarlyTerminate | None, objective: Metric, reports: int, spared: Callable[[str], bool]
 ) -> TrialScheduler:
-    """The scheduler, counting reports. ``max_iter`` is ``reports``, the most of a trial, unless the file says otherwise.
+    """Build the scheduler, which counts reports.
+
+    ``max_iter`` is ``reports``, the most of a trial, unless the file says otherwise.
 
     Trials whose key is ``spared`` are never stopped and never compared with.
     """
@@ -51,15 +53,16 @@ class _Sparing:
         self._spared = spared
 
     def on_trial_result(self, controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Ray's answer, or to go on."""
+        """Return Ray's decision on a trial, for a spared one to go on."""
         if self._spared(trial.config["trial"]["key"]):
             return str(TrialScheduler.CONTINUE)
-        return str(super().on_trial_result(controller, trial, result))  # type: ignore[misc]  # the scheduler it is mixed into
+        # Ignored: the scheduler that it is mixed into has the method
+        return str(super().on_trial_result(controller, trial, result))  # type: ignore[misc]
 
     def on_trial_complete(self, controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        """Ray's note of a trial's last value."""
+        """Note a trial's last value with Ray's scheduler, unless it is spared."""
         if not self._spared(trial.config["trial"]["key"]):
-            super().on_trial_complete(controller, trial, result)  # type: ignore[misc]  # the scheduler it is mixed into
+            super().on_trial_complete(controller, trial, result)  # type: ignore[misc]  # as above
 
 
 class _Asha(_Sparing, ASHAScheduler):

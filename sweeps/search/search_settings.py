@@ -18,11 +18,12 @@ Where = Callable[[Sequence[str | int]], str]
 def check(
     file: SweepFile, where: Where, sampler: Callable[[int], BaseSampler], space: Space, reports: Reports
 ) -> None:
-    """Raises `SweepError`, its place from ``where``."""
+    """Check sampler, objectives and early stopping. Raises `SweepError`, its place from ``where``."""
     if file.method == "grid" and space.conditions:
         name = next(iter(space.conditions))
         raise SweepError(
-            f"{where(['method'])}: a grid has every parameter in every trial, and {name} stands under a value of "
+            f"{where(['method'])}: a grid has every parameter in every trial, "
+            f"and {name} stands under a value of "
             f"{space.conditions[name].parent}; use another sampler, or a sweep for each value."
         )
     try:
@@ -39,7 +40,7 @@ def check(
 
 
 def _draw(file: SweepFile, sampler: Callable[[int], BaseSampler], space: Space) -> None:
-    """Draws once for nothing: Optuna looks at some options only then."""
+    """Draw once for nothing: Optuna looks at some options only then."""
     with samplers.quiet():
         space.ask(
             optuna.create_study(sampler=sampler(0), directions=[metric.goal for metric in file.objectives])

@@ -7,7 +7,10 @@ from sweeps.sweep_file.sweep import METHOD
 
 
 def unreached(prepared: Prepared) -> list[str]:
-    """Say in a sentence for each kind of method that runs how much of the network it leaves out; none where that is little."""
+    """Return a sentence for each kind of method that runs: how much of the network it leaves out.
+
+    There is none where that is little.
+    """
     methods = [*prepared.sweep.values_of(METHOD), *prepared.baselines]
     # all methods of one kind reach the same weights, and the first stands for them
     of_kind = {pruners.methods()[method].kind: method for method in reversed(methods)}
