@@ -66,7 +66,7 @@ def errors(layer, rank, num_subspaces):
 
 
 def options(layer):
-    """(rank, num_subspaces, params, errors) of every choice that saves something, and dense as (0, 0, ...)."""
+    """(rank, num_subspaces, params, errors) of every choice that saves something; dense as (0, 0, ...)."""
     groups, rows, columns = folded(layer).shape
     channels = layer.weight.shape[1]
     found = [(0, 0, layer.weight.numel(), dict.fromkeys(("max", "thm1", "sum", "true", "frobenius"), 0.0))]

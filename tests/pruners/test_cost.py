@@ -100,7 +100,7 @@ def test_networks_without_batchnorm_are_not_run():
 
 
 def masked(model, **kept):
-    """The mask of a network that keeps the first ``kept`` weights of each layer named, and all of the others."""
+    """A mask that keeps the first ``kept`` weights of each layer named, and all of the others."""
     artifact = pruners.compress(model, "magnitude", keep_ratio=1.0)
     masks = {
         n: torch.arange(m.numel()).view(m.shape) < kept.get(n.removesuffix(".weight"), m.numel())

@@ -156,7 +156,7 @@ def test_compiled_copied_and_saved(tmp_path):
     [(ReadsLinear, (3, 24), {"b"}), (encoder, TOKENS, set()), (swin, (1, 3, 32, 32), None)],
 )
 def test_a_budget_in_multiply_adds_counts_what_a_parent_multiplies(method, make, shape, read):
-    """A weight that its parent multiplies by is no cheaper for being decomposed, so such a layer stays dense."""
+    """A weight that its parent multiplies by is no cheaper when decomposed: such a layer stays dense."""
     torch.manual_seed(5)
     network, example = make(), torch.randn(shape)
     dense, whole = pruners.cost(network, example).multiply_adds, pruners.NetworkShape(network, example)

@@ -1,4 +1,4 @@
-"""Spectra are kept for a network, and made anew when any of its weights has changed, however that happened."""
+"""Spectra are kept for a network, made anew when any of its weights has changed, however that happened."""
 
 import pytest
 import torch

@@ -19,7 +19,7 @@ def numbers(*shape, seed=0):
 
 
 def explicit(weight, columns, rows, samples, damping=DAMPING):
-    """w^2 / 2 [F^-1]_qq from patches (uses, d) and output gradients (uses, o), by np.kron and np.linalg.inv."""
+    """w^2 / 2 [F^-1]_qq from patches (uses, d) and output gradients (uses, o), by np.kron and linalg.inv."""
     columns, rows = columns.detach().numpy(), rows.detach().numpy()
     a, g = columns.T @ columns / samples, rows.T @ rows / len(rows)
     a, g = (m + np.sqrt(damping) * np.trace(m) / len(m) * np.eye(len(m)) for m in (a, g))

@@ -270,7 +270,7 @@ def test_one_example_of_a_network_that_takes_no_batch_of_one():
 
 
 class WeightsAlone(nn.Module):
-    """A square product of weights alone, which no example needs to be there for, then of it and the features."""
+    """A square product of weights alone, which needs no example, then of it and the features."""
 
     def __init__(self, size):
         super().__init__()

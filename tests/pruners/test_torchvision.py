@@ -1,4 +1,4 @@
-"""torchvision's networks, the small ones, through everything that docs/networks.py takes all of them through."""
+"""torchvision's networks, the small ones, through all that docs/networks.py takes them through."""
 
 import pytest
 import torch

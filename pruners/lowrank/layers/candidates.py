@@ -44,7 +44,10 @@ class DensityBounds:
 
 @lru_cache(maxsize=4096)
 def layer_candidates(
-    shape: LayerShape, subspaces: tuple[int, ...], density: DensityBounds = DensityBounds(), rank_multiple: int = 1
+    shape: LayerShape,
+    subspaces: tuple[int, ...],
+    density: DensityBounds = DensityBounds(),
+    rank_multiple: int = 1,
 ) -> Candidates:
     """List the options of a layer with one of ``subspaces``, within ``density``; possibly none.
 

@@ -78,7 +78,9 @@ def residual_norm(spectra: LayerSpectra, rank: int, num_subspaces: int) -> float
     That is the largest singular value over all groups, to about 1e-10 s_1.
     """
     if (rank, num_subspaces) not in spectra.residual_norms:
-        spectra.residual_norms[rank, num_subspaces] = _residual_norm(slices_of(spectra.matrix, num_subspaces), rank)
+        spectra.residual_norms[rank, num_subspaces] = _residual_norm(
+            slices_of(spectra.matrix, num_subspaces), rank
+        )
     return spectra.residual_norms[rank, num_subspaces]
 
 
