@@ -2,7 +2,8 @@
 
 from trainables.config import TaskConfig, TrialConfig, trial_config
 from trainables.errors import LeaseLost, StoreError, StoreWarning, TaskError, TrainingError
-from trainables.results.read_test import network_folder, read_test
+from trainables.results.read_test import read_test
+from trainables.results.trial_paths import network_folder
 from trainables.task.data import Data
 from trainables.task.data.data import from_splits
 from trainables.task.data.splits import StreamedSplit, TensorSplit

@@ -1,6 +1,5 @@
 """Hand out trials and record how they end, the same way whether Ray or this very process runs them."""
 
-import json
 import math
 import re
 import time
@@ -16,6 +15,7 @@ from sweeps.study.paths import StudyPaths
 from sweeps.study.record import BASELINE
 from trainables.config import TrialConfig
 from trainables.metric_names import OF_A_LAYER
+from trainables.results.result import read_result
 
 _PATIENCE = 1000
 """Draws in a row that may miss the budget before the search is called hopeless."""
@@ -248,12 +248,10 @@ def finished_result(paths: StudyPaths, prepared: Prepared, root: int) -> dict[st
 
     Its driver died before it heard of it. None where the worker did not get that far.
     """
-    try:
-        result = json.loads(paths.result(root).read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+    result = read_result(paths.result(root))
+    if result is None:
         return None
-    metrics = plain(result["metrics"])
-    reason = result.get("failed")
+    metrics, reason = plain(result.metrics), result.failed
     if not reason and not all(n in metrics for n in prepared.metric_names):
         return None
     values = None if reason else [metrics[n] for n in prepared.metric_names]

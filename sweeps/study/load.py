@@ -18,6 +18,7 @@ from sweeps.study.paths import StudyPaths
 from sweeps.study.provenance import read_provenance
 from sweeps.study.record import BASELINE, Objective, Outcome, StudyRecord, TrialRecord
 from sweeps.sweep_file import yaml_file
+from trainables.results.result import TrialResult, read_result
 
 
 def load_record(directory: Path | str, url: str | None = None) -> StudyRecord:
@@ -87,9 +88,8 @@ def dense_reading(best: TrialRecord) -> str:
 
 def _dense(paths: StudyPaths, trials: Iterable[TrialRecord]) -> dict[str, float]:
     """Return the dense network's metrics, from the first of ``trials`` that tells them."""
-    results = (_result(paths, t.key) for t in trials if t.outcome == "complete")
-    dense: dict[str, float] = next((r["dense"] for r in results if r), {})
-    return dense
+    results = (read_result(paths.result(t.key)) for t in trials if t.outcome == "complete")
+    return next((result.dense for result in results if result), {})
 
 
 def _with_tests(record: StudyRecord, readings: Mapping[str, Mapping[str, Any]]) -> StudyRecord:
@@ -102,47 +102,34 @@ def _with_tests(record: StudyRecord, readings: Mapping[str, Mapping[str, Any]]) 
 
 def _trial(paths: StudyPaths, root: int, outcome: str, row: optuna.trial.FrozenTrial) -> TrialRecord:
     state: Any = "waiting" if outcome == "abandoned" else outcome
-    result = _result(paths, str(root)) if outcome == "complete" else None
+    result = read_result(paths.result(root)) if outcome == "complete" else None
     return TrialRecord(
         key=str(root),
         outcome=state,
         params=row.params,
         values=tuple(row.values) if row.values else None,
         metrics=row.user_attrs.get(TRIAL_METRICS, {}),
-        layers=result["layers"] if result else {},
-        replicates=result["replicates"] if result else (),
+        layers=result.layers if result else {},
+        replicates=result.replicates if result else (),
         intermediate=row.intermediate_values,
-        history=result["history"] if result else (),
-        levels=result.get("levels", ()) if result else (),
+        history=result.history if result else (),
+        levels=result.levels if result else (),
         reason=row.user_attrs.get(REASON),
         seconds=row.user_attrs.get(DETAILS, {}).get("seconds"),
     )
 
 
 def _baseline(paths: StudyPaths, key: str) -> TrialRecord:
-    result = _result(paths, key) or {
-        "failed": "its result is damaged",
-        "metrics": {},
-        "layers": {},
-        "replicates": (),
-    }
-    outcome: Outcome = "failed" if result.get("failed") else "complete"
+    result = read_result(paths.result(key)) or TrialResult(key, {}, failed="its result is damaged")
+    outcome: Outcome = "failed" if result.failed else "complete"
     return TrialRecord(
         key=key,
         outcome=outcome,
-        metrics=result["metrics"],
-        layers=result["layers"],
-        replicates=result["replicates"],
-        history=result.get("history", ()),
-        levels=result.get("levels", ()),
-        reason=result.get("failed"),
+        metrics=result.metrics,
+        layers=result.layers,
+        replicates=result.replicates,
+        history=result.history,
+        levels=result.levels,
+        reason=result.failed,
         params={"compression.method": key.removeprefix(BASELINE)},
     )
-
-
-def _result(paths: StudyPaths, key: str) -> dict[str, Any] | None:
-    try:
-        result: dict[str, Any] = json.loads(paths.result(key).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return None
-    return result

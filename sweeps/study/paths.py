@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainables.results.trial_paths import TrialPaths
+
 
 @dataclass(frozen=True)
 class StudyPaths:
@@ -74,15 +76,15 @@ class StudyPaths:
 
     def result(self, key: int | str) -> Path:
         """Return the path of what the worker wrote at the end of a trial, before the study heard of it."""
-        return self.trial(key) / "result.json"
+        return TrialPaths(self.trial(key)).result
 
     def networks(self, key: int | str) -> Path:
         """Return the folder of the smaller networks of a trial's replicates."""
-        return self.trial(key) / "network"
+        return TrialPaths(self.trial(key)).networks
 
     def network(self, key: int | str, seed: int) -> Path:
         """Return the folder of a trial's smaller network.
 
         It is the artifact that makes the network from the user's own factory.
         """
-        return self.networks(key) / f"seed-{seed}"
+        return TrialPaths(self.trial(key)).network(seed)

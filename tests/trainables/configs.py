@@ -15,6 +15,7 @@ from trainables.config import (
     TrialConfig,
 )
 from trainables.execution.network import load
+from trainables.results.trial_paths import network_folder
 
 USERS = "tests.trainables.users"
 TASK = TaskConfig(f"{USERS}:network", "digits", {"width": 8})
@@ -47,8 +48,7 @@ def trial(
 
 def weights(config: TrialConfig, seed: int = 0) -> dict[str, torch.Tensor]:
     """The compressed network that a finished trial left."""
-    folder = Path(config.directory) / "network" / f"seed-{seed}"
-    return load(folder, config.task, torch.device("cpu")).module.state_dict()
+    return load(network_folder(config, seed), config.task, torch.device("cpu")).module.state_dict()
 
 
 def same_bits(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:

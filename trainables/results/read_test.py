@@ -1,6 +1,5 @@
 """The test split, which a study reads once, at its end."""
 
-from pathlib import Path
 from typing import Any, Literal
 
 from trainables.config import TrialConfig
@@ -9,7 +8,8 @@ from trainables.execution import network
 from trainables.execution.run import Run
 from trainables.execution.trial_setting import Setting
 from trainables.recipes.dense import dense
-from trainables.results import result
+from trainables.results.result import averaged, result_of
+from trainables.results.trial_paths import network_folder
 from trainables.training.device import reproducible
 
 
@@ -29,18 +29,13 @@ def read_test(config: TrialConfig, which: Literal["dense", "trial"]) -> dict[str
     replicates = [
         {"seed": seed, **figure} for seed, figure in zip(sorted(config.seeds), figures, strict=True)
     ]
-    return {**result.averaged(figures), "replicates": replicates}
-
-
-def network_folder(config: TrialConfig, seed: int) -> Path:
-    """Where a replicate's compressed network is kept as an artifact."""
-    return Path(config.directory) / "network" / f"seed-{seed}"
+    return {**averaged(figures), "replicates": replicates}
 
 
 def _network(config: TrialConfig, setting: Setting, seed: int, which: str) -> network.Network:
     if which == "dense":
         return Run(setting, dense(config, setting.steps_per_epoch), seed).finish()
     folder = network_folder(config, seed)
-    if result.read(config) is None or not (folder / "spec.json").exists():
+    if result_of(config) is None or not (folder / "spec.json").exists():
         raise TaskError(f"trial {config.key} has no finished network in {folder}.")
     return network.load(folder, config.task, setting.device)

@@ -1,23 +1,86 @@
-"""A trial's result.json: written whole, before anyone hears that the trial has ended."""
+"""A trial's result.json: written whole, before anyone hears that the trial has ended; the study reads it from here too."""
 
 import json
 import platform
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+from pydantic.dataclasses import dataclass
+
 from trainables.config import TrialConfig
 from trainables.metric_names import TEST, TRAIN_LOSS, VALIDATION
+from trainables.results.trial_paths import TrialPaths
 from trainables.store.disk import write_json
 
 _SPREAD = (VALIDATION, TEST, TRAIN_LOSS)
 _VERSIONS = ("torch", "torchvision", "ray", "safetensors")
 
 
+@dataclass(frozen=True)
+class TrialResult:
+    """What result.json holds of a trial that has ended; a field that an older file lacks has its default.
+
+    ``metrics`` is what the trial's last step returned, ``replicates`` each seed's own metrics; ``layers`` tells what became of each
+    layer of the lowest seed's network (see `compression_figures.layers`), ``dense`` the dense network's figures. ``history`` has one
+    entry for each epoch of the closing training, ``levels`` one for each level of a lottery, the dense network's first.
+    ``trained_with`` names what the networks were trained with, ``failed`` the reason of a trial that failed, in a line. ``versions``,
+    of Python and of the packages that a result depends on, are filled in when it is written.
+    """
+
+    key: str
+    metrics: dict[str, Any]
+    replicates: list[dict[str, Any]] = field(default_factory=list)
+    layers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    dense: dict[str, Any] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    levels: list[dict[str, Any]] = field(default_factory=list)
+    trained_with: list[str] = field(default_factory=list)
+    failed: str | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def final_metrics(self) -> dict[str, Any]:
+        """Return what the trial's last step returned."""
+        return {**self.metrics, **({"failed": self.failed} if self.failed else {}), "final": True}
+
+
+_as_data: TypeAdapter[TrialResult] = TypeAdapter(TrialResult)
+
+
+def read_result(path: Path) -> TrialResult | None:
+    """Read a result.json; None where there is none, or a damaged one."""
+    try:
+        return _as_data.validate_python(json.loads(path.read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def result_of(config: TrialConfig) -> TrialResult | None:
+    """Read the result of a trial that has ended; None while it has not."""
+    return read_result(TrialPaths.of(config).result)
+
+
+def write_result(config: TrialConfig, result: TrialResult) -> None:
+    """Write the result of a trial that came to its end into the trial's folder, whole or not at all."""
+    path = TrialPaths.of(config).result
+    path.parent.mkdir(parents=True, exist_ok=True)
+    versions = {"python": platform.python_version(), **{name: version(name) for name in _VERSIONS}}
+    write_json(path, asdict(replace(result, versions=versions)))
+
+
+def write_failed(config: TrialConfig, reason: str) -> None:
+    """Write why a trial failed, unless another worker has brought it to its end."""
+    finished = result_of(config)
+    if finished is None or finished.failed:
+        write_result(config, TrialResult(config.key, {}, failed=reason))
+
+
 def averaged(replicates: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The mean of every metric over the replicates, and ``_std``, the sample standard deviation (0 for one), of the measured ones.
+    """Average every metric over the replicates, with ``_std``, the sample standard deviation (0 for one), of the measured ones.
 
     A metric that some replicates lack is left out: a layer may be decomposed in one and stay dense in another.
     """
@@ -31,45 +94,6 @@ def averaged(replicates: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return means
 
 
-def read(config: TrialConfig) -> dict[str, Any] | None:
-    """The result of a trial that has ended, None while it has not."""
-    try:
-        return json.loads(_path(config).read_text())
-    except (FileNotFoundError, ValueError):
-        return None
-
-
-def final_metrics(result: Mapping[str, Any]) -> dict[str, Any]:
-    """What the trial's last step returned."""
-    return {**result["metrics"], **({"failed": result["failed"]} if result["failed"] else {}), "final": True}
-
-
 def in_epochs(steps: int, steps_per_epoch: int) -> float:
-    """Optimiser steps as epochs: a whole number where they are whole."""
+    """Express optimiser steps in epochs: a whole number where they are whole."""
     return steps // steps_per_epoch if steps % steps_per_epoch == 0 else steps / steps_per_epoch
-
-
-def write(config: TrialConfig, **content: Any) -> None:
-    """Record a trial that came to its end.
-
-    ``content``: metrics, replicates, layers (of its lowest seed), dense, history, what it was trained with, and a lottery's levels.
-    """
-    _write(config, **content, failed=None)
-
-
-def write_failed(config: TrialConfig, reason: str) -> None:
-    """Record a trial that failed, unless another worker has brought it to its end."""
-    if (finished := read(config)) and not finished["failed"]:
-        return
-    _write(config, metrics={}, replicates=[], layers={}, dense={}, history=[], trained_with=[], failed=reason)
-
-
-def _write(config: TrialConfig, **content: Any) -> None:
-    path = _path(config)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    versions = {"python": platform.python_version(), **{name: version(name) for name in _VERSIONS}}
-    write_json(path, {"key": config.key, **content, "versions": versions})
-
-
-def _path(config: TrialConfig) -> Path:
-    return Path(config.directory) / "result.json"

@@ -11,8 +11,9 @@ from trainables.execution.run import Run
 from trainables.execution.trial_setting import Setting
 from trainables.metric_names import DENSITY, PARAMS_KEPT, VAL_LOSS, on_validation
 from trainables.recipes.lottery import SECOND_ORDER, TICKET, TRANSFER
-from trainables.results import compression_figures, dense_reference, result, stability
-from trainables.results.read_test import network_folder
+from trainables.results import compression_figures, dense_reference, stability
+from trainables.results.result import TrialResult, averaged, in_epochs, write_result
+from trainables.results.trial_paths import network_folder
 from trainables.results.verdict import verdict
 from trainables.stages import Train
 from trainables.store.disk import disk_full_explained
@@ -44,9 +45,7 @@ class Levels(Work):
             replicates.append({"seed": seed, "tracks": figures})
             tickets.append(ticket)
         if not level:
-            self._dense = result.averaged(
-                [dense_reference.measured(ticket, self.setting) for ticket in tickets]
-            )
+            self._dense = averaged([dense_reference.measured(ticket, self.setting) for ticket in tickets])
         compressed = [
             compression_figures.metrics(ticket, self._dense, self.setting.example()) for ticket in tickets
         ]
@@ -90,9 +89,7 @@ class Levels(Work):
     ) -> Figures:
         """A level as result.json keeps it."""
         names = replicates[0]["tracks"]
-        means = {
-            name: result.averaged([_numbers(one["tracks"][name]) for one in replicates]) for name in names
-        }
+        means = {name: averaged([_numbers(one["tracks"][name]) for one in replicates]) for name in names}
         described = {
             "level": level,
             "density": compressed[0].get(DENSITY, 1.0),
@@ -101,7 +98,7 @@ class Levels(Work):
             "tracks": means,
             "verdict": {name: self._verdict(name, replicates) for name in names if level},
             "history": [
-                result.averaged(epochs)
+                averaged(epochs)
                 for epochs in zip(*(one["tracks"][TICKET]["history"] for one in replicates), strict=True)
             ],
             "replicates": [
@@ -138,7 +135,7 @@ class Levels(Work):
         return {
             **{name: value for name, value in ticket.items() if name != "step"},
             **others,
-            **result.averaged(compressed),
+            **averaged(compressed),
             **{f"dense/{name}": dense[name] for name in told},
             "primary": self.setting.primary,
             "level": level,
@@ -158,7 +155,7 @@ class Levels(Work):
 
     def _epochs_trained(self) -> float:
         return sum(
-            result.in_epochs(t.steps_trained(self.setting.trainer), per_epoch)
+            in_epochs(t.steps_trained(self.setting.trainer), per_epoch)
             for t, per_epoch in self._trajectories.values()
         )
 
@@ -171,16 +168,17 @@ class Levels(Work):
                 {"seed": one["seed"], "metrics": {**one["tracks"][TICKET], **figures}}
                 for one, figures in zip(last["replicates"], compressed, strict=True)
             ]
-            result.write(
-                self.config,
-                metrics=metrics,
-                replicates=replicates,
+            found = TrialResult(
+                self.config.key,
+                metrics,
+                replicates,
                 layers=last["layers"],
                 dense=self._dense,
                 history=last["history"],
                 levels=self._done,
                 trained_with=sorted(self._trained_with),
             )
+            write_result(self.config, found)
 
 
 def _figures(run: Run, trained: Network) -> Figures:

@@ -10,8 +10,8 @@ from trainables.execution import network
 from trainables.execution.trial_setting import Setting
 from trainables.recipes import RECIPES
 from trainables.recipes.dense import dense
-from trainables.results import result
-from trainables.results.read_test import network_folder
+from trainables.results.result import TrialResult, averaged, in_epochs, write_result
+from trainables.results.trial_paths import network_folder
 from trainables.store.disk import disk_full_explained
 from trainables.trials.replicate import Replicate
 from trainables.trials.work import Metrics, Work
@@ -53,9 +53,9 @@ class Retraining(Work):
         trained = sum(replicate.trained() for replicate in self._replicates)
         whole = [{**replicate.at(epoch), **replicate.compressed} for replicate in self._replicates]
         return {
-            **result.averaged(whole),
+            **averaged(whole),
             **self._position(epoch),
-            "epochs_trained": result.in_epochs(trained, self._steps_per_epoch),
+            "epochs_trained": in_epochs(trained, self._steps_per_epoch),
         }
 
     def _position(self, epoch: int) -> Metrics:
@@ -74,21 +74,22 @@ class Retraining(Work):
             history = [
                 {
                     **self._position(epoch),
-                    **result.averaged([replicate.at(epoch) for replicate in self._replicates]),
+                    **averaged([replicate.at(epoch) for replicate in self._replicates]),
                 }
                 for epoch in range(1, epochs + 1)
             ]
-            result.write(
-                self.config,
-                metrics=metrics,
-                replicates=ended,
+            found = TrialResult(
+                self.config.key,
+                metrics,
+                ended,
                 layers=self._replicates[0].layers,
-                dense=result.averaged([replicate.dense for replicate in self._replicates]),
+                dense=averaged([replicate.dense for replicate in self._replicates]),
                 history=history,
                 trained_with=sorted(
                     set().union(*(replicate.trained_with() for replicate in self._replicates))
                 ),
             )
+            write_result(self.config, found)
         return metrics
 
 

@@ -2,13 +2,13 @@
 
 import traceback
 from contextlib import suppress
-from pathlib import Path
 
 import pruners
 from trainables.config import TrialConfig
 from trainables.errors import LeaseLost, StoreError, TaskError, TrainingError
 from trainables.recipes import RECIPES
-from trainables.results import result
+from trainables.results.result import result_of, write_failed
+from trainables.results.trial_paths import TrialPaths
 from trainables.training.device import reproducible
 from trainables.trials.lottery_levels import Levels
 from trainables.trials.single_recipe import Retraining
@@ -36,8 +36,8 @@ class Trial:
         A trial that fails returns ``failed``, its reason in a line, and writes the traceback to error.txt. A finished trial returns its
         final metrics again. Raises `LeaseLost`, which says nothing about the trial: the next call goes on with it.
         """
-        if finished := result.read(self.config):
-            return result.final_metrics(finished)
+        if finished := result_of(self.config):
+            return finished.final_metrics()
         try:
             with reproducible(self.config.threads):
                 return self._step()
@@ -46,10 +46,9 @@ class Trial:
             raise
         except Exception as error:
             self.close()
-            finished = result.read(
-                self.config
-            )  # another worker may have brought the same trial to its end meanwhile
-            return result.final_metrics(finished) if finished else self._failed(error)
+            # another worker may have brought the same trial to its end meanwhile
+            finished = result_of(self.config)
+            return finished.final_metrics() if finished else self._failed(error)
 
     def close(self) -> None:
         """Stop here; what was trained stays in the store and others may go on with it."""
@@ -69,14 +68,13 @@ class Trial:
 
     def _failed(self, error: Exception) -> Metrics:
         reason = " ".join(str(error).split()) if isinstance(error, _SAYS_ALL) else describe(error)
-        folder = Path(self.config.directory)
+        paths = TrialPaths.of(self.config)
         with suppress(OSError):  # where not even this can be written, the reason returned has to do
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / "error.txt").write_text("".join(traceback.format_exception(error)))
-            if not isinstance(
-                error, StoreError
-            ):  # a full disk says nothing about the trial: it is to be tried again
-                result.write_failed(self.config, reason)
+            paths.directory.mkdir(parents=True, exist_ok=True)
+            paths.traceback.write_text("".join(traceback.format_exception(error)))
+            # a full disk says nothing about the trial: it is to be tried again
+            if not isinstance(error, StoreError):
+                write_failed(self.config, reason)
         return {"failed": reason, "final": True} | (
             {"disk_full": True} if isinstance(error, StoreError) else {}
         )

@@ -1,0 +1,42 @@
+"""Every path of a trial's folder, in one place."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainables.config import TrialConfig
+
+
+@dataclass(frozen=True)
+class TrialPaths:
+    """Where a trial keeps what."""
+
+    directory: Path
+
+    @staticmethod
+    def of(config: TrialConfig) -> "TrialPaths":
+        """Return the paths of a configured trial."""
+        return TrialPaths(Path(config.directory))
+
+    @property
+    def result(self) -> Path:
+        """Return the path of what the worker writes at the end, before the study hears of it."""
+        return self.directory / "result.json"
+
+    @property
+    def traceback(self) -> Path:
+        """Return the path of a failed trial's traceback."""
+        return self.directory / "error.txt"
+
+    @property
+    def networks(self) -> Path:
+        """Return the folder of the replicates' compressed networks."""
+        return self.directory / "network"
+
+    def network(self, seed: int) -> Path:
+        """Return the folder of one compressed network: the artifact that makes it from the user's own factory."""
+        return self.networks / f"seed-{seed}"
+
+
+def network_folder(config: TrialConfig, seed: int) -> Path:
+    """Return the folder where a replicate's compressed network is kept as an artifact."""
+    return TrialPaths.of(config).network(seed)
