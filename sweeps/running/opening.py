@@ -78,7 +78,7 @@ def begin(paths: StudyPaths, prepared: Prepared) -> dict[str, Any]:
 def _own(prepared: Prepared) -> str | None:
     if prepared.first_trial:
         return "0"
-    method = prepared.sweep.file.compression.get("method")
+    method = prepared.sweep.sections(prepared.first_draw).compression.method
     return BASELINE + method if method in prepared.baselines else None
 
 

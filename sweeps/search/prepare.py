@@ -21,7 +21,7 @@ from sweeps.study.record import BASELINE
 from sweeps.sweep_file import compatibility, compatible_draws
 from sweeps.sweep_file.sections import TrialSections
 from sweeps.sweep_file.space import Space, setting
-from sweeps.sweep_file.sweep import Sweep
+from sweeps.sweep_file.sweep import METHOD, Sweep
 from trainables.config import LayerShape as LayerPin
 from trainables.config import TrialConfig
 from trainables.recipes import RECIPES
@@ -252,10 +252,9 @@ def _check_enqueued(prepared: Prepared) -> None:
 
 def _baselines(sweep: Sweep, first: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the baselines asked for, and the method itself where the search cannot express its answer."""
-    chosen = list(sweep.file.baselines)
-    own = sweep.file.compression.get("method")
-    if sweep.file.per_layer and not sweep.file.per_layer.tolerance and own not in chosen:
-        chosen.insert(0, str(own))
+    shapes_are_searched = sweep.file.per_layer is not None and sweep.file.per_layer.tolerance is None
+    own = sweep.values_of(METHOD) if shapes_are_searched else []
+    chosen = [*(method for method in own if method not in sweep.file.baselines), *sweep.file.baselines]
     for index, name in enumerate(sweep.file.baselines):
         place = sweep.source.where(["baselines", index])
         if name not in pruners.methods():
