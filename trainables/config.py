@@ -13,9 +13,9 @@ _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 Positive = Annotated[Number, Field(gt=0)]
 NotNegative = Annotated[Number, Field(ge=0)]
-Share = Annotated[Number, Field(gt=0, le=1)]
+ShareUpToOne = Annotated[Number, Field(gt=0, le=1)]
 Count = Annotated[WholeNumber, Field(ge=1)]
-ProperShare = Annotated[Number, Field(gt=0, lt=1)]
+ShareBelowOne = Annotated[Number, Field(gt=0, lt=1)]
 Epochs = Annotated[WholeNumber, Field(ge=0, le=1_000_000)]
 Levels = Annotated[WholeNumber, Field(ge=1, le=1_000)]
 Weights = Annotated[int, Field(ge=1, le=2**53), BeforeValidator(whole_number)]
@@ -62,7 +62,7 @@ class ScheduleConfig:
     name: Literal["constant", "multistep", "cosine", "linear"] = "constant"
     milestones: tuple[Positive, ...] = ()
     every: Positive | None = None
-    gamma: Share = 0.1
+    gamma: ShareUpToOne = 0.1
     warmup: NotNegative = 0.0
 
     @model_validator(mode="after")
@@ -122,9 +122,9 @@ class BudgetConfig:
     ``parameters`` counts compressible weights.
     """
 
-    keep_ratio: Share | None = None
+    keep_ratio: ShareUpToOne | None = None
     parameters: Weights | None = None
-    flops_ratio: Share | None = None
+    flops_ratio: ShareUpToOne | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> "BudgetConfig":
@@ -148,7 +148,7 @@ class BudgetConfig:
 
 
 @dataclass(frozen=True, config=_STRICT)
-class LayerShape:
+class LayerPin:
     """One layer's choice when the search sets rank and subspaces itself."""
 
     rank: Count
@@ -170,7 +170,7 @@ class CompressionConfig:
     recalibrate_bn: Annotated[WholeNumber, Field(ge=0)] = 512
     retrain_epochs: Epochs = 0
     tolerance: dict[str, Positive] = Field(default_factory=dict)
-    layers: dict[str, LayerShape] = Field(default_factory=dict)
+    layers: dict[str, LayerPin] = Field(default_factory=dict)
     control: Literal["none", "shuffle", "random", "reinit"] = "none"
     scoring_per_class: Count = 10
 
@@ -202,8 +202,8 @@ class LotteryConfig:
     """
 
     levels: Levels
-    rate: ProperShare = 0.2
-    layer_rate: dict[str, ProperShare] = Field(default_factory=dict)
+    rate: ShareBelowOne = 0.2
+    layer_rate: dict[str, ShareBelowOne] = Field(default_factory=dict)
     rewind_to: TrainingStep = "0it"
     mode: Literal["rewind", "learning_rate", "fine_tune"] = "rewind"
     shots: Literal["iterative", "one_shot"] = "iterative"

@@ -13,7 +13,7 @@ from sweeps.search import samplers
 from sweeps.search.prepare import Prepared
 from sweeps.study.paths import StudyPaths
 from sweeps.study.record import BASELINE, StudyRecord
-from trainables.trials.epochs_needed import Need, epochs_needed
+from trainables.trials.epochs_needed import EpochsNeeded, epochs_needed
 
 _BLIND = ("random", "qmc", "grid")
 """Samplers that draw the same whatever comes of it."""
@@ -27,7 +27,7 @@ class EpochForecast:
     It is not ``exact`` where a sampler learns from results that nobody has yet: others stand in for it.
     """
 
-    need: Need
+    need: EpochsNeeded
     exact: bool
 
 

@@ -22,8 +22,7 @@ from sweeps.sweep_file import compatibility, compatible_draws
 from sweeps.sweep_file.sections import TrialSections
 from sweeps.sweep_file.space import Space, setting
 from sweeps.sweep_file.sweep import METHOD, Sweep
-from trainables.config import LayerShape as LayerPin
-from trainables.config import TrialConfig
+from trainables.config import LayerPin, TrialConfig
 from trainables.recipes import RECIPES
 
 _HOW_MUCH = ("budget", "lottery")

@@ -13,7 +13,7 @@ from sweeps.sweep_file.sections import TrialSections
 from trainables.config import TrialConfig, trial_config
 from trainables.errors import Refused
 from trainables.execution.rehearsal import rehearse
-from trainables.execution.trial_setting import Setting
+from trainables.execution.trial_setting import TrialSetting
 from trainables.stages import Train
 from trainables.task.task import sources
 
@@ -51,7 +51,9 @@ def _rehearsed(config: str, _: tuple[str, ...]) -> None:
     """Rehearse a trial once in this process for each state of the user's code."""
     trial: TrialConfig = trial_config.validate_python(json.loads(config))
     recipe = stages_of(trial)
-    rehearse(Setting.of(trial), smallest(recipe), trains=any(isinstance(stage, Train) for stage in recipe))
+    rehearse(
+        TrialSetting.of(trial), smallest(recipe), trains=any(isinstance(stage, Train) for stage in recipe)
+    )
 
 
 def _kinds(prepared: Prepared) -> Iterator[TrialSections]:

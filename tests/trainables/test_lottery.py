@@ -27,7 +27,7 @@ from trainables.config import (
     trial_config,
 )
 from trainables.execution.run import Run
-from trainables.execution.trial_setting import Setting
+from trainables.execution.trial_setting import TrialSetting
 from trainables.task.loss import resolve
 from trainables.task.metrics import Accuracy
 from trainables.training import optimizer
@@ -35,7 +35,7 @@ from trainables.training.evaluation import evaluate
 from trainables.training.loop import train as train_steps
 from trainables.training.step_plan import StepPlan
 from trainables.trials.epochs_needed import epochs_needed
-from trainables.trials.lottery_tracks import tracks
+from trainables.trials.lottery_tracks import tracks_by_level
 
 PERCEPTRON = TaskConfig("lenet_300_100", "digits")
 TRAINING = TrainingConfig(3, 128, "adam", 3e-3)
@@ -293,10 +293,10 @@ def test_a_ticket_moves_to_another_data_set(tmp_path: Path) -> None:
     source = TaskConfig(f"{USERS}:pixels_network", "digits")
     target = TaskConfig(f"{USERS}:blob_network_like_pixels", f"{USERS}:blobs")
     config = lottery(tmp_path, levels=1, task=source, rate=0.5, transfer=TransferConfig(task=target))
-    setting = Setting.of(config)
-    elsewhere, recipe = tracks(config, setting)[1]["transfer"]
+    setting = TrialSetting.of(config)
+    elsewhere, recipe = tracks_by_level(config, setting)[1]["transfer"]
     moved = Run(elsewhere, recipe[:1], 0).finish()
-    ticket = Run(setting, tracks(config, setting)[1]["ticket"][1][:-1], 0).finish()
+    ticket = Run(setting, tracks_by_level(config, setting)[1]["ticket"][1][:-1], 0).finish()
     assert isinstance(moved.artifact, pruners.Mask) and list(moved.artifact.layers) == ["3"]
     assert torch.equal(moved.module.get_parameter("3.weight"), ticket.module.get_parameter("3.weight"))
     assert moved.artifact.layers["3"].density == pytest.approx(0.5, abs=0.01)

@@ -7,7 +7,7 @@ from tests.trainables.configs import TASK, trial
 from trainables.config import BudgetConfig, CompressionConfig, LotteryConfig, TrainingConfig, TrialConfig
 from trainables.recipes import RECIPES
 from trainables.recipes.dense import dense
-from trainables.recipes.lottery import levels
+from trainables.recipes.lottery import recipes_by_level
 from trainables.stages import Compress, RecalibrateBN, Recipe, Reinitialize, Rewind, Train
 
 compress, prune_at_init = RECIPES["compress"].stages, RECIPES["prune_at_init"].stages
@@ -80,28 +80,28 @@ def magnitude(keep_ratio: float, **options: object) -> Compress:
 
 
 def test_a_ticket_rewinds_at_every_level(tmp_path: Path) -> None:
-    first, second, third = levels(lottery(tmp_path, rewind_to="5it"), 10)
+    first, second, third = recipes_by_level(lottery(tmp_path, rewind_to="5it"), 10)
     assert first == {"ticket": (Train(0, 40, 40),)}
     assert second == {"ticket": (*first["ticket"], magnitude(0.8), Rewind(5), Train(5, 40, 40))}
     assert third == {"ticket": (*second["ticket"], magnitude(0.64), Rewind(5), Train(5, 40, 40))}
 
 
 def test_one_shot_prunes_the_dense_network_each_time(tmp_path: Path) -> None:
-    _, _, third = levels(lottery(tmp_path, shots="one_shot"), 10)
+    _, _, third = recipes_by_level(lottery(tmp_path, shots="one_shot"), 10)
     assert third["ticket"] == (Train(0, 40, 40), magnitude(0.64), Rewind(0), Train(0, 40, 40))
 
 
 def test_the_other_modes_keep_the_weights(tmp_path: Path) -> None:
-    assert levels(lottery(tmp_path, mode="learning_rate", rewind_to="1ep"), 10)[1]["ticket"][2:] == (
-        Train(10, 40, 40),
-    )
-    assert levels(lottery(tmp_path, mode="fine_tune", rewind_to="1ep"), 10)[1]["ticket"][2:] == (
+    assert recipes_by_level(lottery(tmp_path, mode="learning_rate", rewind_to="1ep"), 10)[1]["ticket"][
+        2:
+    ] == (Train(10, 40, 40),)
+    assert recipes_by_level(lottery(tmp_path, mode="fine_tune", rewind_to="1ep"), 10)[1]["ticket"][2:] == (
         Train(10, 40, 40, last_rate=True),
     )
 
 
 def test_controls_stand_beside_each_ticket(tmp_path: Path) -> None:
-    tracks = levels(
+    tracks = recipes_by_level(
         lottery(tmp_path, controls=("reinit", "random"), rewind_to="1ep", layer_rate={"output": 0.1}), 10
     )[2]
     before = tracks["ticket"][:4]
@@ -116,7 +116,7 @@ def test_controls_stand_beside_each_ticket(tmp_path: Path) -> None:
 
 def test_controls_of_the_first_level_do_not_depend_on_the_mode(tmp_path: Path) -> None:
     modes = [
-        levels(lottery(tmp_path, mode=mode, controls=("reinit", "random"), rewind_to="1ep"), 10)
+        recipes_by_level(lottery(tmp_path, mode=mode, controls=("reinit", "random"), rewind_to="1ep"), 10)
         for mode in ("rewind", "fine_tune")
     ]
     assert modes[0][1]["reinit"] == modes[1][1]["reinit"]
@@ -128,6 +128,6 @@ def test_a_rewind_point_must_lie_in_the_training(tmp_path: Path) -> None:
     with pytest.raises(
         trainables.TaskError, match=r"lottery.rewind_to 4ep lies beyond the training's 40 steps."
     ):
-        levels(lottery(tmp_path, rewind_to="4ep"), 10)
+        recipes_by_level(lottery(tmp_path, rewind_to="4ep"), 10)
     with pytest.raises(ValueError, match=r"'4 epochs' is no place in a training; write 500it .* or 2ep"):
         LotteryConfig(1, rewind_to="4 epochs")

@@ -11,7 +11,7 @@ import pruners
 import trainables
 from tests.trainables.configs import trial, weights
 from trainables.config import BudgetConfig, CompressionConfig, TaskConfig, TrainingConfig
-from trainables.execution.trial_setting import Setting
+from trainables.execution.trial_setting import TrialSetting
 from trainables.training import optimizer
 from trainables.training.update import masked_parameters, update
 
@@ -165,7 +165,7 @@ def test_each_option_is_a_training_of_its_own(tmp_path: Path) -> None:
 def test_augmentation_of_what_is_no_image_is_refused(tmp_path: Path) -> None:
     training = TrainingConfig(1, 40, augment=("flip",))
     with pytest.raises(trainables.TaskError, match=r"training.augment changes images"):
-        Setting.of(trial(tmp_path, task=TASK, training=training))
+        TrialSetting.of(trial(tmp_path, task=TASK, training=training))
     maps = TaskConfig("tests.trainables.users_tasks:map_network", "tests.trainables.users_tasks:map_data")
     with pytest.raises(trainables.TaskError, match="not their label maps"):
-        Setting.of(trial(tmp_path, task=maps, training=training))
+        TrialSetting.of(trial(tmp_path, task=maps, training=training))

@@ -15,7 +15,7 @@ from tests.trainables.configs import TASK, TRAINING, USERS, comparable, same_bit
 from trainables.config import (
     BudgetConfig,
     CompressionConfig,
-    LayerShape,
+    LayerPin,
     ScheduleConfig,
     TaskConfig,
     TrialConfig,
@@ -198,9 +198,9 @@ def test_layers_tolerances_and_budgets_reach_the_pruner(tmp_path: Path) -> None:
         )
         return trainables.run_trial(config), result(config)["layers"]
 
-    pins = {"1": LayerShape(2, 4), "3": LayerShape(3, 2), "5": LayerShape(4, 1)}
+    pins = {"1": LayerPin(2, 4), "3": LayerPin(3, 2), "5": LayerPin(4, 1)}
     assert {
-        name: LayerShape(layer["rank"], layer["num_subspaces"])
+        name: LayerPin(layer["rank"], layer["num_subspaces"])
         for name, layer in ended("pinned", CompressionConfig("alds", layers=pins))[1].items()
     } == pins
     plain = ended("plain", CompressionConfig("alds"))[1]

@@ -11,7 +11,7 @@ from trainables import seeds
 from trainables.errors import TaskError
 from trainables.execution import scoring_batch
 from trainables.execution.network import Network, in_order
-from trainables.execution.trial_setting import Setting
+from trainables.execution.trial_setting import TrialSetting
 from trainables.stages import Compress, RecalibrateBN, Reinitialize
 from trainables.task.task import build_network
 
@@ -19,7 +19,7 @@ _CALIBRATION_BATCH = 128
 _CONTROLS = {"shuffle": pruners.shuffle, "random": pruners.random_mask}
 
 
-def compress(network: Network, stage: Compress, setting: Setting, seed: int) -> Network:
+def compress(network: Network, stage: Compress, setting: TrialSetting, seed: int) -> Network:
     """The compressed copy of ``network``, pruned further where it is masked already.
 
     Raises `pruners.PrunerError` for an unknown method or a budget that cannot be met.
@@ -46,7 +46,7 @@ def with_weights_of(network: Network, other: Network) -> Network:
     )
 
 
-def reinitialized(network: Network, stage: Reinitialize, setting: Setting, seed: int) -> Network:
+def reinitialized(network: Network, stage: Reinitialize, setting: TrialSetting, seed: int) -> Network:
     """The mask of ``network`` on weights that its factory draws anew."""
     fresh = build_network(
         dataclasses.replace(setting.task, checkpoint=None), seeds.derive(seed, "reinitialise", stage.draw)
@@ -54,7 +54,7 @@ def reinitialized(network: Network, stage: Reinitialize, setting: Setting, seed:
     return with_weights_of(network, Network(fresh.to(setting.device)))
 
 
-def adopted(source: Network, setting: Setting, seed: int) -> Network:
+def adopted(source: Network, setting: TrialSetting, seed: int) -> Network:
     """The setting's own network with every parameter, buffer and mask of ``source`` that fits it."""
     mask, module = mask_of(source, "a transfer"), build_network(setting.task, seed).to(setting.device)
     own = module.state_dict()
@@ -75,7 +75,7 @@ def mask_of(network: Network, what: str) -> pruners.Mask:
     return artifact
 
 
-def recalibrate(network: Network, stage: RecalibrateBN, setting: Setting, seed: int) -> Network:
+def recalibrate(network: Network, stage: RecalibrateBN, setting: TrialSetting, seed: int) -> Network:
     """A copy of ``network`` with BatchNorm's statistics estimated on ``stage.images`` training images, as they are (not augmented)."""
     module = copied(network.module)
     pruners.recalibrate_batchnorm(
@@ -84,7 +84,7 @@ def recalibrate(network: Network, stage: RecalibrateBN, setting: Setting, seed: 
     return Network(module, network.artifact, trained_with=network.trained_with)
 
 
-def _needed(stage: Compress, setting: Setting, seed: int) -> dict[str, Any]:
+def _needed(stage: Compress, setting: TrialSetting, seed: int) -> dict[str, Any]:
     """What the method, or a budget in multiply-adds, cannot do without."""
     method = pruners.methods().get(stage.method)
     needs = set(method.needs) if method else set()
@@ -98,7 +98,7 @@ def _needed(stage: Compress, setting: Setting, seed: int) -> dict[str, Any]:
     return needed
 
 
-def _training_batches(setting: Setting, seed: int, images: int) -> list[tuple[Any, Any]]:
+def _training_batches(setting: TrialSetting, seed: int, images: int) -> list[tuple[Any, Any]]:
     """Batches of nearly equal size, so that each counts alike in an average over batches."""
     order = seeds.permutation(len(setting.data.train), seed, epoch=0)[:images]
     batches = math.ceil(len(order) / _CALIBRATION_BATCH)

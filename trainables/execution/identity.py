@@ -11,7 +11,7 @@ from trainables.users_code import factory
 from trainables.users_code.source_digest import source_digests
 
 
-def of_training(training: TrainingConfig) -> dict[str, Any]:
+def training_identity(training: TrainingConfig) -> dict[str, Any]:
     """A training as plain data, with the source of an optimiser of the user's own."""
     plain = asdict(training)
     if is_built_in(training) or training.optimizer.startswith("torch."):
@@ -21,14 +21,14 @@ def of_training(training: TrainingConfig) -> dict[str, Any]:
     return plain | {"optimizer_source": source_digests([named])}
 
 
-def of_stage(stage: Stage) -> dict[str, Any]:
+def stage_identity(stage: Stage) -> dict[str, Any]:
     """A stage as plain data, for the address of what comes after it."""
     if isinstance(stage, Adopt):
-        stages = [of_stage(one) for one in stage.recipe]
+        stages = [stage_identity(one) for one in stage.recipe]
         return {
             "stage": "Adopt",
             "task": task.task_identity(stage.task),
-            "training": of_training(stage.training),
+            "training": training_identity(stage.training),
             "stages": stages,
         }
     return {"stage": type(stage).__name__, **asdict(stage)}

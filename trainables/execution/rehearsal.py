@@ -16,7 +16,7 @@ from trainables import seeds
 from trainables.errors import Refused, TaskError
 from trainables.execution import compressing
 from trainables.execution.network import Network
-from trainables.execution.trial_setting import Setting
+from trainables.execution.trial_setting import TrialSetting
 from trainables.stages import Compress
 from trainables.task.data.data_checks import check_data
 from trainables.task.data.splits import Batch, Split, TensorSplit
@@ -32,7 +32,7 @@ _ROUNDS = {"mask": {"rounds": 1}}
 """Options of a compression that is made to be looked at: one round instead of a hundred leaves the same kind of network."""
 
 
-def rehearse(setting: Setting, compress: Compress, trains: bool) -> None:
+def rehearse(setting: TrialSetting, compress: Compress, trains: bool) -> None:
     """Train the network and what ``compress`` makes of it for one step on one small batch, and evaluate both; all of it is thrown away.
 
     A trial that ``trains`` nothing, of a checkpoint say, is evaluated only.
@@ -71,7 +71,7 @@ class _OneBatch(Split):
         yield self._batch
 
 
-def _batch(setting: Setting, split: Split) -> Batch:
+def _batch(setting: TrialSetting, split: Split) -> Batch:
     """A few examples; of labels in memory the least and the largest are among them, whatever a user's own loss makes of these."""
     size = min(len(split), setting.training.batch_size, _BATCH)
     order = seeds.permutation(len(split), 0, 0)[:size]
@@ -80,7 +80,7 @@ def _batch(setting: Setting, split: Split) -> Batch:
     return next(iter(split.batches(order, size, setting.device)))
 
 
-def _compressed(network: Network, compress: Compress, setting: Setting) -> Network:
+def _compressed(network: Network, compress: Compress, setting: TrialSetting) -> Network:
     kind = pruners.methods()[compress.method].kind
     stage = replace(compress, options={**compress.options, **_ROUNDS.get(kind, {})}, control=None)
     try:
@@ -92,7 +92,7 @@ def _compressed(network: Network, compress: Compress, setting: Setting) -> Netwo
         ) from error
 
 
-def _try_out(setting: Setting, network: Network, batch: Batch | None, held_out: Batch) -> None:
+def _try_out(setting: TrialSetting, network: Network, batch: Batch | None, held_out: Batch) -> None:
     """One step of training, where there is a batch for it, and one evaluation of a copy of ``network``."""
     artifact = network.artifact
     which = f"network {setting.task.network}" + (f", compressed by {artifact.method}," if artifact else "")
@@ -103,7 +103,9 @@ def _try_out(setting: Setting, network: Network, batch: Batch | None, held_out: 
     _evaluated(setting, module.eval(), held_out, which, to_blame)
 
 
-def _trained(setting: Setting, network: Network, batch: Batch, which: str, to_blame: tuple[str, ...]) -> None:
+def _trained(
+    setting: TrialSetting, network: Network, batch: Batch, which: str, to_blame: tuple[str, ...]
+) -> None:
     module, artifact, (inputs, labels) = network.module, network.artifact, batch
     if not any(parameter.requires_grad for parameter in module.parameters()):
         raise Refused(to_blame, f"{which} has no trainable parameter.")
@@ -133,7 +135,7 @@ def _trained(setting: Setting, network: Network, batch: Batch, which: str, to_bl
 
 
 def _evaluated(
-    setting: Setting, module: nn.Module, held_out: Batch, which: str, to_blame: tuple[str, ...]
+    setting: TrialSetting, module: nn.Module, held_out: Batch, which: str, to_blame: tuple[str, ...]
 ) -> None:
     split = _OneBatch(held_out, setting.data.validation)
     with torch.no_grad():
@@ -150,7 +152,7 @@ def _evaluated(
         )
 
 
-def _check_value(setting: Setting, value: Any, outputs: Any, labels: Tensor, is_dense: bool) -> None:
+def _check_value(setting: TrialSetting, value: Any, outputs: Any, labels: Tensor, is_dense: bool) -> None:
     """Refuse what `backward` and the mean over steps cannot take; a compressed network not yet retrained may well overflow."""
     name, said = setting.task.loss, None
     if not isinstance(value, Tensor):

@@ -15,10 +15,11 @@ import torch
 import pruners
 from pruners.network.copying import copied
 from trainables.errors import StoreWarning, TrainingError
-from trainables.execution import compressing, identity, network
+from trainables.execution import compressing, network
+from trainables.execution.identity import stage_identity, training_identity
 from trainables.execution.kept_networks import KeptNetworks
 from trainables.execution.network import Network
-from trainables.execution.trial_setting import Setting
+from trainables.execution.trial_setting import TrialSetting
 from trainables.metric_names import VAL_LOSS
 from trainables.stages import Adopt, Compress, Recipe, Reinitialize, Rewind, Settle, Stage, Train
 from trainables.store.trajectory import Snapshot, Trajectory, address, removal_explained
@@ -47,7 +48,7 @@ class Epoch:
 class Run:
     """One seed's way through a recipe. `advance` until it returns None; then ``network`` is the result."""
 
-    def __init__(self, setting: Setting, recipe: Recipe, seed: int):
+    def __init__(self, setting: TrialSetting, recipe: Recipe, seed: int):
         self.setting, self.recipe, self.seed = setting, recipe, seed
         self.network: Network | None = None
         self._trained_now: list[Trajectory] = []
@@ -88,7 +89,12 @@ class Run:
     def _after(self, count: int) -> Generator[Epoch, None, Network]:
         """The network after the first ``count`` stages."""
         told = sorted(self.setting.stored_names.values())  # what its history tells
-        key = (str(self.setting.store), str(self.setting.device), address(self._identity(count)), *told)
+        key = (
+            str(self.setting.store),
+            str(self.setting.device),
+            address(self._network_identity(count)),
+            *told,
+        )
         if kept := _kept.get(key):
             return kept
         if count == 0:
@@ -316,26 +322,26 @@ class Run:
 
     def trajectory(self, count: int) -> Trajectory:
         """Where the training that is stage number ``count`` is kept; how far it goes is no part of its address."""
-        stage = identity.of_stage(self.recipe[count - 1])
+        stage = stage_identity(self.recipe[count - 1])
         del stage["stop"]
-        before = self._identity(count - 1)
+        before = self._network_identity(count - 1)
         return Trajectory(
             self.setting.store,
             {
                 "before": before,
                 "seed": self.seed,
-                "training": identity.of_training(self.setting.training),
+                "training": training_identity(self.setting.training),
                 **stage,
             },
         )
 
-    def _identity(self, count: int) -> dict[str, Any]:
+    def _network_identity(self, count: int) -> dict[str, Any]:
         """All that determines the network after the first ``count`` stages; a checkpoint is the same for every seed."""
         seed = None if self.setting.task.checkpoint and not count else self.seed
-        stages = [identity.of_stage(stage) for stage in self.recipe[:count]]
+        stages = [stage_identity(stage) for stage in self.recipe[:count]]
         trained = any(isinstance(stage, Train | Settle) for stage in self.recipe[:count])
-        training = identity.of_training(self.setting.training) if trained else None
-        return {"task": self.setting.identity, "seed": seed, "stages": stages, "training": training}
+        training = training_identity(self.setting.training) if trained else None
+        return {"task": self.setting.task_identity, "seed": seed, "stages": stages, "training": training}
 
 
 def _save(current: Network, optimizer: torch.optim.Optimizer | None, folder: Path) -> None:

@@ -25,7 +25,7 @@ from trainables.training.validation_history import History, from_store, stored_n
 
 
 @dataclass(frozen=True)
-class Setting:
+class TrialSetting:
     """A task made ready on a device, how to train it, and where its trajectories are kept; ``trainer`` signs the training log.
 
     ``keep`` holds the steps at which the dense network is kept for those who rewind to it.
@@ -42,7 +42,7 @@ class Setting:
     num_workers: int = 0
 
     @staticmethod
-    def of(config: TrialConfig) -> "Setting":
+    def of(config: TrialConfig) -> "TrialSetting":
         """The setting that a trial is configured with. Raises `TaskError`."""
         examples = task.load_data(config.task).read_by(config.num_workers)
         _check_augment(config.training, examples)
@@ -50,7 +50,7 @@ class Setting:
         per_epoch = steps_per_epoch(len(examples.train), config.training.batch_size)
         keep = frozenset(training_step.steps(text, per_epoch) for text in config.keep_at)
         store, every = Path(config.store), config.checkpoint_every
-        return Setting(
+        return TrialSetting(
             config.task,
             config.training,
             examples,
@@ -62,14 +62,14 @@ class Setting:
             config.num_workers,
         )
 
-    def elsewhere(self, other: TaskConfig, training: TrainingConfig) -> "Setting":
+    def elsewhere(self, other: TaskConfig, training: TrainingConfig) -> "TrialSetting":
         """The same place and trainer for another task or another training."""
         return replace(
             self, task=other, training=training, data=task.load_data(other).read_by(self.num_workers)
         )
 
     @cached_property
-    def identity(self) -> dict[str, Any]:
+    def task_identity(self) -> dict[str, Any]:
         """The task as far as it determines what is trained."""
         return task.task_identity(self.task)
 

@@ -29,15 +29,15 @@ class Lottery(Trainable):
     in_levels = True
 
     def stages(self, config: TrialConfig, steps_per_epoch: int) -> Recipe:
-        """Return the recipe of the last level's ticket; `levels` has all of them."""
-        return levels(config, steps_per_epoch)[-1][TICKET]
+        """Return the recipe of the last level's ticket; `recipes_by_level` has all of them."""
+        return recipes_by_level(config, steps_per_epoch)[-1][TICKET]
 
     def keep_at(self, config: TrialConfig, searched: Mapping[str, Sequence[Any]]) -> tuple[str, ...]:
         """Return the places that tickets are rewound to."""
         return tuple(searched.get("lottery.rewind_to", (section(config).rewind_to,)))
 
 
-def levels(config: TrialConfig, steps_per_epoch: int) -> list[dict[str, Recipe]]:
+def recipes_by_level(config: TrialConfig, steps_per_epoch: int) -> list[dict[str, Recipe]]:
     """The recipes of every level by track, the dense network (level 0) first.
 
     ``ticket`` is iterative magnitude pruning with rewinding (Frankle & Carbin 2019, section 1), or what the section's ``mode`` makes of it.

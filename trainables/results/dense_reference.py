@@ -6,7 +6,7 @@ from torch import nn
 
 import pruners
 from trainables.execution.network import Network
-from trainables.execution.trial_setting import Setting
+from trainables.execution.trial_setting import TrialSetting
 from trainables.metric_names import VALIDATION
 
 _measured: WeakKeyDictionary[nn.Module, dict[str, float]] = (
@@ -14,7 +14,7 @@ _measured: WeakKeyDictionary[nn.Module, dict[str, float]] = (
 )  # once per process, however many trials ask
 
 
-def measured(dense: Network, setting: Setting) -> dict[str, float]:
+def measured(dense: Network, setting: TrialSetting) -> dict[str, float]:
     """Validation's metrics and loss, params, multiply_adds and latency_ms of a dense network."""
     if dense.module not in _measured:
         metrics = (
@@ -28,7 +28,7 @@ def measured(dense: Network, setting: Setting) -> dict[str, float]:
     return _measured[dense.module]
 
 
-def costs(dense: Network, setting: Setting) -> dict[str, float]:
+def costs(dense: Network, setting: TrialSetting) -> dict[str, float]:
     """params, multiply_adds and latency_ms of a dense network, trained or not."""
     cost = pruners.cost(dense.module, setting.example())
     return {"params": cost.params, "multiply_adds": cost.multiply_adds, "latency_ms": cost.latency_ms}

@@ -6,7 +6,7 @@ from trainables.config import TrialConfig
 from trainables.errors import TaskError
 from trainables.execution import network
 from trainables.execution.run import Run
-from trainables.execution.trial_setting import Setting
+from trainables.execution.trial_setting import TrialSetting
 from trainables.recipes.dense import dense
 from trainables.results.result import averaged, result_of
 from trainables.results.trial_paths import network_folder
@@ -21,7 +21,7 @@ def read_test(config: TrialConfig, which: Literal["dense", "trial"]) -> dict[str
     when the trial has no finished networks.
     """
     with reproducible(config.threads):
-        setting = Setting.of(config)
+        setting = TrialSetting.of(config)
         figures = [
             setting.evaluate(_network(config, setting, seed, which).module, setting.data.test, "test")
             for seed in sorted(config.seeds)
@@ -32,7 +32,7 @@ def read_test(config: TrialConfig, which: Literal["dense", "trial"]) -> dict[str
     return {**averaged(figures), "replicates": replicates}
 
 
-def _network(config: TrialConfig, setting: Setting, seed: int, which: str) -> network.Network:
+def _network(config: TrialConfig, setting: TrialSetting, seed: int, which: str) -> network.Network:
     if which == "dense":
         return Run(setting, dense(config, setting.steps_per_epoch), seed).finish()
     folder = network_folder(config, seed)

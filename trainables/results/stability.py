@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from pruners.network.copying import copied
-from trainables.execution.trial_setting import Setting
+from trainables.execution.trial_setting import TrialSetting
 from trainables.task.data.splits import Split
 from trainables.task.metrics import NamedMetric
 
@@ -14,7 +14,7 @@ _POINTS = 30
 _STABLE = 0.02
 
 
-def between(one: nn.Module, other: nn.Module, setting: Setting, split: Split) -> dict[str, Any]:
+def between(one: nn.Module, other: nn.Module, setting: TrialSetting, split: Split) -> dict[str, Any]:
     """``errors`` at 30 evenly spaced points from ``one`` to ``other``, both ends among them; BatchNorm's statistics are mixed too.
 
     ``barrier`` is the highest of them above the mean of the two ends', in shares of the images; ``stable`` where that is below 2 %.

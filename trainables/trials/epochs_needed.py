@@ -6,21 +6,21 @@ from fractions import Fraction
 
 from trainables.config import TrialConfig
 from trainables.execution.run import Run
-from trainables.execution.trial_setting import Setting
+from trainables.execution.trial_setting import TrialSetting
 from trainables.recipes import RECIPES
 from trainables.recipes.dense import dense
-from trainables.trials.lottery_tracks import tracks
+from trainables.trials.lottery_tracks import tracks_by_level
 
 
 @dataclass(frozen=True)
-class Need:
+class EpochsNeeded:
     """Epochs that trials need: ``shared`` when no training is done twice, ``alone`` when each trial shares nothing with the others."""
 
     shared: float
     alone: float
 
 
-def epochs_needed(configs: Iterable[TrialConfig]) -> Need:
+def epochs_needed(configs: Iterable[TrialConfig]) -> EpochsNeeded:
     """What ``configs`` need from an empty store; an Early-Bird's watched training counts whole. Raises `TaskError`."""
     together: dict[str, Fraction] = {}
     alone = Fraction(0)
@@ -31,7 +31,7 @@ def epochs_needed(configs: Iterable[TrialConfig]) -> Need:
                 own[address] = max(epochs, own.get(address, epochs))
         alone += sum(own.values())
         together |= {address: max(epochs, together.get(address, epochs)) for address, epochs in own.items()}
-    return Need(float(sum(together.values())), float(alone))
+    return EpochsNeeded(float(sum(together.values())), float(alone))
 
 
 def trainings(run: Run) -> dict[str, Fraction]:
@@ -45,9 +45,9 @@ def trainings(run: Run) -> dict[str, Fraction]:
 
 def _runs(config: TrialConfig) -> list[Run]:
     """Everything that a trial trains, its dense networks included."""
-    setting = Setting.of(config)
+    setting = TrialSetting.of(config)
     if RECIPES[config.trainable].in_levels:
-        pairs = [pair for level in tracks(config, setting) for pair in level.values()]
+        pairs = [pair for level in tracks_by_level(config, setting) for pair in level.values()]
     else:
         pairs = [(setting, RECIPES[config.trainable].stages(config, setting.steps_per_epoch))]
         if config.dense_reference:

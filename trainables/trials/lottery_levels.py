@@ -8,7 +8,7 @@ from trainables.config import TrialConfig
 from trainables.execution import network
 from trainables.execution.network import Network
 from trainables.execution.run import Run
-from trainables.execution.trial_setting import Setting
+from trainables.execution.trial_setting import TrialSetting
 from trainables.metric_names import DENSITY, PARAMS_KEPT, VAL_LOSS, on_validation
 from trainables.recipes.lottery import SECOND_ORDER, TICKET, TRANSFER
 from trainables.results import compression_figures, dense_reference, stability
@@ -18,27 +18,28 @@ from trainables.results.verdict import verdict
 from trainables.stages import Train
 from trainables.store.disk import disk_full_explained
 from trainables.store.trajectory import Trajectory
-from trainables.trials.lottery_tracks import tracks
-from trainables.trials.work import Metrics, Work
+from trainables.trials.lottery_tracks import tracks_by_level
+from trainables.trials.trial_steps import Metrics, TrialSteps
 
-Figures = dict[str, Any]
+Entry = dict[str, Any]
+"""A part of a level as result.json keeps it."""
 
 
-class Levels(Work):
+class LotterySteps(TrialSteps):
     """One level a step, the dense network (level 0) first."""
 
     def __init__(self, config: TrialConfig):
-        self.config, self.setting = config, Setting.of(config)
-        self.levels = tracks(config, self.setting)
+        self.config, self.setting = config, TrialSetting.of(config)
+        self._tracks = tracks_by_level(config, self.setting)
         self._running: Run | None = None
-        self._done: list[Figures] = []
+        self._levels: list[Entry] = []
         self._trajectories: dict[str, tuple[Trajectory, int]] = {}
-        self._dense: Figures = {}
+        self._dense: Metrics = {}
         self._trained_with: set[str] = set()
 
     def advance(self) -> Metrics:
-        """As `Work.advance`: prune to the next level and train every track of it for every seed."""
-        level = len(self._done)
+        """As `TrialSteps.advance`: prune to the next level and train every track of it for every seed."""
+        level = len(self._levels)
         replicates, tickets = [], []
         for seed in sorted(self.config.seeds):
             figures, ticket = self._level(level, seed)
@@ -49,23 +50,23 @@ class Levels(Work):
         compressed = [
             compression_figures.metrics(ticket, self._dense, self.setting.example()) for ticket in tickets
         ]
-        self._done.append(
+        self._levels.append(
             self._described(level, replicates, compressed, compression_figures.layers(tickets[0]))
         )
-        metrics = {**self._metrics(level, compressed), "final": level == len(self.levels) - 1}
+        metrics = {**self._metrics(level, compressed), "final": level == len(self._tracks) - 1}
         if metrics["final"]:
             self._end(metrics, tickets, compressed)
         return metrics
 
     def close(self) -> None:
-        """As `Work.close`."""
+        """As `TrialSteps.close`."""
         if self._running:
             self._running.close()
 
-    def _level(self, level: int, seed: int) -> tuple[dict[str, Figures], Network]:
+    def _level(self, level: int, seed: int) -> tuple[dict[str, Metrics], Network]:
         """The figures of every track for one seed, and the ticket's network."""
         figures, networks = {}, {}
-        for name, (setting, recipe) in self.levels[level].items():
+        for name, (setting, recipe) in self._tracks[level].items():
             run = self._running = Run(setting, recipe, seed)
             networks[name] = run.finish()
             self._trained_with.update(networks[name].trained_with)
@@ -83,10 +84,10 @@ class Levels(Work):
     def _described(
         self,
         level: int,
-        replicates: list[Figures],
-        compressed: list[Figures],
+        replicates: list[Entry],
+        compressed: list[Metrics],
         layers: compression_figures.Layers,
-    ) -> Figures:
+    ) -> Entry:
         """A level as result.json keeps it."""
         names = replicates[0]["tracks"]
         means = {name: averaged([_numbers(one["tracks"][name]) for one in replicates]) for name in names}
@@ -110,18 +111,18 @@ class Levels(Work):
             described["stability"] = [one["tracks"][SECOND_ORDER]["stability"] for one in replicates]
         return described
 
-    def _verdict(self, track: str, replicates: list[Figures]) -> Figures:
+    def _verdict(self, track: str, replicates: list[Entry]) -> Entry:
         """A track against the dense networks of the same seeds, for a transferred ticket those of its target."""
         other = TRANSFER if track == TRANSFER else TICKET
-        setting = self.levels[0][other][0]
+        setting = self._tracks[0][other][0]
         return verdict(
             [one["tracks"][track][setting.primary] for one in replicates],
-            [one["tracks"][other][setting.primary] for one in self._done[0]["replicates"]],
+            [one["tracks"][other][setting.primary] for one in self._levels[0]["replicates"]],
             setting.metrics[0].goal,
         )
 
-    def _metrics(self, level: int, compressed: list[Figures]) -> Metrics:
-        tracks = self._done[level]["tracks"]
+    def _metrics(self, level: int, compressed: list[Metrics]) -> Metrics:
+        tracks = self._levels[level]["tracks"]
         ticket = tracks[TICKET]
         told = [on_validation(metric.name) for metric in self.setting.metrics]
         others = {
@@ -131,7 +132,7 @@ class Levels(Work):
             for name in told
             if name in track
         }
-        dense = self._done[0]["tracks"][TICKET]
+        dense = self._levels[0]["tracks"][TICKET]
         return {
             **{name: value for name, value in ticket.items() if name != "step"},
             **others,
@@ -148,7 +149,7 @@ class Levels(Work):
         """Optimiser steps of the tickets from the dense network to this level."""
         closing = [
             recipe[-1]
-            for _, recipe in (level_tracks[TICKET] for level_tracks in self.levels[: level + 1])
+            for _, recipe in (level_tracks[TICKET] for level_tracks in self._tracks[: level + 1])
             if recipe
         ]
         return sum(stage.stop - stage.start for stage in closing if isinstance(stage, Train))
@@ -159,11 +160,11 @@ class Levels(Work):
             for t, per_epoch in self._trajectories.values()
         )
 
-    def _end(self, metrics: Metrics, tickets: list[Network], compressed: list[Figures]) -> None:
+    def _end(self, metrics: Metrics, tickets: list[Network], compressed: list[Metrics]) -> None:
         with disk_full_explained(Path(self.config.directory)):
             for seed, ticket in zip(sorted(self.config.seeds), tickets, strict=True):
                 network.export(ticket, network_folder(self.config, seed))
-            last = self._done[-1]
+            last = self._levels[-1]
             replicates = [
                 {"seed": one["seed"], "metrics": {**one["tracks"][TICKET], **figures}}
                 for one, figures in zip(last["replicates"], compressed, strict=True)
@@ -175,13 +176,13 @@ class Levels(Work):
                 layers=last["layers"],
                 dense=self._dense,
                 history=last["history"],
-                levels=self._done,
+                levels=self._levels,
                 trained_with=sorted(self._trained_with),
             )
             write_result(self.config, found)
 
 
-def _figures(run: Run, trained: Network) -> Figures:
+def _figures(run: Run, trained: Network) -> Metrics:
     """Metrics at the end and at the early-stopping iteration, where the validation loss was least (Frankle & Carbin 2019, section 2)."""
     history = trained.history
     if not history:  # the user's own trained network
@@ -192,5 +193,5 @@ def _figures(run: Run, trained: Network) -> Figures:
     return {**history[-1], **early_stop, "history": history}
 
 
-def _numbers(track: Mapping[str, Any]) -> Figures:
+def _numbers(track: Mapping[str, Any]) -> Metrics:
     return {name: value for name, value in track.items() if isinstance(value, int | float)}

@@ -3,17 +3,17 @@
 import dataclasses
 
 from trainables.config import TrialConfig
-from trainables.execution.trial_setting import Setting
+from trainables.execution.trial_setting import TrialSetting
 from trainables.recipes import lottery
 from trainables.stages import Recipe
 
-Tracks = dict[str, tuple[Setting, Recipe]]
-"""Setting and recipe of each track of a level, the ticket first; that of a transferred ticket is its target's."""
+Tracks = dict[str, tuple[TrialSetting, Recipe]]
+"""TrialSetting and recipe of each track of a level, the ticket first; that of a transferred ticket is its target's."""
 
 
-def tracks(config: TrialConfig, setting: Setting) -> list[Tracks]:
+def tracks_by_level(config: TrialConfig, setting: TrialSetting) -> list[Tracks]:
     """The tracks of every level, the dense network's (level 0) first. Raises `TaskError`."""
-    levels = lottery.levels(config, setting.steps_per_epoch)
+    levels = lottery.recipes_by_level(config, setting.steps_per_epoch)
     found: list[Tracks] = [{name: (setting, recipe) for name, recipe in level.items()} for level in levels]
     transfer = lottery.section(config).transfer
     if transfer:

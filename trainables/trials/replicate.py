@@ -2,7 +2,7 @@
 
 from trainables.execution.network import Network
 from trainables.execution.run import Run
-from trainables.execution.trial_setting import Setting
+from trainables.execution.trial_setting import TrialSetting
 from trainables.metric_names import on_validation
 from trainables.results import compression_figures, dense_reference
 from trainables.stages import Recipe, Train
@@ -17,7 +17,7 @@ class Replicate:
     ``compressed`` the metrics that retraining does not change.
     """
 
-    def __init__(self, setting: Setting, dense: Recipe | None, recipe: Recipe, seed: int):
+    def __init__(self, setting: TrialSetting, dense: Recipe | None, recipe: Recipe, seed: int):
         self.setting, self.seed, self.done = setting, seed, 0
         self.run = Run(setting, recipe, seed)
         self._dense_run, self._is_compared = Run(setting, dense or (), seed), dense is not None

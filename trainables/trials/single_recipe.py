@@ -7,29 +7,29 @@ from typing import Any
 from trainables.config import TrialConfig
 from trainables.errors import TrainingError
 from trainables.execution import network
-from trainables.execution.trial_setting import Setting
+from trainables.execution.trial_setting import TrialSetting
 from trainables.recipes import RECIPES
 from trainables.recipes.dense import dense
 from trainables.results.result import TrialResult, averaged, in_epochs, write_result
 from trainables.results.trial_paths import network_folder
 from trainables.store.disk import disk_full_explained
 from trainables.trials.replicate import Replicate
-from trainables.trials.work import Metrics, Work
+from trainables.trials.trial_steps import Metrics, TrialSteps
 
 
-class Retraining(Work):
+class RecipeSteps(TrialSteps):
     """The trial's recipe, an epoch of its closing training a step."""
 
     def __init__(self, config: TrialConfig):
         self.config, self._epoch = config, 0
-        setting = Setting.of(config)
+        setting = TrialSetting.of(config)
         stages = RECIPES[config.trainable].stages(config, setting.steps_per_epoch)
         uncompressed = dense(config, setting.steps_per_epoch) if config.dense_reference else None
         self._replicates = [Replicate(setting, uncompressed, stages, seed) for seed in sorted(config.seeds)]
         self._steps_per_epoch, self._started = setting.steps_per_epoch, False
 
     def advance(self) -> Metrics:
-        """As `Work.advance`; the first step also does all that comes before the closing training."""
+        """As `TrialSteps.advance`; the first step also does all that comes before the closing training."""
         if not self._started:
             for replicate in self._replicates:
                 replicate.start()
@@ -45,7 +45,7 @@ class Retraining(Work):
         return self._end(epochs)
 
     def close(self) -> None:
-        """As `Work.close`."""
+        """As `TrialSteps.close`."""
         for replicate in self._replicates:
             replicate.close()
 

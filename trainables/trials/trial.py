@@ -10,9 +10,9 @@ from trainables.recipes import RECIPES
 from trainables.results.result import result_of, write_failed
 from trainables.results.trial_paths import TrialPaths
 from trainables.training.device import reproducible
-from trainables.trials.lottery_levels import Levels
-from trainables.trials.single_recipe import Retraining
-from trainables.trials.work import Metrics, Work
+from trainables.trials.lottery_levels import LotterySteps
+from trainables.trials.single_recipe import RecipeSteps
+from trainables.trials.trial_steps import Metrics, TrialSteps
 from trainables.users_code.factory import describe
 
 _SAYS_ALL = (TaskError, TrainingError, StoreError, pruners.PrunerError)
@@ -27,7 +27,7 @@ class Trial:
 
     def __init__(self, config: TrialConfig):
         self.config = config
-        self._work: Work | None = None
+        self._steps: TrialSteps | None = None
 
     def step(self) -> Metrics:
         """One step of the trial's work, and its metrics averaged over the replicates; ``final`` says that it was the last.
@@ -52,16 +52,18 @@ class Trial:
 
     def close(self) -> None:
         """Stop here; what was trained stays in the store and others may go on with it."""
-        if self._work:
-            self._work.close()
-        self._work = None
+        if self._steps:
+            self._steps.close()
+        self._steps = None
 
     def _step(self) -> Metrics:
-        if self._work is None:
-            self._work = (
-                Levels(self.config) if RECIPES[self.config.trainable].in_levels else Retraining(self.config)
+        if self._steps is None:
+            self._steps = (
+                LotterySteps(self.config)
+                if RECIPES[self.config.trainable].in_levels
+                else RecipeSteps(self.config)
             )
-        metrics = self._work.advance()
+        metrics = self._steps.advance()
         if metrics["final"]:
             self.close()
         return metrics

@@ -6,7 +6,7 @@ from typing import Any
 Metrics = dict[str, Any]
 
 
-class Work(ABC):
+class TrialSteps(ABC):
     """A trial's training and pruning, a step at a time; all its state lies in the store, so that it can be begun again anywhere."""
 
     @abstractmethod
