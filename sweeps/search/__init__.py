@@ -1,1 +1,1 @@
-"""What is searched: the space, the samplers that draw from it, and what a draw will cost."""
+"""What is tried: the samplers that draw it, whether it can be, what it will cost, and what stops it early."""

@@ -75,12 +75,8 @@ def check_one(sweep: Sweep, sections: TrialSections) -> BudgetGap:
         raise Incompatible(sweep.where(place), str(error)) from error
     except PrunerError as error:
         raise Incompatible(sweep.where(_blamed(sections, str(error))), f"compression: {error}") from error
-    except (
-        TypeError,
-        ValueError,
-        OverflowError,
-        AttributeError,
-    ) as error:  # an option's value that a method did not look at
+    except (TypeError, ValueError, OverflowError, AttributeError) as error:
+        # an option's value that a method did not look at
         said = f"compression: {sections.compression.method} cannot use its options: {describe(error)}."
         raise Incompatible(sweep.where(_blamed(sections, str(error))), said) from error
 

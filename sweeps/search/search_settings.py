@@ -1,6 +1,6 @@
 """Whether sampler, objectives and early stopping fit what is searched, told before anything is run."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import optuna
 from optuna.samplers import BaseSampler
@@ -10,9 +10,8 @@ from sweeps.search import samplers
 from sweeps.search.reports import Reports
 from sweeps.sweep_file.keys import EarlyTerminate, SweepFile
 from sweeps.sweep_file.space import Space
+from sweeps.sweep_file.yaml_file import Where
 from trainables.metric_names import TRAIN_LOSS
-
-Where = Callable[[Sequence[str | int]], str]
 
 
 def check(

@@ -1,6 +1,6 @@
 """Whether a trial's sections fit its trainable, its method and each other."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pruners
@@ -8,12 +8,11 @@ from pruners.errors import nearest
 from sweeps.errors import Incompatible, SweepError
 from sweeps.sweep_file.keys import METRICS, SweepFile
 from sweeps.sweep_file.sections import TrialSections
+from sweeps.sweep_file.yaml_file import Where
 from trainables.errors import TaskError
 from trainables.metric_names import DENSITY, LARGEST_ERROR, VAL_LOSS, VALIDATION, on_validation
 from trainables.recipes import RECIPES
 from trainables.task.metrics import metrics_of
-
-Where = Callable[[Sequence[str | int]], str]
 
 _BY_KIND = {DENSITY: "mask", LARGEST_ERROR: "decomposition"}
 _DOES = {"mask": "removes single weights", "decomposition": "decomposes layers"}

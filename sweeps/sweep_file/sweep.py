@@ -120,9 +120,8 @@ class Sweep:
         for name, _ in reversed(self.space.settings(first)):
             _drop(sections, name)
         for name in map(setting, self.space.conditions):
-            if (
-                own := _found(self.data, name)
-            ) is not None:  # what holds where the parameter belongs to no draw
+            # what holds where the parameter belongs to no draw
+            if (own := _found(self.data, name)) is not None:
                 _put(sections, name.split("."), own)
         file = self.file.model_dump(mode="json", exclude={*SECTIONS, "parameters"})
         parameters = self.file.model_dump(mode="json", include={"parameters"}, exclude_unset=True)

@@ -3,25 +3,24 @@
 import dataclasses
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from pruners.errors import nearest
 from sweeps.errors import Incompatible, SweepError
+from sweeps.sweep_file.yaml_file import Where
 from trainables.errors import Incompatible as IncompatibleSettings
 
 _UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
 _MISSING_KEY = ("missing", "missing_argument")
 
 
-def checked(
-    kind: Any, data: Any, where: Callable[[Sequence[str | int]], str], prefix: tuple[str, ...] = ()
-) -> Any:
+def checked(kind: Any, data: Any, where: Where) -> Any:
     """Return ``data`` as ``kind`` (a model or a pydantic dataclass).
 
-    ``where`` tells the place of a key path in the user's file; ``prefix`` is the path of ``data`` itself.
+    ``where`` tells the place of a key path in the user's file.
     Raises `SweepError` for the first thing wrong and counts the others, `Incompatible` where values do not go
     together and no single one is wrong.
     """
@@ -32,10 +31,9 @@ def checked(
             failure.errors(include_url=False),
             key=lambda e: (e["type"] not in _UNKNOWN_KEY, _is_of_several(e)),
         )
-        place, message = _sentence(errors[0], kind, where, prefix)
-        more = (
-            len({_path(e) for e in errors}) - 1
-        )  # a value that no member of a union takes is one thing to mend
+        place, message = _sentence(errors[0], kind, where)
+        # a value that no member of a union takes is one thing to mend
+        more = len({_path(e) for e in errors}) - 1
         message += f" {more} more to mend after that." if more else ""
         if _is_of_several(errors[0]):
             raise Incompatible(place, message) from failure
@@ -47,13 +45,11 @@ def _is_of_several(error: Any) -> bool:
     return isinstance(error.get("ctx", {}).get("error"), IncompatibleSettings)
 
 
-def _sentence(
-    error: Any, kind: Any, where: Callable[[Sequence[str | int]], str], prefix: tuple[str, ...]
-) -> tuple[str, str]:
+def _sentence(error: Any, kind: Any, where: Where) -> tuple[str, str]:
     """Return where a finding lies, and what it says."""
     path = _path(error)
-    place = where((*prefix, *path))
-    key = ".".join(map(str, (*prefix, *path)))
+    place = where(path)
+    key = ".".join(map(str, path))
     if error["type"] in _UNKNOWN_KEY:
         return place, f'unknown key "{key}"{nearest(str(path[-1]), _keys_at(kind, path[:-1]))}'
     if error["type"] in _MISSING_KEY:

@@ -1,7 +1,7 @@
 """Reads a YAML file and remembers on which line every key stands, so that an error can point at it."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ import yaml
 from sweeps.errors import SweepError
 
 KeyPath = tuple[str | int, ...]
+Where = Callable[[Sequence[str | int]], str]
+"""Tells the place of a key path in the user's file, as ``file:line``."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -57,9 +59,8 @@ class Source:
             if override is not None:
                 return f"--set {override}"
             here = tuple(path[:length])
-            line = self.lines.get(
-                here, self.lines.get(tuple(map(str, here)))
-            )  # a number that stands as a key
+            # as texts too: a number may stand as a key
+            line = self.lines.get(here, self.lines.get(tuple(map(str, here))))
             if line is not None:
                 return f"{self.name}:{line}"
         return self.name
@@ -117,10 +118,8 @@ def _composed(text: str, name: str, source: Source) -> Any:
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise SweepError(f"{name}{line}: not valid YAML: {error.problem}.") from error
-    except (
-        yaml.YAMLError,
-        ValueError,
-    ) as error:  # ValueError: a number of thousands of digits, a day that is none
+    except (yaml.YAMLError, ValueError) as error:
+        # ValueError: a number of thousands of digits, a day that is none
         raise SweepError(f"{name}: not valid YAML: {_first_line(error)}.") from error
     except RecursionError as error:
         raise SweepError(f"{name}: keys and lists are nested too deeply.") from error
