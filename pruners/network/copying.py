@@ -1,7 +1,9 @@
 """Copies of networks, those included that copy.deepcopy refuses for a tensor they keep."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
+from functools import partial
+from types import CellType, FunctionType, MethodType
 from typing import Any
 
 from torch import Tensor, nn
@@ -14,11 +16,13 @@ from pruners.network.readiness import check_has_values
 def copied(model: nn.Module) -> nn.Module:
     """Copy a network, also where copy.deepcopy gives up for a tensor that belongs to a computation.
 
-    A kept activation, or the weight that torch.nn.utils.prune made of its mask, is copied without its
-    history. Raises PrunerError for a network without values (Lazy modules, the meta device), and one that
-    names the module and the attribute for what cannot be copied: a lock, an open file, a generator.
+    A kept activation, or the weight that torch.nn.utils.prune made of its mask, is copied without its history. Raises
+    PrunerError for a network without values (Lazy modules, the meta device), and one that names the module and the
+    attribute for what cannot be copied: a lock, an open file, a generator; a function that holds on to the network's
+    own modules too, since copies of functions are these very functions and would go on using the given network.
     """
     check_has_values(model)
+    _check_functions(model)
     # deepcopy takes what memo holds for the copy of what has this id
     memo: dict[int, Any] = {id(t): t.detach().clone() for t in _computed_tensors(model)}
     try:
@@ -29,20 +33,67 @@ def copied(model: nn.Module) -> nn.Module:
         raise PrunerError(f"The network cannot be copied: {_culprit(model) or error}") from error
 
 
-def _computed_tensors(model: nn.Module) -> Iterator[Tensor]:
-    """Find the tensors with a history in the modules' attributes, and in lists and dictionaries there."""
-    values = [
-        v for m in model.modules() for name, v in vars(m).items() if name not in ("_parameters", "_modules")
-    ]
-    seen: set[int] = set()
-    while values:
-        value = values.pop()
-        if isinstance(value, Tensor):
-            if not value.is_leaf:
-                yield value
-        elif isinstance(value, Mapping | list | tuple | set) and id(value) not in seen:
+def values_kept(module: nn.Module) -> Iterator[Any]:
+    """List what a module keeps in attributes, beside parameters and submodules, and in the containers there."""
+    # the last is what module.compile() made, which copies leave out
+    registered = ("_parameters", "_modules", "_compiled_call_impl")
+    return _inside([value for name, value in vars(module).items() if name not in registered])
+
+
+def _inside(values: Iterable[Any]) -> Iterator[Any]:
+    """The values, those of lists, tuples, sets and mappings in place of these."""
+    waiting, seen = list(values), set[int]()
+    while waiting:
+        value = waiting.pop()
+        if not isinstance(value, Mapping | list | tuple | set):
+            yield value
+        elif id(value) not in seen:
             seen.add(id(value))
-            values.extend(value.values() if isinstance(value, Mapping) else value)
+            waiting.extend(value.values() if isinstance(value, Mapping) else value)
+
+
+def _computed_tensors(model: nn.Module) -> Iterator[Tensor]:
+    """The tensors with a history that the modules keep."""
+    for module in model.modules():
+        yield from (v for v in values_kept(module) if isinstance(v, Tensor) and not v.is_leaf)
+
+
+def _check_functions(model: nn.Module) -> None:
+    own = {id(one) for one in (*model.modules(), *model.parameters(), *model.buffers())}
+    for name, module in named_modules(model):
+        for value in values_kept(module):
+            # a method's object and a partial's arguments are copied, what their function holds is not
+            function = value.__func__ if isinstance(value, MethodType) else value
+            function = function.func if isinstance(function, partial) else function
+            if isinstance(function, FunctionType) and any(id(held) in own for held in _held_by(function)):
+                raise PrunerError(
+                    f"The network cannot be copied: {_where(name, module)} keeps {function.__qualname__}, a function that holds "
+                    f"on to the network's own modules, so that a copy would go on using these. Make it a method."
+                )
+
+
+def _where(name: str, module: nn.Module) -> str:
+    return f"module {name!r} ({type(module).__name__})" if name else f"its {type(module).__name__}"
+
+
+def _held_by(function: FunctionType) -> Iterator[Any]:
+    """The function, what the code around gave it, and what functions among that were given in turn."""
+    waiting: list[Any] = [function]
+    seen: set[int] = set()
+    while waiting:
+        value = waiting.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        yield value
+        if isinstance(value, MethodType):
+            waiting += [value.__self__, value.__func__]
+        elif isinstance(value, partial):
+            waiting += [value.func, *value.args, *value.keywords.values()]
+        elif isinstance(value, FunctionType):
+            # a cell is empty as long as the code around has not come to give it its value
+            cells = [cell.cell_contents for cell in value.__closure__ or () if cell != CellType()]
+            waiting += _inside([*cells, value.__defaults__ or (), value.__kwdefaults__ or {}])
 
 
 def _culprit(model: nn.Module) -> str | None:
@@ -58,11 +109,8 @@ def _culprit(model: nn.Module) -> str | None:
             try:
                 deepcopy(value, dict(memo))
             except Exception as error:
-                where = (
-                    f"module {name!r} ({type(module).__name__})" if name else f"its {type(module).__name__}"
-                )
                 return (
-                    f"attribute {attribute!r} of {where} is a {type(value).__name__} that "
+                    f"attribute {attribute!r} of {_where(name, module)} is a {type(value).__name__} that "
                     f"copy.deepcopy refuses ({error}). "
                     f"Leave it out in __getstate__, or give the module a __deepcopy__."
                 )

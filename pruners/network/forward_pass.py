@@ -16,9 +16,17 @@ from pruners.network.layer_names import named_modules
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Hold the network in eval mode without gradients; every module's own mode returns afterwards."""
+    """Hold the network in eval mode without gradients; every module's own mode returns afterwards.
+
+    Raises PrunerError for a network that has no modes, as torch.export's have none.
+    """
     modes = {module: module.training for module in model.modules()}
-    model.eval()
+    try:
+        model.eval()
+    except NotImplementedError as error:
+        raise PrunerError(
+            f"The network cannot be brought into eval mode: {str(error).rstrip('.')}."
+        ) from error
     try:
         with torch.no_grad():
             yield

@@ -42,10 +42,13 @@ def check_has_values(model: nn.Module) -> None:
 
 
 def check_computable(name: str, weight: Tensor) -> None:
-    """Raise PrunerError where a weight is of a dtype that cannot be computed with.
+    """Raise PrunerError where a weight is of a dtype or layout that cannot be computed with.
 
     Neither scores nor singular values are computed in it.
     """
+    if weight.layout is not torch.strided:
+        layout = str(weight.layout).removeprefix("torch.")
+        raise PrunerError(f"{name!r} is {layout}, which cannot be compressed: convert it with to_dense().")
     if weight.dtype not in _COMPUTABLE:
         dtype = str(weight.dtype).removeprefix("torch.")
         raise PrunerError(

@@ -66,9 +66,11 @@ class Scorer:
     ) -> None:
         self._method, self._scoring_inputs, self._options = method, scoring_inputs, options
         self._layers = layers
-        copy = copied(unwrapped(model))
-        for name, weight in _weights(copy, layers).items():
+        for name, weight in _weights(model, layers).items():
             check_computable(name, weight)
+        # inference tensors take no part in gradients
+        with torch.inference_mode(False):
+            copy = copied(unwrapped(model))
         # before the method looks: one that changes the weights would tell of what it made of them
         _remove(_weights(copy, layers), alive)
         _check_finite(_weights(copy, layers), layers, "weights")
@@ -86,6 +88,7 @@ class Scorer:
         alive = {name: mask.to(weights[name].device) for name, mask in alive.items()}
         _remove(weights, alive)
         with (
+            torch.inference_mode(False),
             torch.enable_grad(),
             naming_refusals(self._network, f"Method {self._method.name} cannot score the network"),
         ):

@@ -181,6 +181,85 @@ def test_weights_that_nothing_is_computed_from_are_named(dtype, method):
     assert pruners.cost(artifact, torch.ones(1, 5)).multiply_adds <= 15 + 12
 
 
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("layout", ["sparse_coo", "sparse_csr"])
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta")
+def test_weights_of_a_sparse_layout_are_named(layout, method):
+    model = network()
+    dense = torch.eye(16, 8)
+    stored = dense.to_sparse() if layout == "sparse_coo" else dense.to_sparse_csr()
+    model[0].weight = nn.Parameter(stored)
+    with pytest.raises(pruners.PrunerError, match=rf"'0\.weight' is {layout}.* convert it with to_dense"):
+        pruners.compress(model, method, keep_ratio=0.7)
+
+
+def test_a_network_without_modes_is_refused():
+    exported = torch.export.export(network(), (torch.ones(2, 8),)).module()
+    with pytest.raises(pruners.PrunerError, match="cannot be brought into eval mode: "):
+        pruners.cost(exported, torch.ones(2, 8))
+
+
+class InAClosure(nn.Module):
+    """A function of a module that knows the module from the code around it, and so always computes with this one."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.first, self.last, self.seen = nn.Linear(8, 16), nn.Linear(16, 3), {}
+        self.steps = [self.first]
+        if kind == "a list":
+            self.steps = [lambda features: self.first(features)]
+        elif kind == "a default":
+            self.steps = [lambda features, layer=self.first: layer(features)]
+        elif kind == "a forward around the forward":
+            inner = self.first.forward
+            self.first.forward = lambda features: inner(features)
+        else:
+            self.first.register_forward_hook(lambda layer, given, output: self.seen.update(last=output))
+
+    def forward(self, features):
+        return self.last(self.steps[0](features).relu())
+
+
+@pytest.mark.filterwarnings("ignore::pruners.UnreachedWarning")
+@pytest.mark.parametrize("method", ["svd", "magnitude", "snip"])
+@pytest.mark.parametrize("kind", ["a list", "a default", "a forward around the forward", "a hook"])
+def test_a_function_that_a_copy_would_share_is_named(kind, method):
+    model, batch = InAClosure(kind), torch.ones(2, 8)
+    data = {"data": [(batch, torch.tensor([0, 1]))], "loss": nn.functional.cross_entropy}
+    with pytest.raises(pruners.PrunerError, match=r"its InAClosure|module 'first' \(Linear\)") as caught:
+        options = data if method == "snip" else {}
+        pruners.compress(model, method, keep_ratio=0.7, **options).apply(model)
+    assert "lambda" in str(caught.value) and "Make it a method" in str(caught.value)
+
+
+def test_methods_and_functions_of_something_else_are_copied():
+    class Bound(nn.Module):
+        def __init__(self):
+            super().__init__()
+            offset = torch.ones(16)
+            self.first, self.last = nn.Linear(8, 16), nn.Linear(16, 3)
+            self.step, self.shift = self.inner, lambda features: features + offset
+            self.first.register_forward_hook(self.note)
+            self.notes = []
+
+        def note(self, layer, given, output):
+            self.notes.append(layer)
+
+        def inner(self, features):
+            return self.shift(self.first(features))
+
+        def forward(self, features):
+            return self.last(self.step(features))
+
+    model = Bound()
+    small = pruners.compress(model, "svd", keep_ratio=0.7).apply(model)
+    small(torch.ones(2, 8)).sum().backward()
+    assert small.notes == [small.first] and not model.notes
+    assert all(p.grad is not None for p in small.parameters()) and not any(
+        p.grad is not None for p in model.parameters()
+    )
+
+
 WRONG = {
     "the first layer": (
         lambda: network(),

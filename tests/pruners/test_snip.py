@@ -155,3 +155,11 @@ def test_iterative_snip_scores_the_masked_network():
     close(scores, scored(SNIP(), network, data=data, loss=cross_entropy))
     assert not scores["7.weight"][:, :6].any()
     assert IterativeSNIP().with_defaults({})["rounds"] == 100
+
+
+def test_scores_in_inference_mode_are_the_same():
+    network, data = tiny_network(), [tiny_data()]
+    expected = pruners.scores(network, "snip", data=data, loss=cross_entropy)
+    with torch.inference_mode():
+        scores = pruners.scores(network, "snip", data=data, loss=cross_entropy)
+    assert all(torch.equal(scores[name], expected[name]) for name in expected)
