@@ -148,6 +148,8 @@ class Decomposition(Artifact):
             name: LayerShape(**(shape | {"kernel": tuple(shape["kernel"])}))
             for name, shape in described["shapes"].items()
         }
+        if shapes.keys() != layers.keys():
+            raise TypeError("the shapes are not those of its layers")
         plan = Plan(**(described["plan"] | {"layers": layers}))
         return cls(plan, shapes, files["model"], described["layer_errors"], described["complete"])
 

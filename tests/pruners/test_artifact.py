@@ -106,6 +106,10 @@ DAMAGES = {
         lambda d: damage_spec(d, lambda s: s["plan"]["layers"].update(x={"rank": 1})),
         "spec.json is damaged",
     ),
+    "a shape is gone": (
+        lambda d: damage_spec(d, lambda s: s["shapes"].pop(next(iter(s["shapes"])))),
+        "the shapes are not those of its layers",
+    ),
 }
 
 

@@ -4,6 +4,7 @@ By parents, hooks, compilers and copies.
 """
 
 import copy
+from types import MethodType
 
 import pytest
 import torch
@@ -171,6 +172,55 @@ def test_a_budget_in_multiply_adds_counts_what_a_parent_multiplies(method, make,
     read = {n for n in whole.layers if n.endswith(("qkv", "proj"))} if read is None else read
     assert not read & artifact.layers.keys()
     assert {n for n in whole.layers if not whole.unit_cost(n, "multiply_adds")} == read
+
+
+class KeepsAWeight(nn.Module):
+    """A weight that its parent reads from a place of its own, in which no decomposition can replace it."""
+
+    def __init__(self, keep):
+        super().__init__()
+        self.a, self.b = nn.Linear(24, 24), nn.Linear(24, 24)
+        self.kept = keep(self.b.weight)
+
+    def forward(self, x):
+        weight = self.kept
+        while not isinstance(weight, torch.Tensor):
+            weight = next(iter(weight.values())) if isinstance(weight, dict) else weight[0]
+        return functional.linear(self.a(x), weight)
+
+
+@pytest.mark.parametrize(
+    "keep", [lambda w: w, lambda w: [w], lambda w: {"of b": (w,)}], ids=["itself", "list", "dict"]
+)
+def test_a_weight_that_a_parent_keeps_stays_dense_and_is_named(keep):
+    network = KeepsAWeight(keep)
+    with pytest.warns(pruners.PrunerWarning, match="Layer 'b' shares its weight"):
+        artifact = pruners.compress(network, "alds", keep_ratio=0.8)
+    assert artifact.layers.keys() == {"a"}
+    small, inputs = artifact.apply(network), torch.ones(2, 24)
+    torch.testing.assert_close(small(inputs), functional.linear(small.a(inputs), network.b.weight))
+
+
+def test_a_forward_set_on_the_layer_itself_stays_dense():
+    def around(layer, inputs, weight, bias):
+        return functional.conv2d(functional.pad(inputs, (1, 1, 1, 1), mode="circular"), weight, bias)
+
+    network = nn.Sequential(nn.Conv2d(4, 16, 3), nn.Conv2d(16, 16, 3))
+    network[0]._conv_forward = MethodType(around, network[0])
+    with pytest.warns(pruners.UnreachedWarning, match=r"'0\.weight' .*Conv2d has a forward of its own"):
+        artifact = pruners.compress(network, "svd", keep_ratio=0.5)
+    assert artifact.layers.keys() == {"1"}
+    assert artifact.apply(network)(torch.ones(1, 4, 6, 6)).shape == (1, 16, 4, 4)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script")
+@pytest.mark.parametrize("subspaces", [[1], [2]])
+def test_scripted(subspaces):
+    torch.manual_seed(5)
+    network = nn.Sequential(nn.Conv2d(4, 16, 3, groups=2), nn.Flatten(), nn.Linear(16 * 16, 8))
+    small = pruners.compress(network, "alds", keep_ratio=0.5, candidate_subspaces=subspaces).apply(network)
+    inputs = torch.randn(2, 4, 6, 6)
+    torch.testing.assert_close(torch.jit.script(small)(inputs), small(inputs))
 
 
 def test_names_of_the_weights_are_those_of_two_layers_in_sequence():

@@ -10,6 +10,7 @@ from functools import cached_property
 from torch import nn
 
 from pruners.errors import PrunerError, UnknownLayer, nearest
+from pruners.network.copying import values_kept
 from pruners.network.counting.times_multiplied import times_multiplied, times_multiplied_in_calls
 from pruners.network.inputs import Inputs, check_example
 from pruners.network.layer_names import check_module, matching_layers, named_modules
@@ -215,12 +216,9 @@ def why_not_decomposable(module: nn.Conv2d | nn.Linear) -> str | None:
     if "weight" not in module._parameters:
         return "its weight is computed"
     own = type(module)
-    replaced = [
-        name
-        for name in ("forward", "_conv_forward", "__call__")
-        if getattr(own, name, None) is not getattr(torchs, name, None)
-    ]
-    if replaced or "forward" in vars(module):
+    steps = ("forward", "_conv_forward", "__call__")
+    replaced = any(getattr(own, step, None) is not getattr(torchs, step, None) for step in steps)
+    if replaced or not vars(module).keys().isdisjoint(steps):
         return f"{own.__name__} has a forward of its own"
     if module._modules or module._buffers or module._parameters.keys() - {"weight", "bias"}:
         return f"{own.__name__} holds more than a weight and a bias"
@@ -238,10 +236,12 @@ def shape_of(module: nn.Conv2d | nn.Linear) -> LayerShape:
 
 
 def _holders(model: nn.Module) -> Mapping[int, int]:
-    """Count the distinct modules that hold each parameter, by its id."""
+    """Count the distinct modules that hold each parameter, by its id: as their own, or in an attribute or a list."""
     holders: dict[int, int] = {}
-    for module in model.modules():
-        for parameter in module._parameters.values():
-            if parameter is not None:
-                holders[id(parameter)] = holders.get(id(parameter), 0) + 1
+    # a wrapper's list of all parameters does not make them shared
+    for _, module in named_modules(model):
+        own = [parameter for parameter in module._parameters.values() if parameter is not None]
+        kept = [tensor for tensor in values_kept(module) if isinstance(tensor, nn.Parameter)]
+        for parameter in {id(parameter) for parameter in own + kept}:
+            holders[parameter] = holders.get(parameter, 0) + 1
     return holders

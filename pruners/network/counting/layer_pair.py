@@ -13,6 +13,9 @@ class LayerPair(nn.Sequential):
     as with the dense layer.
     """
 
+    # torch.jit.script compiles the forward pass alone, which is nn.Sequential's
+    __jit_unused_properties__ = ("_first", "_second", "bias", "weight")
+
     @property
     def _first(self) -> Any:
         return self[0]
