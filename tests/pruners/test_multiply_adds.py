@@ -210,6 +210,45 @@ def test_a_mask_is_followed_under_autocast():
     assert pruners.cost(mask.apply(Cast()), torch.ones(3, 8), mask=mask).multiply_adds == 3 * 20
 
 
+class Rearranged(nn.Module):
+    """Weights whose elements come to lie elsewhere before they are multiplied."""
+
+    def __init__(self, rearranged):
+        super().__init__()
+        self.left, self.right, self.rearranged = nn.Linear(8, 8), nn.Linear(8, 8), rearranged
+
+    def forward(self, features):
+        return features @ self.rearranged(self.left.weight, self.right.weight)
+
+
+@pytest.mark.parametrize(
+    "rearranged, columns",
+    [
+        (lambda left, right: torch.cat([left, right], 1), 16),
+        (lambda left, right: torch.cat([torch.ones(8, 2), left.T, right.flip(0)], 1), 18),
+        (lambda left, right: torch.stack([left, right], 2).flatten(1), 16),
+        (lambda left, right: torch.cat([left.roll(3, 0), torch.rot90(right)], 1), 16),
+        (
+            lambda left, right: torch.cat([left[[3, 1, 0, 2, 4, 7, 6, 5]], functional.pad(right, (0, 1))], 1),
+            17,
+        ),
+        (
+            lambda left, right: torch.cat(
+                [left.index_select(1, torch.arange(7, -1, -1)), right.repeat(1, 1)], 1
+            ),
+            16,
+        ),
+    ],
+)
+def test_removed_weights_are_followed_to_where_they_come_to_lie(rearranged, columns):
+    network, example = Rearranged(rearranged), torch.ones(3, 8)
+    mask, kept = kept_at_random(network)
+    assert pruners.cost(network, example).multiply_adds == 3 * 8 * columns
+    removed = 128 - sum(kept.values())
+    assert removed and pruners.cost(mask, example).multiply_adds == 3 * (8 * columns - removed)
+    assert pruners.NetworkShape(network, example).total("multiply_adds") == 3 * 128
+
+
 class Computed(nn.Linear):
     """A weight that is standardised at every call: none of its zeros is a zero in the product."""
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map_only
 from torch.utils.flop_counter import flop_registry
 
 from pruners.errors import PrunerError
@@ -35,6 +36,13 @@ _CONVOLUTIONS = (
 )
 # how many of the operands make an element of the result zero where theirs is
 _COPIES = {_aten.clone: 1, _aten._to_copy: 1, _aten.div: 1, _aten.mul: 2}
+# how many arguments say where elements of the first, a tensor or a list of them, come to lie in the result
+_MOVES = {
+    **dict.fromkeys(
+        (_aten.cat, _aten.stack, _aten.flip, _aten.repeat, _aten.constant_pad_nd, _aten.index), 2
+    ),
+    **dict.fromkeys((_aten.roll, _aten.rot90, _aten.index_select), 3),
+}
 
 
 @dataclass(frozen=True)
@@ -57,7 +65,7 @@ def multiply_adds(
     Products of activations are included. Counted is the network as defined: attention off its fused kernels,
     compiled code in eager mode, without wrappers around it. ``chosen`` maps names to a weight and the
     elements of it that are counted (bool, of its shape; None: all). A weight is followed through views,
-    copies and products by elements, whichever module uses it. What a `LayerPair` multiplies out for a parent
+    copies, joins and products by elements, whichever module uses it. What a `LayerPair` multiplies out for a parent
     that reads its weight is left out. Where a network takes no batch of one, two and three are counted: what
     the third adds is what one costs beside all that no example needs.
 
@@ -156,6 +164,7 @@ class _WeightTracker:
         counts = {op: self._product(factors) for op, factors in _FACTORS.items()}
         counts |= {op: self._convolution(flop_registry[op]) for op in _CONVOLUTIONS}
         counts |= {op: self._copy(operands) for op, operands in _COPIES.items()}
+        counts |= {op: self._move(op, arguments) for op, arguments in _MOVES.items()}
         counts |= {
             _aten._trilinear: _trilinear,
             _aten.mkldnn_rnn_layer: _mkldnn_rnn,
@@ -209,6 +218,21 @@ class _WeightTracker:
                 ):
                     self._mark(out_val, marked)
                     break
+            return 0
+
+        return follow
+
+    def _move(self, op: Any, arguments: int) -> Callable[..., int]:
+        def follow(first: Any, *args: Any, out_val: Tensor, **_: Any) -> int:
+            parts = [first] if isinstance(first, Tensor) else first
+            marks = [self._marked(part) for part in parts]
+            for name in {name: None for marked in marks for name in marked}:
+                moved = [
+                    m.get(name, torch.zeros(t.shape, dtype=torch.bool))
+                    for m, t in zip(marks, parts, strict=True)
+                ]
+                where = tree_map_only(Tensor, Tensor.cpu, args[: arguments - 1])
+                self._mark(out_val, {name: op(moved[0] if parts is not first else moved, *where)})
             return 0
 
         return follow
