@@ -47,7 +47,7 @@ class Artifact(ABC):
         """Return a compressed copy of ``model``, which must have the compressed network's layers.
 
         ``model`` itself is not changed. Wrappers around it (`torch.compile`, DataParallel,
-        DistributedDataParallel) are left out of the copy.
+        DistributedDataParallel, AveragedModel) are left out of the copy.
 
         A complete artifact gives the captured network whatever the model's own weights are.
         """

@@ -134,7 +134,7 @@ def _check_arguments(method: Method, data: object, loss: object, example: object
     for need in method.needs:
         if given[need] is None:
             raise PrunerError(f"Method {method.name} needs {need}=.")
-    if data is not None and (not isinstance(data, Iterable) or isinstance(data, str | Mapping)):
+    if data is not None and (not isinstance(data, Iterable) or isinstance(data, str | Mapping | Tensor)):
         raise PrunerError(f"data takes batches (inputs, labels), not {shown(data)}.")
     if loss is not None and not callable(loss):
         raise PrunerError(f"loss takes a function of outputs and labels, not {shown(loss)}.")

@@ -27,7 +27,10 @@ def check_mask_feasible(
     chosen = score_method_named(method).with_defaults(options)
     layers = prunable(model, chosen["exclude"])
     if not layers:
-        raise PrunerError("The network has no convolution and no Linear whose weights could be removed.")
+        outside = " outside of exclude" if chosen["exclude"] else ""
+        raise PrunerError(
+            f"The network has no convolution and no Linear{outside} whose weights could be removed."
+        )
     allocated_pools(
         layers,
         {name: layer.params for name, layer in layers.items()},

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel
 
 from pruners.errors import PrunerError, UnknownLayer, nearest
 
@@ -20,14 +21,14 @@ def check_module(model: Any) -> None:
 def wrapped(module: nn.Module) -> nn.Module | None:
     """Return the module inside a wrapper, or None for others.
 
-    Wrappers are `torch.compile`'s, DataParallel and DistributedDataParallel.
+    Wrappers are `torch.compile`'s, DataParallel, DistributedDataParallel and AveragedModel.
     """
     # importing the compiler takes seconds, and a compiled network has done it
     compiler = sys.modules.get("torch._dynamo.eval_frame")
     inner = None
     if compiler is not None and isinstance(module, compiler.OptimizedModule):
         inner = module._orig_mod
-    elif isinstance(module, DataParallel | DistributedDataParallel):
+    elif isinstance(module, DataParallel | DistributedDataParallel | AveragedModel):
         inner = module.module
     return inner if isinstance(inner, nn.Module) else None
 

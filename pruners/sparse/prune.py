@@ -95,7 +95,10 @@ def _start(
     """Return the layers and which of their weights are still there."""
     layers = prunable(model, exclude)
     if not layers:
-        raise PrunerError("The network has no convolution and no Linear whose weights could be removed.")
+        outside = " outside of exclude" if exclude else ""
+        raise PrunerError(
+            f"The network has no convolution and no Linear{outside} whose weights could be removed."
+        )
     if mask is None:
         return layers, {
             layer.parameter: torch.ones(layer.shape, dtype=torch.bool) for layer in layers.values()

@@ -30,6 +30,7 @@ def with_a_compiled_layer(model):
 WRAPPERS = {
     "compiled": lambda model: torch.compile(model, backend="eager"),
     "data parallel": nn.DataParallel,
+    "averaged": torch.optim.swa_utils.AveragedModel,
     "compiled in data parallel": lambda model: nn.DataParallel(torch.compile(model, backend="eager")),
     "a compiled stage": with_a_compiled_stage,
     "a compiled layer": with_a_compiled_layer,

@@ -114,7 +114,7 @@ REFUSED = {
     "exclude a number": ({"keep_ratio": 0.5, "exclude": 3}, "exclude takes a list of layer names"),
     "everything excluded": (
         {"keep_ratio": 0.5, "exclude": list(pruners.prunable(OddNetwork()))},
-        "no convolution and no Linear",
+        "no convolution and no Linear outside of exclude",
     ),
     "shares of nothing": ({"keep_ratio": 0.5, "layer_keep_ratio": 0.5}, "layer_keep_ratio maps layers"),
     "shares of no layer": (

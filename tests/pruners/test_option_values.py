@@ -155,6 +155,8 @@ BAD_ARGUMENTS = [
     ("data", "batches", "data takes batches"),
     ("data", {"inputs": 1, "labels": 2}, "data takes batches"),
     ("data", (part for part in (1, 2)), "data takes batches"),
+    ("data", torch.ones(6, 4), "data takes batches"),
+    ("data", torch.tensor(3.0), "data takes batches"),
     ("data", [None], "data takes batches"),
     ("data", [("a", "b")], "labels of a batch are a tensor .* not a str"),
     ("data", [("a", torch.zeros(2))], "tensor"),
