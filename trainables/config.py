@@ -24,7 +24,9 @@ TrainingStep = Annotated[str, AfterValidator(training_step.check)]
 
 @dataclass(frozen=True, config=_STRICT)
 class MetricConfig:
-    """A metric by built-in name or as the user's ``package.module:function``; without a goal the built-in's own, else maximize."""
+    """A metric by built-in name or as the user's ``package.module:function``; without a goal the built-in's
+    own, else maximize.
+    """
 
     name: str
     goal: Literal["maximize", "minimize"] | None = None
@@ -38,9 +40,9 @@ def _as_metric(given: Any) -> Any:
 class TaskConfig:
     """A network, its data, its loss and what tells how good it is.
 
-    ``network`` and ``data`` are a built-in name or the user's ``package.module:factory``; a network may also be
-    ``torchvision:NAME``. ``checkpoint`` is a trained state dict (.safetensors, or .pt holding tensors only). The first of ``metrics`` is
-    the primary one; without any they follow from the loss.
+    ``network`` and ``data`` are a built-in name or the user's ``package.module:factory``; a network may also
+    be ``torchvision:NAME``. ``checkpoint`` is a trained state dict (.safetensors, or .pt holding tensors
+    only). The first of ``metrics`` is the primary one; without any they follow from the loss.
     """
 
     network: str
@@ -56,7 +58,8 @@ class TaskConfig:
 class ScheduleConfig:
     """Learning rate over epochs: a linear warm-up of ``warmup`` epochs, then the named curve.
 
-    ``multistep`` multiplies by ``gamma`` at each of ``milestones`` (epochs) or, with ``every``, every so many epochs.
+    ``multistep`` multiplies by ``gamma`` at each of ``milestones`` (epochs) or, with ``every``, every so many
+    epochs.
     """
 
     name: Literal["constant", "multistep", "cosine", "linear"] = "constant"
@@ -88,9 +91,10 @@ def _is_an_optimizer(name: str) -> str:
 class TrainingConfig:
     """How a network is trained; retraining follows the tail of the same schedule.
 
-    ``optimizer`` is a built-in name, torch's own as ``torch.optim.NAME`` or the user's ``package.module:Class``; ``optimizer_options`` are
-    keyword arguments of its class. Gradients are scaled down to an L2 norm of ``clip_norm``. With ``bf16`` the network computes under
-    autocast in bfloat16 while it is trained; its weights, the loss and every evaluation stay float32.
+    ``optimizer`` is a built-in name, torch's own as ``torch.optim.NAME`` or the user's
+    ``package.module:Class``; ``optimizer_options`` are keyword arguments of its class. Gradients are scaled
+    down to an L2 norm of ``clip_norm``. With ``bf16`` the network computes under autocast in bfloat16 while
+    it is trained; its weights, the loss and every evaluation stay float32.
     """
 
     epochs: Epochs = 10
@@ -131,7 +135,8 @@ class BudgetConfig:
         given = [n for n in ("keep_ratio", "parameters", "flops_ratio") if getattr(self, n) is not None]
         if len(given) != 1:
             raise Incompatible(
-                f"give exactly one of keep_ratio, parameters and flops_ratio, not {' and '.join(given) or 'none'}"
+                "give exactly one of keep_ratio, parameters and flops_ratio, "
+                f"not {' and '.join(given) or 'none'}"
             )
         return self
 
@@ -143,7 +148,9 @@ class BudgetConfig:
         return "keep_ratio" if self.keep_ratio is not None else "flops_ratio"
 
     def keywords(self) -> dict[str, float]:
-        """Return the budget as the one keyword argument that `pruners.compress` and `pruners.least_budget` take it by."""
+        """Return the budget as the one keyword argument that `pruners.compress` and `pruners.least_budget`
+        take it by.
+        """
         return {"budget" if self.kind == "parameters" else self.kind: getattr(self, self.kind)}
 
 
@@ -159,10 +166,11 @@ class LayerPin:
 class CompressionConfig:
     """Which method compresses, with its options, and what follows.
 
-    ``recalibrate_bn`` is the number of training images that BatchNorm statistics are estimated on again (0: leave them).
-    ``tolerance`` bends the allocator per layer (1: the method's own answer); ``layers`` sets layers outright. ``control`` puts a
-    network without the method's merit in its place: ``shuffle`` and ``random`` keep the layers' densities only, ``reinit`` the mask only.
-    ``scoring_per_class`` training images of each class are what a method scores on that needs data.
+    ``recalibrate_bn`` is the number of training images that BatchNorm statistics are estimated on again (0:
+    leave them). ``tolerance`` bends the allocator per layer (1: the method's own answer); ``layers`` sets
+    layers outright. ``control`` puts a network without the method's merit in its place: ``shuffle`` and
+    ``random`` keep the layers' densities only, ``reinit`` the mask only. ``scoring_per_class`` training
+    images of each class are what a method scores on that needs data.
     """
 
     method: str
@@ -177,7 +185,9 @@ class CompressionConfig:
 
 @dataclass(frozen=True, config=_STRICT)
 class TransferConfig:
-    """Where a ticket is taken to: another task, another training, or both; what is left out stays the ticket's own."""
+    """Where a ticket is taken to: another task, another training, or both; what is left out stays the
+    ticket's own.
+    """
 
     task: TaskConfig | None = None
     training: TrainingConfig | None = None
@@ -193,12 +203,14 @@ class TransferConfig:
 class LotteryConfig:
     """Iterative pruning with rewinding (Frankle & Carbin 2019; Frankle et al. 2020; Renda et al. 2020).
 
-    Each of ``levels`` removes ``rate`` of the weights that are left, ``layer_rate`` of those of the layers or kinds of layer (conv, linear,
-    output) that it names. Then ``rewind``: the weights go back to what they were at ``rewind_to`` and are trained on from there;
-    ``learning_rate``: the weights stay and the schedule alone goes back; ``fine_tune``: they are trained as long at the last learning rate.
-    ``one_shot`` prunes the dense network anew for each level. ``controls`` are trained beside each level's ticket: its mask on new weights
-    (``reinit``), a random mask of the same layer densities on its weights (``random``). ``transfer`` trains each ticket elsewhere too
-    (Morcos et al. 2019); ``stability`` trains each in a second order of the images and measures the error between the two.
+    Each of ``levels`` removes ``rate`` of the weights that are left, ``layer_rate`` of those of the layers or
+    kinds of layer (conv, linear, output) that it names. Then ``rewind``: the weights go back to what they
+    were at ``rewind_to`` and are trained on from there; ``learning_rate``: the weights stay and the schedule
+    alone goes back; ``fine_tune``: they are trained as long at the last learning rate. ``one_shot`` prunes
+    the dense network anew for each level. ``controls`` are trained beside each level's ticket: its mask on
+    new weights (``reinit``), a random mask of the same layer densities on its weights (``random``).
+    ``transfer`` trains each ticket elsewhere too (Morcos et al. 2019); ``stability`` trains each in a second
+    order of the images and measures the error between the two.
     """
 
     levels: Levels
@@ -216,10 +228,12 @@ class LotteryConfig:
 class TrialConfig:
     """Everything a worker needs for one trial.
 
-    ``trainable`` names its recipe, ``key`` the trial on disk; ``directory`` (its results) and ``store`` (trajectories) lie on the
-    storage path that every node sees. ``seeds`` holds one seed per replicate. ``checkpoint_every`` counts epochs. The dense network is kept
-    at ``keep_at``, so that this and other trials can rewind to it. Without ``dense_reference`` a recipe that starts from scratch
-    trains no dense network to be compared with. ``num_workers`` processes read data that are not in memory (0: as the data say).
+    ``trainable`` names its recipe, ``key`` the trial on disk; ``directory`` (its results) and ``store``
+    (trajectories) lie on the storage path that every node sees. ``seeds`` holds one seed per replicate.
+    ``checkpoint_every`` counts epochs. The dense network is kept at ``keep_at``, so that this and other
+    trials can rewind to it. Without ``dense_reference`` a recipe that starts from scratch trains no dense
+    network to be compared with. ``num_workers`` processes read data that are not in memory (0: as the data
+    say).
     """
 
     key: str
@@ -241,4 +255,6 @@ class TrialConfig:
 
 
 trial_config: TypeAdapter[TrialConfig] = TypeAdapter(TrialConfig)
-"""Reads and writes a `TrialConfig` as JSON-able data (``validate_python``, ``dump_python(..., mode="json")``)."""
+"""Reads and writes a `TrialConfig` as JSON-able data (``validate_python``, ``dump_python(...,
+mode="json")``).
+"""

@@ -1,4 +1,6 @@
-"""The stages that recipes are made of: frozen, so that a list of them says exactly what a network went through."""
+"""The stages that recipes are made of: frozen, so that a list of them says exactly what a network went
+through.
+"""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -10,7 +12,8 @@ from trainables.config import BudgetConfig, TaskConfig, TrainingConfig
 class Train:
     """Train with a fresh optimiser from step ``start`` to ``stop`` of a schedule ``horizon`` steps long.
 
-    ``order`` numbers the order of the images; with ``last_rate`` the learning rate stays at the schedule's last (fine-tuning).
+    ``order`` numbers the order of the images; with ``last_rate`` the learning rate stays at the schedule's
+    last (fine-tuning).
     """
 
     start: int
@@ -24,8 +27,9 @@ class Train:
 class Compress:
     """Make the network smaller by what ``method`` chooses under the budget.
 
-    A network that is masked already is pruned further. ``control`` replaces the mask by one that knows nothing but its layers' densities.
-    ``scoring_per_class`` training images of each class are what a method scores on that needs data.
+    A network that is masked already is pruned further. ``control`` replaces the mask by one that knows
+    nothing but its layers' densities. ``scoring_per_class`` training images of each class are what a method
+    scores on that needs data.
     """
 
     method: str
@@ -44,7 +48,9 @@ class Compress:
 
 @dataclass(frozen=True)
 class Rewind:
-    """The kept weights return to what they were ``to`` steps into the recipe's first training; the mask stays."""
+    """The kept weights return to what they were ``to`` steps into the recipe's first training; the mask
+    stays.
+    """
 
     to: int
 
@@ -65,9 +71,11 @@ class RecalibrateBN:
 
 @dataclass(frozen=True)
 class Settle:
-    """Go through the recipe's first training until the mask that ``compress`` would draw has settled, and draw it there (You et al. 2020).
+    """Go through the recipe's first training until the mask that ``compress`` would draw has settled, and
+    draw it there (You et al. 2020).
 
-    Settled: its normalised Hamming distance to each of the masks of the ``window`` epochs before is below ``tolerance``.
+    Settled: its normalised Hamming distance to each of the masks of the ``window`` epochs before is below
+    ``tolerance``.
     """
 
     compress: Compress
@@ -77,9 +85,11 @@ class Settle:
 
 @dataclass(frozen=True)
 class Adopt:
-    """The masked network that ``recipe`` gives on another task or with another training, on the present task's network.
+    """The masked network that ``recipe`` gives on another task or with another training, on the present
+    task's network.
 
-    Layers that differ in shape, an output layer for other classes say, are the present network's own and stay dense.
+    Layers that differ in shape, an output layer for other classes say, are the present network's own and stay
+    dense.
     """
 
     task: TaskConfig

@@ -20,7 +20,7 @@ _CONTROLS = {"shuffle": pruners.shuffle, "random": pruners.random_mask}
 
 
 def compress(network: Network, stage: Compress, setting: TrialSetting, seed: int) -> Network:
-    """The compressed copy of ``network``, pruned further where it is masked already.
+    """Compress a copy of ``network``, further where it is masked already.
 
     Raises `pruners.PrunerError` for an unknown method or a budget that cannot be met.
     """
@@ -38,7 +38,7 @@ def compress(network: Network, stage: Compress, setting: TrialSetting, seed: int
 
 
 def with_weights_of(network: Network, other: Network) -> Network:
-    """The weights of ``other``, a dense network, under the mask of ``network``."""
+    """Put the weights of ``other``, a dense network, under the mask of ``network``."""
     mask = mask_of(network, "rewinding")
     bare = mask.with_masks(mask.masks)
     return Network(
@@ -47,7 +47,7 @@ def with_weights_of(network: Network, other: Network) -> Network:
 
 
 def reinitialized(network: Network, stage: Reinitialize, setting: TrialSetting, seed: int) -> Network:
-    """The mask of ``network`` on weights that its factory draws anew."""
+    """Put the mask of ``network`` on weights that its factory draws anew."""
     fresh = build_network(
         dataclasses.replace(setting.task, checkpoint=None), seeds.derive(seed, "reinitialise", stage.draw)
     )
@@ -55,7 +55,7 @@ def reinitialized(network: Network, stage: Reinitialize, setting: TrialSetting, 
 
 
 def adopted(source: Network, setting: TrialSetting, seed: int) -> Network:
-    """The setting's own network with every parameter, buffer and mask of ``source`` that fits it."""
+    """Build the setting's own network with every parameter, buffer and mask of ``source`` that fits it."""
     mask, module = mask_of(source, "a transfer"), build_network(setting.task, seed).to(setting.device)
     own = module.state_dict()
     moved = {n: t for n, t in source.module.state_dict().items() if n in own and own[n].shape == t.shape}
@@ -67,7 +67,7 @@ def adopted(source: Network, setting: TrialSetting, seed: int) -> Network:
 
 
 def mask_of(network: Network, what: str) -> pruners.Mask:
-    """The mask of a pruned network; `TaskError` for one that is none, saying ``what`` needs it."""
+    """Return the mask of a pruned network. Raises `TaskError` for one without, saying ``what`` needs it."""
     artifact = network.artifact
     if not isinstance(artifact, pruners.Mask):
         method = artifact.method if artifact else "none"
@@ -76,7 +76,9 @@ def mask_of(network: Network, what: str) -> pruners.Mask:
 
 
 def recalibrate(network: Network, stage: RecalibrateBN, setting: TrialSetting, seed: int) -> Network:
-    """A copy of ``network`` with BatchNorm's statistics estimated on ``stage.images`` training images, as they are (not augmented)."""
+    """Estimate BatchNorm's statistics of a copy of ``network`` on ``stage.images`` training images, not
+    augmented.
+    """
     module = copied(network.module)
     pruners.recalibrate_batchnorm(
         module, [inputs for inputs, _ in _training_batches(setting, seed, stage.images)]
@@ -85,7 +87,7 @@ def recalibrate(network: Network, stage: RecalibrateBN, setting: TrialSetting, s
 
 
 def _needed(stage: Compress, setting: TrialSetting, seed: int) -> dict[str, Any]:
-    """What the method, or a budget in multiply-adds, cannot do without."""
+    """Return the arguments that the method, or a budget in multiply-adds, cannot do without."""
     method = pruners.methods().get(stage.method)
     needs = set(method.needs) if method else set()
     needed: dict[str, Any] = {}
@@ -99,7 +101,7 @@ def _needed(stage: Compress, setting: TrialSetting, seed: int) -> dict[str, Any]
 
 
 def _training_batches(setting: TrialSetting, seed: int, images: int) -> list[tuple[Any, Any]]:
-    """Batches of nearly equal size, so that each counts alike in an average over batches."""
+    """Draw batches of nearly equal size, so that each counts alike in an average over batches."""
     order = seeds.permutation(len(setting.data.train), seed, epoch=0)[:images]
     batches = math.ceil(len(order) / _CALIBRATION_BATCH)
     return list(setting.data.train.batches(order, math.ceil(len(order) / batches), setting.device))

@@ -12,7 +12,7 @@ from trainables.users_code.source_digest import source_digests
 
 
 def training_identity(training: TrainingConfig) -> dict[str, Any]:
-    """A training as plain data, with the source of an optimiser of the user's own."""
+    """Describe a training as plain data, with the source of an optimiser of the user's own."""
     plain = asdict(training)
     if is_built_in(training) or training.optimizer.startswith("torch."):
         return plain
@@ -22,7 +22,7 @@ def training_identity(training: TrainingConfig) -> dict[str, Any]:
 
 
 def stage_identity(stage: Stage) -> dict[str, Any]:
-    """A stage as plain data, for the address of what comes after it."""
+    """Describe a stage as plain data, for the address of what comes after it."""
     if isinstance(stage, Adopt):
         stages = [stage_identity(one) for one in stage.recipe]
         return {

@@ -18,9 +18,11 @@ from trainables.task.task import build_network
 
 @dataclass(frozen=True)
 class Network:
-    """A module, what it was compressed by (None: it is dense) and the metrics of every epoch of the training it comes from, if any.
+    """A module, what it was compressed by (None: it is dense) and the metrics of every epoch of the training
+    it comes from, if any.
 
-    ``trained_with`` holds what computed it and the networks that it comes from (see `trained_by`), the last to do so last.
+    ``trained_with`` holds what computed it and the networks that it comes from (see `trained_by`), the last
+    to do so last.
     """
 
     module: nn.Module
@@ -30,7 +32,9 @@ class Network:
 
 
 def trained_by(module: nn.Module, device: torch.device) -> str:
-    """Name what decides over the last bits of a training: torch's version, the kind of device and the parameters' types."""
+    """Name what decides over the last bits of a training: torch's version, the kind of device and the
+    parameters' types.
+    """
     types = sorted({str(parameter.dtype).removeprefix("torch.") for parameter in module.parameters()})
     return f"torch {torch.__version__}, {device.type}, {' and '.join(types)}"
 
@@ -49,7 +53,9 @@ def save(network: Network, folder: Path) -> None:
 
 
 def export(network: Network, folder: Path) -> None:
-    """`save` into ``folder`` whole or not at all. What is there already is kept: another worker may end the same trial at once."""
+    """Save ``network`` into ``folder`` whole or not at all. What is there already is kept: another worker may
+    end the same trial at once.
+    """
     temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
     temporary.mkdir(parents=True)
     try:

@@ -1,4 +1,4 @@
-"""A trial's first moves on one batch, before anything is trained: what would fail in every trial fails here."""
+"""A trial's first moves on one batch, before anything is trained: what fails in every trial fails here."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -29,17 +29,20 @@ from trainables.users_code.factory import describe
 
 _BATCH = 4
 _ROUNDS = {"mask": {"rounds": 1}}
-"""Options of a compression that is made to be looked at: one round instead of a hundred leaves the same kind of network."""
+"""Options of a compression that is made to be looked at: one round instead of a hundred leaves the same kind
+of network.
+"""
 
 
 def rehearse(setting: TrialSetting, compress: Compress, trains: bool) -> None:
-    """Train the network and what ``compress`` makes of it for one step on one small batch, and evaluate both; all of it is thrown away.
+    """Train the network and what ``compress`` makes of it for one step on one small batch, and evaluate both;
+    all of it is thrown away.
 
     A trial that ``trains`` nothing, of a checkpoint say, is evaluated only.
 
-    Raises `Refused` with the key to blame: data with inputs that are no numbers or labels that are no classes, a network that fails in
-    train or in eval mode, a loss that gives no scalar with a gradient, an optimiser that refuses its settings, a method that fails on
-    this network.
+    Raises `Refused` with the key to blame: data with inputs that are no numbers or labels that are no
+    classes, a network that fails in train or in eval mode, a loss that gives no scalar with a gradient, an
+    optimiser that refuses its settings, a method that fails on this network.
     """
     check_data(setting.data, setting.task)
     with seeds.own_random_numbers(setting.device), warnings.catch_warnings():
@@ -63,16 +66,18 @@ class _OneBatch(Split):
         return len(self._batch[1])
 
     def first(self) -> Batch:
-        """As `Split.first`."""
+        """Return the first example of the split that this stands for, as a batch."""
         return self._split.first()
 
     def batches(self, order: Tensor, batch_size: int, device: torch.device, seed: int = 0) -> Iterator[Batch]:
-        """As `Split.batches`, but of the one batch."""
+        """Yield the one batch, whatever is asked for."""
         yield self._batch
 
 
 def _batch(setting: TrialSetting, split: Split) -> Batch:
-    """A few examples; of labels in memory the least and the largest are among them, whatever a user's own loss makes of these."""
+    """Draw a few examples; of labels in memory the least and the largest are among them, whatever a user's
+    own loss makes of these.
+    """
     size = min(len(split), setting.training.batch_size, _BATCH)
     order = seeds.permutation(len(split), 0, 0)[:size]
     if isinstance(split, TensorSplit) and split.labels.dim() == 1 and size > 2:
@@ -93,7 +98,7 @@ def _compressed(network: Network, compress: Compress, setting: TrialSetting) -> 
 
 
 def _try_out(setting: TrialSetting, network: Network, batch: Batch | None, held_out: Batch) -> None:
-    """One step of training, where there is a batch for it, and one evaluation of a copy of ``network``."""
+    """Train a copy of ``network`` for one step, where there is a batch for it, and evaluate it once."""
     artifact = network.artifact
     which = f"network {setting.task.network}" + (f", compressed by {artifact.method}," if artifact else "")
     to_blame = ("compression", "method") if artifact else ("task", "network")
@@ -153,22 +158,27 @@ def _evaluated(
 
 
 def _check_value(setting: TrialSetting, value: Any, outputs: Any, labels: Tensor, is_dense: bool) -> None:
-    """Refuse what `backward` and the mean over steps cannot take; a compressed network not yet retrained may well overflow."""
+    """Refuse what `backward` and the mean over steps cannot take; a compressed network not yet retrained may
+    well overflow.
+    """
     name, said = setting.task.loss, None
     if not isinstance(value, Tensor):
         said = f"loss {name} returns {type(value).__name__} for one batch; a scalar tensor is needed."
     elif value.dim():
-        said = f"loss {name} returns a tensor of shape {tuple(value.shape)} for one batch; a scalar (the mean over the batch) is needed."
+        said = f"loss {name} returns a tensor of shape {tuple(value.shape)} for one batch; "
+        said += "a scalar (the mean over the batch) is needed."
     elif not value.requires_grad:
-        said = f"loss {name} returns a tensor without gradient; it must be computed from the network's outputs with torch, not detached."
+        said = f"loss {name} returns a tensor without gradient; "
+        said += "it must be computed from the network's outputs with torch, not detached."
     elif is_dense and not value.isfinite():
-        said = f"loss {name} is {value.item()} on the first batch, for {_shapes(outputs, labels)}, before anything is trained."
+        where = f"for {_shapes(outputs, labels)}, before anything is trained."
+        said = f"loss {name} is {value.item()} on the first batch, {where}"
     if said:
         raise Refused(("task", "loss"), said)
 
 
 def _called(key: tuple[str, ...], sentence: str, call: Callable[[], Any]) -> Any:
-    """What ``call`` returns; whatever it raises becomes a `Refused`."""
+    """Return what ``call`` returns; whatever it raises becomes a `Refused`."""
     try:
         return call()
     except Exception as error:

@@ -37,7 +37,9 @@ _kept = KeptNetworks()
 
 @dataclass(frozen=True)
 class Epoch:
-    """After an epoch: the stages done with the present one, the epochs done of it, its metrics so far and its network."""
+    """After an epoch: the stages done with the present one, the epochs done of it, its metrics so far and its
+    network.
+    """
 
     stages: int
     done: int
@@ -55,7 +57,9 @@ class Run:
         self._epochs = self._after(len(recipe))
 
     def advance(self) -> Epoch | None:
-        """Train one epoch, or find those in the store that were trained already; None when the recipe is done."""
+        """Train one epoch, or find those in the store that were trained already; None when the recipe is
+        done.
+        """
         try:
             return None if self.network else next(self._epochs)
         except StopIteration as end:
@@ -70,7 +74,9 @@ class Run:
         return self.network
 
     def pause(self) -> None:
-        """Let others go on with what this run is training; the next `advance` goes on from the further of theirs and its own."""
+        """Let others go on with what this run is training; the next `advance` goes on from the further of
+        theirs and its own.
+        """
         for trajectory in self._trained_now:
             trajectory.release()
 
@@ -79,15 +85,15 @@ class Run:
         self._epochs.close()
 
     def trains(self) -> list[tuple[int, Train]]:
-        """The recipe's trainings and how many stages the recipe has up to each."""
+        """Return the recipe's trainings and how many stages the recipe has up to each."""
         return [(count, stage) for count, stage in enumerate(self.recipe, 1) if isinstance(stage, Train)]
 
     def epochs_of(self, stage: Train) -> int:
-        """Into how many epochs, the first and last perhaps cut short, a training falls."""
+        """Count the epochs of a training, the first and last perhaps cut short."""
         return len(self._epoch_ends(stage))
 
     def _after(self, count: int) -> Generator[Epoch, None, Network]:
-        """The network after the first ``count`` stages."""
+        """Go through the first ``count`` stages; return the network after them."""
         told = sorted(self.setting.stored_names.values())  # what its history tells
         key = (
             str(self.setting.store),
@@ -141,7 +147,8 @@ class Run:
                 mask = compressing.mask_of(pruned, "settling")
                 return replace(pruned, artifact=mask.with_masks(mask.masks, settled_at=step))
         raise TrainingError(
-            f"the mask did not settle in {len(masks)} epochs: it never stayed within {stage.tolerance} of the {stage.window} before it."
+            f"the mask did not settle in {len(masks)} epochs: "
+            f"it never stayed within {stage.tolerance} of the {stage.window} before it."
         )
 
     def _train(self, count: int, stage: Train) -> Generator[Epoch, None, Network]:
@@ -172,7 +179,9 @@ class Run:
         return current
 
     def _dense_at(self, step: int) -> Generator[Epoch, None, Network]:
-        """The dense network ``step`` steps into the recipe's first training; trained again up to there when nobody kept it."""
+        """Return the dense network ``step`` steps into the recipe's first training; trained again up to there
+        when nobody kept it.
+        """
         stage = self.recipe[0]
         if not step or not isinstance(stage, Train):
             return (yield from self._after(0))
@@ -188,7 +197,9 @@ class Run:
         return self._load(kept)
 
     def _train_up_to(self, step: int, trajectory: Trajectory, stage: Train) -> Generator[Epoch, None, None]:
-        """Train the dense network until ``step`` is behind it; it is kept there, and its trajectory goes as far as it went."""
+        """Train the dense network until ``step`` is behind it; it is kept there, and its trajectory goes as
+        far as it went.
+        """
         before = [end for end in self._epoch_ends(stage) if end <= step]
         current, optimizer, history = yield from self._begin(
             trajectory, 1, stage, len(before) - 1 if step in before else len(before)
@@ -210,7 +221,9 @@ class Run:
     def _begin(
         self, trajectory: Trajectory, count: int, stage: Train, epochs: int
     ) -> Generator[Epoch, None, tuple[Network, torch.optim.Optimizer, list[dict[str, float]]]]:
-        """The last snapshot within the first ``epochs`` epochs, or the network before stage ``count`` with a fresh optimiser."""
+        """Return the last snapshot within the first ``epochs`` epochs, or the network before stage ``count``
+        with a fresh optimiser.
+        """
         if snapshot := trajectory.latest(epochs):
             return self._resume(snapshot, len(self._epoch_ends(stage)))
         before = yield from self._after(count - 1)
@@ -218,7 +231,9 @@ class Run:
         return current, make(current.module, self.setting.training), []
 
     def _epoch_ends(self, stage: Train) -> list[int]:
-        """The steps at which the epochs of a training end, the last of which may be cut short by its own end."""
+        """Return the steps at which the epochs of a training end, the last of which may be cut short by its
+        own end.
+        """
         per_epoch = self.setting.steps_per_epoch
         first = stage.start // per_epoch * per_epoch + per_epoch
         return [*range(first, stage.stop, per_epoch), stage.stop] if stage.stop > stage.start else []
@@ -236,14 +251,15 @@ class Run:
     def _resume(
         self, snapshot: Snapshot, epochs: int
     ) -> tuple[Network, torch.optim.Optimizer, list[dict[str, float]]]:
-        """The network, its optimiser and the metrics so far, as ``snapshot`` has them."""
+        """Load the network, its optimiser and the metrics so far, as ``snapshot`` has them."""
         current = self._load(snapshot)
         optimizer = make(current.module, self.setting.training)
         here = network.trained_by(current.module, self.setting.device)
         if snapshot.epoch < epochs and snapshot.trained_with and snapshot.trained_with[-1] != here:
             warnings.warn(
-                f"the training in {snapshot.folder.parent} goes on after epoch {snapshot.epoch} with {here}, and began with "
-                f"{snapshot.trained_with[-1]}: its last bits are those of neither; result.json says so under trained_with.",
+                f"the training in {snapshot.folder.parent} goes on after epoch {snapshot.epoch} with {here}, "
+                f"and began with {snapshot.trained_with[-1]}: its last bits are those of neither; "
+                "result.json says so under trained_with.",
                 StoreWarning,
                 stacklevel=2,
             )
@@ -263,7 +279,9 @@ class Run:
         done: int,
         also_keep: int = 0,
     ) -> dict[str, float]:
-        """Train one more epoch in place; ``step`` at its end, its training loss and validation metrics."""
+        """Train one more epoch in place; return ``step`` at its end, its training loss and validation
+        metrics.
+        """
         setting, ends = self.setting, self._epoch_ends(stage)
         first, last = ends[done - 1] if done else stage.start, ends[done]
         trajectory.log(first // setting.steps_per_epoch, last - first, setting.trainer)
@@ -302,7 +320,7 @@ class Run:
     def _keeping(
         self, trajectory: Trajectory, current: Network, steps: Set[int]
     ) -> dict[int, Callable[[], None]]:
-        """What keeps the network at each of ``steps``."""
+        """Return what keeps the network at each of ``steps``."""
         trained_with = self._trained_further(current, []).trained_with
         return {
             step: partial(trajectory.keep, step, partial(network.save, current), trained_with)
@@ -316,12 +334,14 @@ class Run:
         return replace(loaded, history=history, trained_with=snapshot.trained_with)
 
     def _trained_further(self, current: Network, history: list[dict[str, float]]) -> Network:
-        """The network after another epoch in this process."""
+        """Return the network after another epoch in this process."""
         here = network.trained_by(current.module, self.setting.device)
         return replace(current, history=history, trained_with=network.in_order(*current.trained_with, here))
 
     def trajectory(self, count: int) -> Trajectory:
-        """Where the training that is stage number ``count`` is kept; how far it goes is no part of its address."""
+        """Return where the training that is stage number ``count`` is kept; how far it goes is no part of its
+        address.
+        """
         stage = stage_identity(self.recipe[count - 1])
         del stage["stop"]
         before = self._network_identity(count - 1)
@@ -336,7 +356,9 @@ class Run:
         )
 
     def _network_identity(self, count: int) -> dict[str, Any]:
-        """All that determines the network after the first ``count`` stages; a checkpoint is the same for every seed."""
+        """Describe all that determines the network after the first ``count`` stages; a checkpoint is the same
+        for every seed.
+        """
         seed = None if self.setting.task.checkpoint and not count else self.seed
         stages = [stage_identity(stage) for stage in self.recipe[:count]]
         trained = any(isinstance(stage, Train | Settle) for stage in self.recipe[:count])
@@ -345,7 +367,7 @@ class Run:
 
 
 def _save(current: Network, optimizer: torch.optim.Optimizer | None, folder: Path) -> None:
-    """The files of a snapshot; without ``optimizer`` training cannot go on from it."""
+    """Write the files of a snapshot; without ``optimizer`` training cannot go on from it."""
     network.save(current, folder)
     if optimizer is not None:
         content = io.BytesIO()  # torch's own writing to a file hides why it failed

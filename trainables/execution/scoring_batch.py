@@ -14,10 +14,11 @@ _READ = 256  # examples read at once while looking for a class
 
 
 def sample(data: Data, per_class: int, seed: int, device: torch.device) -> Batch:
-    """``per_class`` training examples of every class as one batch, class after class: GraSP's code cuts it into halves by class.
+    """Draw ``per_class`` training examples of every class as one batch, class after class.
 
-    A class that has fewer gives all it has. Where a label is no single class (values, several labels, label maps), it is ``per_class``
-    examples in all. Not augmented, the same for the same seed.
+    GraSP's code cuts it into halves by class. A class that has fewer gives all it has. Where a label is no
+    single class (values, several labels, label maps), it is ``per_class`` examples in all. Not augmented, the
+    same for the same seed.
     """
     order = torch.randperm(len(data.train), generator=generator(seed, "scoring"))
     drawn = derive(seed, "scoring")

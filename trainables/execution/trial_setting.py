@@ -26,7 +26,8 @@ from trainables.training.validation_history import History, from_store, stored_n
 
 @dataclass(frozen=True)
 class TrialSetting:
-    """A task made ready on a device, how to train it, and where its trajectories are kept; ``trainer`` signs the training log.
+    """A task made ready on a device, how to train it, and where its trajectories are kept; ``trainer`` signs
+    the training log.
 
     ``keep`` holds the steps at which the dense network is kept for those who rewind to it.
     """
@@ -43,7 +44,7 @@ class TrialSetting:
 
     @staticmethod
     def of(config: TrialConfig) -> "TrialSetting":
-        """The setting that a trial is configured with. Raises `TaskError`."""
+        """Make ready the setting that a trial is configured with. Raises `TaskError`."""
         examples = task.load_data(config.task).read_by(config.num_workers)
         _check_augment(config.training, examples)
         where = device.choose(config.device)
@@ -63,51 +64,51 @@ class TrialSetting:
         )
 
     def elsewhere(self, other: TaskConfig, training: TrainingConfig) -> "TrialSetting":
-        """The same place and trainer for another task or another training."""
+        """Return the same place and trainer for another task or another training."""
         return replace(
             self, task=other, training=training, data=task.load_data(other).read_by(self.num_workers)
         )
 
     @cached_property
     def task_identity(self) -> dict[str, Any]:
-        """The task as far as it determines what is trained."""
+        """Describe the task as far as it determines what is trained."""
         return task.task_identity(self.task)
 
     @property
     def steps_per_epoch(self) -> int:
-        """Optimiser steps in an epoch."""
+        """Count the optimiser steps in an epoch."""
         return steps_per_epoch(len(self.data.train), self.training.batch_size)
 
     @cached_property
     def metrics(self) -> tuple[NamedMetric, ...]:
-        """The task's metrics, the primary one first."""
+        """Return the task's metrics, the primary one first."""
         return metrics_of(self.task)
 
     @property
     def primary(self) -> str:
-        """The name of the metric on validation that says how good a network is."""
+        """Return the name of the metric on validation that says how good a network is."""
         return on_validation(self.metrics[0].name)
 
     @cached_property
     def loss(self) -> Loss:
-        """The task's loss without label smoothing, as evaluation and scoring take it."""
+        """Return the task's loss without label smoothing, as evaluation and scoring take it."""
         return loss.resolve(self.task.loss, ignored=self.data.labels_nothing)
 
     def training_loss(self) -> Loss:
-        """The task's loss as training takes it."""
+        """Return the task's loss as training takes it."""
         return loss.resolve(self.task.loss, self.training.label_smoothing, self.data.labels_nothing)
 
     def example(self) -> Inputs:
-        """The first training input as a batch of one, on the device."""
+        """Return the first training input as a batch of one, on the device."""
         return move_inputs(self.data.train.example(), self.device)
 
     @cached_property
     def stored_names(self) -> dict[str, str]:
-        """Under which name the store keeps each of the task's metrics."""
+        """Return the names under which the store keeps the task's metrics."""
         return stored_names(self.metrics)
 
     def read_back(self, module: nn.Module, stored: History) -> History:
-        """The metrics of every epoch of the training of ``module``, as the store has them.
+        """Return the metrics of every epoch of the training of ``module``, as the store has them.
 
         Metrics that the store lacks are measured anew for the last epoch, and missing in those before.
         """
@@ -117,7 +118,8 @@ class TrialSetting:
         return history
 
     def evaluate(self, module: nn.Module, split: Split, name: str) -> dict[str, float]:
-        """``{name}/loss`` and ``{name}/<metric>`` of a network on a split, for each of the task's metrics.
+        """Measure ``{name}/loss`` and ``{name}/<metric>`` of a network on a split, for each of the task's
+        metrics.
 
         Raises `TrainingError` for a metric that is not finite.
         """
@@ -128,7 +130,8 @@ class TrialSetting:
         for metric in self.metrics:
             if math.isfinite(found["loss"]) and not math.isfinite(found[metric.name]):
                 raise TrainingError(
-                    f"metric {metric.reference} is {found[metric.name]} on the split {name}; nothing can be told by it."
+                    f"metric {metric.reference} is {found[metric.name]} on the split {name}; "
+                    "nothing can be told by it."
                 )
         return {f"{name}/{metric}": value for metric, value in found.items()}
 

@@ -5,6 +5,9 @@ from trainables.stages import Recipe, Train
 
 
 def dense(config: TrialConfig, steps_per_epoch: int) -> Recipe:
-    """How the uncompressed network comes about: trained from its initialisation, or not at all when it is the user's checkpoint."""
+    """Return how the uncompressed network comes about.
+
+    Trained from its initialisation, or not at all when it is the user's checkpoint.
+    """
     steps = config.training.epochs * steps_per_epoch
     return () if config.task.checkpoint or not steps else (Train(0, steps, steps),)

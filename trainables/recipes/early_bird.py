@@ -29,7 +29,8 @@ class EarlyBird(Trainable):
         training, (compress, *control) = dense(config, steps_per_epoch), pruning(config)
         if not training:
             raise TaskError(
-                "trainable early_bird watches a training from its start; give training.epochs, and no checkpoint."
+                "trainable early_bird watches a training from its start; "
+                "give training.epochs, and no checkpoint."
             )
         assert isinstance(compress, Compress) and isinstance(training[0], Train)
         return (*training, Settle(compress, _WINDOW, _TOLERANCE), *control, training[0])

@@ -17,7 +17,9 @@ TICKET, SECOND_ORDER, TRANSFER = "ticket", "second_order", "transfer"
 
 @final
 class Lottery(Trainable):
-    """Lottery tickets, a tree of recipes rather than one: at every level a ticket, its controls and where it is taken to."""
+    """Lottery tickets, a tree of recipes rather than one: at every level a ticket, its controls and where it
+    is taken to.
+    """
 
     name = "lottery"
     reports = Reported("levels", "lottery.levels")
@@ -38,11 +40,12 @@ class Lottery(Trainable):
 
 
 def recipes_by_level(config: TrialConfig, steps_per_epoch: int) -> list[dict[str, Recipe]]:
-    """The recipes of every level by track, the dense network (level 0) first.
+    """Return the recipes of every level by track, the dense network (level 0) first.
 
-    ``ticket`` is iterative magnitude pruning with rewinding (Frankle & Carbin 2019, section 1), or what the section's ``mode`` makes of it.
-    Its controls ``reinit`` and ``random`` train over the whole schedule and from the rewind point. A recipe goes through all levels before
-    its own, whose trainings the store has. Raises `TaskError` for a rewind point beyond the training.
+    ``ticket`` is iterative magnitude pruning with rewinding (Frankle & Carbin 2019, section 1), or what the
+    section's ``mode`` makes of it. Its controls ``reinit`` and ``random`` train over the whole schedule and
+    from the rewind point. A recipe goes through all levels before its own, whose trainings the store has.
+    Raises `TaskError` for a rewind point beyond the training.
     """
     lottery = section(config)
     whole, rewind_to = (
@@ -76,19 +79,25 @@ def recipes_by_level(config: TrialConfig, steps_per_epoch: int) -> list[dict[str
 def transferred(
     config: TrialConfig, level: dict[str, Recipe], target: TrialConfig, target_steps_per_epoch: int
 ) -> Recipe:
-    """A level's ticket, its weights as at the beginning of its own training, trained on another task or with another training."""
+    """Return the recipe of a level's ticket that is trained on another task or with another training.
+
+    Its weights are those at the beginning of its own training.
+    """
     steps = target.training.epochs * target_steps_per_epoch
     return (Adopt(config.task, config.training, level[TICKET][:-1]), Train(0, steps, steps))
 
 
 def dense_elsewhere(target: TrialConfig, target_steps_per_epoch: int) -> Recipe:
-    """The dense network that transferred tickets are measured against: trained as they are, from a checkpoint too."""
+    """Return the recipe of the dense network that transferred tickets are measured against.
+
+    It is trained as they are, from a checkpoint too.
+    """
     steps = target.training.epochs * target_steps_per_epoch
     return (Train(0, steps, steps),)
 
 
 def section(config: TrialConfig) -> LotteryConfig:
-    """The lottery section; `TaskError` without one."""
+    """Return the lottery section. Raises `TaskError` without one."""
     if config.lottery is None:
         raise TaskError("trainable lottery needs a lottery section, with its levels at least.")
     return config.lottery
@@ -111,7 +120,7 @@ def _compress(config: TrialConfig, level: int) -> Compress:
 
 
 def _kept(rate: float, level: int) -> float:
-    """The share kept after so many levels, of the decimal number that the user wrote."""
+    """Return the share kept after so many levels, of the decimal number that the user wrote."""
     return float((1 - Fraction(str(rate))) ** level)
 
 

@@ -17,6 +17,6 @@ class PruneAtInit(Trainable):
     trains_dense = False
 
     def stages(self, config: TrialConfig, steps_per_epoch: int) -> Recipe:
-        """Return the stages."""
+        """Return the stages: the pruning, then the whole training, where it has any epochs."""
         steps = config.training.epochs * steps_per_epoch
         return (*pruning(config), *((Train(0, steps, steps),) if steps else ()))

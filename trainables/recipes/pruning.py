@@ -8,7 +8,9 @@ from trainables.stages import Compress, Recipe, Reinitialize
 
 
 def pruning(config: TrialConfig) -> Recipe:
-    """Compress, and draw the weights anew where the control says so. Raises `TaskError` without a budget."""
+    """Return the stages that compress, and draw the weights anew where the control says so. Raises
+    `TaskError` without a budget.
+    """
     if config.budget is None:
         raise TaskError(
             f"trainable {config.trainable} needs a budget: keep_ratio, parameters or flops_ratio."

@@ -33,7 +33,8 @@ class Trainable(ABC):
     reports: ClassVar[Reported] = Reported("epochs", "training.epochs")
     """What early stopping and progress count."""
     unused: ClassVar[Mapping[str, str]] = NO_LEVELS
-    """Sections, and keys such as ``compression.retrain_epochs``, that it does not use, each with the reason."""
+    """Sections, and keys such as ``compression.retrain_epochs``, that it does not use, each with the reason.
+    """
     kind: ClassVar[Literal["mask", "decomposition"] | None] = None
     """The one kind of method that it goes with; None: any."""
     trains_dense: ClassVar[bool] = True

@@ -22,7 +22,10 @@ Layers = dict[str, dict[str, float]]
 
 
 def layers(network: Network) -> Layers:
-    """What became of each layer: rank, num_subspaces and error where it was decomposed, density under a mask; params and dense_params."""
+    """Tell what became of each layer.
+
+    Rank, num_subspaces and error where it was decomposed, density under a mask; params and dense_params.
+    """
     artifact = network.artifact
     if isinstance(artifact, pruners.Mask):
         return {
@@ -44,7 +47,10 @@ def layers(network: Network) -> Layers:
 
 
 def metrics(network: Network, dense: Mapping[str, float], example: Inputs) -> dict[str, Any]:
-    """The metrics of a compressed network that training does not change; ``dense`` holds params and multiply_adds of the dense one."""
+    """Measure what training does not change of a compressed network.
+
+    ``dense`` holds params and multiply_adds of the dense one.
+    """
     artifact = network.artifact
     mask = artifact if isinstance(artifact, pruners.Mask) else None
     cost = pruners.cost(network.module, example, mask=mask)

@@ -15,7 +15,7 @@ _measured: WeakKeyDictionary[nn.Module, dict[str, float]] = (
 
 
 def measured(dense: Network, setting: TrialSetting) -> dict[str, float]:
-    """Validation's metrics and loss, params, multiply_adds and latency_ms of a dense network."""
+    """Measure validation's metrics and loss, params, multiply_adds and latency_ms of a dense network."""
     if dense.module not in _measured:
         metrics = (
             dense.history[-1]
@@ -29,6 +29,6 @@ def measured(dense: Network, setting: TrialSetting) -> dict[str, float]:
 
 
 def costs(dense: Network, setting: TrialSetting) -> dict[str, float]:
-    """params, multiply_adds and latency_ms of a dense network, trained or not."""
+    """Measure params, multiply_adds and latency_ms of a dense network, trained or not."""
     cost = pruners.cost(dense.module, setting.example())
     return {"params": cost.params, "multiply_adds": cost.multiply_adds, "latency_ms": cost.latency_ms}

@@ -16,9 +16,9 @@ from trainables.training.device import reproducible
 def read_test(config: TrialConfig, which: Literal["dense", "trial"]) -> dict[str, Any]:
     """Evaluate the trial's dense networks, or its compressed ones, on the test split.
 
-    Returns ``test/loss`` and ``test/<metric>`` for each of the task's metrics, averaged over the replicates, each with its
-    ``_std``, and ``replicates``: the figures of every seed. Dense networks that the store lacks are trained. Raises `TaskError`
-    when the trial has no finished networks.
+    Returns ``test/loss`` and ``test/<metric>`` for each of the task's metrics, averaged over the replicates,
+    each with its ``_std``, and ``replicates``: the figures of every seed. Dense networks that the store lacks
+    are trained. Raises `TaskError` when the trial has no finished networks.
     """
     with reproducible(config.threads):
         setting = TrialSetting.of(config)

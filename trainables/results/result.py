@@ -1,4 +1,6 @@
-"""A trial's result.json: written whole, before anyone hears that the trial has ended; the study reads it from here too."""
+"""A trial's result.json: written whole, before anyone hears that the trial has ended; the study reads it from
+here too.
+"""
 
 import json
 import platform
@@ -25,11 +27,12 @@ _VERSIONS = ("torch", "torchvision", "ray", "safetensors")
 class TrialResult:
     """What result.json holds of a trial that has ended; a field that an older file lacks has its default.
 
-    ``metrics`` is what the trial's last step returned, ``replicates`` each seed's own metrics; ``layers`` tells what became of each
-    layer of the lowest seed's network (see `compression_figures.layers`), ``dense`` the dense network's figures. ``history`` has one
-    entry for each epoch of the closing training, ``levels`` one for each level of a lottery, the dense network's first.
-    ``trained_with`` names what the networks were trained with, ``failed`` the reason of a trial that failed, in a line. ``versions``,
-    of Python and of the packages that a result depends on, are filled in when it is written.
+    ``metrics`` is what the trial's last step returned, ``replicates`` each seed's own metrics; ``layers``
+    tells what became of each layer of the lowest seed's network (see `compression_figures.layers`), ``dense``
+    the dense network's figures. ``history`` has one entry for each epoch of the closing training, ``levels``
+    one for each level of a lottery, the dense network's first. ``trained_with`` names what the networks were
+    trained with, ``failed`` the reason of a trial that failed, in a line. ``versions``, of Python and of the
+    packages that a result depends on, are filled in when it is written.
     """
 
     key: str
@@ -80,9 +83,11 @@ def write_failed(config: TrialConfig, reason: str) -> None:
 
 
 def averaged(replicates: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Average every metric over the replicates, with ``_std``, the sample standard deviation (0 for one), of the measured ones.
+    """Average every metric over the replicates, with ``_std``, the sample standard deviation (0 for one), of
+    the measured ones.
 
-    A metric that some replicates lack is left out: a layer may be decomposed in one and stay dense in another.
+    A metric that some replicates lack is left out: a layer may be decomposed in one and stay dense in
+    another.
     """
     means: dict[str, Any] = {}
     for name in (n for n in replicates[0] if all(n in replicate for replicate in replicates)):

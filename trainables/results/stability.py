@@ -1,4 +1,6 @@
-"""Linear mode connectivity: the error on the straight line between two networks (Frankle et al., ICML 2020, section 2)."""
+"""Linear mode connectivity: the error on the straight line between two networks (Frankle et al., ICML 2020,
+section 2).
+"""
 
 from typing import Any
 
@@ -15,11 +17,14 @@ _STABLE = 0.02
 
 
 def between(one: nn.Module, other: nn.Module, setting: TrialSetting, split: Split) -> dict[str, Any]:
-    """``errors`` at 30 evenly spaced points from ``one`` to ``other``, both ends among them; BatchNorm's statistics are mixed too.
+    """Measure the error on the straight line from ``one`` to ``other``.
 
-    ``barrier`` is the highest of them above the mean of the two ends', in shares of the images; ``stable`` where that is below 2 %.
+    ``errors`` holds it at 30 evenly spaced points, both ends among them; BatchNorm's statistics are mixed
+    too. ``barrier`` is the highest of them above the mean of the two ends', in shares of the images;
+    ``stable`` where that is below 2 %.
 
-    The error is that of the task's primary metric; of one that is no share, the barrier must be below 2 % of the ends' mean.
+    The error is that of the task's primary metric; of one that is no share, the barrier must be below 2 % of
+    the ends' mean.
     """
     middle, pair = copied(one), (one.state_dict(), other.state_dict())
     errors = []
@@ -37,7 +42,9 @@ def between(one: nn.Module, other: nn.Module, setting: TrialSetting, split: Spli
 
 
 def _error(value: float, metric: NamedMetric) -> float:
-    """What grows as the network gets worse: a share's complement, another metric itself or its negative."""
+    """Return what grows as the network gets worse: a share's complement, another metric itself or its
+    negative.
+    """
     if metric.goal == "minimize":
         return value
     return 1 - value if metric.is_share else -value

@@ -33,7 +33,9 @@ class TrialPaths:
         return self.directory / "network"
 
     def network(self, seed: int) -> Path:
-        """Return the folder of one compressed network: the artifact that makes it from the user's own factory."""
+        """Return the folder of one compressed network: the artifact that makes it from the user's own
+        factory.
+        """
         return self.networks / f"seed-{seed}"
 
 

@@ -11,11 +11,13 @@ _ROUNDING = 1e-9  # what accuracies that are equal fractions may differ by as fl
 
 
 def verdict(values: Sequence[float], reference: Sequence[float], goal: Goal = "maximize") -> dict[str, Any]:
-    """``values`` against ``reference``, a metric of the same seeds in the same order, by Student's paired t-test (two-sided).
+    """Judge ``values`` against ``reference``, a metric of the same seeds in the same order.
 
-    ``verdict`` is better or worse where the 95 % confidence interval (``low``, ``high``) of the mean ``difference`` leaves out 0, else
-    matching: not told apart by so many ``seeds``, which says the less the wider the interval is. One seed tells nothing (``one seed``).
-    ``p`` is the test's. Equal differences have no spread that it could judge by: where they are not zero that is said (``no spread``).
+    By Student's paired t-test (two-sided). ``verdict`` is better or worse where the 95 % confidence interval
+    (``low``, ``high``) of the mean ``difference`` leaves out 0, else matching: not told apart by so many
+    ``seeds``, which says the less the wider the interval is. One seed tells nothing (``one seed``). ``p`` is
+    the test's. Equal differences have no spread that it could judge by: where they are not zero that is said
+    (``no spread``).
     """
     differences = [value - other for value, other in zip(values, reference, strict=True)]
     mean, seeds = statistics.fmean(differences), len(differences)
@@ -26,9 +28,8 @@ def verdict(values: Sequence[float], reference: Sequence[float], goal: Goal = "m
         if abs(mean) > _ROUNDING:
             return {"verdict": "no spread", "difference": mean, "seeds": seeds}
         return {"verdict": "matching", "difference": 0.0, "low": 0.0, "high": 0.0, "p": 1.0, "seeds": seeds}
-    from scipy.stats import (
-        ttest_rel,
-    )  # takes as long to import as a third of torch: whoever has one seed does without
+    # takes as long to import as a third of torch: whoever has one seed does without
+    from scipy.stats import ttest_rel
 
     test = ttest_rel(values, reference)
     low, high = map(float, test.confidence_interval(CONFIDENCE))

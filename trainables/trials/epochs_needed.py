@@ -14,14 +14,18 @@ from trainables.trials.lottery_tracks import tracks_by_level
 
 @dataclass(frozen=True)
 class EpochsNeeded:
-    """Epochs that trials need: ``shared`` when no training is done twice, ``alone`` when each trial shares nothing with the others."""
+    """Epochs that trials need: ``shared`` when no training is done twice, ``alone`` when each trial shares
+    nothing with the others.
+    """
 
     shared: float
     alone: float
 
 
 def epochs_needed(configs: Iterable[TrialConfig]) -> EpochsNeeded:
-    """What ``configs`` need from an empty store; an Early-Bird's watched training counts whole. Raises `TaskError`."""
+    """Count the epochs that ``configs`` need from an empty store; an Early-Bird's watched training counts
+    whole. Raises `TaskError`.
+    """
     together: dict[str, Fraction] = {}
     alone = Fraction(0)
     for config in configs:
@@ -35,7 +39,7 @@ def epochs_needed(configs: Iterable[TrialConfig]) -> EpochsNeeded:
 
 
 def trainings(run: Run) -> dict[str, Fraction]:
-    """The epochs of every training of a run's recipe, by its address in the store."""
+    """Count the epochs of every training of a run's recipe, by its address in the store."""
     per_epoch = run.setting.steps_per_epoch
     return {
         run.trajectory(count).key: Fraction(stage.stop - stage.start, per_epoch)
@@ -44,7 +48,7 @@ def trainings(run: Run) -> dict[str, Fraction]:
 
 
 def _runs(config: TrialConfig) -> list[Run]:
-    """Everything that a trial trains, its dense networks included."""
+    """Return the runs of everything that a trial trains, its dense networks included."""
     setting = TrialSetting.of(config)
     if RECIPES[config.trainable].in_levels:
         pairs = [pair for level in tracks_by_level(config, setting) for pair in level.values()]

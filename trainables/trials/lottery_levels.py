@@ -38,7 +38,7 @@ class LotterySteps(TrialSteps):
         self._trained_with: set[str] = set()
 
     def advance(self) -> Metrics:
-        """As `TrialSteps.advance`: prune to the next level and train every track of it for every seed."""
+        """Prune to the next level and train every track of it for every seed."""
         level = len(self._levels)
         replicates, tickets = [], []
         for seed in sorted(self.config.seeds):
@@ -59,12 +59,12 @@ class LotterySteps(TrialSteps):
         return metrics
 
     def close(self) -> None:
-        """As `TrialSteps.close`."""
+        """Let others go on with what the present track was training."""
         if self._running:
             self._running.close()
 
     def _level(self, level: int, seed: int) -> tuple[dict[str, Metrics], Network]:
-        """The figures of every track for one seed, and the ticket's network."""
+        """Train every track for one seed; return their figures and the ticket's network."""
         figures, networks = {}, {}
         for name, (setting, recipe) in self._tracks[level].items():
             run = self._running = Run(setting, recipe, seed)
@@ -88,7 +88,7 @@ class LotterySteps(TrialSteps):
         compressed: list[Metrics],
         layers: compression_figures.Layers,
     ) -> Entry:
-        """A level as result.json keeps it."""
+        """Describe a level as result.json keeps it."""
         names = replicates[0]["tracks"]
         means = {name: averaged([_numbers(one["tracks"][name]) for one in replicates]) for name in names}
         described = {
@@ -112,7 +112,9 @@ class LotterySteps(TrialSteps):
         return described
 
     def _verdict(self, track: str, replicates: list[Entry]) -> Entry:
-        """A track against the dense networks of the same seeds, for a transferred ticket those of its target."""
+        """Judge a track against the dense networks of the same seeds, for a transferred ticket those of its
+        target.
+        """
         other = TRANSFER if track == TRANSFER else TICKET
         setting = self._tracks[0][other][0]
         return verdict(
@@ -146,7 +148,7 @@ class LotterySteps(TrialSteps):
         }
 
     def _steps(self, level: int) -> int:
-        """Optimiser steps of the tickets from the dense network to this level."""
+        """Count the optimiser steps of the tickets from the dense network to this level."""
         closing = [
             recipe[-1]
             for _, recipe in (level_tracks[TICKET] for level_tracks in self._tracks[: level + 1])
@@ -183,7 +185,9 @@ class LotterySteps(TrialSteps):
 
 
 def _figures(run: Run, trained: Network) -> Metrics:
-    """Metrics at the end and at the early-stopping iteration, where the validation loss was least (Frankle & Carbin 2019, section 2)."""
+    """Return the metrics at the end and at the early-stopping iteration, where the validation loss was least
+    (Frankle & Carbin 2019, section 2).
+    """
     history = trained.history
     if not history:  # the user's own trained network
         return {**run.setting.evaluate(trained.module, run.setting.data.validation, "val"), "history": []}

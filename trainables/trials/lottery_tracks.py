@@ -8,11 +8,13 @@ from trainables.recipes import lottery
 from trainables.stages import Recipe
 
 Tracks = dict[str, tuple[TrialSetting, Recipe]]
-"""TrialSetting and recipe of each track of a level, the ticket first; that of a transferred ticket is its target's."""
+"""TrialSetting and recipe of each track of a level, the ticket first; that of a transferred ticket is its
+target's.
+"""
 
 
 def tracks_by_level(config: TrialConfig, setting: TrialSetting) -> list[Tracks]:
-    """The tracks of every level, the dense network's (level 0) first. Raises `TaskError`."""
+    """Return the tracks of every level, the dense network's (level 0) first. Raises `TaskError`."""
     levels = lottery.recipes_by_level(config, setting.steps_per_epoch)
     found: list[Tracks] = [{name: (setting, recipe) for name, recipe in level.items()} for level in levels]
     transfer = lottery.section(config).transfer

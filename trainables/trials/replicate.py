@@ -9,12 +9,14 @@ from trainables.stages import Recipe, Train
 
 
 class Replicate:
-    """A recipe's run for one seed, stopped after every epoch of the recipe's closing `Train`, where it has one.
+    """A recipe's run for one seed, stopped after every epoch of the recipe's closing `Train`, where it has
+    one.
 
-    Nobody waits for a replicate that is not inside one of its methods: a stopped trial may be kept without ever being told.
-    ``done`` counts those epochs; ``dense`` holds validation's metrics and loss, params, multiply_adds and latency_ms of the
-    uncompressed network (without a recipe for it the last three), ``layers`` what became of each compressed layer,
-    ``compressed`` the metrics that retraining does not change.
+    Nobody waits for a replicate that is not inside one of its methods: a stopped trial may be kept without
+    ever being told. ``done`` counts those epochs; ``dense`` holds validation's metrics and loss, params,
+    multiply_adds and latency_ms of the uncompressed network (without a recipe for it the last three),
+    ``layers`` what became of each compressed layer, ``compressed`` the metrics that retraining does not
+    change.
     """
 
     def __init__(self, setting: TrialSetting, dense: Recipe | None, recipe: Recipe, seed: int):
@@ -28,7 +30,7 @@ class Replicate:
         self.compressed: dict[str, float] = {}
 
     def start(self) -> None:
-        """Everything before the closing `Train`, or what the store has beyond it."""
+        """Do everything before the closing `Train`, or what the store has beyond it."""
         dense = self._dense_run.finish()
         self.dense = (
             dense_reference.measured(dense, self.setting)
@@ -49,15 +51,15 @@ class Replicate:
         self.run.pause()
 
     def finish(self) -> Network:
-        """The recipe's result."""
+        """Go through what is left of the recipe; return its result."""
         return self.run.finish()
 
     def trained_with(self) -> set[str]:
-        """What its networks, the dense one included, were trained with."""
+        """Return what its networks, the dense one included, were trained with."""
         return {*self._dense_run.finish().trained_with, *self.finish().trained_with}
 
     def trained(self) -> int:
-        """How many steps the trial trained for this replicate, those of its dense network included."""
+        """Count the steps that the trial trained for this replicate, those of its dense network included."""
         trajectories = {
             run.trajectory(count).key: run.trajectory(count)
             for run in (self._dense_run, self.run)
@@ -71,12 +73,12 @@ class Replicate:
 
     @property
     def epochs(self) -> int:
-        """How many epochs the recipe's closing `Train` has; 0 where there is none."""
+        """Count the epochs of the recipe's closing `Train`; 0 where there is none."""
         closing = self.run.recipe[-1]
         return self.run.epochs_of(closing) if isinstance(closing, Train) else 0
 
     def steps(self, epoch: int) -> int:
-        """Optimiser steps of the recipe until epoch ``epoch`` of its closing `Train`."""
+        """Count the optimiser steps of the recipe until epoch ``epoch`` of its closing `Train`."""
         trains = [stage for stage in self.run.recipe if isinstance(stage, Train)]
         if not epoch:
             return sum(stage.stop - stage.start for stage in trains)
@@ -87,12 +89,14 @@ class Replicate:
         )
 
     def at(self, epoch: int) -> dict[str, float]:
-        """Training and validation metrics after epoch ``epoch``; 0 stands for the result of a recipe that does not end with training."""
+        """Return training and validation metrics after epoch ``epoch``; 0 stands for the result of a recipe
+        that does not end with training.
+        """
         found = self._history[epoch - 1] if epoch else self._not_retrained
         return {name: value for name, value in found.items() if name != "step"}
 
     def lacks(self, epoch: int) -> bool:
-        """Whether epoch ``epoch`` was trained when not all of the task's metrics were measured."""
+        """Tell whether epoch ``epoch`` was trained when not all of the task's metrics were measured."""
         return epoch <= self.done and not self.setting.stored_names.keys() <= self._history[epoch - 1].keys()
 
     @property
@@ -109,7 +113,7 @@ class Replicate:
         return network
 
     def _advance(self) -> Network | None:
-        """One epoch further; the network when it belongs to the closing `Train`."""
+        """Train one epoch further; return the network when it belongs to the closing `Train`."""
         epoch = self.run.advance()
         if epoch is None or epoch.stages < len(self.run.recipe):
             return None

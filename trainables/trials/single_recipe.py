@@ -29,7 +29,7 @@ class RecipeSteps(TrialSteps):
         self._steps_per_epoch, self._started = setting.steps_per_epoch, False
 
     def advance(self) -> Metrics:
-        """As `TrialSteps.advance`; the first step also does all that comes before the closing training."""
+        """Train every replicate for one more epoch; the first step also does all that comes before."""
         if not self._started:
             for replicate in self._replicates:
                 replicate.start()
@@ -45,7 +45,7 @@ class RecipeSteps(TrialSteps):
         return self._end(epochs)
 
     def close(self) -> None:
-        """As `TrialSteps.close`."""
+        """Let others go on with what the replicates were training."""
         for replicate in self._replicates:
             replicate.close()
 

@@ -21,8 +21,8 @@ _SAYS_ALL = (TaskError, TrainingError, StoreError, pruners.PrunerError)
 class Trial:
     """A trial as a sequence of `step` calls; nothing heavy happens before the first.
 
-    All its state lies in the store and in ``config.directory``: a `Trial` made anew in another process, after a crash say, goes on
-    from the last snapshots to the same bits.
+    All its state lies in the store and in ``config.directory``: a `Trial` made anew in another process, after
+    a crash say, goes on from the last snapshots to the same bits.
     """
 
     def __init__(self, config: TrialConfig):
@@ -30,11 +30,12 @@ class Trial:
         self._steps: TrialSteps | None = None
 
     def step(self) -> Metrics:
-        """One step of the trial's work, and its metrics averaged over the replicates; ``final`` says that it was the last.
+        """Take one step of the trial; return its metrics averaged over the replicates.
 
-        A step is an epoch of the recipe's closing training, for a lottery ticket a level. The first also does what comes before.
-        A trial that fails returns ``failed``, its reason in a line, and writes the traceback to error.txt. A finished trial returns its
-        final metrics again. Raises `LeaseLost`, which says nothing about the trial: the next call goes on with it.
+        ``final`` says that it was the last. A step is an epoch of the recipe's closing training, for a
+        lottery ticket a level. The first also does what comes before. A trial that fails returns ``failed``,
+        its reason in a line, and writes the traceback to error.txt. A finished trial returns its final
+        metrics again. Raises `LeaseLost`, which says nothing about the trial: the next call goes on with it.
         """
         if finished := result_of(self.config):
             return finished.final_metrics()
@@ -83,7 +84,7 @@ class Trial:
 
 
 def run_trial(config: TrialConfig) -> Metrics:
-    """Step a trial to its end in this process; its final metrics, or ``failed`` with the reason."""
+    """Step a trial to its end in this process; return its final metrics, or ``failed`` with the reason."""
     trial = Trial(config)
     try:
         while True:
