@@ -7,7 +7,7 @@ from pydantic.dataclasses import dataclass
 
 from trainables import training_step
 from trainables.errors import Incompatible, nearest
-from trainables.numbers_read import Number, Truth, WholeNumber, whole_number
+from trainables.field_types import Boolean, Number, WholeNumber, whole_number
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -102,7 +102,7 @@ class TrainingConfig:
     optimizer: Annotated[str, AfterValidator(_is_an_optimizer)] = "sgd"
     lr: Positive = 0.1
     momentum: Annotated[Number, Field(ge=0, lt=1)] = 0.9
-    nesterov: Truth = False
+    nesterov: Boolean = False
     weight_decay: NotNegative = 0.0
     label_smoothing: Annotated[Number, Field(ge=0, lt=1)] = 0.0
     schedule: ScheduleConfig = Field(default_factory=ScheduleConfig)
@@ -221,7 +221,7 @@ class LotteryConfig:
     shots: Literal["iterative", "one_shot"] = "iterative"
     controls: tuple[Literal["reinit", "random"], ...] = ()
     transfer: TransferConfig | None = None
-    stability: Truth = False
+    stability: Boolean = False
 
 
 @dataclass(frozen=True, config=_STRICT)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.sweep_file.sweep import Sweep
-from trainables.users_code.import_graph import find, is_users, users_modules
+from trainables.users_code.import_graph import find_spec, is_users, users_modules
 
 _OURS = ("pruners", "trainables", "sweeps")
 
@@ -45,7 +45,7 @@ def user_modules(sweep: Sweep) -> list[str]:
 
 
 def _copy(name: str, folder: Path) -> None:
-    spec = find(name)
+    spec = find_spec(name)
     if spec is None or not (name in _OURS or is_users(spec)):
         return  # the environment, which the cluster's nodes are set up with, has it
     # A package's folders: several, and no __init__.py, where it is a namespace package.

@@ -20,6 +20,7 @@ from pydantic import (
 from pruners.errors import nearest
 from sweeps.sweep_file.known_names import one_of
 from sweeps.sweep_file.samplers import SAMPLERS
+from trainables.field_types import Number, WholeNumber, number
 from trainables.metric_names import (
     DENSITY,
     FLOPS_KEPT,
@@ -34,7 +35,6 @@ from trainables.metric_names import (
     VALIDATION,
     on_validation,
 )
-from trainables.numbers_read import Number, WholeNumber, number
 from trainables.recipes import RECIPES
 from trainables.task.metrics import BUILT_IN
 

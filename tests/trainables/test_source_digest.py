@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import trainables
-from trainables.users_code.import_graph import find, users_modules
+from trainables.users_code.import_graph import find_spec, users_modules
 from trainables.users_code.source_digest import source_digests
 
 _numbers = itertools.count()
@@ -198,7 +198,7 @@ def test_an_edit_changes_the_digest_of_its_module_alone(project: Project, layout
     project.write({"unrelated@.py": "WIDTH = 7"})
     assert project.digests(name) == before
     for module in expected:
-        spec = find(project.name(module))
+        spec = find_spec(project.name(module))
         if spec and spec.has_location:
             path = Path(str(spec.origin))
             path.write_text(path.read_text() + "\n# edited")

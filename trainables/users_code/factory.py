@@ -41,7 +41,9 @@ def resolve(reference: str, what: str) -> Callable[..., Any]:
         )
     found = getattr(module, attribute)
     if not callable(found):
-        raise TaskError(f"{what} {reference}: {attribute} is {_a(found)}, not something that can be called.")
+        raise TaskError(
+            f"{what} {reference}: {attribute} is {_with_article(found)}, not something that can be called."
+        )
     return found
 
 
@@ -83,6 +85,6 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}".rstrip(": .")
 
 
-def _a(value: object) -> str:
+def _with_article(value: object) -> str:
     kind = type(value).__name__
     return f"{'an' if kind[0].lower() in 'aeiou' else 'a'} {kind}"

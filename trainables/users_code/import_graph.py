@@ -38,7 +38,7 @@ def users_modules(name: str, read: Read | None = None) -> dict[str, ModuleSpec]:
         seen.add(module)
         if module != name and not _may_be_users(module):
             continue
-        spec = find(module)
+        spec = find_spec(module)
         if spec is None or (module != name and not is_users(spec)):
             continue
         found[module] = spec
@@ -48,7 +48,7 @@ def users_modules(name: str, read: Read | None = None) -> dict[str, ModuleSpec]:
     return found
 
 
-def find(name: str) -> ModuleSpec | None:
+def find_spec(name: str) -> ModuleSpec | None:
     """Find a module's spec, a loaded one's own; runs no package's code, as importlib's would."""
     loaded = sys.modules.get(name)
     if isinstance(spec := getattr(loaded, "__spec__", None), ModuleSpec):
@@ -66,7 +66,7 @@ def find(name: str) -> ModuleSpec | None:
     return None
 
 
-def source(spec: ModuleSpec) -> bytes | None:
+def read_source(spec: ModuleSpec) -> bytes | None:
     """Read a module's file, a compiled one's binary, as the disk has it now; None where there is none."""
     get_data = getattr(spec.loader, "get_data", None)
     if not spec.has_location or not spec.origin or get_data is None:
@@ -101,19 +101,19 @@ def _is_installed(folder: Path) -> bool:
 
 def _may_be_users(name: str) -> bool:
     """Tell whether the package at the top of ``name`` is the user's: the search need look below no other."""
-    spec = find(name.partition(".")[0])
+    spec = find_spec(name.partition(".")[0])
     return spec is not None and is_users(spec)
 
 
 def _on_disk(_: str, spec: ModuleSpec) -> bytes | None:
-    return source(spec)
+    return read_source(spec)
 
 
 def _locations(package: str) -> list[str] | None:
     loaded = sys.modules.get(package)
     if loaded is not None:
         return list(path) if (path := getattr(loaded, "__path__", None)) is not None else None
-    spec = find(package)
+    spec = find_spec(package)
     return (
         list(spec.submodule_search_locations)
         if spec and spec.submodule_search_locations is not None
@@ -130,7 +130,7 @@ def _pulled_in(name: str, spec: ModuleSpec, read: Read) -> Iterator[str]:
     imports = _imports(read(name, spec) or b"", _package(name, spec))
     yield from imports.names
     for package in imports.stars:
-        if (above := find(package)) and above.submodule_search_locations is not None:
+        if (above := find_spec(package)) and above.submodule_search_locations is not None:
             yield from (f"{package}.{exported}" for exported in _exported(read(package, above) or b""))
     for package in imports.whole_packages:
         yield package

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from importlib.machinery import ModuleSpec
 
 from trainables.errors import StoreWarning, TaskError
-from trainables.users_code.import_graph import source, users_modules
+from trainables.users_code.import_graph import read_source, users_modules
 
 # by module: which loading of it (None: none yet) and its source as last seen
 _read: dict[str, tuple[object, bytes | None]] = {}
@@ -36,7 +36,7 @@ def source_digests(references: Iterable[str]) -> dict[str, str]:
 
 def _as_loaded(name: str, spec: ModuleSpec) -> bytes | None:
     """Return the source that this process has loaded a module from, or would load it from now."""
-    now, module = source(spec), sys.modules.get(name)
+    now, module = read_source(spec), sys.modules.get(name)
     if module is None:
         _read[name] = None, now
         return now

@@ -59,19 +59,19 @@ class Data:
 
 def from_splits(splits: Sequence[Split], num_classes: int | None) -> Data:
     """Make `Data` of the train, validation and test ``splits`` and take its digest."""
-    seen, known = hashlib.sha256(), dict[int, str]()
+    hasher, known = hashlib.sha256(), dict[int, str]()
     for split in splits:
         if isinstance(split, TensorSplit):
-            seen.update(str(list(split.inputs)).encode() if isinstance(split.inputs, Mapping) else b"")
+            hasher.update(str(list(split.inputs)).encode() if isinstance(split.inputs, Mapping) else b"")
             for tensor in (*input_tensors(split.inputs), split.labels):
-                seen.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
-                seen.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
+                hasher.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+                hasher.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
         elif isinstance(split, StreamedSplit):
-            seen.update(dataset_digest(split.dataset, known).encode())
+            hasher.update(dataset_digest(split.dataset, known).encode())
         else:  # a class of the user's own, whose code is known by its source
-            seen.update(f"{type(split).__name__}{len(split)}{split.input_shape}".encode())
+            hasher.update(f"{type(split).__name__}{len(split)}{split.input_shape}".encode())
     train, validation, test = splits
-    return Data(train, validation, test, num_classes, seen.hexdigest())
+    return Data(train, validation, test, num_classes, hasher.hexdigest())
 
 
 def from_pixels(parts: Sequence[tuple[Tensor, Tensor]], num_classes: int) -> Data:

@@ -45,21 +45,21 @@ def dataset_digest(dataset: Any, known: dict[int, str]) -> str:
     """
     if id(dataset) not in known:
         known[id(dataset)] = "itself"
-        seen = hashlib.sha256(f"{_class(dataset)} {len(dataset)}".encode())
+        hasher = hashlib.sha256(f"{_class(dataset)} {len(dataset)}".encode())
         own = getattr(dataset, "digest", None)
         if own is None:
-            _add_contents(seen, dataset, known)
+            _add_contents(hasher, dataset, known)
         elif isinstance(own, str):
-            seen.update(own.encode())
+            hasher.update(own.encode())
         else:
             raise TaskError(
                 f"the digest of the data set {type(dataset).__name__} is {type(own).__name__}, not a text."
             )
-        known[id(dataset)] = seen.hexdigest()
+        known[id(dataset)] = hasher.hexdigest()
     return known[id(dataset)]
 
 
-def _add_contents(seen: Hash, dataset: Any, known: dict[int, str]) -> None:
+def _add_contents(hasher: Hash, dataset: Any, known: dict[int, str]) -> None:
     attributes = {
         id(value): (name, value)
         for name, value in sorted(getattr(dataset, "__dict__", {}).items(), reverse=True)
@@ -71,15 +71,15 @@ def _add_contents(seen: Hash, dataset: Any, known: dict[int, str]) -> None:
         value = value.to_numpy().tolist() if hasattr(value, "to_numpy") else value  # a table of pandas
         inner = value if isinstance(value, list | tuple) else [value]
         if inner and all(isinstance(part, Dataset) for part in inner):
-            seen.update(f"{name} {[dataset_digest(part, known) for part in inner]}".encode())
+            hasher.update(f"{name} {[dataset_digest(part, known) for part in inner]}".encode())
         elif files := _files(value, folders):
-            seen.update(name.encode())
-            _add_files(seen, files)
+            hasher.update(name.encode())
+            _add_files(hasher, files)
         elif _is_plain(value):
-            seen.update(name.encode())
-            _add(seen, value)
+            hasher.update(name.encode())
+            _add(hasher, value)
     if _class(dataset) not in _TOLD_BY_PARTS:
-        _add_examples(seen, dataset)
+        _add_examples(hasher, dataset)
 
 
 def _class(dataset: Any) -> str:
@@ -98,30 +98,30 @@ def _is_plain(value: Any) -> bool:
     )
 
 
-def _add(seen: Hash, value: Any) -> None:
+def _add(hasher: Hash, value: Any) -> None:
     """Add tensors, arrays, numbers and texts, however they are put together; of anything else its type."""
     if isinstance(value, Tensor):
         value = value.detach().cpu()
         rows = _spread(len(value), value.nbytes) if value.dim() else None
         tensor = value if rows is None else value[rows]
-        seen.update(f"{value.dtype}{tuple(value.shape)}".encode())
-        seen.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
+        hasher.update(f"{value.dtype}{tuple(value.shape)}".encode())
+        hasher.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
     elif isinstance(value, np.ndarray) and not value.dtype.hasobject:
         rows = _spread(len(value), value.nbytes) if value.ndim else None
-        seen.update(f"{value.dtype}{value.shape}".encode())
-        seen.update(np.ascontiguousarray(value if rows is None else value[rows]).tobytes())
+        hasher.update(f"{value.dtype}{value.shape}".encode())
+        hasher.update(np.ascontiguousarray(value if rows is None else value[rows]).tobytes())
     elif isinstance(value, np.ndarray | np.generic):
-        seen.update(repr(value.tolist()).encode())
+        hasher.update(repr(value.tolist()).encode())
     elif isinstance(value, Mapping):
         for key in sorted(value, key=str):
-            seen.update(repr(key).encode())
-            _add(seen, value[key])
+            hasher.update(repr(key).encode())
+            _add(hasher, value[key])
     elif isinstance(value, list | tuple):
-        seen.update(f"{len(value)}(".encode())
+        hasher.update(f"{len(value)}(".encode())
         for part in value:
-            _add(seen, part)
+            _add(hasher, part)
     else:
-        seen.update(
+        hasher.update(
             (
                 repr(value)
                 if isinstance(value, str | bytes | int | float | range)
@@ -168,30 +168,30 @@ def _start(part: Any, folders: Sequence[str | Path]) -> Path | None:
     return next((start for start in (Path.cwd(), *map(Path, folders)) if (start / part).is_file()), None)
 
 
-def _add_files(seen: Hash, files: Sequence[tuple[Path, str]]) -> None:
+def _add_files(hasher: Hash, files: Sequence[tuple[Path, str]]) -> None:
     paths = [path for path, _ in files]
     folder = os.path.commonpath([path.parent for path in paths])
     sizes = [path.stat().st_size if path.is_file() else -1 for path in paths]
     share = None if sum(sizes) <= _READ else max(_LEAST_OF_A_FILE, _READ // len(paths))
     for path, (_, beside), size in zip(paths, files, sizes, strict=True):
-        seen.update(f"{path.relative_to(folder).as_posix()} {beside} {size}\n".encode())
+        hasher.update(f"{path.relative_to(folder).as_posix()} {beside} {size}\n".encode())
         if size > 0:
-            _add_file(seen, path, size, share)
+            _add_file(hasher, path, size, share)
 
 
-def _add_file(seen: Hash, path: Path, size: int, share: int | None) -> None:
+def _add_file(hasher: Hash, path: Path, size: int, share: int | None) -> None:
     """Add a file, or ``share`` bytes: half from its middle, half from its end, as beginnings are alike."""
     with path.open("rb") as file:
         if share is None or size <= share:
             while block := file.read(2**20):
-                seen.update(block)
+                hasher.update(block)
             return
         for start in (size // 2, size - share // 2):
             file.seek(start)
-            seen.update(file.read(share // 2))
+            hasher.update(file.read(share // 2))
 
 
-def _add_examples(seen: Hash, dataset: Any) -> None:
+def _add_examples(hasher: Hash, dataset: Any) -> None:
     size = max(1, _bytes(_example(dataset, 0)))
     indices = _evenly(len(dataset), min(len(dataset), max(_FEWEST_EXAMPLES, _EXAMPLES // size)))
     twice = [[_of_example(_example(dataset, index)) for index in indices[:_READ_TWICE]] for _ in range(2)]
@@ -207,13 +207,13 @@ def _add_examples(seen: Hash, dataset: Any) -> None:
         )
         return
     for index in indices:
-        seen.update(_of_example(_example(dataset, index)))
+        hasher.update(_of_example(_example(dataset, index)))
 
 
 def _of_example(example: Any) -> bytes:
-    seen = hashlib.sha256()
-    _add(seen, example)
-    return seen.digest()
+    hasher = hashlib.sha256()
+    _add(hasher, example)
+    return hasher.digest()
 
 
 def _bytes(value: Any) -> int:

@@ -3,8 +3,6 @@
 4,000 + 1,000 signals of 40 points, ten classes.
 """
 
-import random
-
 import numpy
 import torch
 from torch import Tensor
@@ -12,6 +10,7 @@ from torch import Tensor
 from trainables.errors import TaskError
 from trainables.task.data.data import Data, from_splits, stratified
 from trainables.task.data.splits import TensorSplit
+from trainables.task.data.streaming import own_numbers
 
 _STEP = 2.0**-12  # far below the noise of the signals
 
@@ -38,13 +37,8 @@ def _generated() -> dict[str, numpy.ndarray]:
         raise TaskError(
             "the data set mnist1d needs the package of that name: `pip install mnist1d`."
         ) from error
-    # the legacy generator is the one that the package seeds
-    numpy_state, python_state = numpy.random.get_state(), random.getstate()  # noqa: NPY002
-    try:
+    with own_numbers(0):  # the package seeds them itself
         made: dict[str, numpy.ndarray] = make_dataset(get_dataset_args())
-    finally:
-        numpy.random.set_state(numpy_state)  # noqa: NPY002
-        random.setstate(python_state)
     return made
 
 

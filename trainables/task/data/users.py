@@ -34,7 +34,7 @@ def checked(returned: Any, name: str) -> Data:
         returned = dict(zip(_SPLITS, returned, strict=True))
     if not isinstance(returned, Mapping):
         raise TaskError(
-            f"data factory {name} returned {_a(returned)}, not a dict with {', '.join(_SPLITS)}, a tuple of "
+            f"data factory {name} returned {_type_name(returned)}, not a dict with {', '.join(_SPLITS)}, a tuple of "
             "these, or a Data."
         )
     for key in returned:
@@ -99,7 +99,7 @@ def _held(given: Any, where: str) -> TensorSplit:
         inputs, labels = given
     else:
         raise TaskError(
-            f"{where} is {_a(given)}, neither a pair of tensors or arrays (inputs, labels) nor a map-style "
+            f"{where} is {_type_name(given)}, neither a pair of tensors or arrays (inputs, labels) nor a map-style "
             "Dataset."
         )
     inputs, labels = _in_tensors(inputs), as_labels(labels)
@@ -179,5 +179,5 @@ def _largest(labels: Tensor) -> int:
     return int(labels.max()) if labels.numel() else 0
 
 
-def _a(value: object) -> str:
+def _type_name(value: object) -> str:
     return type(value).__name__

@@ -1,4 +1,4 @@
-"""Numbers and truths as a person writes them: pydantic alone reads true as 1 and the text "2" as 2."""
+"""Types of numbers and truths as a person writes them: pydantic alone reads true as 1, the text "2" as 2."""
 
 from typing import Annotated, Any
 
@@ -31,4 +31,4 @@ def _true_or_false(value: Any) -> Any:
 
 Number = Annotated[float, BeforeValidator(number)]
 WholeNumber = Annotated[int, Field(le=MOST), BeforeValidator(whole_number)]
-Truth = Annotated[bool, BeforeValidator(_true_or_false)]
+Boolean = Annotated[bool, BeforeValidator(_true_or_false)]
