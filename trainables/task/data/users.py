@@ -34,8 +34,8 @@ def checked(returned: Any, name: str) -> Data:
         returned = dict(zip(_SPLITS, returned, strict=True))
     if not isinstance(returned, Mapping):
         raise TaskError(
-            f"data factory {name} returned {_type_name(returned)}, not a dict with {', '.join(_SPLITS)}, a tuple of "
-            "these, or a Data."
+            f"data factory {name} returned {_type_name(returned)}, not a dict with {', '.join(_SPLITS)}, "
+            "a tuple of these, or a Data."
         )
     for key in returned:
         if key not in (*_SPLITS, "num_classes"):
@@ -99,8 +99,8 @@ def _held(given: Any, where: str) -> TensorSplit:
         inputs, labels = given
     else:
         raise TaskError(
-            f"{where} is {_type_name(given)}, neither a pair of tensors or arrays (inputs, labels) nor a map-style "
-            "Dataset."
+            f"{where} is {_type_name(given)}, neither a pair of tensors or arrays (inputs, labels) "
+            "nor a map-style Dataset."
         )
     inputs, labels = _in_tensors(inputs), as_labels(labels)
     count = batch_size(inputs)
