@@ -4,10 +4,9 @@ from typing import Any
 
 from torch import nn
 
-from pruners.errors import PrunerError
 from pruners.methods import score_method_named
 from pruners.sparse.selection.allocation import allocated_pools
-from pruners.sparse.selection.prunable import prunable
+from pruners.sparse.selection.prunable import layers_to_prune
 from pruners.sparse.selection.shared_options import selection_options
 
 
@@ -25,12 +24,7 @@ def check_mask_feasible(
     InfeasibleBudget where ``min_layer_keep`` needs more.
     """
     chosen = score_method_named(method).with_defaults(options)
-    layers = prunable(model, chosen["exclude"])
-    if not layers:
-        outside = " outside of exclude" if chosen["exclude"] else ""
-        raise PrunerError(
-            f"The network has no convolution and no Linear{outside} whose weights could be removed."
-        )
+    layers = layers_to_prune(model, chosen["exclude"])
     allocated_pools(
         layers,
         {name: layer.params for name, layer in layers.items()},

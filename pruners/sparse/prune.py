@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pruners.errors import BadArtifact, PrunerError, UnknownOption
+from pruners.errors import BadArtifact, UnknownOption
 from pruners.network.inputs import Inputs
 from pruners.network.seeding import seeded
 from pruners.sparse.curvature.scoring_inputs import Scores
@@ -15,7 +15,7 @@ from pruners.sparse.methods.score_method import ScoreMethod
 from pruners.sparse.scorer import Scorer, scoring_inputs_for
 from pruners.sparse.selection.allocation import allocated_pools
 from pruners.sparse.selection.counts import after_rounds
-from pruners.sparse.selection.prunable import PrunableLayer, prunable
+from pruners.sparse.selection.prunable import PrunableLayer, layers_to_prune
 from pruners.sparse.selection.shared_options import SHARED, selection_options
 from pruners.sparse.selection.survivors import Survivors
 
@@ -93,12 +93,7 @@ def _start(
     model: nn.Module, exclude: Iterable[str], mask: Mask | None
 ) -> tuple[dict[str, PrunableLayer], Masks]:
     """Return the layers and which of their weights are still there."""
-    layers = prunable(model, exclude)
-    if not layers:
-        outside = " outside of exclude" if exclude else ""
-        raise PrunerError(
-            f"The network has no convolution and no Linear{outside} whose weights could be removed."
-        )
+    layers = layers_to_prune(model, exclude)
     if mask is None:
         return layers, {
             layer.parameter: torch.ones(layer.shape, dtype=torch.bool) for layer in layers.values()

@@ -1,5 +1,6 @@
 """Which weights may be removed one by one."""
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -7,6 +8,7 @@ from typing import Literal
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
+from pruners.errors import PrunerError
 from pruners.network.layer_names import matching_layers, named_modules
 from pruners.network.readiness import check_initialized
 from pruners.option_values import LAYERS
@@ -28,10 +30,7 @@ class PrunableLayer:
     @property
     def params(self) -> int:
         """Count the weights of the dense layer, without its bias."""
-        size = 1
-        for side in self.shape:
-            size *= side
-        return size
+        return math.prod(self.shape)
 
 
 def prunable(model: nn.Module, exclude: Iterable[str] = ()) -> dict[str, PrunableLayer]:
@@ -64,6 +63,17 @@ def prunable(model: nn.Module, exclude: Iterable[str] = ()) -> dict[str, Prunabl
         kind: Kind = "output" if name == last else "conv" if isinstance(module, _ConvNd) else "linear"
         layers[name] = PrunableLayer(
             _joined(name, attribute) if attribute == "weight" else name, tuple(weight.shape), kind
+        )
+    return layers
+
+
+def layers_to_prune(model: nn.Module, exclude: Iterable[str]) -> dict[str, PrunableLayer]:
+    """Return what `prunable` returns; PrunerError where there is nothing to prune."""
+    layers = prunable(model, exclude)
+    if not layers:
+        outside = " outside of exclude" if exclude else ""
+        raise PrunerError(
+            f"The network has no convolution and no Linear{outside} whose weights could be removed."
         )
     return layers
 
