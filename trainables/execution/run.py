@@ -188,9 +188,8 @@ class Run:
         trajectory = self.trajectory(1)
         if (kept := trajectory.kept(step)) is None:
             with self._training(trajectory):
-                if (
-                    kept := trajectory.kept(step)
-                ) is None:  # somebody else may have kept it while this run waited
+                # somebody else may have kept it while this run waited
+                if (kept := trajectory.kept(step)) is None:
                     yield from self._train_up_to(step, trajectory, stage)
                     kept = trajectory.kept(step)
         assert kept is not None
@@ -309,10 +308,8 @@ class Run:
             **setting.evaluate(current.module, setting.data.validation, "val"),
         }
         if not math.isfinite(metrics[VAL_LOSS]):
-            epoch, held_out = (
-                first // setting.steps_per_epoch,
-                setting.data.validation.in_order(BATCH, setting.device),
-            )
+            epoch = first // setting.steps_per_epoch
+            held_out = setting.data.validation.in_order(BATCH, setting.device)
             why = explain_non_finite_loss((inputs for inputs, _ in held_out), "a validation batch")
             raise TrainingError(f"the validation loss became {metrics[VAL_LOSS]} after epoch {epoch}; {why}.")
         return metrics

@@ -45,13 +45,11 @@ def recipes_by_level(config: TrialConfig, steps_per_epoch: int) -> list[dict[str
     ``ticket`` is iterative magnitude pruning with rewinding (Frankle & Carbin 2019, section 1), or what the
     section's ``mode`` makes of it. Its controls ``reinit`` and ``random`` train over the whole schedule and
     from the rewind point. A recipe goes through all levels before its own, whose trainings the store has.
-    Raises `TaskError` for a rewind point beyond the training.
+    Raises `TaskError` for a rewind point beyond the training and for a level that would keep no weight.
     """
     lottery = section(config)
-    whole, rewind_to = (
-        config.training.epochs * steps_per_epoch,
-        training_step.steps(lottery.rewind_to, steps_per_epoch),
-    )
+    whole = config.training.epochs * steps_per_epoch
+    rewind_to = training_step.steps(lottery.rewind_to, steps_per_epoch)
     if rewind_to >= whole:
         raise TaskError(f"lottery.rewind_to {lottery.rewind_to} lies beyond the training's {whole} steps.")
     start = dense(config, steps_per_epoch)

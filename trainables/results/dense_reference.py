@@ -9,9 +9,8 @@ from trainables.execution.network import Network
 from trainables.execution.trial_setting import TrialSetting
 from trainables.metric_names import VALIDATION
 
-_measured: WeakKeyDictionary[nn.Module, dict[str, float]] = (
-    WeakKeyDictionary()
-)  # once per process, however many trials ask
+# once per process, however many trials ask
+_measured: WeakKeyDictionary[nn.Module, dict[str, float]] = WeakKeyDictionary()
 
 
 def measured(dense: Network, setting: TrialSetting) -> dict[str, float]:

@@ -54,11 +54,11 @@ class RecipeSteps(TrialSteps):
         whole = [{**replicate.at(epoch), **replicate.compressed} for replicate in self._replicates]
         return {
             **averaged(whole),
-            **self._position(epoch),
+            **self._progress(epoch),
             "epochs_trained": in_epochs(trained, self._steps_per_epoch),
         }
 
-    def _position(self, epoch: int) -> Metrics:
+    def _progress(self, epoch: int) -> Metrics:
         return {"step": self._replicates[0].steps(epoch), "epoch": epoch}
 
     def _end(self, epochs: int) -> Metrics:
@@ -73,7 +73,7 @@ class RecipeSteps(TrialSteps):
             metrics = {**self._metrics(epochs), "final": True}
             history = [
                 {
-                    **self._position(epoch),
+                    **self._progress(epoch),
                     **averaged([replicate.at(epoch) for replicate in self._replicates]),
                 }
                 for epoch in range(1, epochs + 1)
