@@ -11,7 +11,7 @@ import trainables
 from tests.trainables.configs import trial
 from trainables.config import BudgetConfig, CompressionConfig, TaskConfig, TrainingConfig, TrialConfig
 from trainables.execution.network import load
-from trainables.results.result import read
+from trainables.results.result import result_of
 
 TASKS = "tests.trainables.users_tasks"
 USERS = "tests.trainables.users_metrics"
@@ -118,10 +118,10 @@ def test_another_metric_is_measured_and_nothing_is_trained_again(tmp_path: Path)
     assert told["val/f1"] == pytest.approx(sklearn.f1_score(labels, found.argmax(1), average="macro"))
     assert told["val/cost"] == pytest.approx(1 - sklearn.accuracy_score(labels, found.argmax(1)))
     assert "val/accuracy" not in told and told["dense/val/f1"] > 0.7
-    written = read(second)
+    written = result_of(second)
     assert written
-    assert ["val/cost" in epoch for epoch in written["history"]] == [False, False, True]
-    assert all("val/balanced" in epoch for epoch in written["history"])
+    assert ["val/cost" in epoch for epoch in written.history] == [False, False, True]
+    assert all("val/balanced" in epoch for epoch in written.history)
 
 
 @pytest.mark.parametrize(
