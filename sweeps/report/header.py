@@ -20,7 +20,7 @@ def facts(record: StudyRecord) -> list[tuple[str, str]]:
     sweep, came_from = record.sweep, record.provenance
     task = sweep.get("task") or {}
     lines = [
-        ("Compression", _named(sweep.get("compression"))),
+        ("Compression", _methods(sweep)),
         ("Network and data", " on ".join(str(task[part]) for part in ("network", "data") if task.get(part))),
         ("Budget", _budget(sweep.get("budget"))),
         ("Outside the budget", " ".join(came_from.get("unreached", []))),
@@ -66,6 +66,15 @@ def _named(choice: Any) -> str:
         name = choice.get("method") or choice.get("type") or choice.get("name")
         return str(name) if name else plain(choice)
     return "" if choice is None else str(choice)
+
+
+def _methods(sweep: Mapping[str, Any]) -> str:
+    """Return the method, or the methods that are searched; without either, the section's settings."""
+    searched = (sweep.get("parameters") or {}).get("compression.method") or {}
+    values = searched.get("values") or [searched["value"]] if {"values", "value"} & {*searched} else []
+    if values:
+        return ", ".join(str(one["value"] if isinstance(one, Mapping) else one) for one in values)
+    return _named(sweep.get("compression"))
 
 
 def _budget(budget: Any) -> str:

@@ -21,16 +21,18 @@ def closing_table(record: StudyRecord) -> Table:
     CR-P and CR-F are the shares of parameters and multiply-adds removed.
     """
     masks = any(DENSITY in trial.metrics for trial in (*record.trials, *record.baselines))
-    table = Table(title=None, header_style="bold")
+    # Words, so that a narrow terminal breaks a head between them.
+    names = [metric.name.removeprefix(VALIDATION).replace("_", " ") for metric in record.measured]
+    edge = len(names) == 1
+    table = Table(title=None, header_style="bold", show_edge=edge, pad_edge=edge)
     table.add_column("network", justify="left")
-    names = [metric.name.removeprefix(VALIDATION) for metric in record.measured]
     told = (
         ("validation", "test")
         if len(names) == 1
         else tuple(f"{split} {name}" for name in names for split in ("val", "test"))
     )
     for column in (*told, "CR-P", "CR-F", *(("weights",) if masks else ())):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", overflow="fold")
     for name, cells, style in _rows(record):
         table.add_row(name, *cells[: len(table.columns) - 1], style=style)
     return table

@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -12,6 +13,7 @@ from sweeps.report import write_report
 from sweeps.report.charts.importance import importance_chart, importances
 from sweeps.report.charts.layers import layers_chart
 from sweeps.report.drawing.chart import opening_range
+from sweeps.report.header import facts
 from sweeps.study.record import StudyRecord, TrialRecord
 
 from .studies import study_record
@@ -72,6 +74,24 @@ def test_the_header_and_the_summary(tmp_path: Path) -> None:
         f"3 replicates {100 * best.values[0]:.2f} ± 0.21 97.91 ± 0.18 {removed:.1f}" in text
     )
     assert "read once" in text
+
+
+@pytest.mark.parametrize(
+    ("searched", "said"),
+    [
+        ({"values": ["svd", "magnitude"]}, "svd, magnitude"),
+        ({"values": [{"value": "alds", "parameters": {}}, "svd"]}, "alds, svd"),
+        ({"value": "grasp"}, "grasp"),
+    ],
+)
+def test_methods_that_are_searched_are_named(searched: dict[str, Any], said: str, tmp_path: Path) -> None:
+    record = study_record(tmp_path, trials=2)
+    sweep = {
+        **record.sweep,
+        "compression": {"options": {}, "tolerance": None, "retrain_epochs": 1},
+        "parameters": {"compression.method": searched},
+    }
+    assert dict(facts(replace(record, sweep=sweep)))["Compression"] == said
 
 
 def test_test_figures_are_absent_until_they_are_read(tmp_path: Path) -> None:

@@ -181,6 +181,19 @@ def test_the_closing_table_has_the_weights_kept(study: str, request: pytest.Fixt
     assert ("best ticket" in text) == (study == "lottery")
 
 
+def test_the_closing_table_breaks_the_heads_of_several_metrics_between_words(
+    at_initialisation: StudyRecord,
+) -> None:
+    task = {**at_initialisation.sweep["task"], "metrics": ["accuracy", "top5_accuracy"]}
+    console = Console(width=80)
+    with console.capture() as printed:
+        console.print(
+            closing_table(replace(at_initialisation, sweep={**at_initialisation.sweep, "task": task}))
+        )
+    heads = printed.get().partition("\u2501")[0]
+    assert heads.count("accuracy") == 4 and heads.count("top5") == 2 and "\u2026" not in heads
+
+
 def test_a_density_axis_labels_what_there_is_room_for() -> None:
     figure = density.figure("accuracy")
     kept = [0.8**number for number in range(16)]
