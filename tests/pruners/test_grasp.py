@@ -174,3 +174,26 @@ def test_bad_options_are_named(options, message):
 def test_one_sample_has_no_halves():
     with pytest.raises(pruners.PrunerError, match="needs at least 2"):
         scored(GraSP(), tiny_network(), data=[tiny_data(1)], loss=cross_entropy)
+
+
+class Named(nn.Module):
+    """A network whose output is a dictionary, as segmentation networks' are."""
+
+    def __init__(self):
+        super().__init__()
+        self.network = tiny_network()
+
+    def forward(self, features):
+        return {"out": self.network(features)}
+
+
+@pytest.mark.parametrize("method, options", [("grasp", {}), ("mlprune", {"labels": "sampled"})])
+def test_an_output_of_another_form_is_named_where_the_method_computes_with_it(method, options):
+    def loss(outputs, labels):
+        return cross_entropy(outputs["out"], labels)
+
+    said = {"grasp": "must be one tensor, not a dict", "mlprune": "needs class scores .* labels='empirical'"}
+    with pytest.raises(pruners.PrunerError, match=said[method]):
+        pruners.compress(Named(), method, keep_ratio=0.5, data=[tiny_data()], loss=loss, **options)
+    if method == "mlprune":
+        pruners.compress(Named(), method, keep_ratio=0.5, data=[tiny_data()], loss=loss, labels="empirical")

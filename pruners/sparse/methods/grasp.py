@@ -100,7 +100,13 @@ class GraSP(ScoreMethod):
         temperature, loss = options["temperature"], scoring_inputs.loss
 
         def value(inputs: Inputs, labels: Tensor) -> Tensor:
-            return differentiable(loss(forward(network, inputs) / temperature, labels))
+            outputs = forward(network, inputs)
+            if not isinstance(outputs, Tensor):
+                raise PrunerError(
+                    "GraSP divides the network's output by its temperature, so it must be one tensor, "
+                    f"not a {type(outputs).__name__}."
+                )
+            return differentiable(loss(outputs / temperature, labels))
 
         chunks = _chunks(scoring_inputs, _PRESETS[options["preset"]]["halves"])
         drawn = (

@@ -110,7 +110,8 @@ def _factors(
 
 def _drawn(outputs: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
     """Draw a class for each label from the softmax of ``outputs`` (n, classes, ...), whatever the device."""
-    if labels.is_floating_point() or outputs.dim() < 2 or labels.shape != outputs[:, 0].shape:
+    scores_of_classes = isinstance(outputs, Tensor) and outputs.dim() >= 2
+    if labels.is_floating_point() or not scores_of_classes or labels.shape != outputs[:, 0].shape:
         raise PrunerError(
             "labels='sampled' needs class scores (n, classes, ...) and class numbers as labels; "
             "take labels='empirical'."
