@@ -16,10 +16,11 @@ from pruners.network.readiness import check_has_values
 def copied(model: nn.Module) -> nn.Module:
     """Copy a network, also where copy.deepcopy gives up for a tensor that belongs to a computation.
 
-    A kept activation, or the weight that torch.nn.utils.prune made of its mask, is copied without its history. Raises
-    PrunerError for a network without values (Lazy modules, the meta device), and one that names the module and the
-    attribute for what cannot be copied: a lock, an open file, a generator; a function that holds on to the network's
-    own modules too, since copies of functions are these very functions and would go on using the given network.
+    A kept activation, or the weight that torch.nn.utils.prune made of its mask, is copied without its
+    history. Raises PrunerError for a network without values (Lazy modules, the meta device), and one that
+    names the module and the attribute for what cannot be copied: a lock, an open file, a generator. So it does
+    for a function that holds on to the network's own modules: a copy of a function is that very function, and
+    would go on using the given network.
     """
     check_has_values(model)
     _check_functions(model)
@@ -34,7 +35,7 @@ def copied(model: nn.Module) -> nn.Module:
 
 
 def values_kept(module: nn.Module) -> Iterator[Any]:
-    """List what a module keeps in attributes, beside parameters and submodules, and in the containers there."""
+    """List what a module keeps in attributes and containers there, beside parameters and submodules."""
     # the last is what module.compile() made, which copies leave out
     registered = ("_parameters", "_modules", "_compiled_call_impl")
     return _inside([value for name, value in vars(module).items() if name not in registered])
@@ -67,8 +68,9 @@ def _check_functions(model: nn.Module) -> None:
             function = function.func if isinstance(function, partial) else function
             if isinstance(function, FunctionType) and any(id(held) in own for held in _held_by(function)):
                 raise PrunerError(
-                    f"The network cannot be copied: {_where(name, module)} keeps {function.__qualname__}, a function that holds "
-                    f"on to the network's own modules, so that a copy would go on using these. Make it a method."
+                    f"The network cannot be copied: {_where(name, module)} keeps {function.__qualname__}, a "
+                    "function that holds on to the network's own modules, so that a copy would go on using "
+                    "these. Make it a method."
                 )
 
 

@@ -200,7 +200,7 @@ def test_a_network_without_modes_is_refused():
 
 
 class InAClosure(nn.Module):
-    """A function of a module that knows the module from the code around it, and so always computes with this one."""
+    """A function that knows its module from the code around it, and so always computes with this one."""
 
     def __init__(self, kind):
         super().__init__()

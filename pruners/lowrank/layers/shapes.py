@@ -236,7 +236,7 @@ def shape_of(module: nn.Conv2d | nn.Linear) -> LayerShape:
 
 
 def _holders(model: nn.Module) -> Mapping[int, int]:
-    """Count the distinct modules that hold each parameter, by its id: as their own, or in an attribute or a list."""
+    """Count the distinct modules that hold each parameter, as theirs or in an attribute, by its id."""
     holders: dict[int, int] = {}
     # a wrapper's list of all parameters does not make them shared
     for _, module in named_modules(model):

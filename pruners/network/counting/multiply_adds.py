@@ -65,9 +65,9 @@ def multiply_adds(
     Products of activations are included. Counted is the network as defined: attention off its fused kernels,
     compiled code in eager mode, without wrappers around it. ``chosen`` maps names to a weight and the
     elements of it that are counted (bool, of its shape; None: all). A weight is followed through views,
-    copies, joins and products by elements, whichever module uses it. What a `LayerPair` multiplies out for a parent
-    that reads its weight is left out. Where a network takes no batch of one, two and three are counted: what
-    the third adds is what one costs beside all that no example needs.
+    copies, joins and products by elements, whichever module uses it. What a `LayerPair` multiplies out for a
+    parent that reads its weight is left out. Where a network takes no batch of one, two and three are
+    counted: what the third adds is what one costs beside all that no example needs.
 
     Raises PrunerError, with the layer's name where it can be told, for an example that the network cannot
     take.
