@@ -18,9 +18,9 @@ def copied(model: nn.Module) -> nn.Module:
 
     A kept activation, or the weight that torch.nn.utils.prune made of its mask, is copied without its
     history. Raises PrunerError for a network without values (Lazy modules, the meta device), and one that
-    names the module and the attribute for what cannot be copied: a lock, an open file, a generator. So it does
-    for a function that holds on to the network's own modules: a copy of a function is that very function, and
-    would go on using the given network.
+    names the module and the attribute for what cannot be copied: a lock, an open file, a generator. So it
+    does for a function that holds on to the network's own modules: a copy of a function is that very
+    function, and would go on using the given network.
     """
     check_has_values(model)
     _check_functions(model)
