@@ -1,4 +1,4 @@
-"""What a trial's figures are called: in its results and history, in the study, and among a sweep file's objectives."""
+"""The names of a trial's figures: in results and history, in the study, among a sweep file's objectives."""
 
 VALIDATION, TEST, COMPRESSION = "val/", "test/", "compress/"
 """How the names of one kind begin."""
