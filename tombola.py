@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import NoReturn
 
 _HIDDEN = (
-    "tombola: PyPI's package sweeps {version} (the extra wandb[sweeps]) hides this project's package of the same name. "
-    "Run `pip uninstall sweeps`, then install tombola again; wandb works without it."
+    "tombola: PyPI's package sweeps {version} (the extra wandb[sweeps]) hides this project's package "
+    "of the same name. Run `pip uninstall sweeps`, then install tombola again; wandb works without it."
 )
 _BROKEN = "tombola: The installation is broken ({error}). Run `make setup`, or install tombola again."
 
