@@ -54,6 +54,14 @@ class Method(ABC):
         """Return every option that the method takes, those included that its whole kind shares."""
         return self.options
 
+    def wants_data(self, given: Mapping[str, Any]) -> bool:
+        """Tell whether `compress` would make use of unlabelled calibration images (``data=``).
+
+        ``given`` are options as a user gives them, those left out are at their defaults. What a method cannot
+        do without, labels too, is in ``needs``.
+        """
+        return False
+
     def with_defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Complete the given options with the defaults of all others.
 

@@ -49,6 +49,10 @@ class RankMethod(Method):
 
     kind: ClassVar[Literal["decomposition", "mask"]] = "decomposition"
 
+    def wants_data(self, given: Mapping[str, Any]) -> bool:
+        """Tell whether calibration images would be used: to refit the factors, or to choose encoders."""
+        return given.get("refit") != "none" or given.get("encoders") == "whitened"
+
     def metric(self, options: Mapping[str, Any]) -> str:
         """Return the metric that the layer errors of the result are told in."""
         return str(options.get("metric", "max"))
