@@ -55,4 +55,6 @@ class ALDS(RankMethod):
         """Choose so that the largest error, each divided by its layer's tolerance, is as small as can be."""
         searches = {name: problem.spectra.search(name, self.metric(options)) for name in problem.candidates}
         tolerance = options["tolerance"]
-        return best_options(problem, searches, allocate, lambda name, errors: errors / tolerance.get(name, 1.0))
+        return best_options(
+            problem, searches, allocate, lambda name, errors: errors / tolerance.get(name, 1.0)
+        )
