@@ -24,7 +24,7 @@ class Residuals:
         self._spectra = spectra
         self._num_subspaces = num_subspaces
         matrix = spectra.matrix
-        left, values, _ = _leading(
+        left, values, _ = leading_triplets(
             slices_of(matrix, num_subspaces), spectra.shape.largest_saving_rank(num_subspaces)
         )
         self._kept = left * values.unsqueeze(-2)
@@ -67,7 +67,7 @@ def slice_factors(spectra: LayerSpectra, rank: int, num_subspaces: int) -> tuple
     that a later step of gradient descent moves both alike.
     """
     slices = slices_of(spectra.matrix, num_subspaces)
-    left, values, right = _leading(slices, rank)
+    left, values, right = leading_triplets(slices, rank)
     root = values.sqrt()
     return left * root.unsqueeze(-2), root.unsqueeze(-1) * right
 
@@ -85,13 +85,13 @@ def residual_norm(spectra: LayerSpectra, rank: int, num_subspaces: int) -> float
 
 
 def _residual_norm(slices: Tensor, rank: int) -> float:
-    left, values, right = _leading(slices, rank)
+    left, values, right = leading_triplets(slices, rank)
     residual = slices - (left * values.unsqueeze(-2)) @ right
     whole = residual.transpose(1, 2).flatten(2)
     return float(torch.linalg.eigvalsh(gram(whole))[..., -1].clamp_min(0).max().sqrt())
 
 
-def _leading(slices: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor]:
+def leading_triplets(slices: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return the leading singular triplets of each slice.
 
     From the eigenvectors of its Gram matrix, several times faster than an SVD, unless one of them belongs to

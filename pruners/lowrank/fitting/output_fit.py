@@ -1,0 +1,116 @@
+"""Least squares on a layer's outputs: the best decoder for given encoders, and what error it leaves."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+_WELL_CONDITIONED = 1e-7
+"""Below this share of the largest pivot of a Cholesky factor the normal equations have lost the digits that
+tell a small direction from none.
+"""
+_RANK_TOLERANCE = 1e-11
+"""Eigenvalues below this share of the largest count as zero where the normal equations are singular."""
+_LEAST_NOISE = 1e-14
+
+
+class OutputFit:
+    """The least-squares problem of one layer, given the second moment of its inputs.
+
+    W is the folded weight (groups x rows x columns), S the input second moment (groups x columns x columns),
+    E the encoders: of each of k slices of the columns a rank x columns / k matrix, together block diagonal.
+    The decoder over all slices jointly is D = argmin ||(D E - W) S^(1/2)||_F = W S E^T (E S E^T)^-1, the
+    reconstruction of a layer's outputs as channel pruning does it (He et al., ICCV 2017, arXiv 1707.06168,
+    section 3.1) and OBC for single weights (Frantar et al., NeurIPS 2022, arXiv 2208.11580).
+
+    S is S + ``ridge`` * (mean of its diagonal) * 1 throughout: as if the inputs had that much noise, so that
+    directions which the calibration images do not show keep what the weights alone say. With S = 1, or a very
+    large ridge, D is the weights' own decoder, and D E their truncated SVD where E is.
+
+    With ``cross`` (groups x columns x columns, the mean of x_dense x^T) the decoder acts on other inputs x
+    than those, x_dense, whose outputs W x_dense it is fitted to.
+    """
+
+    def __init__(
+        self, matrix: Tensor, second: Tensor, ridge: float = 0.0, cross: Tensor | None = None
+    ) -> None:
+        self._matrix = matrix
+        noise = ridge * _mean_diagonal(second)[:, None]
+        self.second = second + torch.diag_embed(noise.expand(second.shape[:2]))
+        """The moment with the ridge."""
+        aimed = matrix @ second if cross is None else matrix @ cross
+        self._aimed = aimed + noise.unsqueeze(-1) * matrix
+        self._energy = float((self._aimed * matrix).sum())
+
+    def decoder(self, encoders: Tensor) -> Tensor:
+        """Return D: groups x k x rows x rank, for encoders of groups x k x rank x (columns / k).
+
+        Where E S E^T is singular, the D of smallest norm.
+        """
+        groups, subspaces, rank, _ = encoders.shape
+        encoded = _applied(encoders, self._aimed.mT)
+        solved = _solve(_applied(encoders, _applied(encoders, self.second).mT), encoded)
+        return solved.mT.reshape(groups, -1, subspaces, rank).transpose(1, 2)
+
+    def errors(self, encoders: Tensor) -> NDArray[np.float64]:
+        """Return the relative output error at rank 1, 2, ... of the encoders, each with its own decoder.
+
+        ||(D E - W) S^(1/2)||_F / ||W S^(1/2)||_F over all groups, 0 for a layer without outputs. The encoders
+        of a rank must be the first of those of a larger one. One Cholesky factorisation does for all ranks:
+        with E's rows in the order of their rank (the first of every slice, then the second ...) and
+        L L^T = E S E^T, the first rows of L^-1 E S W^T hold what the smaller ranks explain.
+        """
+        _, subspaces, rank, _ = encoders.shape
+        order = torch.arange(subspaces * rank).reshape(subspaces, rank).mT.flatten()
+        products = _applied(encoders, _applied(encoders, self.second).mT)[:, order][:, :, order]
+        encoded = _applied(encoders, self._aimed.mT)[:, order]
+        explained = torch.linalg.solve_triangular(_factor(products), encoded, upper=False).square().sum(-1)
+        left = self._energy - explained.sum(0).reshape(rank, subspaces).sum(-1).cumsum(0)
+        if not self._energy > 0:
+            return np.zeros(rank)
+        return (left.clamp_min(0) / self._energy).sqrt().numpy()
+
+    def error(self, replacement: Tensor) -> float:
+        """Return the relative output error of any weight of W's shape in W's place."""
+        difference = replacement - self._matrix
+        left = float(((difference @ self.second) * difference).sum())
+        return (max(left, 0.0) / self._energy) ** 0.5 if self._energy > 0 else 0.0
+
+
+def _mean_diagonal(second: Tensor) -> Tensor:
+    """Return the mean of each group's diagonal; that of all groups where a group has had no inputs but 0."""
+    means = second.diagonal(dim1=-2, dim2=-1).mean(-1)
+    overall = float(means.mean())
+    return torch.where(means > 0, means, overall if overall > 0 else 1.0)
+
+
+def _applied(encoders: Tensor, other: Tensor) -> Tensor:
+    """Multiply the block-diagonal encoders with groups x columns x n: groups x (k rank) x n."""
+    parts = other.unflatten(1, (encoders.shape[1], encoders.shape[3]))
+    return (encoders @ parts).flatten(1, 2)
+
+
+def _solve(products: Tensor, encoded: Tensor) -> Tensor:
+    """Solve the normal equations, by Cholesky, or by the pseudo-inverse in groups where they are singular."""
+    factor, failed = torch.linalg.cholesky_ex(products)
+    pivots = factor.diagonal(dim1=-2, dim2=-1)
+    doubtful = (failed != 0) | (pivots.amin(-1) < _WELL_CONDITIONED * pivots.amax(-1))
+    factor[doubtful] = torch.eye(products.shape[-1], dtype=products.dtype)
+    solved = torch.cholesky_solve(encoded, factor)
+    if bool(doubtful.any()):
+        inverse = torch.linalg.pinv(products[doubtful], rtol=_RANK_TOLERANCE, hermitian=True)
+        solved[doubtful] = inverse @ encoded[doubtful]
+    return solved
+
+
+def _factor(products: Tensor) -> Tensor:
+    """Return Cholesky factors, where there is none that of the matrix with the least share of noise."""
+    share = _LEAST_NOISE
+    noise = torch.diag_embed(_mean_diagonal(products)[:, None].expand(products.shape[:2]))
+    factor, failed = torch.linalg.cholesky_ex(products)
+    while bool(failed.any()):
+        factor, failed = torch.linalg.cholesky_ex(
+            torch.where(failed[:, None, None] != 0, products + share * noise, products)
+        )
+        share *= 10
+    return factor
