@@ -1,16 +1,20 @@
 """One group of parameters for each compressible layer."""
 
 import fnmatch
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from pruners import LayerShape
 from pruners.errors import nearest
-from sweeps.sweep_file.keys import PerLayer, Range
+from sweeps.sweep_file.keys import PerLayer, Range, Scale
 
-TOLERANCE, RANK, NUM_SUBSPACES = "/tolerance", "/rank", "/num_subspaces"
+TOLERANCE, SCALE, RANK, NUM_SUBSPACES = "/tolerance", "/scale", "/rank", "/num_subspaces"
+ON_BUDGET = (TOLERANCE, SCALE)
+"""What bends the allocator and leaves every trial within its budget; all of them 1: the method's own answer.
+"""
 
 
 def distributions(per_layer: PerLayer, shapes: Mapping[str, LayerShape]) -> dict[str, BaseDistribution]:
@@ -30,8 +34,29 @@ def distributions(per_layer: PerLayer, shapes: Mapping[str, LayerShape]) -> dict
 
 
 def first_trial(per_layer: PerLayer, space: Mapping[str, BaseDistribution]) -> dict[str, Any] | None:
-    """Return the method's own answer where the search holds it: every tolerance 1."""
-    return {name: 1.0 for name in space if name.endswith(TOLERANCE)} if per_layer.tolerance else None
+    """Return the method's own answer where the search holds it: every tolerance, or scale, 1."""
+    bends = per_layer.tolerance or per_layer.scale
+    return {name: 1.0 for name in space if name.endswith(ON_BUDGET)} if bends else None
+
+
+def scale_distributions(
+    per_layer: PerLayer, scale: Scale, layers: Collection[str], sampler: str
+) -> dict[str, BaseDistribution]:
+    """Return Optuna's distribution of ``<layer>/scale`` for each layer.
+
+    Optuna has no normal distribution. CMA-ES starts in the middle of a range with a sixth of it as its
+    standard deviation, so that its first generation is log-normal around 1 with the spread where the range is
+    six spreads of the logarithm; all others draw evenly on a logarithmic scale, from the range whose standard
+    deviation is the spread. Raises ValueError where a pattern matches no layer.
+    """
+    reach = math.exp(scale.spread * (3 if sampler == "cmaes" else math.sqrt(3)))
+    names = _matching(per_layer.layers, layers)
+    return {name + SCALE: FloatDistribution(1 / reach, reach, log=True) for name in names}
+
+
+def scales(params: Mapping[str, Any]) -> dict[str, float]:
+    """Return the factor of each layer's error curve among a trial's parameters."""
+    return {name.removesuffix(SCALE): value for name, value in params.items() if name.endswith(SCALE)}
 
 
 def tolerances(params: Mapping[str, Any]) -> dict[str, float]:
@@ -55,7 +80,7 @@ def layers(params: Mapping[str, Any], shapes: Mapping[str, LayerShape]) -> dict[
 
 def is_per_layer(name: str) -> bool:
     """Tell whether a parameter of the study belongs to one layer."""
-    return name.endswith((TOLERANCE, RANK, NUM_SUBSPACES))
+    return name.endswith((*ON_BUDGET, RANK, NUM_SUBSPACES))
 
 
 def _tolerance(bounds: Range) -> FloatDistribution:
@@ -80,8 +105,8 @@ def _shape(name: str, shape: LayerShape, per_layer: PerLayer) -> dict[str, BaseD
     }
 
 
-def _matching(patterns: list[str], shapes: Mapping[str, LayerShape]) -> list[str]:
+def _matching(patterns: Iterable[str], layers: Collection[str]) -> list[str]:
     for pattern in patterns:
-        if not fnmatch.filter(shapes, pattern):
-            raise ValueError(f'"{pattern}" matches no compressible layer{nearest(pattern, shapes)}')
-    return [name for name in shapes if any(fnmatch.fnmatchcase(name, p) for p in patterns)]
+        if not fnmatch.filter(layers, pattern):
+            raise ValueError(f'"{pattern}" matches no compressible layer{nearest(pattern, layers)}')
+    return [name for name in layers if any(fnmatch.fnmatchcase(name, p) for p in patterns)]

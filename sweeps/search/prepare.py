@@ -7,7 +7,9 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
+from torch import nn
 
 import pruners
 from pruners import LayerShape
@@ -19,6 +21,8 @@ from sweeps.search.reports import Reports, reports
 from sweeps.study.paths import StudyPaths
 from sweeps.study.record import BASELINE
 from sweeps.sweep_file import compatibility, compatible_draws
+from sweeps.sweep_file.compatibility import SCALE
+from sweeps.sweep_file.keys import PerLayer
 from sweeps.sweep_file.sections import TrialSections
 from sweeps.sweep_file.space import Space, setting
 from sweeps.sweep_file.sweep import METHOD, Sweep
@@ -107,10 +111,14 @@ class Prepared:
         """Return a trial's sections with its parameters, those of layers included, put in."""
         shared = {name: value for name, value in params.items() if not per_layer.is_per_layer(name)}
         sections = self.sweep.sections(shared)
+        given, options = sections.compression, sections.compression.options
+        if scales := per_layer.scales(params):
+            options = {**options, SCALE: {**options.get(SCALE, {}), **scales}}
         compression = dataclasses.replace(
-            sections.compression,
-            tolerance={**sections.compression.tolerance, **per_layer.tolerances(params)},
-            layers={**sections.compression.layers, **_pins(params, self.shapes)},
+            given,
+            options=options,
+            tolerance={**given.tolerance, **per_layer.tolerances(params)},
+            layers={**given.layers, **_pins(params, self.shapes)},
         )
         return dataclasses.replace(sections, compression=compression)
 
@@ -136,7 +144,7 @@ class Prepared:
             setting(name) for name in (*params, *(self.space.constants.keys() & self.space.conditions.keys()))
         }
         if all(
-            (name.startswith("training.") and name not in _COUNTED) or name.endswith(per_layer.TOLERANCE)
+            (name.startswith("training.") and name not in _COUNTED) or name.endswith(per_layer.ON_BUDGET)
             for name in names
         ):
             return None
@@ -206,19 +214,33 @@ def prepare(sweep: Sweep) -> Prepared:
                 "leave task out of the parameters."
             )
         try:
-            space = space.with_more(per_layer.distributions(sweep.file.per_layer, shapes))
+            space = space.with_more(_of_layers(sweep, sweep.file.per_layer, network, shapes))
         except ValueError as error:
             raise SweepError(f"{where(['per_layer', 'layers'])}: per_layer.layers: {error}") from error
     prepared = Prepared(
         sweep, space, shapes, _baselines(sweep, first), first, enqueue.configurations(sweep, space)
     )
     search_settings.check(sweep.file, where, prepared.sampler, space, prepared.reports)
+    if sweep.file.per_layer and sweep.file.per_layer.scale:
+        # the method's own answer with its scales: a method may take them with some of its options only
+        feasibility.check_one(sweep, prepared.sections({**first, **(prepared.first_trial or {})}))
     _check_enqueued(prepared)
     baselines = [_baseline_sections(sweep, method, first) for method in prepared.baselines]
     for sections in baselines:
         feasibility.check_one(sweep, sections)
     feasibility.check(sweep, [*sweep.for_all, *baselines])
     return prepared
+
+
+def _of_layers(
+    sweep: Sweep, given: PerLayer, network: nn.Module, shapes: Mapping[str, LayerShape]
+) -> dict[str, BaseDistribution]:
+    """Return the distributions of the layers' parameters. Raises ValueError for a pattern of no layer."""
+    if given.scale is None:
+        return per_layer.distributions(given, shapes)
+    kinds = {pruners.methods()[method].kind for method in sweep.values_of(METHOD)}
+    layers = pruners.prunable(network) if "mask" in kinds else shapes
+    return per_layer.scale_distributions(given, given.scale, layers, sweep.file.method)
 
 
 def _agrees(sweep: Sweep, draw: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pruners
 from pruners.errors import nearest
+from pruners.method import Method
 from sweeps.errors import Incompatible, SweepError
 from sweeps.sweep_file.keys import METRICS, SweepFile
 from sweeps.sweep_file.sections import TrialSections
@@ -14,6 +15,8 @@ from trainables.metric_names import DENSITY, LARGEST_ERROR, VAL_LOSS, VALIDATION
 from trainables.recipes import RECIPES
 from trainables.task.metrics import metrics_of
 
+SCALE = "scale"
+"""The option of methods with error curves: layer to the factor that multiplies its curve."""
 _BY_KIND = {DENSITY: "mask", LARGEST_ERROR: "decomposition"}
 _DOES = {"mask": "removes single weights", "decomposition": "decomposes layers"}
 
@@ -47,6 +50,13 @@ def check(file: SweepFile, sections: TrialSections, where: Where) -> None:
     for path, needed, sentence in _needs(file, sections):
         if kind != needed:
             raise Incompatible(where(path), f"{sentence}, and {method} {_DOES[kind]}; {_those(needed)}.")
+    if file.per_layer and file.per_layer.scale and not _has_scale(pruners.methods()[method]):
+        having = [name for name, one in pruners.methods().items() if _has_scale(one)]
+        raise Incompatible(
+            where(["per_layer", "scale"]),
+            f"per_layer.scale needs a method with the option scale, and {method} has none; "
+            f"those that have it are {', '.join(having)}.",
+        )
 
 
 def _check_metrics(file: SweepFile, sections: TrialSections, where: Where) -> None:
@@ -106,7 +116,7 @@ def _needs(file: SweepFile, sections: TrialSections) -> list[tuple[list[str | in
                 f"control {compression.control} needs a method that {single}",
             )
         )
-    if file.per_layer:
+    if file.per_layer and not file.per_layer.scale:
         needs.append((["per_layer"], "decomposition", f"per_layer needs a method that {layers}"))
     for key in ("tolerance", "layers"):
         if getattr(compression, key):
@@ -123,6 +133,10 @@ def _needs(file: SweepFile, sections: TrialSections) -> list[tuple[list[str | in
             kind = _BY_KIND[metric.name]
             needs.append((path, kind, f"{metric.name} needs a method that {_DOES[kind]}"))
     return needs
+
+
+def _has_scale(method: Method) -> bool:
+    return any(option.name == SCALE for option in method.all_options)
 
 
 def _those(kind: str) -> str:

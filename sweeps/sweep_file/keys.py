@@ -201,15 +201,22 @@ class SubspaceChoice(Keys):
     values: Annotated[list[Count], Field(min_length=1)] | None = None
 
 
+class Scale(Keys):
+    """Factors around 1, ``spread`` being the standard deviation of their natural logarithms."""
+
+    spread: Annotated[Number, Field(gt=0, le=5)] = 0.3
+
+
 class PerLayer(Keys):
     """One group of parameters for each compressible layer.
 
-    Either ``tolerance`` (the allocator's error may be that much larger in this layer; every trial meets the
-    budget and the first is the method's own answer) or ``rank`` and ``num_subspaces`` themselves. ``layers``
-    holds name patterns as in a shell.
+    Either ``tolerance`` (the allocator's error may be that much larger in this layer), or ``scale`` (a factor
+    of the layer's error curve), both of which leave every trial within the budget and have the method's own
+    answer first; or ``rank`` and ``num_subspaces`` themselves. ``layers`` holds name patterns as in a shell.
     """
 
     tolerance: Range | None = None
+    scale: Scale | None = None
     rank: RankRange | None = None
     num_subspaces: SubspaceChoice | None = None
     layers: Annotated[list[str], Field(min_length=1)] = ["*"]
@@ -217,8 +224,8 @@ class PerLayer(Keys):
     @model_validator(mode="after")
     def _one_form(self) -> Self:
         shapes = self.rank is not None or self.num_subspaces is not None
-        if shapes == (self.tolerance is not None):
-            raise ValueError("per_layer takes either tolerance, or rank and num_subspaces")
+        if [shapes, self.tolerance is not None, self.scale is not None].count(True) != 1:
+            raise ValueError("per_layer takes either tolerance, or scale, or rank and num_subspaces")
         if self.tolerance and not self.tolerance.min <= 1 <= self.tolerance.max:
             raise ValueError("the range of tolerance must hold 1, the method's own answer")
         return self

@@ -557,7 +557,7 @@ SEARCH = {
     ),
     "per_layer of nothing": _last(
         "per_layer: {}",
-        r"s\.yaml:15: per_layer: per_layer takes either tolerance, or rank and num_subspaces\.",
+        r"s\.yaml:15: per_layer: per_layer takes either tolerance, or scale, or rank and num_subspaces\.",
     ),
     "per_layer of two networks": BadSweep(
         (
