@@ -15,6 +15,7 @@ from pruners.sparse.methods.score_method import ScoreMethod
 from pruners.sparse.scorer import Scorer, scoring_inputs_for
 from pruners.sparse.selection.allocation import allocated_pools
 from pruners.sparse.selection.counts import after_rounds
+from pruners.sparse.selection.lamp import lamp_scores
 from pruners.sparse.selection.prunable import PrunableLayer, layers_to_prune
 from pruners.sparse.selection.shared_options import SHARED, selection_options
 from pruners.sparse.selection.survivors import Survivors
@@ -54,6 +55,8 @@ def prune(
             if sum(counts) == remaining:
                 continue
             scores = scorer.scores(alive)
+            if selection.allocation == "lamp":
+                scores = lamp_scores(scores, alive)
             if selection.invert:
                 scores = {name: -score for name, score in scores.items()}
             for of_pool, count in zip(survivors, counts, strict=True):

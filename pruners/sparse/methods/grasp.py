@@ -87,6 +87,10 @@ class GraSP(ScoreMethod):
         preset = _PRESETS[chosen["preset"]]
         return chosen | {name: preset[name] for name in ("bn", "reinit_linear") if chosen[name] is None}
 
+    def signed(self, options: Mapping[str, Any]) -> bool:
+        """Tell whether scores have a sign, as they have but for the preset abs."""
+        return bool(options["preset"] != "abs")
+
     def scores(
         self,
         network: nn.Module,

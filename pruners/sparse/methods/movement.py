@@ -29,6 +29,10 @@ class Movement(ScoreMethod):
     needs = ("data", "loss")
     options = (replace(BATCHNORM, default="eval"),)
 
+    def signed(self, options: Mapping[str, Any]) -> bool:
+        """Tell that scores have a sign."""
+        return True
+
     def scores(
         self,
         network: nn.Module,

@@ -54,6 +54,10 @@ class OBD(ScoreMethod):
         ),
     )
 
+    def signed(self, options: Mapping[str, Any]) -> bool:
+        """Tell whether scores have a sign: that of the Hessian's own diagonal."""
+        return bool(options["diagonal"] == "hutchinson" and options["negative_curvature"] == "signed")
+
     def scores(
         self,
         network: nn.Module,

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
+from pruners.errors import PrunerError
 from pruners.method import Method, Option
 from pruners.sparse.curvature.scoring_inputs import Scores, ScoringInputs
 from pruners.sparse.selection.shared_options import SHARED
@@ -31,6 +32,20 @@ class ScoreMethod(Method):
         return *self.options, *(
             replace(option, default=own.get(option.name, option.default)) for option in SHARED
         )
+
+    def signed(self, options: Mapping[str, Any]) -> bool:
+        """Tell whether scores may be negative."""
+        return False
+
+    def with_defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Complete the given options, see `Method.with_defaults`; PrunerError where two do not agree."""
+        chosen = super().with_defaults(given)
+        if chosen["allocation"] == "lamp" and self.signed(chosen):
+            raise PrunerError(
+                f"allocation lamp compares squares of scores, and those of {self.name} have a sign: take "
+                "global, layerwise or erk."
+            )
+        return chosen
 
     def prepared(self, network: nn.Module, options: Mapping[str, Any]) -> nn.Module:
         """Return the network as the method scores it (another dtype, other values).

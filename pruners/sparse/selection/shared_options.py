@@ -11,7 +11,7 @@ from pruners.option_values import LAYERS, ByLayer, Choice, Flag, Share, Whole
 from pruners.sparse.selection.counts import exact_share
 from pruners.sparse.selection.prunable import PrunableLayer
 
-ALLOCATIONS = ("global", "layerwise", "erk")
+ALLOCATIONS = ("global", "layerwise", "erk", "lamp")
 SCHEDULES = ("linear", "exponential")
 _KINDS = ("conv", "linear", "output")
 
@@ -20,7 +20,7 @@ SHARED = (
         "allocation",
         "global",
         "which layers keep how much: global (the best weights wherever they are), "
-        "layerwise (the same share), erk",
+        "layerwise (the same share), erk, lamp (the best as shares of what is left of their layer)",
         Choice(ALLOCATIONS),
     ),
     Option(
