@@ -5,12 +5,15 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
+from pruners.calibration.calibration import calibration_kept
 from pruners.lowrank.spectra.network_spectra import spectra_kept
 
 
 def held_memory(model: nn.Module) -> int:
-    """Return the bytes of a network's parameters, buffers and kept spectra, on whatever device they lie."""
-    return _bytes([*model.parameters(), *model.buffers(), spectra_kept(model)])
+    """Return the bytes of a network's parameters, buffers and what is kept with it, on any device.
+
+    That is its spectra and its calibration."""
+    return _bytes([*model.parameters(), *model.buffers(), spectra_kept(model), calibration_kept(model)])
 
 
 def _bytes(root: Any) -> int:

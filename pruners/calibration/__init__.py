@@ -1,0 +1,1 @@
+"""What a few hundred unlabelled images tell about a network: its layers' moments, and divergence from it."""

@@ -1,0 +1,78 @@
+"""Calibration images as batches on the network's device."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pruners.errors import PrunerError
+from pruners.network.inputs import Inputs, batch_size, input_tensors, map_tensors, split_inputs
+from pruners.option_values import shown
+
+IMAGES_AT_ONCE = 32  # that go through the network together, where the caller has not cut batches himself
+
+
+def calibration_batches(data: Inputs | Iterable[Any], device: torch.device) -> list[Inputs]:
+    """Copy calibration data to the network's device as batches of inputs, without labels.
+
+    ``data`` is one tensor or dictionary of inputs, which is cut into batches of 32, or an iterable of
+    batches, each inputs (a tensor or a dictionary) or a pair (inputs, labels). Raises PrunerError for
+    anything else, and where there is no image.
+    """
+    if isinstance(data, Tensor | Mapping):
+        batches: list[Inputs] = _named(lambda: split_inputs(data, IMAGES_AT_ONCE))
+    elif isinstance(data, Iterable) and not isinstance(data, str):
+        batches = [_without_labels(batch) for batch in data]
+    else:
+        raise PrunerError(f"data takes inputs, or batches of them, not {shown(data)}.")
+    if not sum(_named(lambda batch=batch: batch_size(batch)) for batch in batches):
+        raise PrunerError("data: there are no calibration images.")
+    return [map_tensors(lambda tensor: tensor.detach().to(device, copy=True), batch) for batch in batches]
+
+
+def same_batches(some: Sequence[Inputs], others: Sequence[Inputs]) -> bool:
+    """Tell whether batches hold the same values, cut alike."""
+    if len(some) != len(others):
+        return False
+    for one, other in zip(some, others, strict=True):
+        tensors = list(zip(_leaves(one), _leaves(other), strict=False))
+        if len(_leaves(one)) != len(_leaves(other)) or not all(
+            name == also and a.dtype == b.dtype and torch.equal(a, b) for (name, a), (also, b) in tensors
+        ):
+            return False
+    return True
+
+
+def batches_digest(batches: Sequence[Inputs]) -> str:
+    """Hash the values of batches, their dtypes and how they are cut: 64 hexadecimal digits."""
+    hasher = hashlib.sha256()
+    for batch in batches:
+        for name, tensor in _leaves(batch):
+            hasher.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+            hasher.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        hasher.update(b"\n")
+    return hasher.hexdigest()
+
+
+def _without_labels(batch: Any) -> Inputs:
+    if isinstance(batch, Tensor | Mapping):
+        return batch
+    if isinstance(batch, tuple | list) and len(batch) == 2:
+        inputs: Inputs = batch[0]
+        return inputs
+    raise PrunerError(f"data takes batches of inputs, or pairs (inputs, labels), not {shown(batch)}.")
+
+
+def _named(work: Any) -> Any:
+    try:
+        return work()
+    except PrunerError as error:
+        raise PrunerError(f"data: {error}") from None
+
+
+def _leaves(inputs: Inputs) -> list[tuple[str, Tensor]]:
+    keys = [str(key) for key in inputs] if isinstance(inputs, Mapping) else []
+    tensors = input_tensors(inputs)
+    return list(zip(keys if len(keys) == len(tensors) else [""] * len(tensors), tensors, strict=True))

@@ -1,0 +1,141 @@
+"""Calibration images and what they tell about one network, computed once and kept beside it."""
+
+from collections.abc import Collection, Iterable, Iterator
+from functools import cached_property
+from typing import Any
+from weakref import WeakKeyDictionary, ref
+
+import torch
+from torch import Tensor, nn
+
+from pruners.calibration.batches import batches_digest, calibration_batches, same_batches
+from pruners.calibration.divergence import OutputDistance
+from pruners.calibration.input_moments import input_moments
+from pruners.calibration.moment import Moment
+from pruners.errors import PrunerError, UnknownLayer, nearest
+from pruners.network.forward_pass import evaluating, naming_refusals
+from pruners.network.inputs import Inputs, batch_size, forward
+from pruners.network.layer_names import (
+    check_module,
+    named_buffers,
+    named_modules,
+    named_parameters,
+)
+from pruners.network.readiness import check_has_values
+
+
+class Calibration:
+    """Calibration images with one network: its layers' moments, and how far others are from it.
+
+    ``data`` is one tensor or dictionary of inputs, or an iterable of batches, each inputs or a pair (inputs,
+    labels); labels are ignored. ``batches`` are copies of the inputs on the network's device, ``images``
+    their number. Everything is computed in eval mode when it is asked for first. Raises PrunerError for data
+    without an image and a network without values.
+    """
+
+    def __init__(self, model: nn.Module, data: Inputs | Iterable[Any]) -> None:
+        check_module(model)
+        check_has_values(model)
+        self.model = ref(model)
+        self.batches = calibration_batches(data, _device(model))
+        self.images = sum(batch_size(batch) for batch in self.batches)
+        self._state = {name: tensor.detach().clone() for name, tensor in _state(model).items()}
+        self._moments: dict[str, Moment] = {}
+        self._dense_outputs: list[Any] | None = None
+
+    @cached_property
+    def digest(self) -> str:
+        """Hash the images, their dtype and how they are cut into batches: 64 hexadecimal digits."""
+        return batches_digest(self.batches)
+
+    def moments(self, names: Collection[str]) -> dict[str, Moment]:
+        """Return the input moments of the named Conv1d, 2d, 3d and Linear layers.
+
+        All that are not known yet come from one pass over the images. Raises UnknownLayer for a name that is
+        no such layer, and PrunerError for a layer that the network does not call, or whose inputs are not
+        finite.
+        """
+        missing = [name for name in names if name not in self._moments]
+        if missing:
+            network = self._network()
+            layers = {
+                name: module
+                for name, module in named_modules(network, remove_duplicate=False)
+                if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d)
+            }
+            for name in missing:
+                if name not in layers:
+                    raise UnknownLayer(
+                        f"The network has no convolution or Linear {name!r}{nearest(name, layers)}"
+                    )
+            self._moments |= input_moments(network, {n: layers[n] for n in missing}, self.batches)
+        for name in names:
+            if name not in self._moments:
+                raise PrunerError(f"Layer {name!r} is not called on the calibration images: exclude it.")
+        return {name: self._moments[name] for name in names}
+
+    def divergence(self, small: nn.Module) -> float:
+        """Compare a network's outputs with the dense one's on all images, both in eval mode.
+
+        0 for equal outputs, see `OutputDistance`. The dense outputs are computed once. ``small`` is on the
+        same device. Raises PrunerError where it cannot be run, or its outputs have another form.
+        """
+        distance = OutputDistance()
+        if self._dense_outputs is None:
+            self._dense_outputs = list(self._outputs(self._network()))
+        for dense, compressed in zip(self._dense_outputs, self._outputs(small), strict=True):
+            distance.add(dense, compressed)
+        return distance.value
+
+    def same_as(self, other: "Calibration") -> bool:
+        """Tell whether networks and images have the very same values."""
+        state, others = self._state, other._state
+        return (
+            state.keys() == others.keys()
+            and all(_same(tensor, others[name]) for name, tensor in state.items())
+            and same_batches(self.batches, other.batches)
+        )
+
+    def _network(self) -> nn.Module:
+        network = self.model()
+        if network is None:
+            raise PrunerError("The network of this calibration is gone: keep a reference to it.")
+        return network
+
+    def _outputs(self, network: nn.Module) -> Iterator[Any]:
+        for batch in self.batches:
+            with (
+                evaluating(network),
+                naming_refusals(network, "The network cannot be run on the calibration images"),
+            ):
+                outputs = forward(network, batch)
+            yield outputs
+
+
+def calibration_of(model: nn.Module, data: Inputs | Iterable[Any]) -> Calibration:
+    """Return the network's kept calibration, or a new one where weights, buffers or images have changed."""
+    new, kept = Calibration(model, data), _kept.get(model)
+    if kept is not None and kept.same_as(new):
+        return kept
+    _kept[model] = new
+    return new
+
+
+def calibration_kept(model: nn.Module) -> Calibration | None:
+    """Return the calibration that is kept for a network, or None; it goes with the network."""
+    return _kept.get(model)
+
+
+def _device(model: nn.Module) -> torch.device:
+    return next((tensor.device for tensor in _state(model).values()), torch.device("cpu"))
+
+
+def _state(model: nn.Module) -> dict[str, Tensor]:
+    return named_parameters(model) | named_buffers(model)
+
+
+def _same(tensor: Tensor, kept: Tensor) -> bool:
+    return tensor.dtype == kept.dtype and tensor.device == kept.device and torch.equal(tensor, kept)
+
+
+_kept: WeakKeyDictionary[nn.Module, Calibration] = WeakKeyDictionary()

@@ -1,0 +1,60 @@
+"""What the output positions of a layer see of its input."""
+
+from collections.abc import Sequence
+from math import prod
+
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+Layer = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
+"""A layer whose outputs are its folded weight times columns of its input."""
+
+
+def layer_columns(layer: Layer, inputs: Tensor) -> Tensor:
+    """Cut a layer's inputs into columns: (groups, n, positions of all samples).
+
+    ``n`` is in_channels / groups * kernel, in the order of the folded weight (im2col), or a Linear's
+    in_features. Inputs are (N, channels, ...) or (channels, ...) of a convolution, (..., features) of a
+    Linear.
+    """
+    if isinstance(layer, nn.Linear):
+        return inputs.reshape(1, -1, inputs.shape[-1]).mT
+    dimensions = len(layer.kernel_size)
+    maps = padded(layer, inputs if inputs.dim() == dimensions + 2 else inputs[None])
+    samples, channels, *sides = maps.shape
+    positions = [
+        (side - dilation * (kernel - 1) - 1) // stride + 1
+        for side, dilation, kernel, stride in zip(
+            sides, layer.dilation, layer.kernel_size, layer.stride, strict=True
+        )
+    ]
+    of_sample, of_channel, *along = maps.stride()
+    in_kernel = [step * dilation for step, dilation in zip(along, layer.dilation, strict=True)]
+    between = [step * stride for step, stride in zip(along, layer.stride, strict=True)]
+    seen = maps.as_strided(
+        (channels, *layer.kernel_size, samples, *positions),
+        (of_channel, *in_kernel, of_sample, *between),
+        int(maps.storage_offset()),
+    )
+    return seen.reshape(layer.groups, -1, samples * prod(positions))
+
+
+def padded(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d, maps: Tensor) -> Tensor:
+    """Return maps (N, channels, ...) with the layer's padding around them."""
+    around = _padding(layer)
+    if not any(around):
+        return maps
+    if layer.padding_mode == "zeros":
+        return pad(maps, around)
+    return pad(maps, around, mode=layer.padding_mode)
+
+
+def _padding(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d) -> Sequence[int]:
+    """The padding before and after each dimension, the last one first."""
+    if layer.padding == "same":
+        whole = [d * (k - 1) for d, k in zip(layer.dilation, layer.kernel_size, strict=True)]
+        pairs = [(width // 2, width - width // 2) for width in whole]
+    else:
+        sides = (0,) * len(layer.kernel_size) if isinstance(layer.padding, str) else layer.padding
+        pairs = [(side, side) for side in sides]
+    return [side for pair in reversed(pairs) for side in pair]

@@ -1,0 +1,149 @@
+"""A calibration is kept with its network, and tells how far others are from it."""
+
+import gc
+import weakref
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import log_softmax
+from torch import nn
+
+import pruners
+from pruners.calibration.calibration import Calibration, calibration_kept, calibration_of
+
+
+class Returns(nn.Module):
+    """Gives its one parameter, in the form that ``form`` makes of it."""
+
+    def __init__(self, outputs: torch.Tensor, form: Any) -> None:
+        super().__init__()
+        self.outputs, self.form = nn.Parameter(outputs), form
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.form(self.outputs[x[:, 0].long()])
+
+
+def pair(*shape: int, form: Any = lambda x: x) -> tuple[Returns, Returns, torch.Tensor]:
+    random = torch.Generator().manual_seed(3)
+    dense, small = (Returns(torch.randn(*shape, generator=random), form) for _ in range(2))
+    return dense, small, torch.arange(shape[0], dtype=torch.float32)[:, None]
+
+
+def divergence(p: torch.Tensor, q: torch.Tensor) -> float:
+    log_p = log_softmax(p.detach().double().numpy(), axis=1)
+    log_q = log_softmax(q.detach().double().numpy(), axis=1)
+    return float((np.exp(log_p) * (log_p - log_q)).sum(axis=1).mean())
+
+
+@pytest.mark.parametrize("shape", [(70, 5), (40, 3, 4, 2), (4, 6, 500, 500)], ids=str)
+def test_class_scores_diverge_by_their_softmax(shape: tuple[int, ...]) -> None:
+    dense, small, images = pair(*shape)
+    calibration = Calibration(dense, images)
+    assert calibration.divergence(small) == pytest.approx(divergence(dense.outputs, small.outputs), rel=1e-9)
+    assert calibration.divergence(dense) == 0
+    assert calibration.images == shape[0]
+
+
+@pytest.mark.parametrize("key", ["out", "logits"])
+def test_class_scores_in_a_dictionary(key: str) -> None:
+    dense, small, images = pair(9, 5, form=lambda x: {"aux": x[:, :1], key: x})
+    expected = divergence(dense.outputs, small.outputs)
+    assert Calibration(dense, images).divergence(small) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [lambda x: x[:, :1], lambda x: x[:, 0], lambda x: (x[:, :2], [x[:, 2:]]), lambda x: {"boxes": x}],
+    ids=["one column", "one dimension", "several tensors", "dictionary"],
+)
+def test_other_outputs_by_their_relative_squared_error(form: Any) -> None:
+    dense, small, images = pair(50, 4, form=form)
+    used = 4 if isinstance(form(torch.ones(1, 4)), tuple | dict) else 1
+    a, b = dense.outputs.detach().double()[:, :used], small.outputs.detach().double()[:, :used]
+    expected = float((a - b).square().sum() / a.square().sum())
+    assert Calibration(dense, images).divergence(small) == pytest.approx(expected, rel=1e-9)
+
+
+def test_outputs_of_another_form_or_not_finite() -> None:
+    dense, small, images = pair(8, 5)
+    calibration = Calibration(dense, images)
+    small.outputs.data[3, 2] = torch.nan
+    assert calibration.divergence(small) == float("inf")
+    small.form = lambda x: x[:, :4]
+    with pytest.raises(pruners.PrunerError, match=r"different shapes, \(8, 5\) and \(8, 4\)"):
+        calibration.divergence(small)
+    small.form = lambda x: (x, x)
+    with pytest.raises(pruners.PrunerError, match="outputs have different forms"):
+        calibration.divergence(small)
+
+
+def test_networks_run_in_eval_mode_and_stay_in_theirs() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 3)).train()
+    calibration = Calibration(network, torch.randn(40, 4))
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    assert calibration.divergence(network) == 0
+    calibration.moments(["0", "3"])
+    assert all(module.training for module in network.modules())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+    assert not network._forward_pre_hooks and not network[0]._forward_pre_hooks
+
+
+def test_it_is_kept_until_weights_buffers_or_images_change() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8))
+    images = torch.randn(40, 4)
+    own = pruners.held_memory(network)
+    first = calibration_of(network, images)
+    first.moments(["0"])
+    assert pruners.held_memory(network) >= 2 * own + 4 * images.numel() + 8 * (16 + 4)
+    labels = torch.zeros(40)
+    assert calibration_of(network, images.clone()) is first
+    assert calibration_of(network, [(images[:32], labels[:32]), (images[32:], labels[32:])]) is first
+    assert calibration_of(network, [images]) is not first
+    for tensor in (images, network[0].weight.data, network[1].running_var):
+        before = calibration_of(network, images)
+        digest = before.digest
+        tensor[-1] += 1
+        after = calibration_of(network, images)
+        assert after is not before and calibration_kept(network) is after
+        assert (after.digest != digest) == (tensor is images)
+        assert before.digest == digest, "the images of a calibration are its own"
+    held = weakref.ref(calibration_of(network, images))
+    del network, first, before, after, tensor
+    gc.collect()
+    assert held() is None
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ([], "data: there are no calibration images"),
+        (torch.zeros(0, 4), "data: there are no calibration images"),
+        (3, "data takes inputs, or batches of them, not 3"),
+        ("images", "data takes inputs"),
+        ([3], r"data takes batches of inputs, or pairs \(inputs, labels\), not 3"),
+        ([(torch.zeros(2, 4),) * 3], "data takes batches of inputs, or pairs"),
+        ({"x": torch.zeros(2, 4), "y": torch.zeros(3, 4)}, "data: the tensors of a batch"),
+        ([(3, torch.zeros(2))], "data: a network's inputs are a tensor"),
+    ],
+    ids=str,
+)
+def test_refuses_what_are_no_images(data: Any, said: str) -> None:
+    with pytest.raises(pruners.PrunerError, match=said):
+        Calibration(nn.Linear(4, 2), data)
+
+
+def test_a_refusing_layer_is_named() -> None:
+    network = nn.Sequential(nn.Linear(4, 2))
+    calibration = Calibration(network, torch.zeros(2, 5))
+    with pytest.raises(pruners.PrunerError, match=r"calibration images; layer '0' .Linear. refuses"):
+        calibration.moments(["0"])
+
+
+def test_a_network_that_is_gone_is_said_to_be() -> None:
+    calibration = Calibration(nn.Linear(4, 2), torch.zeros(2, 4))
+    with pytest.raises(pruners.PrunerError, match="network of this calibration is gone"):
+        calibration.moments([""])
