@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import pruners
-from pruners.lowrank.methods.allocate import allocate
+from pruners.allocation.minmax import minmax
 
 METRICS = ("max", "thm1", "sum", "true", "frobenius")
 
@@ -77,7 +77,7 @@ def test_allocate_against_all_combinations(data, number):
     if len(everything) < sum(map(len, errors)):
         return  # equal errors have no single order
     budget = data.draw(st.integers(sum(int(c[0]) for c in costs), sum(int(c[-1]) for c in costs) + 1))
-    picks = allocate(costs, errors, budget)
+    picks = minmax(costs, errors, budget)
 
     def told(combo):
         return sorted((float(e[i]) for e, i in zip(errors, combo, strict=True)), reverse=True)
@@ -91,11 +91,11 @@ def test_allocate_against_all_combinations(data, number):
 
 def test_equal_layers_are_served_in_order():
     cost, error = np.array([1, 3]), np.array([1.0, 0.5])
-    assert allocate([cost, cost, cost], [error, error, error], 6) == [1, 0, 0]
+    assert minmax([cost, cost, cost], [error, error, error], 6) == [1, 0, 0]
 
 
 def test_a_dear_step_does_not_stop_cheaper_layers():
-    picks = allocate(
+    picks = minmax(
         [np.array([1, 100]), np.array([1, 2, 3])], [np.array([0.9, 0.0]), np.array([0.8, 0.4, 0.1])], 5
     )
     assert picks == [0, 2]

@@ -5,7 +5,6 @@ from typing import Any, final
 
 from pruners.lowrank.layers.candidates import Candidates
 from pruners.lowrank.layers.shapes import NetworkShape
-from pruners.lowrank.methods.allocate import allocate
 from pruners.lowrank.methods.every_cut import (
     CANDIDATE_SUBSPACES,
     WHAT_LAYERS_MAY_BECOME,
@@ -25,7 +24,7 @@ class ALDS(RankMethod):
     Liebenwein, Maalouf, Gal, Feldman, Rus: Compressing Neural Networks: Towards Determining the Optimal
     Layer-wise Decomposition, NeurIPS 2021, arXiv 2107.11442, problem (3). The paper alternates between ranks
     and subspaces from random starts; but for a given error every layer's cheapest option is independent of
-    the others, so the optimum can be had exactly: see `pruners.lowrank.methods.allocate`. What budget is left
+    the others, so the optimum can be had exactly: see `pruners.allocation.minmax`. What budget is left
     goes to the layer with the largest error next.
     """
 
@@ -55,6 +54,4 @@ class ALDS(RankMethod):
         """Choose so that the largest error, each divided by its layer's tolerance, is as small as can be."""
         searches = {name: problem.spectra.search(name, self.metric(options)) for name in problem.candidates}
         tolerance = options["tolerance"]
-        return best_options(
-            problem, searches, allocate, lambda name, errors: errors / tolerance.get(name, 1.0)
-        )
+        return best_options(problem, searches, minmax, lambda name, errors: errors / tolerance.get(name, 1.0))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def allocate(
+def minmax(
     costs: Sequence[NDArray[np.int64]], errors: Sequence[NDArray[np.float64]], budget: int
 ) -> list[int]:
     """Spend ``budget`` over the layers: return one option's index for each.
