@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, final
 
+from pruners.allocation.minmax import minmax
 from pruners.lowrank.layers.candidates import Candidates
 from pruners.lowrank.layers.shapes import NetworkShape
 from pruners.lowrank.methods.every_cut import (
