@@ -12,7 +12,7 @@ from sweeps.study.load import load_record
 @click.argument("study", type=click.Path(path_type=Path), metavar="DIR")
 @click.option("--to", "target", type=click.Path(path_type=Path), required=True, help="The new folder.")
 @click.option(
-    "--trial", "key", metavar="N", help="A trial's number, or baseline-<method>; without it the best."
+    "--trial", "key", metavar="N", help="A trial's number, or baseline-<name>; without it the best."
 )
 @click.option("--storage", metavar="URL", help="The study's database, where its URL needs a password.")
 def export(study: Path, target: Path, key: str | None, storage: str | None) -> None:

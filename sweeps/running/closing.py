@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Literal
 
 from pruners.whole_files import write_whole
 from sweeps.report import write_report
@@ -12,7 +12,7 @@ from sweeps.search.prepare import Prepared
 from sweeps.study import export
 from sweeps.study.load import dense_reading, load_record, read_tests
 from sweeps.study.paths import StudyPaths
-from sweeps.study.record import BASELINE, StudyRecord, TrialRecord
+from sweeps.study.record import StudyRecord, TrialRecord
 from trainables.config import TrialConfig
 
 ReadTest = Callable[[TrialConfig, Literal["dense", "trial"]], Mapping[str, float]]
@@ -69,7 +69,4 @@ def _read_tests(prepared: Prepared, paths: StudyPaths, record: StudyRecord, read
 
 
 def _config(prepared: Prepared, paths: StudyPaths, trial: TrialRecord) -> TrialConfig:
-    if trial.key.startswith(BASELINE):
-        return prepared.baseline_config(trial.key.removeprefix(BASELINE), paths)
-    params: dict[str, Any] = dict(trial.params)
-    return prepared.trial_config(trial.key, params, paths)
+    return prepared.trial_config(trial.key, dict(trial.params), paths)

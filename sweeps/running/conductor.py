@@ -67,7 +67,9 @@ class Conductor:
         self._crashes: dict[tuple[str, bool], int] = {}
         self._not_before = 0.0
         self._failures: list[str] | None = []
-        self._baselines = [b for b in prepared.baselines if not paths.result(BASELINE + b).exists()]
+        self._baselines = [
+            key for b in prepared.baselines if not paths.result(key := BASELINE + b.name).exists()
+        ]
 
     def next(self) -> TrialToRun | None:
         """Return the next trial, or None while there is none to hand out.
@@ -77,17 +79,14 @@ class Conductor:
         if self.pause or self.time_is_up:
             return None
         if self._baselines:
-            method = self._baselines.pop(0)
-            return self._start(BASELINE + method, {}, self._prepared.baseline_config(method, self._paths))
+            return self._begin(self._baselines.pop(0), {})
         for _ in range(_PATIENCE):
             if self._taken() >= self._target or self.time_is_up:
                 return None
             asked = self._ledger.ask()
             if asked:
                 root, params = asked
-                return self._start(
-                    str(root), params, self._prepared.trial_config(str(root), params, self._paths)
-                )
+                return self._begin(str(root), params)
         raise SweepError(
             f"{_PATIENCE} draws in a row could not be, "
             f"the last for this reason: {self._ledger.why_infeasible.rstrip('.')}. "
@@ -156,7 +155,7 @@ class Conductor:
             deaths = self._crashes[key, out_of_memory] = self._crashes.get((key, out_of_memory), 0) + 1
             deaths = deaths if deaths <= CRASHES[MEMORY if out_of_memory else True] else 0
             if deaths:
-                self._baselines.insert(0, key.removeprefix(BASELINE))
+                self._baselines.insert(0, key)
         else:
             deaths = self._ledger.crashed(int(key), out_of_memory)
         if deaths:
@@ -174,8 +173,8 @@ class Conductor:
         ):
             self._ledger.report(int(key), int(metrics["epoch"]), float(metrics[self._prepared.first_metric]))
 
-    def _start(self, key: str, params: Mapping[str, Any], config: TrialConfig) -> TrialToRun:
-        trial = TrialToRun(key, params, config)
+    def _begin(self, key: str, params: Mapping[str, Any]) -> TrialToRun:
+        trial = TrialToRun(key, params, self._prepared.trial_config(key, params, self._paths))
         self._started[key] = self._clock()
         for observer in self._observers:
             observer.started(trial)

@@ -61,9 +61,9 @@ def begin(paths: StudyPaths, prepared: Prepared) -> dict[str, Any]:
         "objectives": [m.model_dump() for m in sweep.file.objectives],
         "target": prepared.target,
         "seed": sweep.file.seed,
-        "own": _own(prepared),
+        "own": "0" if prepared.first_trial else prepared.own_baseline,
         "unreached": unreached(prepared),
-        "baselines": [BASELINE + method for method in prepared.baselines],
+        "baselines": [BASELINE + baseline.name for baseline in prepared.baselines],
         "storage": storage.without_password(sweep.file.storage.study),
         "versions": versions(),
         "machine": machine(),
@@ -75,22 +75,27 @@ def begin(paths: StudyPaths, prepared: Prepared) -> dict[str, Any]:
     return provenance
 
 
-def _own(prepared: Prepared) -> str | None:
-    if prepared.first_trial:
-        return "0"
-    method = prepared.sweep.sections(prepared.first_draw).compression.method
-    return BASELINE + method if method in prepared.baselines else None
-
-
 def _same_sweep(paths: StudyPaths, sweep: Sweep) -> None:
     # Resolved once more: a key that came with a newer version of ours has its default in both.
     held = yaml_file.parse(_dumped(Sweep.from_file(paths.sweep)), str(paths.sweep)).data
     now = yaml_file.parse(_dumped(sweep), sweep.source.name).data
+    _same_baselines(paths, held, now)
     for key in differences(held, now):
         if key.split(".")[0] not in _MAY_CHANGE:
             raise SweepError(
                 f'{paths.root}: holds a study of another sweep: "{key}" differs. '
                 "Give --out another folder, or set it back to go on with that study."
+            )
+
+
+def _same_baselines(paths: StudyPaths, held: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Check that a baseline that has run is still what it was: its result goes by its name alone."""
+    ran = {b["name"]: b for b in held["baselines"] if paths.result(BASELINE + b["name"]).exists()}
+    for baseline in now["baselines"]:
+        if baseline["name"] in ran and ran[baseline["name"]] != baseline:
+            raise SweepError(
+                f'{paths.root}: the baseline "{baseline["name"]}" has run with another method or options. '
+                "Give the new one another name."
             )
 
 

@@ -22,7 +22,7 @@ def dry_run_text(prepared: Prepared) -> str:
     if prepared.enqueued:
         lines.append(f"enqueued: {len(prepared.enqueued)} of these trials, tried first")
     if prepared.baselines:
-        lines.append(f"baselines: {', '.join(prepared.baselines)}")
+        lines.append(f"baselines: {', '.join(baseline.name for baseline in prepared.baselines)}")
     epochs = forecast(prepared)
     shared, alone = format_epochs(epochs.need.shared), format_epochs(epochs.need.alone)
     lines.append(

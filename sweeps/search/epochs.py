@@ -34,7 +34,7 @@ class EpochForecast:
 def forecast(prepared: Prepared) -> EpochForecast:
     """Forecast the epochs of the sweep's trials and baselines, from an empty store."""
     paths = StudyPaths(Path(prepared.sweep.file.name))
-    configs = [prepared.baseline_config(method, paths) for method in prepared.baselines]
+    configs = [prepared.trial_config(BASELINE + one.name, {}, paths) for one in prepared.baselines]
     with samplers.quiet():
         draws = _draws(prepared)
     configs += [prepared.trial_config(str(number), params, paths) for number, params in enumerate(draws)]
@@ -52,12 +52,7 @@ def epochs_if_alone(prepared: Prepared, record: StudyRecord) -> float | None:
     if any(t.outcome != "complete" for t in trials):
         return None
     paths = StudyPaths(record.directory)
-    return epochs_needed(
-        prepared.baseline_config(t.key.removeprefix(BASELINE), paths)
-        if t.key.startswith(BASELINE)
-        else prepared.trial_config(t.key, t.params, paths)
-        for t in trials
-    ).alone
+    return epochs_needed(prepared.trial_config(t.key, t.params, paths) for t in trials).alone
 
 
 def epochs_trained(record: StudyRecord) -> float:

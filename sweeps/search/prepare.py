@@ -22,7 +22,7 @@ from sweeps.study.paths import StudyPaths
 from sweeps.study.record import BASELINE
 from sweeps.sweep_file import compatibility, compatible_draws
 from sweeps.sweep_file.compatibility import SCALE
-from sweeps.sweep_file.keys import PerLayer
+from sweeps.sweep_file.keys import Baseline, PerLayer
 from sweeps.sweep_file.sections import TrialSections
 from sweeps.sweep_file.space import Space, setting
 from sweeps.sweep_file.sweep import METHOD, Sweep
@@ -47,7 +47,7 @@ class Prepared:
     sweep: Sweep
     space: Space
     shapes: Mapping[str, LayerShape]
-    baselines: tuple[str, ...]
+    baselines: tuple[Baseline, ...]
     first_draw: Mapping[str, Any]
     enqueued: tuple[dict[str, Any], ...]
 
@@ -123,16 +123,24 @@ class Prepared:
         return dataclasses.replace(sections, compression=compression)
 
     def trial_config(self, key: str, params: Mapping[str, Any], paths: StudyPaths) -> TrialConfig:
-        """Return the configuration of a trial: what a worker is told for one draw of the parameters."""
-        return self._config(key, self.sections(params), paths)
+        """Return the configuration of a trial, or of a baseline by its key: what a worker is told.
 
-    def baseline_config(self, method: str, paths: StudyPaths) -> TrialConfig:
-        """Return the configuration of a baseline: the sweep's own settings, with nothing searched."""
-        return self._config(BASELINE + method, self.baseline_sections(method), paths)
+        A trial has one draw of the parameters; of a baseline nothing is searched.
+        """
+        if not key.startswith(BASELINE):
+            return self._config(key, self.sections(params), paths)
+        [baseline] = [b for b in self.baselines if BASELINE + b.name == key]
+        return self._config(key, self.baseline_sections(baseline), paths)
 
-    def baseline_sections(self, method: str) -> TrialSections:
-        """Return a baseline's sections."""
-        return _baseline_sections(self.sweep, method, self.first_draw)
+    def baseline_sections(self, baseline: Baseline) -> TrialSections:
+        """Return a baseline's sections: the sweep's own, with its method and options."""
+        return _baseline_sections(self.sweep, baseline, self.first_draw)
+
+    @property
+    def own_baseline(self) -> str | None:
+        """Return the key of the baseline that is the sweep's method with the sweep's options, if any is."""
+        method = self.sweep.sections(self.first_draw).compression.method
+        return next((BASELINE + b.name for b in self.baselines if b.method == method and not b.options), None)
 
     def violation(self, params: Mapping[str, Any]) -> float | None:
         """Return by which share of its budget a draw misses it, from shapes alone.
@@ -225,9 +233,7 @@ def prepare(sweep: Sweep) -> Prepared:
         # the method's own answer with its scales: a method may take them with some of its options only
         feasibility.check_one(sweep, prepared.sections({**first, **(prepared.first_trial or {})}))
     _check_enqueued(prepared)
-    baselines = [_baseline_sections(sweep, method, first) for method in prepared.baselines]
-    for sections in baselines:
-        feasibility.check_one(sweep, sections)
+    baselines = [_checked_sections(sweep, baseline, first) for baseline in prepared.baselines]
     feasibility.check(sweep, [*sweep.for_all, *baselines])
     return prepared
 
@@ -271,27 +277,36 @@ def _check_enqueued(prepared: Prepared) -> None:
             )
 
 
-def _baselines(sweep: Sweep, first: Mapping[str, Any]) -> tuple[str, ...]:
+def _baselines(sweep: Sweep, first: Mapping[str, Any]) -> tuple[Baseline, ...]:
     """Return the baselines asked for, and the method itself where the search cannot express its answer."""
-    shapes_are_searched = sweep.file.per_layer is not None and sweep.file.per_layer.tolerance is None
-    own = sweep.values_of(METHOD) if shapes_are_searched else []
-    chosen = [*(method for method in own if method not in sweep.file.baselines), *sweep.file.baselines]
-    for index, name in enumerate(sweep.file.baselines):
-        place = sweep.source.where(["baselines", index])
-        if name not in pruners.methods():
-            raise SweepError(f'{place}: baselines: "{name}" is no method{nearest(name, pruners.methods())}')
+    asked = sweep.file.baselines
+    searched = sweep.file.per_layer
+    in_shapes = searched is not None and searched.tolerance is None and searched.scale is None
+    own = sweep.values_of(METHOD) if in_shapes else []
+    plain = {baseline.method for baseline in asked if not baseline.options}
+    chosen = [*(Baseline(method=method) for method in own if method not in plain), *asked]
+    for index, baseline in enumerate(asked):
+        place, method = sweep.source.where(["baselines", index]), baseline.method
+        if method not in pruners.methods():
+            raise SweepError(
+                f'{place}: baselines: "{method}" is no method{nearest(method, pruners.methods())}'
+            )
+        if baseline.name in (other.name for other in chosen if other is not baseline):
+            raise SweepError(
+                f'{place}: baselines: two are called "{baseline.name}"; give one a name of its own.'
+            )
         # A baseline has no parameters, those of layers included: per_layer asks nothing of it.
         compatibility.check(
             sweep.file.model_copy(update={"per_layer": None}),
-            _baseline_sections(sweep, name, first),
+            _baseline_sections(sweep, baseline, first),
             partial(_at, place),
         )
     if chosen:
-        searched = [name for name in sweep.space.distributions if name.split(".")[0] in ("task", *_HOW_MUCH)]
-        if searched:
+        moving = [name for name in sweep.space.distributions if name.split(".")[0] in ("task", *_HOW_MUCH)]
+        if moving:
             raise SweepError(
                 f"{sweep.source.where(['baselines'])}: a baseline needs one network and one budget, "
-                f"and {searched[0]} is searched; leave one out."
+                f"and {moving[0]} is searched; leave one out."
             )
     return tuple(chosen)
 
@@ -301,11 +316,27 @@ def _at(place: str, _: Sequence[str | int]) -> str:
     return place
 
 
-def _baseline_sections(sweep: Sweep, method: str, first: Mapping[str, Any]) -> TrialSections:
+def _baseline_sections(sweep: Sweep, baseline: Baseline, first: Mapping[str, Any]) -> TrialSections:
+    """Return a baseline's sections; the sweep's own method keeps the sweep's options beside its own."""
     sections = sweep.sections(first)
-    if method == sections.compression.method:
-        return sections
-    compression = dataclasses.replace(
-        sections.compression, method=method, options={}, tolerance={}, layers={}
-    )
+    own = sections.compression
+    if baseline.method == own.method:
+        compression = dataclasses.replace(own, options={**own.options, **baseline.options})
+    else:
+        compression = dataclasses.replace(
+            own, method=baseline.method, options=baseline.options, tolerance={}, layers={}
+        )
     return dataclasses.replace(sections, compression=compression)
+
+
+def _checked_sections(sweep: Sweep, baseline: Baseline, first: Mapping[str, Any]) -> TrialSections:
+    """Return a baseline's sections, held against the network. Raises `SweepError`."""
+    sections = _baseline_sections(sweep, baseline, first)
+    try:
+        feasibility.check_one(sweep, sections)
+    except Incompatible as error:
+        if not baseline.options:
+            raise
+        place = sweep.source.where(["baselines", sweep.file.baselines.index(baseline), "options"])
+        raise SweepError(f"{place}: baselines: {baseline.name}: {error.reason}") from error
+    return sections

@@ -58,7 +58,7 @@ def _rehearsed(config: str, _: tuple[str, ...]) -> None:
 
 def _kinds(prepared: Prepared) -> Iterator[TrialSections]:
     """Yield trials that stand for all others, those left out that cannot be."""
-    yield from (prepared.baseline_sections(method) for method in prepared.baselines)
+    yield from map(prepared.baseline_sections, prepared.baselines)
     for draw in (prepared.first_draw, *prepared.sweep.draws_for_all()):
         try:
             sections = prepared.sweep.sections(draw)

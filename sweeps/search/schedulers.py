@@ -5,7 +5,8 @@ from typing import Any
 
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
 
-from sweeps.sweep_file.keys import EarlyTerminate, Metric
+from sweeps.sweep_file.keys import EarlyTerminate
+from sweeps.sweep_file.objectives.metric import Metric
 
 _NEVER = 10**9
 

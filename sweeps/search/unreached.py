@@ -11,7 +11,7 @@ def unreached(prepared: Prepared) -> list[str]:
 
     There is none where that is little.
     """
-    methods = [*prepared.sweep.values_of(METHOD), *prepared.baselines]
+    methods = [*prepared.sweep.values_of(METHOD), *(baseline.method for baseline in prepared.baselines)]
     # all methods of one kind reach the same weights, and the first stands for them
     of_kind = {pruners.methods()[method].kind: method for method in reversed(methods)}
     network, _ = network_and_input(prepared.sweep.sections(prepared.first_draw).task)

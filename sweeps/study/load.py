@@ -38,7 +38,9 @@ def load_record(directory: Path | str, url: str | None = None) -> StudyRecord:
         for outcome in [outcome_of(row)]
         if outcome != "abandoned" or row.params
     )
-    baselines = tuple(_baseline(paths, key) for key in provenance["baselines"] if paths.result(key).exists())
+    baselines = tuple(
+        _baseline(paths, key, sweep) for key in provenance["baselines"] if paths.result(key).exists()
+    )
     own = next(
         (t for t in (*trials, *baselines) if t.key == provenance["own"] and t.outcome == "complete"), None
     )
@@ -119,7 +121,7 @@ def _trial(paths: StudyPaths, root: int, outcome: str, row: optuna.trial.FrozenT
     )
 
 
-def _baseline(paths: StudyPaths, key: str) -> TrialRecord:
+def _baseline(paths: StudyPaths, key: str, sweep: Mapping[str, Any]) -> TrialRecord:
     result = read_result(paths.result(key)) or TrialResult(key, {}, failed="its result is damaged")
     outcome: Outcome = "failed" if result.failed else "complete"
     return TrialRecord(
@@ -131,5 +133,13 @@ def _baseline(paths: StudyPaths, key: str) -> TrialRecord:
         history=result.history,
         levels=result.levels,
         reason=result.failed,
-        params={"compression.method": key.removeprefix(BASELINE)},
+        params=_settings(key.removeprefix(BASELINE), sweep),
     )
+
+
+def _settings(name: str, sweep: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a baseline's method and its own options, as settings by their dotted keys."""
+    listed = [b for b in sweep.get("baselines", ()) if isinstance(b, Mapping) and b["name"] == name]
+    given: Mapping[str, Any] = listed[0] if listed else {"method": name}
+    options = {f"compression.options.{key}": value for key, value in given.get("options", {}).items()}
+    return {"compression.method": given["method"], **options}

@@ -16,7 +16,7 @@ from trainables.task.metrics import metrics_of
 TIME_IS_UP = "time_is_up"
 """Whether the study's last run ended at the sweep's time limit; in study.json."""
 BASELINE = "baseline-"
-"""A baseline's key is this and its method's name."""
+"""A baseline's key is this and its name."""
 
 Outcome = Literal["complete", "stopped_early", "failed", "infeasible", "running", "waiting"]
 
@@ -37,7 +37,7 @@ class Objective:
 class TrialRecord:
     """One trial, however many rows its retries left in Optuna.
 
-    ``key`` is the trial number, or ``baseline-<method>`` for a baseline; ``values`` follow the study's
+    ``key`` is the trial number, or ``baseline-<name>`` for a baseline; ``values`` follow the study's
     objectives. ``layers`` maps a layer's name to rank, num_subspaces and error, or density under a mask, with
     params and dense_params. ``intermediate`` maps epochs of the closing training (a lottery's levels) to the
     first objective, ``history`` holds all metrics of each such epoch. ``levels`` is what a lottery found at

@@ -7,7 +7,8 @@ import pruners
 from pruners.errors import nearest
 from pruners.method import Method
 from sweeps.errors import Incompatible, SweepError
-from sweeps.sweep_file.keys import METRICS, SweepFile
+from sweeps.sweep_file.keys import SweepFile
+from sweeps.sweep_file.objectives.metric import METRICS
 from sweeps.sweep_file.sections import TrialSections
 from sweeps.sweep_file.yaml_file import Where
 from trainables.errors import TaskError

@@ -9,7 +9,6 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
     Tag,
@@ -17,26 +16,11 @@ from pydantic import (
     model_validator,
 )
 
-from pruners.errors import nearest
-from sweeps.sweep_file.known_names import one_of
+from sweeps.sweep_file.known_names import STRICT, one_of
+from sweeps.sweep_file.objectives.metric import Metric
 from sweeps.sweep_file.samplers import SAMPLERS
 from trainables.field_types import Number, WholeNumber, number
-from trainables.metric_names import (
-    DENSITY,
-    FLOPS_KEPT,
-    LARGEST_ERROR,
-    LATENCY_MS,
-    MULTIPLY_ADDS,
-    PARAMS,
-    PARAMS_KEPT,
-    TEST,
-    TRAIN_LOSS,
-    VAL_LOSS,
-    VALIDATION,
-    on_validation,
-)
 from trainables.recipes import RECIPES
-from trainables.task.metrics import BUILT_IN
 
 Count = Annotated[WholeNumber, Field(ge=1)]
 
@@ -48,20 +32,6 @@ def _within_what_is_drawn(value: float) -> float:
 
 
 Bound = Annotated[int | float, AfterValidator(_within_what_is_drawn), BeforeValidator(number)]
-
-METRICS = {
-    **{on_validation(name): metric.goal for name, metric in BUILT_IN.items()},
-    VAL_LOSS: "minimize",
-    TRAIN_LOSS: "minimize",
-    PARAMS: "minimize",
-    PARAMS_KEPT: "minimize",
-    DENSITY: "minimize",
-    MULTIPLY_ADDS: "minimize",
-    FLOPS_KEPT: "minimize",
-    LATENCY_MS: "minimize",
-    LARGEST_ERROR: "minimize",
-}
-"""What a study may optimise, with the usual goal; a task's own metrics come beside them."""
 
 _UNITS = (86400, 3600, 60, 1)
 """Seconds of a day, an hour, a minute, a second."""
@@ -81,33 +51,10 @@ def _is_a_folder_name(name: str) -> str:
     return name
 
 
-def _is_reported(name: str) -> str:
-    """Check that a trial reports a metric; those behind val/ are checked once the task is known."""
-    if name not in METRICS and not name.startswith(VALIDATION):
-        raise ValueError(f"{name!r} is no metric of a trial{nearest(name, METRICS)}")
-    return name
-
-
 class Keys(BaseModel):
     """A mapping of the sweep file in which an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Metric(Keys):
-    """An objective: a metric's name and whether more is better."""
-
-    name: Annotated[str, AfterValidator(_is_reported)]
-    goal: Literal["maximize", "minimize"]
-
-    @field_validator("name", mode="before")
-    @classmethod
-    def _never_the_test_split(cls, name: Any) -> Any:
-        if isinstance(name, str) and name.startswith(TEST):
-            raise ValueError(
-                f"{name} cannot be optimised: validation selects, and the test split is read once at the end"
-            )
-        return name
+    model_config = STRICT
 
 
 class Branch(Keys):
@@ -245,6 +192,27 @@ class EarlyTerminate(Keys):
     eta: Annotated[WholeNumber, Field(ge=2)] = 3
 
 
+class Baseline(Keys):
+    """A method run once, untuned, for comparison; ``name``, its method's unless given, is what it is called.
+
+    A method's name alone stands for one without options of its own.
+    """
+
+    method: str
+    name: Annotated[str, AfterValidator(_is_a_folder_name)] = ""
+    options: dict[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, given: Any) -> Any:
+        given = {"method": given} if isinstance(given, str) else given
+        if not isinstance(given, dict) or not isinstance(given.get("method"), str) or "name" in given:
+            return given
+        if given.get("options"):
+            raise ValueError("a baseline with options needs a name of its own")
+        return {**given, "name": given["method"]}
+
+
 class Resources(Keys):
     """What one trial holds: CPUs (also its threads), a share of GPUs. ``concurrent`` of them run at once.
 
@@ -328,7 +296,7 @@ class SweepFile(Keys):
     compression: dict[str, Any]
     budget: dict[str, Any] = {}
     lottery: dict[str, Any] = {}
-    baselines: list[str] = []
+    baselines: list[Baseline] = []
     replicates: Annotated[Count, Field(le=10_000)] = 1
     seed: Annotated[WholeNumber, Field(ge=0)] = 0
     resources: Resources = Resources()

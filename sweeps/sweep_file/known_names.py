@@ -1,10 +1,13 @@
-"""A pydantic check for names."""
+"""Keys and names that must be known: any other is an error with the nearest."""
 
 from collections.abc import Iterable
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, ConfigDict
 
 from pruners.errors import nearest
+
+STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+"""Of a mapping of the sweep file in which an unknown key is an error."""
 
 
 def one_of(known: Iterable[str], what: str) -> AfterValidator:

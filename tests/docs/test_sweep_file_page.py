@@ -13,6 +13,7 @@ from pydantic_core import PydanticUndefined
 from sweeps.search.prepare import prepare
 from sweeps.search.samplers import SAMPLERS
 from sweeps.sweep_file import keys
+from sweeps.sweep_file.objectives.metric import METRICS
 from sweeps.sweep_file.sweep import Sweep
 from tests.docs.pages import PAGES, PROJECT, blocks, section, tables
 from trainables import config
@@ -32,6 +33,7 @@ SECTIONS: dict[str, Any] = {
     "Parameters": keys.Parameter,
     "per_layer": keys.PerLayer,
     "early_terminate": keys.EarlyTerminate,
+    "baselines": keys.Baseline,
     "resources": keys.Resources,
     "storage": keys.Storage,
     "retention": keys.Retention,
@@ -78,7 +80,7 @@ def first_columns(heading: str, title: str) -> list[str]:
 
 
 def test_every_name_has_its_row() -> None:
-    assert first_columns("Objectives", "metric") == list(keys.METRICS)
+    assert first_columns("Objectives", "metric") == list(METRICS)
     assert first_columns("Losses and metrics", "metric") == list(metrics.BUILT_IN)
     assert first_columns("Losses and metrics", "loss") == list(loss.BUILT_IN)
     assert first_columns("Trainables", "trainable") == list(RECIPES)

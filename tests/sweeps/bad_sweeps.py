@@ -260,6 +260,22 @@ COMPRESSION = {
     "unknown baseline": _last(
         "baselines: [svdd]", r's\.yaml:15: baselines: "svdd" is no method; did you mean \'svd\'\?'
     ),
+    "baseline's option": _last(
+        "baselines:\n  - svd\n  - {method: alds, name: mine, options: {metric: maxx}}",
+        r"s\.yaml:17: baselines: mine: compression: metric 'maxx' is unknown; did you mean 'max'\?",
+    ),
+    "baseline with options and no name": _last(
+        "baselines: [{method: alds, options: {metric: sum}}]",
+        r"s\.yaml:15: baselines\.0: a baseline with options needs a name of its own\.",
+    ),
+    "two baselines of one name": _last(
+        "baselines: [svd, {method: alds, name: svd}]",
+        r's\.yaml:15: baselines: two are called "svd"; give one a name of its own\.',
+    ),
+    "a baseline's key": _last(
+        "baselines: [{method: alds, nam: svd}]",
+        r's\.yaml:15: unknown key "baselines\.0\.nam"; did you mean \'name\'\?',
+    ),
     "unknown trainable": _last(
         "trainable: lotery", r"s\.yaml:15: trainable: 'lotery' is no trainable; did you mean 'lottery'\?"
     ),

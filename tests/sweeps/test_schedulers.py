@@ -7,7 +7,8 @@ import pytest
 from ray.tune.schedulers import TrialScheduler
 
 from sweeps.search import schedulers
-from sweeps.sweep_file.keys import EarlyTerminate, Metric
+from sweeps.sweep_file.keys import EarlyTerminate
+from sweeps.sweep_file.objectives.metric import Metric
 
 
 @dataclass(frozen=True)

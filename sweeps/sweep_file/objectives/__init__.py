@@ -1,0 +1,1 @@
+"""What a sweep is after: its objectives."""

@@ -1,0 +1,62 @@
+"""The metrics that a trial reports, and an objective."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, field_validator
+
+from pruners.errors import nearest
+from sweeps.sweep_file.known_names import STRICT
+from trainables.metric_names import (
+    DENSITY,
+    FLOPS_KEPT,
+    LARGEST_ERROR,
+    LATENCY_MS,
+    MULTIPLY_ADDS,
+    PARAMS,
+    PARAMS_KEPT,
+    TEST,
+    TRAIN_LOSS,
+    VAL_LOSS,
+    VALIDATION,
+    on_validation,
+)
+from trainables.task.metrics import BUILT_IN
+
+METRICS = {
+    **{on_validation(name): metric.goal for name, metric in BUILT_IN.items()},
+    VAL_LOSS: "minimize",
+    TRAIN_LOSS: "minimize",
+    PARAMS: "minimize",
+    PARAMS_KEPT: "minimize",
+    DENSITY: "minimize",
+    MULTIPLY_ADDS: "minimize",
+    FLOPS_KEPT: "minimize",
+    LATENCY_MS: "minimize",
+    LARGEST_ERROR: "minimize",
+}
+"""What a study may optimise, with the usual goal; a task's own metrics come beside them."""
+
+
+def _is_reported(name: str) -> str:
+    """Check that a trial reports a metric; those behind val/ are checked once the task is known."""
+    if name not in METRICS and not name.startswith(VALIDATION):
+        raise ValueError(f"{name!r} is no metric of a trial{nearest(name, METRICS)}")
+    return name
+
+
+class Metric(BaseModel):
+    """An objective: a metric's name and whether more is better."""
+
+    model_config = STRICT
+
+    name: Annotated[str, AfterValidator(_is_reported)]
+    goal: Literal["maximize", "minimize"]
+
+    @field_validator("name", mode="before")
+    @classmethod
+    def _never_the_test_split(cls, name: Any) -> Any:
+        if isinstance(name, str) and name.startswith(TEST):
+            raise ValueError(
+                f"{name} cannot be optimised: validation selects, and the test split is read once at the end"
+            )
+        return name
