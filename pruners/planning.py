@@ -1,10 +1,11 @@
 """From a network and a budget to every layer's rank and num_subspaces, without touching a weight."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import nn
 
+from pruners.calibration.calibration import Calibration, calibration_of
 from pruners.errors import InfeasibleBudget, PrunerError
 from pruners.lowrank.layers.budget import Budget, resolve_budget, unit_of
 from pruners.lowrank.layers.candidates import PINS, check_not_empty, least_cost, pinned_candidate
@@ -24,13 +25,17 @@ def plan(
     budget: int | None = None,
     flops_ratio: float | None = None,
     example: Inputs | None = None,
+    data: Calibration | Inputs | Iterable[Any] | None = None,
     **options: Any,
 ) -> Plan:
     """Choose ranks as `compress` would, without making anything; see there.
 
-    Given `Spectra`, it does not look at the network's weights again.
+    Given `Spectra`, it does not look at the network's weights again. ``data`` (calibration images, or a
+    `Calibration` that has them) is for methods that choose by it.
     """
     rule = rank_method_named(method)
+    if data is None and "data" in rule.needs:
+        raise PrunerError(f"Method {method} needs data=.")
     chosen_options = rule.with_defaults(options)
     spectra = model if isinstance(model, Spectra) else spectra_of(model)
     shape = _shape_with_positions(spectra, example if flops_ratio is not None else None)
@@ -40,8 +45,13 @@ def plan(
     least = least_cost(shape, candidates, allowed.unit)
     if least > allowed.limit:
         raise _infeasible(allowed, least, shape)
-    choice = rule.choose(AllocationProblem(spectra, shape, candidates, allowed), chosen_options)
-    return plan_from_choice(spectra, shape, allowed, choice, method, rule.metric(chosen_options))
+    problem = AllocationProblem(spectra, shape, candidates, allowed, _calibration(spectra, data))
+    choice = rule.choose(problem, chosen_options)
+
+    def error_of(layer: str, rank: int, num_subspaces: int) -> float:
+        return rule.errors_of(problem, layer, chosen_options).error(rank, num_subspaces)
+
+    return plan_from_choice(shape, allowed, choice, method, rule.metric(chosen_options), error_of)
 
 
 def least_budget(
@@ -98,14 +108,26 @@ def _shape_for(kind: str, model: nn.Module | NetworkShape, example: Inputs | Non
     return NetworkShape(model, example if kind == "flops_ratio" else None)
 
 
+def _calibration(spectra: Spectra, data: Calibration | Inputs | Iterable[Any] | None) -> Calibration | None:
+    if data is None or isinstance(data, Calibration):
+        return data
+    return calibration_of(_network_of(spectra), data)
+
+
+def _network_of(spectra: Spectra) -> nn.Module:
+    model = spectra.model()
+    if model is None:
+        raise PrunerError(
+            "These spectra outlived their network, which has to be run: keep a reference to it."
+        )
+    return model
+
+
 def _shape_with_positions(spectra: Spectra, example: Inputs | None) -> NetworkShape:
     """Return the shapes, with output positions where there is an example."""
     if example is None:
         return spectra.shape
-    model = spectra.model()
-    if model is None:
-        raise PrunerError("These spectra outlived their network, which a budget in multiply-adds has to run.")
-    return NetworkShape(model, example)
+    return NetworkShape(_network_of(spectra), example)
 
 
 def _infeasible(allowed: Budget, least: int, shape: NetworkShape) -> InfeasibleBudget:

@@ -1,13 +1,11 @@
 """What a method chose for each layer, and what that costs."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pruners.lowrank.layers.budget import Budget
 from pruners.lowrank.layers.candidates import DENSE
 from pruners.lowrank.layers.shapes import NetworkShape
-from pruners.lowrank.spectra.layer_error import layer_error
-from pruners.lowrank.spectra.network_spectra import Spectra
 
 
 @dataclass(frozen=True)
@@ -42,14 +40,17 @@ class Plan:
 
 
 def plan_from_choice(
-    spectra: Spectra,
     shape: NetworkShape,
     budget: Budget,
     choice: Mapping[str, tuple[int, int]],
     method: str,
     metric: str,
+    error_of: Callable[[str, int, int], float],
 ) -> Plan:
-    """Return the plan that ``choice``, {layer: (rank, num_subspaces)}, comes to within ``budget``."""
+    """Return the plan that ``choice``, {layer: (rank, num_subspaces)}, comes to within ``budget``.
+
+    ``error_of`` tells the error of a layer with a rank and num_subspaces, by ``metric``.
+    """
     layers: dict[str, LayerChoice] = {}
     params, cost = shape.total("parameters"), shape.total(budget.unit)
     for name, (rank, num_subspaces) in choice.items():
@@ -57,9 +58,7 @@ def plan_from_choice(
             continue
         dense = shape.layers[name]
         kept = dense.decomposed_params(rank, num_subspaces)
-        layers[name] = LayerChoice(
-            rank, num_subspaces, layer_error(spectra.layers[name], rank, num_subspaces, metric), kept
-        )
+        layers[name] = LayerChoice(rank, num_subspaces, error_of(name, rank, num_subspaces), kept)
         params -= dense.params - kept
         cost -= (dense.params - kept) * shape.unit_cost(name, budget.unit)
     error = max((layer.error for layer in layers.values()), default=0.0)

@@ -53,6 +53,6 @@ class ALDS(RankMethod):
 
     def choose(self, problem: AllocationProblem, options: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
         """Choose so that the largest error, each divided by its layer's tolerance, is as small as can be."""
-        searches = {name: problem.spectra.search(name, self.metric(options)) for name in problem.candidates}
+        searches = {name: self.errors_of(problem, name, options) for name in problem.candidates}
         tolerance = options["tolerance"]
         return best_options(problem, searches, minmax, lambda name, errors: errors / tolerance.get(name, 1.0))

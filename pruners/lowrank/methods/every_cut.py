@@ -1,7 +1,7 @@
 """What methods share that choose a rank and a number of subspaces for each layer: options, and the search."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,13 @@ from pruners.lowrank.layers.candidates import (
     pinned_candidate,
 )
 from pruners.lowrank.layers.shapes import LayerShape, NetworkShape
-from pruners.lowrank.methods.rank_method import EXCLUDE, RANK_MULTIPLE, AllocationProblem, excluding
-from pruners.lowrank.spectra.frontier import Frontier
+from pruners.lowrank.methods.rank_method import (
+    EXCLUDE,
+    RANK_MULTIPLE,
+    AllocationProblem,
+    LayerErrors,
+    excluding,
+)
 from pruners.method import Option
 from pruners.option_values import ByLayer, Fields, ListOf, Share, Whole
 
@@ -44,18 +49,6 @@ WHAT_LAYERS_MAY_BECOME = (
         ByLayer(_BOUNDS, "layer names to min_density and max_density"),
     ),
 )
-
-
-class LayerErrors(Protocol):
-    """What is known about the error of one layer's options."""
-
-    def frontier(self, candidates: Candidates) -> Frontier:
-        """Return the candidates that are worth looking at, with errors or lower bounds of them."""
-        ...
-
-    def resolve(self, rank: int, num_subspaces: int) -> None:
-        """Make the error of one option exact."""
-        ...
 
 
 def every_cut(shape: NetworkShape, options: Mapping[str, Any]) -> dict[str, Candidates]:

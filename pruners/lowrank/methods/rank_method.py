@@ -3,11 +3,13 @@
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
+from pruners.calibration.calibration import Calibration
 from pruners.lowrank.layers.budget import Budget
 from pruners.lowrank.layers.candidates import Candidates, check_not_empty, dense_candidate
 from pruners.lowrank.layers.shapes import NetworkShape
+from pruners.lowrank.spectra.frontier import Frontier
 from pruners.lowrank.spectra.network_spectra import Spectra
 from pruners.method import Method, Option
 from pruners.option_values import LAYERS, Whole
@@ -32,13 +34,31 @@ RANK_MULTIPLE = Option(
 class AllocationProblem:
     """What a method is given.
 
-    The kept spectra, the shapes with their costs, each layer's options and the budget.
+    The kept spectra, the shapes with their costs, each layer's options, the budget, and calibration images
+    where there are some.
     """
 
     spectra: Spectra
     shape: NetworkShape
     candidates: Mapping[str, Candidates]
     budget: Budget
+    calibration: Calibration | None = None
+
+
+class LayerErrors(Protocol):
+    """What is known about the errors of one layer's options."""
+
+    def frontier(self, candidates: Candidates) -> Frontier:
+        """Return the candidates that are worth looking at, with errors or lower bounds of them."""
+        ...
+
+    def resolve(self, rank: int, num_subspaces: int) -> None:
+        """Make the error of one option exact."""
+        ...
+
+    def error(self, rank: int, num_subspaces: int) -> float:
+        """Return the exact error of one option."""
+        ...
 
 
 class RankMethod(Method):
@@ -56,6 +76,10 @@ class RankMethod(Method):
     def metric(self, options: Mapping[str, Any]) -> str:
         """Return the metric that the layer errors of the result are told in."""
         return str(options.get("metric", "max"))
+
+    def errors_of(self, problem: AllocationProblem, layer: str, options: Mapping[str, Any]) -> LayerErrors:
+        """Return what is known about a layer's errors by `metric`."""
+        return problem.spectra.search(layer, self.metric(options))
 
     @abstractmethod
     def candidates(self, shape: NetworkShape, options: Mapping[str, Any]) -> dict[str, Candidates]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pruners.lowrank.layers.candidates import Candidates, Integers
 from pruners.lowrank.spectra.error_curve import ErrorCurve
+from pruners.lowrank.spectra.layer_error import layer_error
 from pruners.lowrank.spectra.layer_spectra import LayerSpectra
 
 
@@ -25,6 +26,26 @@ class Frontier:
     params: Integers
     errors: NDArray[np.float64]
     exact: NDArray[np.bool_]
+
+
+def frontier_of(
+    candidates: Candidates, errors: NDArray[np.float64], exact: NDArray[np.bool_] | None = None
+) -> Frontier:
+    """Return the candidates that no other beats in both weights and error.
+
+    Of options alike in both the one with the fewest subspaces. All errors are exact unless told otherwise.
+    """
+    exact = np.ones(len(errors), dtype=bool) if exact is None else exact
+    order = np.lexsort((candidates.subspaces, errors, candidates.params))
+    best_before = np.minimum.accumulate(np.concatenate([[np.inf], errors[order][:-1]]))
+    kept = order[errors[order] < best_before]
+    return Frontier(
+        candidates.ranks[kept],
+        candidates.subspaces[kept],
+        candidates.params[kept],
+        errors[kept],
+        exact[kept],
+    )
 
 
 class LayerSearch:
@@ -59,6 +80,10 @@ class LayerSearch:
         self._curves[num_subspaces].resolve(rank)
         self._frontier = None
 
+    def error(self, rank: int, num_subspaces: int) -> float:
+        """Return the exact error of one option."""
+        return layer_error(self._spectra, rank, num_subspaces, self._metric)
+
     def _prepare(self, candidates: Candidates) -> None:
         missing = [n for n in np.unique(candidates.subspaces).tolist() if n and n not in self._curves]
         if missing:
@@ -79,13 +104,4 @@ class LayerSearch:
                 curve = self._curves[int(number)]
                 errors[rows] = curve.errors[candidates.ranks[rows] - 1]
                 exact[rows] = curve.exact[candidates.ranks[rows] - 1]
-        order = np.lexsort((candidates.subspaces, errors, candidates.params))
-        best_before = np.minimum.accumulate(np.concatenate([[np.inf], errors[order][:-1]]))
-        kept = order[errors[order] < best_before]
-        return Frontier(
-            candidates.ranks[kept],
-            candidates.subspaces[kept],
-            candidates.params[kept],
-            errors[kept],
-            exact[kept],
-        )
+        return frontier_of(candidates, errors, exact)
