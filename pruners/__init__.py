@@ -28,6 +28,8 @@ from pruners.errors import (
     UnknownOption,
 )
 from pruners.lowrank.decomposition import Decomposition
+from pruners.lowrank.fitting.options import REFIT_OPTIONS
+from pruners.lowrank.fitting.refit import Refit
 from pruners.lowrank.layers.shapes import LayerShape, NetworkShape, compressible
 from pruners.lowrank.plan import LayerChoice, Plan
 from pruners.lowrank.spectra.held_memory import held_memory
@@ -45,6 +47,7 @@ from pruners.storage import load
 from pruners.unreached import Unreached, UnreachedWarning, unreached, unreached_sentence
 
 __all__ = [
+    "REFIT_OPTIONS",
     "SHARED_OPTIONS",
     "Artifact",
     "BadArtifact",
@@ -62,6 +65,7 @@ __all__ = [
     "PrunableLayer",
     "PrunerError",
     "PrunerWarning",
+    "Refit",
     "Spectra",
     "UnknownLayer",
     "UnknownMethod",

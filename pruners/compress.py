@@ -6,8 +6,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from pruners.calibration.calibration import calibration_of
 from pruners.errors import PrunerError, PrunerWarning
 from pruners.lowrank.decomposition import LiveDecomposition
+from pruners.lowrank.fitting.network_fit import fit_network
+from pruners.lowrank.fitting.options import fit_options
 from pruners.lowrank.spectra.network_spectra import spectra_of
 from pruners.method import Method
 from pruners.methods import method_named, score_method_named
@@ -30,7 +33,7 @@ def compress(
     budget: int | None = None,
     flops_ratio: float | None = None,
     example: Inputs | None = None,
-    data: Iterable[Any] | None = None,
+    data: Inputs | Iterable[Any] | None = None,
     loss: Callable[..., Tensor] | None = None,
     seed: int = 0,
     mask: Mask | None = None,
@@ -47,8 +50,11 @@ def compress(
     that removed stays removed, and N still counts it.
 
     ``data`` (batches of inputs and labels on the network's device), ``loss`` and ``example`` are for methods
-    whose ``needs`` name them; ``seed`` for those that draw. ``options`` are the method's own and its kind's,
-    see `methods`. The network is not changed; ``artifact.apply(model)`` gives the small one. Layers that lose
+    whose ``needs`` name them; ``seed`` for those that draw. A method of kind decomposition takes as ``data``
+    a few hundred training inputs without labels too, one tensor or batches: its factors are then refitted to
+    the network's outputs by least squares and BatchNorm is re-estimated, unless ``refit="none"``; the
+    artifact's ``refit`` tells what that came to. ``options`` are the method's own and its kind's, see
+    `methods`. The network is not changed; ``artifact.apply(model)`` gives the small one. Layers that lose
     every weight are named in a PrunerWarning, and weights that the method does not reach in an
     UnreachedWarning where they are at least 1 % of the network's parameters, see `unreached`.
 
@@ -62,6 +68,8 @@ def compress(
     if not isinstance(rule, ScoreMethod):
         if mask is not None:
             raise PrunerError(f"Method {method} decomposes layers and cannot go on from a mask.")
+        chosen_options = rule.with_defaults(options)
+        fitting = fit_options(chosen_options, data is not None)
         spectra = spectra_of(model)
         chosen = plan(
             spectra,
@@ -73,7 +81,11 @@ def compress(
             **options,
         )
         _warn_of_unreached(model, method)
-        return LiveDecomposition(chosen, spectra, model)
+        fitted = None
+        if data is not None and fitting.refit != "none" and chosen.layers:
+            cuts = {name: (choice.rank, choice.num_subspaces) for name, choice in chosen.layers.items()}
+            fitted = fit_network(spectra, cuts, calibration_of(model, data), fitting)
+        return LiveDecomposition(chosen, spectra, fitted)
     if flops_ratio is not None:
         raise PrunerError(
             f"Method {method} keeps a number of weights, not of multiply-adds: give keep_ratio or "
@@ -134,7 +146,8 @@ def _check_arguments(method: Method, data: object, loss: object, example: object
     for need in method.needs:
         if given[need] is None:
             raise PrunerError(f"Method {method.name} needs {need}=.")
-    if data is not None and (not isinstance(data, Iterable) or isinstance(data, str | Mapping | Tensor)):
+    whole = isinstance(data, str | Mapping | Tensor)
+    if isinstance(method, ScoreMethod) and data is not None and (not isinstance(data, Iterable) or whole):
         raise PrunerError(f"data takes batches (inputs, labels), not {shown(data)}.")
     if loss is not None and not callable(loss):
         raise PrunerError(f"loss takes a function of outputs and labels, not {shown(loss)}.")

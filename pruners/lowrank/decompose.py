@@ -8,7 +8,20 @@ from torch import Tensor, nn
 from pruners.errors import BadArtifact, nearest
 from pruners.lowrank.layers.decomposed_layer import BlockLinear, DecomposedConv2d, DecomposedLinear
 from pruners.lowrank.layers.shapes import LayerShape, compressible_modules, shape_of
+from pruners.network.copying import copied
 from pruners.network.layer_names import unwrapped
+from pruners.network.state import overwrite_state, restore_state
+
+
+def pair_names(layer: str) -> tuple[str, str]:
+    """Return the names of a decomposed layer's two weights in the small network's state dict."""
+    prefix = f"{layer}." if layer else ""
+    return f"{prefix}0.weight", f"{prefix}1.weight"
+
+
+def pair_bias_name(layer: str) -> str:
+    """Return the name of a decomposed layer's bias in the small network's state dict."""
+    return f"{layer}.1.bias" if layer else "1.bias"
 
 
 def weights_from_factors(
@@ -134,3 +147,29 @@ def replace_layers(
             if child is not None and unwrapped(child) in decomposed:
                 parent._modules[child_name] = unwrapped(child)
     return model
+
+
+def decomposed_copy(
+    model: nn.Module,
+    subspaces: Mapping[str, int],
+    shapes: Mapping[str, LayerShape],
+    tensors: Mapping[str, Tensor],
+    complete: bool = False,
+) -> nn.Module:
+    """Copy a network with its layers decomposed, without the wrappers around it.
+
+    ``subspaces`` is the num_subspaces of each layer to decompose, ``tensors`` has their weights by their
+    names in the small network, and perhaps other parameters and buffers of it, which are put in too: all of
+    them where ``complete``. BadArtifact where they do not fit, or one is missing.
+    """
+    pairs = {name: pair_names(name) for name in subspaces}
+    for missing in (n for pair in pairs.values() for n in pair if n not in tensors):
+        raise BadArtifact(f"The artifact is damaged: it has no tensor {missing!r}.")
+    weights = {n: (tensors[first], tensors[second], subspaces[n]) for n, (first, second) in pairs.items()}
+    small = replace_layers(copied(unwrapped(model)), weights, shapes)
+    if complete:
+        restore_state(small, tensors)
+    else:
+        placed = {name for pair in pairs.values() for name in pair}
+        overwrite_state(small, {name: tensor for name, tensor in tensors.items() if name not in placed})
+    return small

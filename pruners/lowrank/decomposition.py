@@ -9,16 +9,15 @@ from torch import Tensor, nn
 
 from pruners.artifact import Artifact
 from pruners.errors import BadArtifact
-from pruners.lowrank.decompose import replace_layers, weights_from_factors
-from pruners.lowrank.layers.shapes import LayerShape, compressible_modules
+from pruners.lowrank.decompose import decomposed_copy, pair_names
+from pruners.lowrank.fitting.factor_tensors import unfitted_tensors
+from pruners.lowrank.fitting.refit import Fitted, Refit
+from pruners.lowrank.layers.shapes import LayerShape
 from pruners.lowrank.plan import LayerChoice, Plan
 from pruners.lowrank.spectra.layer_error import layer_errors
 from pruners.lowrank.spectra.metrics import ERROR_METRICS
 from pruners.lowrank.spectra.network_spectra import Spectra
-from pruners.lowrank.spectra.residual import slice_factors
-from pruners.network.copying import copied
-from pruners.network.layer_names import unwrapped
-from pruners.network.state import restore_state, state_of
+from pruners.network.state import state_of
 
 
 class Decomposition(Artifact):
@@ -26,8 +25,9 @@ class Decomposition(Artifact):
 
     ``plan`` tells the choice, ``shapes`` the dense shapes of the decomposed layers. ``tensors`` holds the
     weights by their names in the small network; with ``complete`` all of its parameters and buffers,
-    otherwise those of the decomposed layers alone. ``layer_errors`` maps each decomposed layer to its error
-    by each metric.
+    otherwise those of the decomposed layers, and what a refit has changed besides. ``layer_errors`` maps each
+    decomposed layer to its error by each metric, that of its truncation before a refit. ``refit`` tells
+    what fitting the factors to data came to, None where they are the weights' own.
     """
 
     kind: ClassVar[Literal["decomposition", "mask"]] = "decomposition"
@@ -39,12 +39,14 @@ class Decomposition(Artifact):
         tensors: Mapping[str, Tensor],
         layer_errors: Mapping[str, Mapping[str, float]],
         complete: bool,
+        refit: Refit | None = None,
     ) -> None:
         self.plan = plan
         self.shapes = shapes
         self.complete = complete
         self._tensors = tensors
         self._layer_errors = layer_errors
+        self.refit = refit
 
     @property
     def method(self) -> str:
@@ -105,11 +107,8 @@ class Decomposition(Artifact):
         ``model`` itself is not changed. A complete artifact gives the captured network whatever the model's
         own weights are.
         """
-        weights = {n: (*self._pair(n), c.num_subspaces) for n, c in self.layers.items()}
-        small = replace_layers(copied(unwrapped(model)), weights, self.shapes)
-        if self.complete:
-            restore_state(small, self.tensors)
-        return small
+        subspaces = {name: choice.num_subspaces for name, choice in self.layers.items()}
+        return decomposed_copy(model, subspaces, self.shapes, self.tensors, self.complete)
 
     def capture(self, small: nn.Module) -> "Decomposition":
         """Return this decomposition with all parameters and buffers of ``small``.
@@ -124,17 +123,20 @@ class Decomposition(Artifact):
                     raise BadArtifact(
                         f"This network does not come from the artifact: its layer {name!r} is not decomposed."
                     )
-        return Decomposition(self.plan, self.shapes, state, self.layer_errors, complete=True)
+        return Decomposition(
+            self.plan, self.shapes, state, self.layer_errors, complete=True, refit=self.refit
+        )
 
     def described(self) -> dict[str, Any]:
         """Describe the plan, the errors and the dense shapes as JSON-able data."""
-        return {
+        described = {
             "complete": self.complete,
             "plan": asdict(self.plan),
             "errors": self.errors,
             "layer_errors": self.layer_errors,
             "shapes": {name: asdict(shape) for name, shape in self.shapes.items()},
         }
+        return described if self.refit is None else described | {"refit": asdict(self.refit)}
 
     def files(self) -> Mapping[str, Mapping[str, Tensor]]:
         """Return the tensors under the one file that holds them, ``model``."""
@@ -151,26 +153,18 @@ class Decomposition(Artifact):
         if shapes.keys() != layers.keys():
             raise TypeError("the shapes are not those of its layers")
         plan = Plan(**(described["plan"] | {"layers": layers}))
-        return cls(plan, shapes, files["model"], described["layer_errors"], described["complete"])
-
-    def _pair(self, name: str) -> tuple[Tensor, Tensor]:
-        first, second = pair_names(name)
-        try:
-            return self.tensors[first], self.tensors[second]
-        except KeyError as error:
-            raise BadArtifact(f"The artifact is damaged: it has no tensor {error}.") from None
+        refit = Refit(**described["refit"]) if "refit" in described else None
+        return cls(plan, shapes, files["model"], described["layer_errors"], described["complete"], refit)
 
 
 class LiveDecomposition(Decomposition):
-    """A decomposition whose weights and errors are computed from kept spectra when somebody asks."""
+    """A decomposition whose errors, and weights unless ``fitted``, come from kept spectra when asked for."""
 
-    def __init__(self, plan: Plan, spectra: Spectra, model: nn.Module) -> None:
+    def __init__(self, plan: Plan, spectra: Spectra, fitted: Fitted | None = None) -> None:
         self._spectra = spectra
-        modules = compressible_modules(model)
-        self._linear = {name: isinstance(modules[name], nn.Linear) for name in plan.layers}
-        super().__init__(
-            plan, {name: spectra.shape.layers[name] for name in plan.layers}, {}, {}, complete=False
-        )
+        self._fitted = fitted
+        shapes = {name: spectra.shape.layers[name] for name in plan.layers}
+        super().__init__(plan, shapes, {}, {}, complete=False, refit=fitted.refit if fitted else None)
 
     @cached_property
     def layer_errors(self) -> Mapping[str, Mapping[str, float]]:
@@ -182,21 +176,12 @@ class LiveDecomposition(Decomposition):
     @cached_property
     def tensors(self) -> Mapping[str, Tensor]:
         """Return the weights of the decomposed layers, in the layers' own dtype, on the CPU."""
-        tensors: dict[str, Tensor] = {}
-        for name, choice in self.layers.items():
-            layer = self._spectra.layers[name]
-            left, right = slice_factors(layer, choice.rank, choice.num_subspaces)
-            pair = weights_from_factors(layer.shape, self._linear[name], left, right)
-            tensors |= {n: t.to(layer.weight.dtype) for n, t in zip(pair_names(name), pair, strict=True)}
-        return tensors
+        if self._fitted is not None:
+            return self._fitted.tensors
+        cuts = {name: (choice.rank, choice.num_subspaces) for name, choice in self.layers.items()}
+        return unfitted_tensors(self._spectra, cuts)
 
     @property
     def source(self) -> nn.Module | None:
         """Return the network that was compressed, while it lives."""
         return self._spectra.model()
-
-
-def pair_names(layer: str) -> tuple[str, str]:
-    """Return the names of a decomposed layer's two weights in the small network's state dict."""
-    prefix = f"{layer}." if layer else ""
-    return f"{prefix}0.weight", f"{prefix}1.weight"

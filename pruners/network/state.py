@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from pruners.errors import BadArtifact
+from pruners.errors import BadArtifact, nearest
 from pruners.network.layer_names import named_buffers, named_parameters
 
 
@@ -29,6 +29,22 @@ def restore_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
             f"The artifact does not fit: {odd!r} is only in "
             f"{'the network' if odd in own else 'the artifact'}."
         )
+    _put(own, state)
+
+
+def overwrite_state(model: nn.Module, some: Mapping[str, Tensor]) -> None:
+    """Put some parameters and buffers into the network, as `restore_state` does all.
+
+    Raises BadArtifact for one that the network does not have in this shape.
+    """
+    own = _named_tensors(model)
+    for name in some:
+        if name not in own:
+            raise BadArtifact(f"The artifact does not fit: the network has no {name!r}{nearest(name, own)}")
+    _put(own, some)
+
+
+def _put(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
     for name, tensor in state.items():
         if own[name].shape != tensor.shape:
             shapes = f"{tuple(own[name].shape)} in the network, {tuple(tensor.shape)} in the artifact"

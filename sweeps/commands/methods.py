@@ -22,9 +22,12 @@ def methods(as_json: bool) -> None:
             f"  makes a {method.kind}; needs: {', '.join(method.needs) or 'the weights alone'}"
         )
         # those of its kind are told once, below, unless the method's default is another
-        _show(option for option in method.all_options if option not in pruners.SHARED_OPTIONS)
+        shared = [*pruners.SHARED_OPTIONS, *pruners.REFIT_OPTIONS]
+        _show(option for option in method.all_options if option not in shared)
         click.echo()
-    click.echo("Every method that makes a mask also takes")
+    click.echo("Every method that makes a decomposition also takes")
+    _show(pruners.REFIT_OPTIONS)
+    click.echo("\nEvery method that makes a mask also takes")
     _show(pruners.SHARED_OPTIONS)
 
 

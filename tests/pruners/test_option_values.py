@@ -62,6 +62,7 @@ TAKEN = {
     "damping": {"zero", "half", "two", "two and a half"},
     "diagonal": set(),
     "dtype": set(),
+    "encoders": set(),
     "exclude": {"list", "list of text"},  # "a" may be a layer
     "invert": FLAGS,
     "keep_graphs": FLAGS,
@@ -74,7 +75,9 @@ TAKEN = {
     "preset": set(),
     "probes": COUNTS,
     "rank_multiple": COUNTS,
+    "refit": set(),
     "reinit_linear": FLAGS,
+    "ridge": {"zero", "half", "two", "two and a half"},
     "rounds": COUNTS,
     "schedule": set(),
     "temperature": {"half", "two", "two and a half"},

@@ -70,12 +70,14 @@ def test_decoder_is_the_least_squares_one(layer, ridge):
 def test_other_inputs_are_fitted_to_the_dense_ones_outputs(layer):
     matrix, dense, rank, subspaces = layer
     own = dense + 0.3 * dense.roll(1, dims=-1)
-    cross = dense @ own.mT / own.shape[-1]
+    outputs = matrix @ dense
+    target = outputs @ own.mT / own.shape[-1]
     encoders = weight_encoders(matrix, rank, subspaces)
-    decoder = OutputFit(matrix, moment(own), cross=cross).decoder(encoders)
-    for w, x, y, e, d in zip(
-        matrix, own, matrix @ dense, block_diagonal(encoders), flat(decoder), strict=True
-    ):
+    fit = OutputFit(matrix, moment(own), 0.0, target, float(outputs.square().sum() / own.shape[-1]))
+    decoder = fit.decoder(encoders)
+    lost = (together(decoder, encoders) @ own - outputs).norm() / outputs.norm()
+    assert fit.error(together(decoder, encoders)) == pytest.approx(float(lost), abs=1e-6)
+    for w, x, y, e, d in zip(matrix, own, outputs, block_diagonal(encoders), flat(decoder), strict=True):
         solution, *_ = np.linalg.lstsq((e @ x).T.numpy(), y.T.numpy(), rcond=None)
         assert (torch.from_numpy(solution.T) @ e @ x - d @ e @ x).norm() <= 1e-7 * (w @ x).norm()
 

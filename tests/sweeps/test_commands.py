@@ -87,7 +87,8 @@ def test_methods_for_programs(tombola: Tombola) -> None:
         for method in told.values()
     )
     assert {"metric", "candidate_subspaces"} <= {option["name"] for option in told["alds"]["options"]}
-    assert (told["alds"]["kind"], told["alds"]["shared_options"]) == ("decomposition", [])
+    refitting = [option["name"] for option in told["alds"]["shared_options"]]
+    assert (told["alds"]["kind"], refitting) == ("decomposition", ["refit", "ridge", "encoders"])
     rounds = {
         name: option["default"]
         for name, m in told.items()
@@ -100,7 +101,8 @@ def test_methods_for_programs(tombola: Tombola) -> None:
 
 def test_options_that_a_kind_shares_are_told_once(tombola: Tombola) -> None:
     lines = tombola("methods").stdout.splitlines()
-    assert len([line for line in lines if line.startswith("  allocation = global")]) == 1
+    for shared in ("  allocation = global", "  encoders = weight"):
+        assert len([line for line in lines if line.startswith(shared)]) == 1
     own = lines[lines.index("synflow: " + pruners.methods()["synflow"].title) :]
     assert own[: own.index("")][-1].startswith("  rounds = 100: ")
     for name, method in pruners.methods().items():

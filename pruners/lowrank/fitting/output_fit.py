@@ -27,20 +27,28 @@ class OutputFit:
     directions which the calibration images do not show keep what the weights alone say. With S = 1, or a very
     large ridge, D is the weights' own decoder, and D E their truncated SVD where E is.
 
-    With ``cross`` (groups x columns x columns, the mean of x_dense x^T) the decoder acts on other inputs x
-    than those, x_dense, whose outputs W x_dense it is fitted to.
+    With ``target`` (groups x rows x columns, the mean of y x^T) and ``energy`` (the mean of |y|^2 over all
+    groups) the decoder is fitted to outputs y other than W x: those of the dense network, whose inputs were
+    others.
     """
 
     def __init__(
-        self, matrix: Tensor, second: Tensor, ridge: float = 0.0, cross: Tensor | None = None
+        self,
+        matrix: Tensor,
+        second: Tensor,
+        ridge: float = 0.0,
+        target: Tensor | None = None,
+        energy: float | None = None,
     ) -> None:
-        self._matrix = matrix
         noise = ridge * _mean_diagonal(second)[:, None]
         self.second = second + torch.diag_embed(noise.expand(second.shape[:2]))
         """The moment with the ridge."""
-        aimed = matrix @ second if cross is None else matrix @ cross
-        self._aimed = aimed + noise.unsqueeze(-1) * matrix
-        self._energy = float((self._aimed * matrix).sum())
+        aimed = matrix @ second if target is None else target
+        if energy is None:
+            energy = float((aimed * matrix).sum())
+        noisy = noise.unsqueeze(-1) * matrix
+        self._aimed = aimed + noisy
+        self._energy = energy + float((noisy * matrix).sum())
 
     def decoder(self, encoders: Tensor) -> Tensor:
         """Return D: groups x k x rows x rank, for encoders of groups x k x rank x (columns / k).
@@ -72,8 +80,7 @@ class OutputFit:
 
     def error(self, replacement: Tensor) -> float:
         """Return the relative output error of any weight of W's shape in W's place."""
-        difference = replacement - self._matrix
-        left = float(((difference @ self.second) * difference).sum())
+        left = float(((replacement @ self.second - 2 * self._aimed) * replacement).sum()) + self._energy
         return (max(left, 0.0) / self._energy) ** 0.5 if self._energy > 0 else 0.0
 
 

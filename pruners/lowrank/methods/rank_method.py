@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
 from pruners.calibration.calibration import Calibration
+from pruners.lowrank.fitting.options import REFIT_OPTIONS
 from pruners.lowrank.layers.budget import Budget
 from pruners.lowrank.layers.candidates import Candidates, check_not_empty, dense_candidate
 from pruners.lowrank.layers.shapes import NetworkShape
@@ -69,9 +70,14 @@ class RankMethod(Method):
 
     kind: ClassVar[Literal["decomposition", "mask"]] = "decomposition"
 
+    @property
+    def all_options(self) -> tuple[Option, ...]:
+        """Return the method's own options, and those that say how its factors are fitted to data."""
+        return *self.options, *REFIT_OPTIONS
+
     def wants_data(self, given: Mapping[str, Any]) -> bool:
-        """Tell whether calibration images would be used: to refit the factors, or to choose encoders."""
-        return given.get("refit") != "none" or given.get("encoders") == "whitened"
+        """Tell whether calibration images would be used: to refit the factors."""
+        return given.get("refit") != "none"
 
     def metric(self, options: Mapping[str, Any]) -> str:
         """Return the metric that the layer errors of the result are told in."""

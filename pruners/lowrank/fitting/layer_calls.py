@@ -1,0 +1,78 @@
+"""Which layers a network calls, in which order, and which of them may have outputs off by a constant."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from pruners.network.counting.multiply_adds import as_defined
+from pruners.network.forward_pass import evaluating, naming_refusals
+from pruners.network.inputs import Inputs, forward, take_inputs
+from pruners.network.layer_names import named_parameters, unwrapped
+
+REFUSED = "The network cannot be run on the calibration images"
+_IMAGES = 2  # some networks take no batch of one
+
+
+@dataclass(frozen=True)
+class LayerCall:
+    """How often a layer is called in one pass, and what takes care of a constant offset of its outputs.
+
+    ``bias`` is its own where no other module uses it too. ``into_batchnorm``: all its outputs go as they are
+    into BatchNorm, which subtracts their mean again.
+    """
+
+    times: int
+    bias: Tensor | None
+    into_batchnorm: bool
+
+    @property
+    def offset_free(self) -> bool:
+        """Tell whether the layer may be fitted about the means."""
+        return self.bias is not None or self.into_batchnorm
+
+
+def layer_calls(
+    network: nn.Module, layers: Mapping[str, nn.Conv2d | nn.Linear], batch: Inputs
+) -> dict[str, LayerCall]:
+    """Run the network on two images of a batch: return the layers that it calls, in the order of the calls.
+
+    A layer whose weight alone is read (by a parent that multiplies by it itself) is not called.
+    """
+    made: dict[int, tuple[str, Tensor, int]] = {}
+    times, unclaimed = Counter[str](), Counter[str]()
+
+    def noting(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
+        def note(_layer: nn.Module, _inputs: Any, output: Tensor) -> None:
+            made[id(output)] = name, output, output._version
+            times[name] += 1
+            unclaimed[name] += 1
+
+        return note
+
+    def claim(_norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        name, output, version = made.pop(id(inputs[0]), ("", inputs[0], -1))
+        if output is inputs[0] and output._version == version:  # nobody has changed it in place meanwhile
+            unclaimed[name] -= 1
+
+    handles = [layer.register_forward_hook(noting(name)) for name, layer in layers.items()]
+    norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
+    handles += [norm.register_forward_pre_hook(claim) for norm in norms]
+    try:
+        with evaluating(network), as_defined(), naming_refusals(network, REFUSED):
+            forward(unwrapped(network), take_inputs(batch, slice(0, _IMAGES)))
+    finally:
+        for handle in handles:
+            handle.remove()
+    holders = Counter(id(parameter) for parameter in named_parameters(network).values())
+    return {
+        name: LayerCall(number, _own_bias(layers[name], holders), not unclaimed[name])
+        for name, number in times.items()
+    }
+
+
+def _own_bias(layer: nn.Conv2d | nn.Linear, holders: Counter[int]) -> Tensor | None:
+    return layer.bias if layer.bias is not None and holders[id(layer.bias)] == 1 else None

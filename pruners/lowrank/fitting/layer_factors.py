@@ -1,0 +1,90 @@
+"""The two factors of one layer, from its weight alone or fitted to its outputs."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pruners.calibration.moment import Moment
+from pruners.lowrank.fitting.encoders import weight_encoders, whitened_encoders
+from pruners.lowrank.fitting.options import FitOptions
+from pruners.lowrank.fitting.output_fit import OutputFit
+
+
+@dataclass(frozen=True, eq=False)
+class FitMoments:
+    """Moments of a layer's inputs x in the compressed network with its outputs y in the dense one.
+
+    ``second`` is the mean of x x^T (groups x columns x columns), ``mean`` that of x (groups x columns),
+    ``target`` that of y x^T (groups x rows x columns), ``output_mean`` that of y (groups x rows), without the
+    layer's bias, and ``energy`` that of |y|^2 over all groups. In float64 on the CPU.
+    """
+
+    second: Tensor
+    mean: Tensor
+    target: Tensor
+    output_mean: Tensor
+    energy: float
+
+    @classmethod
+    def of_dense_inputs(cls, matrix: Tensor, moment: Moment) -> "FitMoments":
+        """Return the moments where the inputs are the dense network's own: y = W x."""
+        target = matrix @ moment.second
+        output_mean = (matrix @ moment.mean.unsqueeze(-1)).squeeze(-1)
+        return cls(moment.second, moment.mean, target, output_mean, float((target * matrix).sum()))
+
+    def centred(self) -> "FitMoments":
+        """Return the moments about the means, which a bias takes care of."""
+        return FitMoments(
+            self.second - _outer(self.mean, self.mean),
+            self.mean,
+            self.target - _outer(self.output_mean, self.mean),
+            self.output_mean,
+            self.energy - float(self.output_mean.square().sum()),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class LayerFactors:
+    """Left factors, groups x k x rows x rank, and right ones, groups x k x rank x (columns / k), in float64.
+
+    ``shift`` (groups x rows) is what the layer's outputs lack on average, ``output_error`` the relative error
+    that remains when a bias has it.
+    """
+
+    left: Tensor
+    right: Tensor
+    shift: Tensor
+    output_error: float
+
+
+def fitted_factors(
+    matrix: Tensor, rank: int, num_subspaces: int, moments: FitMoments, options: FitOptions, biased: bool
+) -> LayerFactors:
+    """Fit the factors of a folded weight (groups x rows x columns) to the dense layer's outputs.
+
+    ``biased`` says that a constant offset of the outputs does not matter: the layer has a bias that takes
+    ``shift``, or BatchNorm follows.
+    """
+    if biased:
+        moments = moments.centred()
+    fit = OutputFit(matrix, moments.second, options.ridge, moments.target, moments.energy)
+    if options.encoders == "whitened":
+        encoders = whitened_encoders(matrix, fit.second, rank, num_subspaces)
+    else:
+        encoders = weight_encoders(matrix, rank, num_subspaces)
+    left, right = _balanced(fit.decoder(encoders), encoders)
+    replacement = (left @ right).transpose(1, 2).flatten(2)
+    shift = moments.output_mean - (replacement @ moments.mean.unsqueeze(-1)).squeeze(-1)
+    return LayerFactors(left, right, shift, fit.error(replacement))
+
+
+def _balanced(decoder: Tensor, encoders: Tensor) -> tuple[Tensor, Tensor]:
+    """Split the singular values of each slice evenly between its two factors, as unfitted ones have them."""
+    left, values, turn = torch.linalg.svd(decoder, full_matrices=False)
+    root = values.sqrt()
+    return left * root.unsqueeze(-2), root.unsqueeze(-1) * (turn @ encoders)
+
+
+def _outer(one: Tensor, other: Tensor) -> Tensor:
+    return one.unsqueeze(-1) * other.unsqueeze(-2)

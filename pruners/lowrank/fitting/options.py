@@ -1,0 +1,61 @@
+"""The options that all methods of kind decomposition share: how factors are fitted to data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pruners.errors import PrunerError
+from pruners.lowrank.fitting.encoders import ENCODERS
+from pruners.method import Option
+from pruners.option_values import Choice, Number
+
+REFITS = ("none", "layer", "sequential")
+
+REFIT_OPTIONS = (
+    Option(
+        "refit",
+        None,
+        "fit each layer's second half to the dense outputs on data=, by least squares: none, layer (from the "
+        "dense network's inputs), sequential (layer after layer from the compressed network's own, slower); "
+        "None: layer where data= is given",
+        Choice(REFITS),
+    ),
+    Option(
+        "ridge",
+        1e-4,
+        "ridge of these least squares, as a share of the inputs' mean square; a large one leaves the factors "
+        "as the weights alone give them",
+        Number(),
+    ),
+    Option(
+        "encoders",
+        "weight",
+        "rows of each layer's first half: of the slices' own SVD (weight), or of that of the slices times "
+        "the root of their inputs' second moment (whitened), which needs a refit",
+        Choice(ENCODERS),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """The shared options, checked, with ``refit`` one of `REFITS`."""
+
+    refit: str
+    ridge: float
+    encoders: str
+
+
+def fit_options(options: Mapping[str, Any], has_data: bool) -> FitOptions:
+    """Read what a method's options say of fitting.
+
+    Raises PrunerError where they ask for a fit and there are no calibration images, or for encoders without.
+    """
+    refit = options["refit"] or ("layer" if has_data else "none")
+    if refit != "none" and not has_data:
+        raise PrunerError(f"refit {refit!r} needs data=, a few hundred inputs of the network.")
+    if refit == "none" and options["encoders"] != "weight":
+        raise PrunerError(
+            f"encoders {options['encoders']!r} belong to a refit: give data=, and another refit than 'none'."
+        )
+    return FitOptions(refit, options["ridge"], options["encoders"])
