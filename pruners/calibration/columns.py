@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from math import prod
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
@@ -41,7 +42,7 @@ def layer_columns(layer: Layer, inputs: Tensor) -> Tensor:
 
 def padded(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d, maps: Tensor) -> Tensor:
     """Return maps (N, channels, ...) with the layer's padding around them."""
-    around = _padding(layer)
+    around = padding_around(layer)
     if not any(around):
         return maps
     if layer.padding_mode == "zeros":
@@ -49,8 +50,8 @@ def padded(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d, maps: Tensor) -> Tensor:
     return pad(maps, around, mode=layer.padding_mode)
 
 
-def _padding(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d) -> Sequence[int]:
-    """The padding before and after each dimension, the last one first."""
+def padding_around(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d) -> Sequence[int]:
+    """Return the padding before and after each dimension, the last one first."""
     if layer.padding == "same":
         whole = [d * (k - 1) for d, k in zip(layer.dilation, layer.kernel_size, strict=True)]
         pairs = [(width // 2, width - width // 2) for width in whole]
@@ -58,3 +59,8 @@ def _padding(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d) -> Sequence[int]:
         sides = (0,) * len(layer.kernel_size) if isinstance(layer.padding, str) else layer.padding
         pairs = [(side, side) for side in sides]
     return [side for pair in reversed(pairs) for side in pair]
+
+
+def computable(values: Tensor) -> Tensor:
+    """Return values in float32 where they are of a shorter dtype, whose products lose too much."""
+    return values if values.dtype in (torch.float32, torch.float64) else values.float()

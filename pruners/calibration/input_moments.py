@@ -1,56 +1,57 @@
 """Second moments of layers' inputs, all of them from one pass over the calibration images."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from pruners.calibration.columns import Layer, layer_columns
+from pruners.calibration.column_sum import ColumnSum
+from pruners.calibration.columns import Layer
 from pruners.calibration.moment import Moment
+from pruners.calibration.shifted_sum import ShiftedSum, has_shift_structure
 from pruners.errors import PrunerError
 from pruners.network.counting.multiply_adds import as_defined
 from pruners.network.forward_pass import evaluating, naming_refusals
 from pruners.network.inputs import Inputs, forward
 from pruners.network.layer_names import unwrapped
 
-_ELEMENTS = 2**24  # of columns that are there at once
 
-
-class ColumnSum:
-    """Sums of a layer's columns and of their outer products, in float64 on the network's device."""
+class _LayerSums:
+    """All columns of a layer: by their shift structure where it has one, and written out."""
 
     def __init__(self, layer: Layer) -> None:
         self.layer = layer
-        groups = 1 if isinstance(layer, nn.Linear) else layer.groups
-        n = layer.weight[0].numel()
-        self.second = torch.zeros(groups, n, n, dtype=torch.float64, device=layer.weight.device)
-        self.first = torch.zeros(groups, n, dtype=torch.float64, device=layer.weight.device)
-        self.columns = 0
+        self._sums: dict[type[ColumnSum | ShiftedSum], ColumnSum | ShiftedSum] = {}
 
     def add(self, inputs: Tensor) -> None:
-        """Add the columns of one call's inputs."""
-        layer = self.layer
+        """Add the columns of one call."""
         inputs = inputs.detach()
-        if isinstance(layer, nn.Linear):
+        if isinstance(self.layer, nn.Linear):
             inputs = inputs.reshape(-1, inputs.shape[-1])
-        elif inputs.dim() == len(layer.kernel_size) + 1:
+        elif inputs.dim() == len(self.layer.kernel_size) + 1:
             inputs = inputs[None]
-        for part in inputs.split(max(1, _ELEMENTS * len(inputs) // max(1, self._elements(inputs)))):
-            columns = layer_columns(layer, part)
-            if columns.dtype not in (torch.float32, torch.float64):
-                columns = columns.float()
-            self.second += columns @ columns.mT
-            self.first += columns.sum(-1, dtype=torch.float64)
-            self.columns += columns.shape[-1]
+        if not len(inputs):
+            return
+        kind = ShiftedSum if has_shift_structure(self.layer, inputs) else ColumnSum
+        if kind not in self._sums:
+            self._sums[kind] = kind(self.layer)
+        self._sums[kind].add(inputs)
 
-    def _elements(self, inputs: Tensor) -> int:
-        return inputs.numel() * (1 if isinstance(self.layer, nn.Linear) else self.layer.weight[0, 0].numel())
-
-    def moment(self) -> Moment:
-        """Divide the sums by the number of columns."""
-        # a product may differ from its transpose in the last bit
-        second = (self.second.triu() + self.second.triu(1).mT) / self.columns
-        return Moment(second.cpu(), (self.first / self.columns).cpu(), self.columns)
+    def moment(self) -> Moment | None:
+        """Divide the sums by the number of columns; None where there is none."""
+        parts = [part for part in self._sums.values() if part.columns]
+        if not parts:
+            return None
+        columns = sum(part.columns for part in parts)
+        second, *more = (part.second() for part in parts)
+        for other in more:
+            second += other
+        # what is below the diagonal is left out of products, or may differ in the last bit
+        second = second.div_(columns).triu_()
+        second += second.triu(1).mT
+        first = torch.stack([part.first() for part in parts]).sum(0) / columns
+        return Moment(second.cpu(), first.cpu(), columns)
 
 
 def input_moments(
@@ -63,8 +64,11 @@ def input_moments(
     float64. A layer that is not called gets no moment. Raises PrunerError, which names the layer, for inputs
     that are not finite.
     """
-    sums = {name: ColumnSum(layer) for name, layer in layers.items()}
-    handles = [layer.register_forward_pre_hook(_adding(sums[name])) for name, layer in layers.items()]
+    sums = {name: _LayerSums(layer) for name, layer in layers.items()}
+    handles = [
+        layer.register_forward_pre_hook(_adding(sums[name]), with_kwargs=True)
+        for name, layer in layers.items()
+    ]
     try:
         with evaluating(model), as_defined():
             for batch in batches:
@@ -73,15 +77,19 @@ def input_moments(
     finally:
         for handle in handles:
             handle.remove()
-    moments = {name: total.moment() for name, total in sums.items() if total.columns}
-    for name, moment in moments.items():
+    moments = {}
+    for name in layers:
+        moment = sums.pop(name).moment()
+        if moment is None:
+            continue
+        moments[name] = moment
         if not moment.second.isfinite().all():
             raise PrunerError(f"Layer {name!r}: its inputs on the calibration images are not finite.")
     return moments
 
 
-def _adding(total: ColumnSum) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-    def add(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        total.add(inputs[0])
+def _adding(sums: _LayerSums) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
+    def add(layer: nn.Module, inputs: tuple[Any, ...], by_name: dict[str, Any]) -> None:
+        sums.add(inputs[0] if inputs else by_name["input"])
 
     return add

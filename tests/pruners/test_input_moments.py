@@ -96,7 +96,7 @@ def test_leading_dimensions_and_several_calls_add_up() -> None:
             self.unused = nn.Linear(2, 2, dtype=DOUBLE)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.inner(functional.relu(self.inner(x))[:, 0])
+            return self.inner(input=functional.relu(self.inner(x))[:, 0])
 
     network = Twice()
     images = torch.randn(4, 3, 2, 6, dtype=DOUBLE, generator=torch.manual_seed(1))
@@ -129,3 +129,23 @@ def test_layers_of_a_transformer_are_called_off_its_fast_path() -> None:
         "layers.0.linear1": 15,
         "layers.1.linear2": 15,
     }
+
+
+def test_maps_of_several_sizes_and_none_at_all_add_up() -> None:
+    class Pyramid(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Conv2d(3, 2, 3, padding=1, dtype=DOUBLE)
+
+        def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+            return [self.head(part) for part in parts(x)]
+
+    def parts(x: torch.Tensor) -> list[torch.Tensor]:
+        return [x, x[:, :, ::2, 1:], x[:, :, :3, :3], x[:, :, 1:2, 2:3], x[:0]]
+
+    images = torch.randn(3, 3, 9, 8, dtype=DOUBLE, generator=torch.manual_seed(2))
+    network = Pyramid()
+    columns = [explicit_columns(network.head, part) for part in parts(images)[:-1]]
+    check(
+        network.head, Calibration(network, images).moments(["head"])["head"], np.concatenate(columns, axis=1)
+    )
