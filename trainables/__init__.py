@@ -8,6 +8,7 @@ from trainables.task.data import Data
 from trainables.task.data.data import from_splits
 from trainables.task.data.splits import StreamedSplit, TensorSplit
 from trainables.task.task import build_network, example_input, load_data
+from trainables.trials.screening import screened
 from trainables.trials.trial import Trial, run_trial
 
 __all__ = [
@@ -29,5 +30,6 @@ __all__ = [
     "network_folder",
     "read_test",
     "run_trial",
+    "screened",
     "trial_config",
 ]

@@ -170,7 +170,8 @@ class CompressionConfig:
     leave them). ``tolerance`` bends the allocator per layer (1: the method's own answer); ``layers`` sets
     layers outright. ``control`` puts a network without the method's merit in its place: ``shuffle`` and
     ``random`` keep the layers' densities only, ``reinit`` the mask only. ``scoring_per_class`` training
-    images of each class are what a method scores on that needs data.
+    images of each class are what a method scores on that needs data; ``calibration_images`` training images,
+    without their labels, are what one is fitted to that makes use of such (0: none).
     """
 
     method: str
@@ -181,6 +182,7 @@ class CompressionConfig:
     layers: dict[str, LayerPin] = Field(default_factory=dict)
     control: Literal["none", "shuffle", "random", "reinit"] = "none"
     scoring_per_class: Count = 10
+    calibration_images: Annotated[WholeNumber, Field(ge=0)] = 256
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -233,7 +235,8 @@ class TrialConfig:
     ``checkpoint_every`` counts epochs. The dense network is kept at ``keep_at``, so that this and other
     trials can rewind to it. Without ``dense_reference`` a recipe that starts from scratch trains no dense
     network to be compared with. ``num_workers`` processes read data that are not in memory (0: as the data
-    say).
+    say). ``divergence_images`` training images tell how far the outputs of a trained network are from its own
+    once it is compressed.
     """
 
     key: str
@@ -252,6 +255,7 @@ class TrialConfig:
     keep_at: tuple[TrainingStep, ...] = ()
     dense_reference: bool = True
     num_workers: Annotated[int, Field(ge=0)] = 0
+    divergence_images: Count = 512
 
 
 trial_config: TypeAdapter[TrialConfig] = TypeAdapter(TrialConfig)

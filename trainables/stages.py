@@ -29,7 +29,7 @@ class Compress:
 
     A network that is masked already is pruned further. ``control`` replaces the mask by one that knows
     nothing but its layers' densities. ``scoring_per_class`` training images of each class are what a method
-    scores on that needs data.
+    scores on that needs data, ``calibration_images`` without labels what it is fitted to (0: nothing).
     """
 
     method: str
@@ -39,6 +39,7 @@ class Compress:
     layers: dict[str, dict[str, int]] = field(default_factory=dict)
     scoring_per_class: int = 10
     control: Literal["shuffle", "random"] | None = None
+    calibration_images: int = 0
 
     def method_options(self) -> dict[str, Any]:
         """Return the method's options as keyword arguments, those for single layers among them."""

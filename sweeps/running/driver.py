@@ -2,10 +2,10 @@
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from rich.console import Console
 
@@ -14,6 +14,7 @@ from sweeps.running import in_process, on_ray, opening
 from sweeps.running.closing import close, unread
 from sweeps.running.conductor import Conductor, finished_result
 from sweeps.running.progress import Progress
+from sweeps.running.screening import Screening
 from sweeps.running.tracker_observer import TrackerObserver
 from sweeps.search import rehearsal, samplers, schedulers
 from sweeps.search.prepare import Prepared, prepare
@@ -67,7 +68,7 @@ def drive(
         conductor = Conductor(prepared, ledger, paths, prepared.target, [TrackerObserver(tracker), progress])
         idle = conductor.done and not unread(prepared, paths, record)
         with contextlib.closing(tracker), _workers(sweep, address, without_ray or idle), progress:
-            if not conductor.done:
+            if not conductor.done and _is_screened(prepared, conductor, ledger, paths, progress, without_ray):
                 _run_trials(prepared, conductor, paths, address, without_ray)
             time_is_up = not conductor.done
             if time_is_up:
@@ -89,9 +90,10 @@ def _open_ledger(paths: StudyPaths, prepared: Prepared) -> Ledger:
     storage.heal(paths.journal)
     study = storage.create(paths, file.name, file.storage.study, [m.goal for m in file.objectives])
     study.set_metric_names(prepared.metric_names)
-    if prepared.first_trial and not study.get_trials(deepcopy=False):
-        study.enqueue_trial(prepared.first_trial)
-    enqueue(study, prepared.enqueued)
+    if not file.screen:  # which passes them on once they are scored
+        if prepared.first_trial and not study.get_trials(deepcopy=False):
+            study.enqueue_trial(prepared.first_trial)
+        enqueue(study, prepared.enqueued)
     return Ledger(
         study,
         prepared.space,
@@ -99,6 +101,34 @@ def _open_ledger(paths: StudyPaths, prepared: Prepared) -> Ledger:
         prepared.violation,
         partial(finished_result, paths, prepared),
     )
+
+
+def _is_screened(
+    prepared: Prepared,
+    conductor: Conductor,
+    ledger: Ledger,
+    paths: StudyPaths,
+    progress: Progress,
+    without_ray: bool,
+) -> bool:
+    """Screen the sweep where it says so, and put the best into the study; False where time was up before."""
+    file = prepared.sweep.file
+    if file.screen is None:
+        return True
+    screening = Screening(prepared, file.screen, paths)
+    told = partial(progress.screened, file.screen.trials)
+    if not screening.is_complete:
+        where = contextlib.nullcontext(_call_here) if without_ray else on_ray.worker(file.resources)
+        with where as call:
+            score = partial(call, trainables.screened)
+            screening.run(score, lambda: conductor.time_is_up, told)
+    if screening.is_complete:
+        screening.pass_on(ledger.study)
+    return screening.is_complete
+
+
+def _call_here(function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(*arguments)
 
 
 def _run_trials(

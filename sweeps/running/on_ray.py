@@ -6,7 +6,8 @@ import shutil
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import floor
 from typing import Any
@@ -16,10 +17,11 @@ from ray import tune
 
 from sweeps.errors import FAILED, SweepError
 from sweeps.running.conductor import Conductor
-from sweeps.running.retries import Deaths
+from sweeps.running.retries import Deaths, pause, reason
 from sweeps.running.runtime_env import runtime_env
 from sweeps.running.searcher import StudySearcher
 from sweeps.search.schedulers import TrialScheduler
+from sweeps.study.ledger import CRASHES
 from sweeps.study.paths import StudyPaths
 from sweeps.sweep_file.keys import Resources
 from sweeps.sweep_file.sweep import Sweep
@@ -163,6 +165,40 @@ def call(function: Any, resources: Resources, *arguments: Any) -> Any:
         return ray.get(remote.remote(*arguments))
     except ray.exceptions.RayTaskError as error:
         raise error.cause from None  # the remote traceback is in the worker's log
+
+
+class _Kept:
+    """A process of the cluster that keeps between calls what it has in memory."""
+
+    def call(self, function: Any, *arguments: Any) -> Any:
+        """Call a function there."""
+        return function(*arguments)
+
+
+@contextmanager
+def worker(resources: Resources) -> Iterator[Callable[..., Any]]:
+    """Hold one worker of the cluster for the length of the block; yields what calls a function there.
+
+    One that dies is replaced, as often as a trial's workers are. Raises `SweepError` after that.
+    """
+    kind = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus)(_Kept)
+    held = [kind.remote()]
+
+    def call(function: Any, *arguments: Any) -> Any:
+        for deaths in range(1, CRASHES[True] + 2):
+            try:
+                return ray.get(held[-1].call.remote(function, *arguments))
+            except ray.exceptions.RayTaskError as error:
+                raise error.cause from None  # the remote traceback is in the worker's log
+            except ray.exceptions.RayActorError:
+                time.sleep(pause(deaths, out_of_memory=False))
+                held.append(kind.remote())
+        raise SweepError(f"screening: {reason(out_of_memory=False)}.", FAILED)
+
+    try:
+        yield call
+    finally:
+        ray.kill(held[-1])
 
 
 def _first_line(error: Exception) -> str:

@@ -29,6 +29,7 @@ class Progress:
         self._best = best
         self._best_key: str | None = None
         self._failed = 0
+        self._screened = ""
         self._running: dict[str, Mapping[str, Any]] = {}
         self._first_end: float | None = None
         self._live = Live(console=console, get_renderable=self._panel, refresh_per_second=4, transient=True)
@@ -64,6 +65,12 @@ class Progress:
             self._line(key, outcome, value, reason), highlight=False, markup=False, soft_wrap=True
         )
 
+    def screened(self, wanted: int, done: int, best: float | None) -> None:
+        """Show how many trials are scored without training, in a line after each tenth of them."""
+        self._screened = f"screened {done} of {wanted}" + ("" if best is None else f", best {best:.4g}")
+        if done >= wanted or (done and done % max(1, wanted // 10) == 0):
+            self._console.print(self._screened, highlight=False, markup=False, soft_wrap=True)
+
     def _line(self, key: str, outcome: str, value: float | None, reason: str | None) -> str:
         who = key if key.startswith(BASELINE) else f"trial {key}"
         said = reason or (f"{self._objective.name} {value:.4f}" if value is not None else "")
@@ -84,6 +91,8 @@ class Progress:
             f"best {self._objective.name} {best}",
             self._left(),
         )
+        if self._screened:
+            table.add_row("", self._screened, "", "")
         for key, metrics in self._running.items():
             reached = next(
                 (f"{unit} {metrics[unit]}" for unit in ("level", "epoch") if unit in metrics), "working"

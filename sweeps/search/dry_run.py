@@ -19,6 +19,8 @@ def dry_run_text(prepared: Prepared) -> str:
     ]
     if file.seconds is not None:
         lines.append(f"time limit: no new trial after {file.seconds:,.0f} s")
+    if file.screen:
+        lines.append(f"screened: {file.screen.trials} trials without training, to choose these by")
     if prepared.enqueued:
         lines.append(f"enqueued: {len(prepared.enqueued)} of these trials, tried first")
     if prepared.baselines:

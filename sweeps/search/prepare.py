@@ -184,6 +184,8 @@ class Prepared:
             lottery=sections.lottery,
             dense_reference=self._has_one_dense_network,
         )
+        if file.screen:
+            config = dataclasses.replace(config, divergence_images=file.screen.images)
         # where any trial may rewind to: whichever trains the dense network keeps it there for all
         searched = {key: self.sweep.values_of(key) for key in map(setting, self.sweep.space.distributions)}
         return dataclasses.replace(config, keep_at=RECIPES[file.trainable].keep_at(config, searched))

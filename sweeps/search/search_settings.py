@@ -8,10 +8,14 @@ from optuna.samplers import BaseSampler
 from sweeps.errors import SweepError
 from sweeps.search import samplers
 from sweeps.search.reports import Reports
-from sweeps.sweep_file.keys import EarlyTerminate, SweepFile
-from sweeps.sweep_file.space import Space
+from sweeps.sweep_file.keys import EarlyTerminate, Screen, SweepFile
+from sweeps.sweep_file.space import Space, setting
 from sweeps.sweep_file.yaml_file import Where
 from trainables.metric_names import TRAIN_LOSS
+from trainables.recipes import RECIPES
+
+_NOT_SCREENED = ("task.", "training.", "budget.", "compression.retrain_epochs")
+"""Settings about which a score before retraining says nothing, or the same each time: smaller is worse."""
 
 
 def check(
@@ -34,8 +38,31 @@ def check(
         raise SweepError(
             f"{where(['metric'])}: train/loss is that of the {reports.unit}, and {reports.key} is 0."
         )
+    if file.screen and (sentence := _screens_wrongly(file, file.screen, space)):
+        raise SweepError(f"{where(['screen'])}: {sentence}")
     if file.early_terminate and (sentence := _stops_wrongly(file.early_terminate, reports)):
         raise SweepError(f"{where(['early_terminate'])}: {sentence}")
+
+
+def _screens_wrongly(file: SweepFile, screen: Screen, space: Space) -> str | None:
+    if not RECIPES[file.trainable].compresses_trained:
+        return (
+            "screen judges what is made of the trained dense network, "
+            f"and trainable {file.trainable} compresses another."
+        )
+    if file.method == "grid":
+        return "a grid visits every point; leave screen out, or use another sampler."
+    if not space.distributions:
+        return "nothing is searched that could be screened; give per_layer or parameters."
+    for name in map(setting, space.distributions):
+        if name.startswith(_NOT_SCREENED):
+            return (
+                f"screen compares networks of one size made from one dense network, before they are "
+                f"retrained; {name} is searched; leave one out."
+            )
+    if screen.trials < file.run_cap:
+        return f"screen.trials is {screen.trials}, and run_cap {file.run_cap} of them are to be trained."
+    return None
 
 
 def _draw(file: SweepFile, sampler: Callable[[int], BaseSampler], space: Space) -> None:

@@ -12,7 +12,7 @@ from sweeps.sweep_file.objectives.metric import METRICS
 from sweeps.sweep_file.sections import TrialSections
 from sweeps.sweep_file.yaml_file import Where
 from trainables.errors import TaskError
-from trainables.metric_names import DENSITY, LARGEST_ERROR, VAL_LOSS, VALIDATION, on_validation
+from trainables.metric_names import DENSITY, DIVERGENCE, LARGEST_ERROR, VAL_LOSS, VALIDATION, on_validation
 from trainables.recipes import RECIPES
 from trainables.task.metrics import metrics_of
 
@@ -69,6 +69,11 @@ def _check_metrics(file: SweepFile, sections: TrialSections, where: Where) -> No
     for index, objective in enumerate(file.objectives):
         path: list[str | int] = ["metric", "name"] if file.metric else ["metrics", index, "name"]
         key = ".".join(map(str, path))
+        if objective.name == DIVERGENCE and not RECIPES[file.trainable].compresses_trained:
+            raise SweepError(
+                f"{where(path)}: {key}: {DIVERGENCE} is from the trained dense network, "
+                f"and trainable {file.trainable} compresses another."
+            )
         if (
             objective.name in METRICS
             and objective.name.startswith(VALIDATION)

@@ -178,6 +178,18 @@ class PerLayer(Keys):
         return self
 
 
+class Screen(Keys):
+    """Scores ``trials`` trials without training before any is run; ``run_cap`` of them are then trained.
+
+    The score is the divergence of the compressed network's outputs from the dense one's on ``images``
+    training images, without a label. The best are trained, the method's own answer and what is enqueued among
+    them.
+    """
+
+    trials: Count
+    images: Count = 512
+
+
 class EarlyTerminate(Keys):
     """Stops trials early: ``hyperband`` or ``asha`` (Ray's asynchronous successive halving), or ``median``.
 
@@ -286,6 +298,7 @@ class SweepFile(Keys):
     metrics: Annotated[list[Metric], Field(min_length=1)] | None = None
     parameters: dict[str, Parameter] = {}
     per_layer: PerLayer | None = None
+    screen: Screen | None = None
     early_terminate: EarlyTerminate | None = None
     enqueue: list[dict[str, Any]] = []
     run_cap: Count

@@ -32,6 +32,7 @@ SECTIONS: dict[str, Any] = {
     "lottery": config.LotteryConfig,
     "Parameters": keys.Parameter,
     "per_layer": keys.PerLayer,
+    "screen": keys.Screen,
     "early_terminate": keys.EarlyTerminate,
     "baselines": keys.Baseline,
     "resources": keys.Resources,

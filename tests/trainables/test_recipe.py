@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ def test_retraining_runs_the_tail_of_the_schedule(tmp_path: Path) -> None:
     )
     assert compress(config, 10) == (
         Train(0, 1820, 1820),
-        Compress("alds", BudgetConfig(keep_ratio=0.5)),
+        Compress("alds", BudgetConfig(keep_ratio=0.5), calibration_images=256),
         RecalibrateBN(512),
         Train(1220, 1820, 1820),
     )
@@ -29,8 +30,9 @@ def test_stages_that_do_nothing_are_left_out(tmp_path: Path) -> None:
     config = trial(
         tmp_path, training=TrainingConfig(0), compression=CompressionConfig("svd", recalibrate_bn=0)
     )
-    assert compress(config, 10) == (Compress("svd", BudgetConfig(keep_ratio=0.5)),)
-    assert prune_at_init(config, 10) == (Compress("svd", BudgetConfig(keep_ratio=0.5)),)
+    svd = Compress("svd", BudgetConfig(keep_ratio=0.5))
+    assert compress(config, 10) == (replace(svd, calibration_images=256),)
+    assert prune_at_init(config, 10) == (svd,), "a network that was not trained has nothing to be fitted to"
 
 
 def test_retraining_longer_than_training_has_a_schedule_of_its_own_length(tmp_path: Path) -> None:

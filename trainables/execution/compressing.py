@@ -1,7 +1,6 @@
 """The stages that change a network without training it."""
 
 import dataclasses
-import math
 import warnings
 from typing import Any
 
@@ -11,11 +10,11 @@ from trainables import seeds
 from trainables.errors import TaskError
 from trainables.execution import scoring_batch
 from trainables.execution.network import Network, in_order
+from trainables.execution.training_images import first_batches
 from trainables.execution.trial_setting import TrialSetting
 from trainables.stages import Compress, RecalibrateBN, Reinitialize
 from trainables.task.task import build_network
 
-_CALIBRATION_BATCH = 128
 _CONTROLS = {"shuffle": pruners.shuffle, "random": pruners.random_mask}
 
 
@@ -81,27 +80,22 @@ def recalibrate(network: Network, stage: RecalibrateBN, setting: TrialSetting, s
     """
     module = copied(network.module)
     pruners.recalibrate_batchnorm(
-        module, [inputs for inputs, _ in _training_batches(setting, seed, stage.images)]
+        module, [inputs for inputs, _ in first_batches(setting, seed, stage.images)]
     )
     return Network(module, network.artifact, trained_with=network.trained_with)
 
 
 def _needed(stage: Compress, setting: TrialSetting, seed: int) -> dict[str, Any]:
-    """Return the arguments that the method, or a budget in multiply-adds, cannot do without."""
+    """Return the arguments that the method, or a budget in multiply-adds, makes use of."""
     method = pruners.methods().get(stage.method)
     needs = set(method.needs) if method else set()
     needed: dict[str, Any] = {}
     if "example" in needs or stage.budget.flops_ratio is not None:
         needed["example"] = setting.example()
-    if "data" in needs:
+    if stage.calibration_images:
+        needed["data"] = [inputs for inputs, _ in first_batches(setting, seed, stage.calibration_images)]
+    elif "data" in needs:
         needed["data"] = [scoring_batch.sample(setting.data, stage.scoring_per_class, seed, setting.device)]
     if "loss" in needs:
         needed["loss"] = setting.loss
     return needed
-
-
-def _training_batches(setting: TrialSetting, seed: int, images: int) -> list[tuple[Any, Any]]:
-    """Draw batches of nearly equal size, so that each counts alike in an average over batches."""
-    order = seeds.permutation(len(setting.data.train), seed, epoch=0)[:images]
-    batches = math.ceil(len(order) / _CALIBRATION_BATCH)
-    return list(setting.data.train.batches(order, math.ceil(len(order) / batches), setting.device))

@@ -31,4 +31,9 @@ def stage_identity(stage: Stage) -> dict[str, Any]:
             "training": training_identity(stage.training),
             "stages": stages,
         }
-    return {"stage": type(stage).__name__, **asdict(stage)}
+    plain = asdict(stage)
+    for compress in (plain, plain.get("compress", {})):
+        # an address of before there were any stays what it was
+        if not compress.get("calibration_images", True):
+            del compress["calibration_images"]
+    return {"stage": type(stage).__name__, **plain}

@@ -54,6 +54,7 @@ class Run:
         self.setting, self.recipe, self.seed = setting, recipe, seed
         self.network: Network | None = None
         self._trained_now: list[Trajectory] = []
+        self._known: dict[int, Network] = {}
         self._epochs = self._after(len(recipe))
 
     def advance(self) -> Epoch | None:
@@ -72,6 +73,15 @@ class Run:
             pass
         assert self.network is not None
         return self.network
+
+    def up_to(self, count: int) -> Network:
+        """Go through the first ``count`` stages at one go.
+
+        Their network is kept for the stages after them: nothing is compressed twice.
+        """
+        if count not in self._known:
+            self._known[count] = _result_of(self._after(count))
+        return self._known[count]
 
     def pause(self) -> None:
         """Let others go on with what this run is training; the next `advance` goes on from the further of
@@ -94,6 +104,8 @@ class Run:
 
     def _after(self, count: int) -> Generator[Epoch, None, Network]:
         """Go through the first ``count`` stages; return the network after them."""
+        if count in self._known:
+            return self._known[count]
         told = sorted(self.setting.stored_names.values())  # what its history tells
         key = (
             str(self.setting.store),
@@ -361,6 +373,15 @@ class Run:
         trained = any(isinstance(stage, Train | Settle) for stage in self.recipe[:count])
         training = training_identity(self.setting.training) if trained else None
         return {"task": self.setting.task_identity, "seed": seed, "stages": stages, "training": training}
+
+
+def _result_of(epochs: Generator[Epoch, None, Network]) -> Network:
+    while True:
+        try:
+            next(epochs)
+        except StopIteration as end:
+            network: Network = end.value
+            return network
 
 
 def _save(current: Network, optimizer: torch.optim.Optimizer | None, folder: Path) -> None:

@@ -15,6 +15,7 @@ class TrainCompressRetrain(Trainable):
 
     name = "compress"
     reports = Reported("retraining epochs", "compression.retrain_epochs")
+    compresses_trained = True
 
     def stages(self, config: TrialConfig, steps_per_epoch: int) -> Recipe:
         """Return the stages; those that do nothing are left out.

@@ -9,6 +9,7 @@ from trainables import training_step
 from trainables.config import BudgetConfig, LotteryConfig, TrialConfig
 from trainables.errors import Incompatible, TaskError
 from trainables.recipes.dense import dense
+from trainables.recipes.pruning import calibration_images
 from trainables.recipes.trainable import TRAINS_ANEW, Reported, Trainable
 from trainables.stages import Adopt, Compress, Recipe, Reinitialize, Rewind, Train
 
@@ -114,6 +115,7 @@ def _compress(config: TrialConfig, level: int) -> Compress:
         BudgetConfig(keep_ratio=kept),
         options,
         scoring_per_class=compression.scoring_per_class,
+        calibration_images=calibration_images(compression),
     )
 
 

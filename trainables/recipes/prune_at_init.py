@@ -19,4 +19,7 @@ class PruneAtInit(Trainable):
     def stages(self, config: TrialConfig, steps_per_epoch: int) -> Recipe:
         """Return the stages: the pruning, then the whole training, where it has any epochs."""
         steps = config.training.epochs * steps_per_epoch
-        return (*pruning(config), *((Train(0, steps, steps),) if steps else ()))
+        return (
+            *pruning(config, is_trained=bool(config.task.checkpoint)),
+            *((Train(0, steps, steps),) if steps else ()),
+        )

@@ -2,14 +2,17 @@
 
 from dataclasses import asdict
 
-from trainables.config import TrialConfig
+import pruners
+from trainables.config import CompressionConfig, TrialConfig
 from trainables.errors import TaskError
 from trainables.stages import Compress, Recipe, Reinitialize
 
 
-def pruning(config: TrialConfig) -> Recipe:
-    """Return the stages that compress, and draw the weights anew where the control says so. Raises
-    `TaskError` without a budget.
+def pruning(config: TrialConfig, *, is_trained: bool = True) -> Recipe:
+    """Return the stages that compress, and draw the weights anew where the control says so.
+
+    A network that is not trained yet has no outputs worth fitting to, and is compressed without calibration
+    images. Raises `TaskError` without a budget.
     """
     if config.budget is None:
         raise TaskError(
@@ -26,5 +29,17 @@ def pruning(config: TrialConfig) -> Recipe:
         layers,
         compression.scoring_per_class,
         control,
+        calibration_images(compression) if is_trained else 0,
     )
     return (compress, Reinitialize()) if compression.control == "reinit" else (compress,)
+
+
+def calibration_images(compression: CompressionConfig) -> int:
+    """Count the images that the method is given to fit to: none where it would make no use of them.
+
+    One that scores weights by labels and a loss has its scoring batch for data.
+    """
+    method = pruners.methods().get(compression.method)
+    if method is None or "loss" in method.needs or not method.wants_data(compression.options):
+        return 0
+    return compression.calibration_images

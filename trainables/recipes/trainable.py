@@ -39,6 +39,8 @@ class Trainable(ABC):
     """The one kind of method that it goes with; None: any."""
     trains_dense: ClassVar[bool] = True
     """Whether its stages begin with the dense network's training."""
+    compresses_trained: ClassVar[bool] = False
+    """Whether it compresses the trained dense network, so that the outputs' divergence from it tells much."""
     in_levels: ClassVar[bool] = False
     """Whether a trial goes through levels, each with tracks of its own, rather than through one recipe."""
 

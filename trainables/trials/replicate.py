@@ -1,11 +1,14 @@
 """One seed of a trial: its dense network, its compressed one, and the metrics of both."""
 
+import math
+
+from trainables.execution.divergence import divergence
 from trainables.execution.network import Network
 from trainables.execution.run import Run
 from trainables.execution.trial_setting import TrialSetting
-from trainables.metric_names import on_validation
+from trainables.metric_names import DIVERGENCE, on_validation
 from trainables.results import compression_figures, dense_reference
-from trainables.stages import Recipe, Train
+from trainables.stages import Compress, Recipe, Train
 
 
 class Replicate:
@@ -16,11 +19,19 @@ class Replicate:
     ever being told. ``done`` counts those epochs; ``dense`` holds validation's metrics and loss, params,
     multiply_adds and latency_ms of the uncompressed network (without a recipe for it the last three),
     ``layers`` what became of each compressed layer, ``compressed`` the metrics that retraining does not
-    change.
+    change. With ``divergence_images`` the compressed network's divergence from the trained one is among them.
     """
 
-    def __init__(self, setting: TrialSetting, dense: Recipe | None, recipe: Recipe, seed: int):
+    def __init__(
+        self,
+        setting: TrialSetting,
+        dense: Recipe | None,
+        recipe: Recipe,
+        seed: int,
+        divergence_images: int = 0,
+    ):
         self.setting, self.seed, self.done = setting, seed, 0
+        self._divergence_images = divergence_images
         self.run = Run(setting, recipe, seed)
         self._dense_run, self._is_compared = Run(setting, dense or (), seed), dense is not None
         self._history: list[dict[str, float]] = []
@@ -37,12 +48,15 @@ class Replicate:
             if self._is_compared
             else dense_reference.costs(dense, self.setting)
         )
+        diverged = self._divergence() if self._divergence_images else {}
         compressed = self._to_closing_train()
         self.run.pause()
         self.layers = compression_figures.layers(compressed)
         told = [on_validation(metric.name) for metric in self.setting.metrics]
         known = {f"dense/{name}": self.dense[name] for name in told if name in self.dense}
-        self.compressed = known | compression_figures.metrics(compressed, self.dense, self.setting.example())
+        self.compressed = (
+            known | compression_figures.metrics(compressed, self.dense, self.setting.example()) | diverged
+        )
 
     def reach(self, epoch: int) -> None:
         """Train until ``epoch`` epochs of the closing `Train` are done."""
@@ -111,6 +125,16 @@ class Replicate:
         network = self.run.finish()
         self._not_retrained = self.setting.evaluate(network.module, self.setting.data.validation, "val")
         return network
+
+    def _divergence(self) -> dict[str, float]:
+        """Measure the divergence before retraining; one that is not finite tells nothing and is left out."""
+        stages = self.run.recipe
+        trained = next(count for count, stage in enumerate(stages) if isinstance(stage, Compress))
+        compressed = self.run.up_to(len(stages) - self._retrains)
+        found = divergence(
+            self.run.up_to(trained), compressed, self.setting, self.seed, self._divergence_images
+        )
+        return {DIVERGENCE: found} if math.isfinite(found) else {}
 
     def _advance(self) -> Network | None:
         """Train one epoch further; return the network when it belongs to the closing `Train`."""

@@ -25,7 +25,10 @@ class RecipeSteps(TrialSteps):
         setting = TrialSetting.of(config)
         stages = RECIPES[config.trainable].stages(config, setting.steps_per_epoch)
         uncompressed = dense(config, setting.steps_per_epoch) if config.dense_reference else None
-        self._replicates = [Replicate(setting, uncompressed, stages, seed) for seed in sorted(config.seeds)]
+        diverges = config.divergence_images if RECIPES[config.trainable].compresses_trained else 0
+        self._replicates = [
+            Replicate(setting, uncompressed, stages, seed, diverges) for seed in sorted(config.seeds)
+        ]
         self._steps_per_epoch, self._started = setting.steps_per_epoch, False
 
     def advance(self) -> Metrics:

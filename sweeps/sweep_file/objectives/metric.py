@@ -8,6 +8,7 @@ from pruners.errors import nearest
 from sweeps.sweep_file.known_names import STRICT
 from trainables.metric_names import (
     DENSITY,
+    DIVERGENCE,
     FLOPS_KEPT,
     LARGEST_ERROR,
     LATENCY_MS,
@@ -33,6 +34,7 @@ METRICS = {
     FLOPS_KEPT: "minimize",
     LATENCY_MS: "minimize",
     LARGEST_ERROR: "minimize",
+    DIVERGENCE: "minimize",
 }
 """What a study may optimise, with the usual goal; a task's own metrics come beside them."""
 

@@ -83,6 +83,24 @@ class TensorSplit(Split):
             yield map_tensors(_selecting(indices), inputs), labels.index_select(0, indices)
 
 
+class Drawn(Split):
+    """Some examples of a split: those at ``indices``, in this order."""
+
+    def __init__(self, split: Split, indices: Tensor):
+        self._split, self._indices = split, indices
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def first(self) -> Batch:
+        """Return the first example of the split that they are of, as a batch of one, on the CPU."""
+        return self._split.first()
+
+    def batches(self, order: Tensor, batch_size: int, device: torch.device, seed: int = 0) -> Iterator[Batch]:
+        """Yield the split's own batches of these examples."""
+        return self._split.batches(self._indices[order], batch_size, device, seed)
+
+
 @dataclass(frozen=True, eq=False)
 class StreamedSplit(Split):
     """Examples read one by one from a map-style dataset, by a DataLoader with ``workers`` processes.

@@ -1,0 +1,119 @@
+"""Screen a sweep: score trials without training, so that only the best of many are trained."""
+
+import itertools
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import optuna
+
+from sweeps.errors import FAILED, INFEASIBLE, TOO_MANY_FAILED, SweepError
+from sweeps.running import retries
+from sweeps.search.prepare import Prepared
+from sweeps.study import storage
+from sweeps.study.ledger import Ledger, enqueue
+from sweeps.study.paths import StudyPaths
+from sweeps.study.screening import finalists, name_of_screening
+from sweeps.sweep_file.keys import Screen
+from trainables import LeaseLost, StoreError, TrialConfig
+from trainables.metric_names import DIVERGENCE
+from trainables.users_code.factory import describe
+
+Score = Callable[[TrialConfig], dict[str, Any]]
+"""Scores one trial where trials run, as `trainables.screened` does."""
+Told = Callable[[int, float | None], None]
+"""Hears how many are scored, and the best score."""
+_PATIENCE = 1000
+"""Draws in a row that may be infeasible before the search is called hopeless."""
+
+
+class Screening:
+    """One driver's screening, in a study of its own beside the sweep's.
+
+    Its rows are the ledger's: a driver that takes over goes on where the last one stood, and asks the same
+    where the sampler draws by the study alone.
+    """
+
+    def __init__(self, prepared: Prepared, screen: Screen, paths: StudyPaths):
+        self._prepared, self._paths, self._wanted = prepared, paths, screen.trials
+        file = prepared.sweep.file
+        study = storage.create(paths, name_of_screening(file.name), file.storage.study, ["minimize"])
+        if prepared.first_trial and not study.get_trials(deepcopy=False):
+            study.enqueue_trial(prepared.first_trial)
+        enqueue(study, prepared.enqueued)
+        self._ledger = Ledger(study, prepared.space, prepared.sampler, prepared.violation, lambda _: None)
+
+    @property
+    def is_complete(self) -> bool:
+        """Tell whether as many trials are scored as the sweep wants, and those that wait."""
+        return self._ended >= self._wanted and not self._ledger.waiting()
+
+    def run(self, score: Score, time_is_up: Callable[[], bool], told: Told) -> None:
+        """Score trials one after the other until the screening is complete or time is up.
+
+        Raises `SweepError` where the first ones all fail, nothing is feasible, or the disk is full.
+        """
+        told(self._ended, self._best)
+        while not self.is_complete and not time_is_up():
+            root, params = self._next()
+            # What it trains before is the first trial's: both are compressed from the same dense network.
+            config = self._prepared.trial_config("0", params, self._paths)
+            try:
+                self._record(root, _scored(score, config))
+            except StoreError as error:
+                raise SweepError(str(error), FAILED) from error
+            except Exception as error:
+                self._failed(root, " ".join(str(error).split()) or describe(error))
+            told(self._ended, self._best)
+
+    def pass_on(self, study: optuna.Study) -> None:
+        """Enqueue in the sweep's own study whoever is to be trained and was not passed on before."""
+        chosen = finalists(self._ledger.study, own=self._prepared.first_trial is not None)
+        enqueue(study, list(itertools.islice(chosen, self._prepared.target)))
+
+    def _next(self) -> tuple[int, dict[str, Any]]:
+        for _ in range(_PATIENCE):
+            if asked := self._ledger.ask():
+                return asked
+        raise SweepError(
+            f"{_PATIENCE} draws in a row could not be, the last for this reason: "
+            f"{self._ledger.why_infeasible.rstrip('.')}. Narrow the search or raise the budget.",
+            INFEASIBLE,
+        )
+
+    def _record(self, root: int, found: dict[str, Any]) -> None:
+        value = found[DIVERGENCE]
+        if math.isfinite(value):
+            self._ledger.complete(root, [value], found, {})
+        else:
+            self._failed(root, "its outputs are not finite")
+
+    def _failed(self, root: int, reason: str) -> None:
+        self._ledger.failed(root, reason, {})
+        counts, most = self._ledger.counts(), self._prepared.sweep.file.stop_after_failures
+        if counts.get("failed", 0) >= most and not counts.get("complete"):
+            raise SweepError(
+                f"the first {most} screened trials all failed, the last with this reason: "
+                f"{reason.rstrip('.')}.",
+                TOO_MANY_FAILED,
+            )
+
+    @property
+    def _ended(self) -> int:
+        counts = self._ledger.counts()
+        return counts.get("complete", 0) + counts.get("failed", 0)
+
+    @property
+    def _best(self) -> float | None:
+        complete = self._ledger.study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
+        return min((trial.values[0] for trial in complete), default=None)
+
+
+def _scored(score: Score, config: TrialConfig) -> dict[str, Any]:
+    for deaths in itertools.count(1):
+        try:
+            return score(config)
+        except LeaseLost:
+            time.sleep(retries.pause(deaths, False))
+    raise AssertionError
