@@ -1,0 +1,1 @@
+"""Kept weights fitted to what a layer's outputs were before the others were removed."""

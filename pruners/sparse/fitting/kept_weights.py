@@ -1,0 +1,51 @@
+"""Least squares on a layer's outputs: the best values of the weights that a mask keeps."""
+
+import torch
+from torch import Tensor
+
+_RANK_TOLERANCE = 1e-11
+"""Eigenvalues below this share of the largest count as zero where the normal equations are singular."""
+_WELL_CONDITIONED = 1e-7
+"""Below this share of the largest pivot of a Cholesky factor the normal equations have lost the digits that
+tell a small direction from none.
+"""
+
+
+def fitted_weights(matrix: Tensor, kept: Tensor, second: Tensor, ridge: float) -> Tensor:
+    """Fit the kept weights of every row to the outputs of the whole row, by least squares.
+
+    ``matrix`` is a folded weight W (rows x n, float64), ``kept`` a bool mask of its shape, ``second`` the
+    second moment S of the layer's inputs (n x n). Of each row w the result w' is argmin (w' - w)^T H (w' - w)
+    with H = S + ``ridge`` * (mean of S's diagonal) * 1 and w' zero where the mask is: with the kept places K,
+    w'_K = H_KK^-1 (H w)_K. That is what Optimal Brain Compression arrives at for a given mask (Frantar,
+    Singh, Alistarh, NeurIPS 2022, arXiv 2208.11580, section 4, from Hassibi & Stork 1992), there one removed
+    weight after the other, and what SparseGPT approximates (Frantar & Alistarh, ICML 2023, arXiv 2301.00774,
+    section 3.1). The ridge keeps weights where they are in directions that the inputs hardly show; where H_KK
+    is singular without one, the w' nearest to w in the directions that they do not show at all is taken.
+
+    Rows that keep the same places are solved together, in time |K|^3 / 3 for each such set and |K|^2 for each
+    row; rows that keep all or nothing cost nothing.
+    """
+    noise = ridge * float(second.diagonal().mean())
+    noisy = second + noise * torch.eye(len(second), dtype=second.dtype)
+    aimed = matrix @ noisy
+    fitted = matrix.masked_fill(~kept, 0)
+    patterns, members = torch.unique(kept, dim=0, return_inverse=True)
+    for which, pattern in enumerate(patterns):
+        places = pattern.nonzero().flatten()
+        if 0 < len(places) < len(pattern):
+            rows = (members == which).nonzero().flatten()
+            among = noisy.index_select(0, places).index_select(1, places)
+            start = matrix[rows][:, places]
+            change = _solved(among, (aimed[rows][:, places] - start @ among).mT)
+            fitted[rows[:, None], places] = start + change.mT
+    return fitted
+
+
+def _solved(products: Tensor, right: Tensor) -> Tensor:
+    """Solve by Cholesky, or with the pseudo-inverse where the matrix is singular."""
+    factor, failed = torch.linalg.cholesky_ex(products)
+    pivots = factor.diagonal()
+    if int(failed) or pivots.min() < _WELL_CONDITIONED * pivots.max():
+        return torch.linalg.pinv(products, rtol=_RANK_TOLERANCE, hermitian=True) @ right
+    return torch.cholesky_solve(right, factor)
