@@ -146,8 +146,8 @@ def _check_arguments(method: Method, data: object, loss: object, example: object
     for need in method.needs:
         if given[need] is None:
             raise PrunerError(f"Method {method.name} needs {need}=.")
-    whole = isinstance(data, str | Mapping | Tensor)
-    if isinstance(method, ScoreMethod) and data is not None and (not isinstance(data, Iterable) or whole):
+    labelled = isinstance(method, ScoreMethod) and "data" in method.needs
+    if labelled and (not isinstance(data, Iterable) or isinstance(data, str | Mapping | Tensor)):
         raise PrunerError(f"data takes batches (inputs, labels), not {shown(data)}.")
     if loss is not None and not callable(loss):
         raise PrunerError(f"loss takes a function of outputs and labels, not {shown(loss)}.")

@@ -1,23 +1,26 @@
 """From a network to a mask: allocate, then score and remove, round after round."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from pruners.errors import BadArtifact, UnknownOption
+from pruners.calibration.calibration import Calibration, calibration_of
+from pruners.errors import BadArtifact, PrunerError, UnknownOption
 from pruners.network.inputs import Inputs
 from pruners.network.seeding import seeded
 from pruners.sparse.curvature.scoring_inputs import Scores
+from pruners.sparse.curves.measured_pools import measured_pools
 from pruners.sparse.mask import Mask
 from pruners.sparse.methods.score_method import ScoreMethod
 from pruners.sparse.scorer import Scorer, scoring_inputs_for
-from pruners.sparse.selection.allocation import allocated_pools
+from pruners.sparse.selection.allocation import Pool, allocated_pools
 from pruners.sparse.selection.counts import after_rounds
 from pruners.sparse.selection.lamp import lamp_scores
 from pruners.sparse.selection.prunable import PrunableLayer, layers_to_prune
-from pruners.sparse.selection.shared_options import SHARED, selection_options
+from pruners.sparse.selection.shared_options import SHARED, SelectionOptions, selection_options
 from pruners.sparse.selection.survivors import Survivors
 
 Masks = dict[str, Tensor]
@@ -29,7 +32,7 @@ def prune(
     *,
     keep_ratio: float | None,
     budget: int | None,
-    data: Iterable[Any] | None,
+    data: Calibration | Inputs | Iterable[Any] | None,
     loss: Callable[..., Tensor] | None,
     example: Inputs | None,
     seed: int,
@@ -42,32 +45,76 @@ def prune(
     selection = selection_options(chosen, layers)
     left = {name: int(alive[layer.parameter].count_nonzero()) for name, layer in layers.items()}
     pools = allocated_pools(layers, left, selection, keep_ratio, budget)
-    counts_by_pool = [
-        after_rounds(sum(left[n] for n in pool.layers), pool.keep, selection.rounds, selection.schedule)
-        for pool in pools
-    ]
-    survivors = [Survivors([layers[n].parameter for n in pool.layers], alive) for pool in pools]
+    if isinstance(data, Iterator):
+        data = tuple(data)  # read twice: to score and to calibrate
+    calibration = _calibration(model, method, data, chosen)
     scoring_inputs = scoring_inputs_for(method, data, loss, example, seed)
     scorer = Scorer(method, model, layers, alive, scoring_inputs, chosen)
-    remaining = sum(left.values())
+    scores_of = partial(_scores, scorer, selection)
     with seeded(seed, model):
-        for counts in zip(*counts_by_pool, strict=True):
-            if sum(counts) == remaining:
-                continue
-            scores = scorer.scores(alive)
-            if selection.allocation == "lamp":
-                scores = lamp_scores(scores, alive)
-            if selection.invert:
-                scores = {name: -score for name, score in scores.items()}
-            for of_pool, count in zip(survivors, counts, strict=True):
-                of_pool.keep_highest(scores, count, selection.min_layer_keep)
-                alive |= of_pool.masks
-            remaining = sum(counts)
+        if calibration is not None and selection.allocation == "measured":
+            scores = scores_of(alive)
+            scores_of = partial(_known, scores)
+            pools = measured_pools(pools, layers, alive, scores, selection, calibration)
+        _remove_in_rounds(pools, layers, alive, scores_of, selection)
     asked = {"keep_ratio": float(keep_ratio)} if keep_ratio is not None else {"budget": int(budget or 0)}
     chosen |= {"seed": seed} | asked
     if mask is not None:
         chosen["mask"] = {"method": mask.method, "options": mask.options}
     return Mask(method.name, chosen, layers, alive, source=model)
+
+
+def _remove_in_rounds(
+    pools: Sequence[Pool],
+    layers: Mapping[str, PrunableLayer],
+    alive: Masks,
+    scores_of: Callable[[Masks], Scores],
+    selection: SelectionOptions,
+) -> None:
+    """Score and remove, round after round, until every pool keeps what it may; changes ``alive``."""
+    left = [sum(int(alive[layers[n].parameter].count_nonzero()) for n in pool.layers) for pool in pools]
+    counts_by_pool = [
+        after_rounds(of_pool, pool.keep, selection.rounds, selection.schedule)
+        for pool, of_pool in zip(pools, left, strict=True)
+    ]
+    survivors = [Survivors([layers[n].parameter for n in pool.layers], alive) for pool in pools]
+    remaining = sum(left)
+    for counts in zip(*counts_by_pool, strict=True):
+        if sum(counts) == remaining:
+            continue
+        scores = scores_of(alive)
+        for of_pool, count in zip(survivors, counts, strict=True):
+            of_pool.keep_highest(scores, count, selection.min_layer_keep)
+            alive |= of_pool.masks
+        remaining = sum(counts)
+
+
+def _calibration(
+    model: nn.Module,
+    method: ScoreMethod,
+    data: Calibration | Inputs | Iterable[Any] | None,
+    options: Mapping[str, Any],
+) -> Calibration | None:
+    """Return the calibration where one is wanted. Raises PrunerError where there are no images for it."""
+    if not method.wants_data(options):
+        return None
+    if data is None:
+        measured = options["allocation"] == "measured"
+        wish = "allocation measured" if measured else f"refit {options['refit']}"
+        raise PrunerError(f"{wish} needs data=, a few hundred inputs of the network.")
+    return data if isinstance(data, Calibration) else calibration_of(model, data)
+
+
+def _known(scores: Scores, _: Masks) -> Scores:
+    return scores
+
+
+def _scores(scorer: Scorer, selection: SelectionOptions, alive: Masks) -> Scores:
+    """Score the weights as they are to be compared: the highest are kept."""
+    scores = scorer.scores(alive)
+    if selection.allocation == "lamp":
+        scores = lamp_scores(scores, alive)
+    return {name: -score for name, score in scores.items()} if selection.invert else scores
 
 
 def score(

@@ -19,7 +19,7 @@ from pruners.sparse.selection.prunable import PrunableLayer
 
 def scoring_inputs_for(
     method: ScoreMethod,
-    data: Iterable[Any] | None,
+    data: Any,
     loss: Callable[..., Tensor] | None,
     example: Inputs | None,
     seed: int,

@@ -60,14 +60,15 @@ def test_exactly_as_many_as_asked_for(method, model, ratio):
 
 
 @METHODS
-@pytest.mark.parametrize("allocation", ["global", "layerwise", "erk", "lamp"])
+@pytest.mark.parametrize("allocation", ["global", "layerwise", "erk", "lamp", "measured"])
 def test_exact_counts_in_every_allocation(method, model, allocation):
     if allocation == "lamp" and signed(method):
         with pytest.raises(pruners.PrunerError, match="have a sign"):
             pruners.compress(model, method, budget=123, allocation=allocation, **given())
         return
+    rounds = 1 if allocation == "measured" else 3
     mask = pruners.compress(
-        model, method, budget=123, allocation=allocation, rounds=3, min_layer_keep=1, **given()
+        model, method, budget=123, allocation=allocation, rounds=rounds, min_layer_keep=1, **given()
     )
     assert mask.params == 123 and not mask.empty_layers
 

@@ -37,6 +37,10 @@ class ScoreMethod(Method):
         """Tell whether scores may be negative."""
         return False
 
+    def wants_data(self, given: Mapping[str, Any]) -> bool:
+        """Tell whether calibration images would be used, to allocate."""
+        return given.get("allocation") == "measured"
+
     def with_defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Complete the given options, see `Method.with_defaults`; PrunerError where two do not agree."""
         chosen = super().with_defaults(given)
@@ -44,6 +48,14 @@ class ScoreMethod(Method):
             raise PrunerError(
                 f"allocation lamp compares squares of scores, and those of {self.name} have a sign: take "
                 "global, layerwise or erk."
+            )
+        if chosen["allocation"] == "measured" and chosen["rounds"] > 1:
+            raise PrunerError(
+                f"allocation measured removes weights once: give rounds 1, not {chosen['rounds']}."
+            )
+        if chosen["scale"] and chosen["allocation"] != "measured":
+            raise PrunerError(
+                f"scale multiplies curves of the allocation measured; {chosen['allocation']} has none."
             )
         return chosen
 

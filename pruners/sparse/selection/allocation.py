@@ -30,7 +30,8 @@ def allocated_pools(
     A layer with a share of its own keeps exactly ceil(share * its weights), or ``min_layer_keep`` where that
     is more, and is a pool by itself. The others keep exactly ceil(keep_ratio * their weights), or what the
     former leave of ``budget``, together. They are one pool (global; lamp, whose scores are
-    `pruners.sparse.selection.lamp`'s) or one each, with this total divided in proportion to
+    `pruners.sparse.selection.lamp`'s; measured, whose `pruners.sparse.curves` then divide it) or one each,
+    with this total divided in proportion to
 
     - layerwise: the layer's weights, so that the densities are equal up to rounding by largest remainder;
     - erk: the sum of the sides of the weight's tensor, which makes the density proportional to (n_in + n_out
@@ -59,7 +60,7 @@ def allocated_pools(
         f"The budget asks for {count} weights{' of the other layers' if own else ''}",
     )
     single = [Pool((name,), keep) for name, keep in own.items()]
-    if selection.allocation in ("global", "lamp"):
+    if selection.allocation in ("global", "lamp", "measured"):
         return [*single, Pool(tuple(free), count)] if free else single
     parts = [
         layers[name].params if selection.allocation == "layerwise" else sum(layers[name].shape)

@@ -7,11 +7,11 @@ from typing import Any
 
 from pruners.errors import UnknownLayer, nearest
 from pruners.method import Option
-from pruners.option_values import LAYERS, ByLayer, Choice, Flag, Share, Whole
+from pruners.option_values import LAYERS, ByLayer, Choice, Flag, Number, Share, Whole
 from pruners.sparse.selection.counts import exact_share
 from pruners.sparse.selection.prunable import PrunableLayer
 
-ALLOCATIONS = ("global", "layerwise", "erk", "lamp")
+ALLOCATIONS = ("global", "layerwise", "erk", "lamp", "measured")
 SCHEDULES = ("linear", "exponential")
 _KINDS = ("conv", "linear", "output")
 
@@ -20,7 +20,8 @@ SHARED = (
         "allocation",
         "global",
         "which layers keep how much: global (the best weights wherever they are), "
-        "layerwise (the same share), erk, lamp (the best as shares of what is left of their layer)",
+        "layerwise (the same share), erk, lamp (the best as shares of what is left of their layer), "
+        "measured (by what each layer's density does to the outputs on data=)",
         Choice(ALLOCATIONS),
     ),
     Option(
@@ -49,33 +50,48 @@ SHARED = (
         "names of layers that stay dense, or patterns (layer1.*); their weights do not count",
         LAYERS,
     ),
+    Option(
+        "scale",
+        {},
+        "layer -> factor of its measured curve, for the allocation measured",
+        ByLayer(Number(above=True), "layers to factors"),
+    ),
     Option("invert", False, "remove the highest scores in place of the lowest, as a sanity check", Flag()),
 )
 
 
 @dataclass(frozen=True)
 class SelectionOptions:
-    """The shared options, checked; ``shares`` is the share kept of each layer that has one of its own."""
+    """The shared options, checked.
+
+    ``shares`` is the share kept of each layer that has one of its own, ``scale`` the factor of each curve
+    that has one.
+    """
 
     allocation: str
     rounds: int
     schedule: str
     min_layer_keep: int
     shares: Mapping[str, Fraction]
+    scale: Mapping[str, float]
     invert: bool
 
 
 def selection_options(options: Mapping[str, Any], layers: Mapping[str, PrunableLayer]) -> SelectionOptions:
     """Read what a method's options say of these layers.
 
-    Raises PrunerError, UnknownLayer for a name in ``layer_keep_ratio`` that is none.
+    Raises PrunerError, UnknownLayer for a name in ``layer_keep_ratio`` or ``scale`` that is none.
     """
+    for name in options["scale"]:
+        if name not in layers:
+            raise UnknownLayer(f"scale: the network has no prunable layer {name!r}{nearest(name, layers)}")
     return SelectionOptions(
         options["allocation"],
         options["rounds"],
         options["schedule"],
         options["min_layer_keep"],
         _shares(options["layer_keep_ratio"], layers),
+        options["scale"],
         options["invert"],
     )
 
