@@ -23,12 +23,13 @@ def check_mask_feasible(
     Raises what `pruners.compress` would raise. Nothing is scored, and tensors on the meta device will do.
     InfeasibleBudget where ``min_layer_keep`` needs more.
     """
-    chosen = score_method_named(method).with_defaults(options)
+    rule = score_method_named(method)
+    chosen = rule.with_defaults(options)
     layers = layers_to_prune(model, chosen["exclude"])
     allocated_pools(
         layers,
         {name: layer.params for name, layer in layers.items()},
-        selection_options(chosen, layers),
+        selection_options(chosen, layers, rule.signed(chosen)),
         keep_ratio,
         budget,
     )

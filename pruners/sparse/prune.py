@@ -42,7 +42,7 @@ def prune(
     """Choose a mask by a method, see `pruners.compress`."""
     chosen = method.with_defaults(options)
     layers, alive = _start(model, chosen["exclude"], mask)
-    selection = selection_options(chosen, layers)
+    selection = selection_options(chosen, layers, method.signed(chosen))
     left = {name: int(alive[layer.parameter].count_nonzero()) for name, layer in layers.items()}
     pools = allocated_pools(layers, left, selection, keep_ratio, budget)
     if isinstance(data, Iterator):

@@ -120,6 +120,7 @@ def test_defaults_of_the_method_are_recorded():
         "min_layer_keep": 0,
         "layer_keep_ratio": {},
         "exclude": ["gate"],
+        "scale": {},
         "invert": False,
         "seed": 6,
         "keep_ratio": 0.5,

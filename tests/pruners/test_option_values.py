@@ -79,6 +79,7 @@ TAKEN = {
     "reinit_linear": FLAGS,
     "ridge": {"zero", "half", "two", "two and a half"},
     "rounds": COUNTS,
+    "scale": {"mapping"},
     "schedule": set(),
     "temperature": {"half", "two", "two and a half"},
     "tolerance": {"mapping"},

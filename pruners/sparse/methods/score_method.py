@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
-from pruners.errors import PrunerError
 from pruners.method import Method, Option
 from pruners.sparse.curvature.scoring_inputs import Scores, ScoringInputs
 from pruners.sparse.selection.shared_options import SHARED
@@ -40,24 +39,6 @@ class ScoreMethod(Method):
     def wants_data(self, given: Mapping[str, Any]) -> bool:
         """Tell whether calibration images would be used, to allocate."""
         return given.get("allocation") == "measured"
-
-    def with_defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Complete the given options, see `Method.with_defaults`; PrunerError where two do not agree."""
-        chosen = super().with_defaults(given)
-        if chosen["allocation"] == "lamp" and self.signed(chosen):
-            raise PrunerError(
-                f"allocation lamp compares squares of scores, and those of {self.name} have a sign: take "
-                "global, layerwise or erk."
-            )
-        if chosen["allocation"] == "measured" and chosen["rounds"] > 1:
-            raise PrunerError(
-                f"allocation measured removes weights once: give rounds 1, not {chosen['rounds']}."
-            )
-        if chosen["scale"] and chosen["allocation"] != "measured":
-            raise PrunerError(
-                f"scale multiplies curves of the allocation measured; {chosen['allocation']} has none."
-            )
-        return chosen
 
     def prepared(self, network: nn.Module, options: Mapping[str, Any]) -> nn.Module:
         """Return the network as the method scores it (another dtype, other values).

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from pruners.errors import UnknownLayer, nearest
+from pruners.errors import PrunerError, UnknownLayer, nearest
 from pruners.method import Option
 from pruners.option_values import LAYERS, ByLayer, Choice, Flag, Number, Share, Whole
 from pruners.sparse.selection.counts import exact_share
@@ -77,11 +77,15 @@ class SelectionOptions:
     invert: bool
 
 
-def selection_options(options: Mapping[str, Any], layers: Mapping[str, PrunableLayer]) -> SelectionOptions:
-    """Read what a method's options say of these layers.
+def selection_options(
+    options: Mapping[str, Any], layers: Mapping[str, PrunableLayer], signed: bool
+) -> SelectionOptions:
+    """Read what a method's options say of these layers; ``signed`` tells whether its scores may be negative.
 
-    Raises PrunerError, UnknownLayer for a name in ``layer_keep_ratio`` or ``scale`` that is none.
+    Raises PrunerError where two options do not agree, UnknownLayer for a name in ``layer_keep_ratio`` or
+    ``scale`` that is no layer's.
     """
+    _check_agreement(options, signed)
     for name in options["scale"]:
         if name not in layers:
             raise UnknownLayer(f"scale: the network has no prunable layer {name!r}{nearest(name, layers)}")
@@ -94,6 +98,21 @@ def selection_options(options: Mapping[str, Any], layers: Mapping[str, PrunableL
         options["scale"],
         options["invert"],
     )
+
+
+def _check_agreement(options: Mapping[str, Any], signed: bool) -> None:
+    allocation = options["allocation"]
+    if allocation == "lamp" and signed:
+        raise PrunerError(
+            "allocation lamp compares squares of scores, and with these options the method's have a sign: "
+            "take another allocation."
+        )
+    if allocation == "measured" and options["rounds"] > 1:
+        raise PrunerError(
+            f"allocation measured removes weights once: give rounds 1, not {options['rounds']}."
+        )
+    if options["scale"] and allocation != "measured":
+        raise PrunerError(f"scale multiplies curves of the allocation measured; {allocation} has none.")
 
 
 def _shares(asked: Mapping[str, float], layers: Mapping[str, PrunableLayer]) -> dict[str, Fraction]:
