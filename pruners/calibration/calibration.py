@@ -1,6 +1,6 @@
 """Calibration images and what they tell about one network, computed once and kept beside it."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary, ref
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pruners.calibration.batches import batches_digest, calibration_batches, same_batches
+from pruners.calibration.columns import Layer
 from pruners.calibration.divergence import OutputDistance
 from pruners.calibration.input_moments import input_moments
 from pruners.calibration.moment import Moment
@@ -31,6 +32,9 @@ class Calibration:
     labels); labels are ignored. ``batches`` are copies of the inputs on the network's device, ``images``
     their number. Everything is computed in eval mode when it is asked for first. Raises PrunerError for data
     without an image and a network without values.
+
+    All that is dear goes through `moments_of_layers` and `computed`: a subclass may take from elsewhere what
+    was computed before, or leave a part of it to others.
     """
 
     def __init__(self, model: nn.Module, data: Inputs | Iterable[Any]) -> None:
@@ -41,12 +45,32 @@ class Calibration:
         self.images = sum(batch_size(batch) for batch in self.batches)
         self._state = {name: tensor.detach().clone() for name, tensor in _state(model).items()}
         self._moments: dict[str, Moment] = {}
+        self._computed: dict[str, dict[str, Any]] = {}
         self._dense_outputs: list[Any] | None = None
 
     @cached_property
     def digest(self) -> str:
         """Hash the images, their dtype and how they are cut into batches: 64 hexadecimal digits."""
         return batches_digest(self.batches)
+
+    @cached_property
+    def network_digest(self) -> str:
+        """Hash the network's parameters and buffers, their names and dtypes: 64 hexadecimal digits."""
+        return batches_digest([self._state])
+
+    def computed(self, wanted: Mapping[str, Callable[[], dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+        """Return what functions of network and images give, each called once for its key.
+
+        A key names all that the answer depends on besides network and images; answers are JSON-able.
+        """
+        for key, compute in wanted.items():
+            if key not in self._computed:
+                self._computed[key] = compute()
+        return {key: self._computed[key] for key in wanted}
+
+    def moments_of_layers(self, layers: Mapping[str, Layer]) -> dict[str, Moment]:
+        """Compute the moments of those of ``layers`` that the network calls, in one pass over the images."""
+        return input_moments(self._network(), layers, self.batches)
 
     def moments(self, names: Collection[str]) -> dict[str, Moment]:
         """Return the input moments of the named Conv1d, 2d, 3d and Linear layers.
@@ -68,7 +92,7 @@ class Calibration:
                     raise UnknownLayer(
                         f"The network has no convolution or Linear {name!r}{nearest(name, layers)}"
                     )
-            self._moments |= input_moments(network, {n: layers[n] for n in missing}, self.batches)
+            self._moments |= self.moments_of_layers({n: layers[n] for n in missing})
         for name in names:
             if name not in self._moments:
                 raise PrunerError(f"Layer {name!r} is not called on the calibration images: exclude it.")
@@ -86,6 +110,15 @@ class Calibration:
         for dense, compressed in zip(self._dense_outputs, self._outputs(small), strict=True):
             distance.add(dense, compressed)
         return distance.value
+
+    def is_of(self, model: nn.Module) -> bool:
+        """Tell whether this is the network's own, and its weights and buffers are what they were."""
+        state = _state(model)
+        return (
+            self.model() is model
+            and state.keys() == self._state.keys()
+            and all(_same(tensor, self._state[name]) for name, tensor in state.items())
+        )
 
     def same_as(self, other: "Calibration") -> bool:
         """Tell whether networks and images have the very same values."""
@@ -112,8 +145,17 @@ class Calibration:
             yield outputs
 
 
-def calibration_of(model: nn.Module, data: Inputs | Iterable[Any]) -> Calibration:
-    """Return the network's kept calibration, or a new one where weights, buffers or images have changed."""
+def calibration_of(model: nn.Module, data: Calibration | Inputs | Iterable[Any]) -> Calibration:
+    """Return the network's kept calibration, or a new one where weights, buffers or images have changed.
+
+    A `Calibration` given as data is kept from then on where it is the network's own still; of another its
+    images count.
+    """
+    if isinstance(data, Calibration):
+        if data.is_of(model):
+            _kept[model] = data
+            return data
+        data = data.batches
     new, kept = Calibration(model, data), _kept.get(model)
     if kept is not None and kept.same_as(new):
         return kept

@@ -147,3 +147,28 @@ def test_a_network_that_is_gone_is_said_to_be() -> None:
     calibration = Calibration(nn.Linear(4, 2), torch.zeros(2, 4))
     with pytest.raises(pruners.PrunerError, match="network of this calibration is gone"):
         calibration.moments([""])
+
+
+def test_a_calibration_given_as_data_is_kept_while_it_is_the_network_s_own() -> None:
+    network = nn.Linear(4, 3)
+    given = Calibration(network, torch.randn(5, 4))
+    assert given.is_of(network) and calibration_of(network, given) is given is calibration_kept(network)
+    before = given.network_digest
+    with torch.no_grad():
+        network.weight[0, 0] += 1
+    assert not given.is_of(network)
+    fresh = calibration_of(network, given)
+    assert fresh is not given and fresh.digest == given.digest and fresh.network_digest != before
+
+
+def test_what_is_computed_of_it_is_computed_once_for_its_key() -> None:
+    calibration, called = Calibration(nn.Linear(4, 3), torch.randn(5, 4)), []
+
+    def compute() -> dict[str, Any]:
+        called.append(1)
+        return {"sum": 0.1 + 0.2}
+
+    for _ in range(2):
+        assert calibration.computed({"one": compute, "two": compute}) == {"one": compute(), "two": compute()}
+        called.clear()
+    assert calibration.computed({"two": compute}) == {"two": {"sum": 0.1 + 0.2}} and not called

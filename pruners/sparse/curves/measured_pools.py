@@ -1,6 +1,8 @@
 """The allocation "measured": layers keep as much as their own curves say."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
 
 from torch import Tensor
 
@@ -13,6 +15,8 @@ from pruners.sparse.curves.measuring import curve_digest, measure_density_curve
 from pruners.sparse.selection.allocation import Pool
 from pruners.sparse.selection.prunable import PrunableLayer
 from pruners.sparse.selection.shared_options import SelectionOptions
+
+_DENSITIES = "densities, "
 
 
 def measured_pools(
@@ -34,23 +38,39 @@ def measured_pools(
         if len(pool.layers) == 1 or pool.keep == sum(left.values()):
             divided.append(pool)
             continue
-        curves = {
-            name: _curve(calibration, alive, layers[name].parameter, scores[layers[name].parameter])
-            for name in pool.layers
-        }
+        curves = _curves(calibration, alive, {name: layers[name].parameter for name in pool.layers}, scores)
         least = {name: min(selection.min_layer_keep, left[name]) for name in pool.layers}
         counts = divided_by_curves(pool.keep, curves, selection.scale, least)
         divided += [Pool((name,), count) for name, count in counts.items()]
     return divided
 
 
-def _curve(
-    calibration: Calibration, alive: Mapping[str, Tensor], parameter: str, scores: Tensor
-) -> DensityCurve:
+def _curves(
+    calibration: Calibration, alive: Mapping[str, Tensor], parameters: Mapping[str, str], scores: Scores
+) -> dict[str, DensityCurve]:
+    """Return each layer's curve; those that nobody has measured yet are asked for together."""
+    kept = density_curves_of(calibration)
+    orders = {name: _order(alive, parameter, scores[parameter]) for name, parameter in parameters.items()}
+    digests = {name: curve_digest(alive, parameters[name], order) for name, order in orders.items()}
+    found = calibration.computed(
+        {
+            _DENSITIES + digests[name]: partial(_described, calibration, alive, parameters[name], order)
+            for name, order in orders.items()
+            if digests[name] not in kept
+        }
+    )
+    for key, described in found.items():
+        kept[key.removeprefix(_DENSITIES)] = DensityCurve.restored(described)
+    return {name: kept[digest] for name, digest in digests.items()}
+
+
+def _order(alive: Mapping[str, Tensor], parameter: str, scores: Tensor) -> Tensor:
+    """Return the places of the weights that are alive, the best one first."""
     places = alive[parameter].flatten().nonzero().flatten()
-    ranked = scores.flatten().cpu()[places].argsort(descending=True, stable=True)
-    order, kept = places[ranked], density_curves_of(calibration)
-    digest = curve_digest(alive, parameter, order)
-    if digest not in kept:
-        kept[digest] = measure_density_curve(calibration, alive, parameter, order)
-    return kept[digest]
+    return places[scores.flatten().cpu()[places].argsort(descending=True, stable=True)]
+
+
+def _described(
+    calibration: Calibration, alive: Mapping[str, Tensor], parameter: str, order: Tensor
+) -> dict[str, Any]:
+    return measure_density_curve(calibration, alive, parameter, order).described()
