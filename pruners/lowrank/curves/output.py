@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from pruners.calibration.moment import Moment
 from pruners.lowrank.fitting.encoders import weight_encoders, whitened_encoders
@@ -32,10 +31,12 @@ class OutputErrors:
     def frontier(self, candidates: Candidates) -> Frontier:
         """Return the options that no other beats in both weights and error; all errors are exact."""
         if self._kept is None or self._kept[0] is not candidates:
+            numbers = np.unique(candidates.subspaces[candidates.subspaces > 0]).tolist()
+            self._compute(numbers)
             errors = np.zeros(len(candidates.params))
-            for number in np.unique(candidates.subspaces[candidates.subspaces > 0]).tolist():
+            for number in numbers:
                 rows = candidates.subspaces == number
-                errors[rows] = self._errors_of(number)[candidates.ranks[rows] - 1]
+                errors[rows] = self._errors[number][candidates.ranks[rows] - 1]
             self._kept = candidates, frontier_of(candidates, errors)
         return self._kept[1]
 
@@ -44,17 +45,20 @@ class OutputErrors:
 
     def error(self, rank: int, num_subspaces: int) -> float:
         """Return the error of one option."""
-        return float(self._errors_of(num_subspaces)[rank - 1])
+        self._compute([num_subspaces])
+        return float(self._errors[num_subspaces][rank - 1])
 
-    def _errors_of(self, num_subspaces: int) -> NDArray[np.float64]:
-        """Return the errors at rank 1, 2, ... of one num_subspaces."""
-        if num_subspaces not in self._errors:
-            fit = OutputFit(self._spectra.matrix, self._moment.second, self._ridge)
-            self._errors[num_subspaces] = fit.errors(self._encoders_of(num_subspaces))
-        return self._errors[num_subspaces]
-
-    def _encoders_of(self, num_subspaces: int) -> Tensor:
-        rank = self._spectra.shape.largest_saving_rank(num_subspaces)
-        if self._encoders == "whitened":
-            return whitened_encoders(self._spectra.matrix, self._moment.second, rank, num_subspaces)
-        return weight_encoders(self._spectra.matrix, rank, num_subspaces)
+    def _compute(self, subspaces: list[int]) -> None:
+        """Compute the errors at rank 1, 2, ... of each number of subspaces where they are not there."""
+        missing = [number for number in subspaces if number not in self._errors]
+        if missing:
+            matrix, second = self._spectra.matrix, self._moment.second
+            fit = OutputFit(matrix, second, self._ridge)
+            for number in missing:
+                rank = self._spectra.shape.largest_saving_rank(number)
+                encoders = (
+                    whitened_encoders(matrix, second, rank, number)
+                    if self._encoders == "whitened"
+                    else weight_encoders(matrix, rank, number)
+                )
+                self._errors[number] = fit.errors(encoders)
