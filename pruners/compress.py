@@ -71,6 +71,9 @@ def compress(
         chosen_options = rule.with_defaults(options)
         fitting = fit_options(chosen_options, data is not None)
         spectra = spectra_of(model)
+        calibration = None
+        if data is not None and rule.wants_data(options):
+            calibration = calibration_of(model, data)
         chosen = plan(
             spectra,
             method,
@@ -78,13 +81,14 @@ def compress(
             budget=budget,
             flops_ratio=flops_ratio,
             example=example,
+            data=calibration,
             **options,
         )
         _warn_of_unreached(model, method)
         fitted = None
-        if data is not None and fitting.refit != "none" and chosen.layers:
+        if calibration is not None and fitting.refit != "none" and chosen.layers:
             cuts = {name: (choice.rank, choice.num_subspaces) for name, choice in chosen.layers.items()}
-            fitted = fit_network(spectra, cuts, calibration_of(model, data), fitting)
+            fitted = fit_network(spectra, cuts, calibration, fitting)
         return LiveDecomposition(chosen, spectra, fitted)
     if flops_ratio is not None:
         raise PrunerError(

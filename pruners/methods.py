@@ -2,6 +2,7 @@
 
 from pruners.errors import PrunerError, UnknownMethod, nearest
 from pruners.lowrank.methods.alds import ALDS
+from pruners.lowrank.methods.calibrated import Calibrated
 from pruners.lowrank.methods.rank_method import RankMethod
 from pruners.lowrank.methods.svd import SVD
 from pruners.lowrank.methods.svd_energy import SVDEnergy
@@ -21,6 +22,7 @@ from pruners.sparse.methods.synflow import SynFlow
 
 _METHODS: tuple[Method, ...] = (
     ALDS(),
+    Calibrated(),
     SVD(),
     SVDEnergy(),
     Magnitude(),

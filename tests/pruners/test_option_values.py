@@ -55,6 +55,7 @@ NASTY = {
 COUNTS, FLAGS = {"two"}, {"true", "false"}
 # of the values above those that an option does take, beside None where that is its default
 TAKEN = {
+    "allocate": set(),
     "allocation": set(),
     "bn": set(),
     "bounds": {"mapping"},
@@ -63,6 +64,7 @@ TAKEN = {
     "diagonal": set(),
     "dtype": set(),
     "encoders": set(),
+    "error": set(),
     "exclude": {"list", "list of text"},  # "a" may be a layer
     "invert": FLAGS,
     "keep_graphs": FLAGS,
@@ -72,6 +74,7 @@ TAKEN = {
     "metric": set(),
     "min_layer_keep": COUNTS | {"zero", "huge"},
     "negative_curvature": set(),
+    "power": {"half", "two", "two and a half"},
     "preset": set(),
     "probes": COUNTS,
     "rank_multiple": COUNTS,

@@ -6,19 +6,15 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from pruners.calibration.calibration import Calibration
 from pruners.errors import PrunerError
-from pruners.lowrank.decompose import replace_layers, weights_from_factors
+from pruners.lowrank.fitting.factor_tensors import unfitted_tensors
+from pruners.lowrank.fitting.network_fit import small_network
 from pruners.lowrank.layers.candidates import DENSE, Candidates, layer_candidates
-from pruners.lowrank.layers.shapes import compressible_modules
 from pruners.lowrank.spectra.frontier import Frontier, LayerSearch, frontier_of
 from pruners.lowrank.spectra.network_spectra import Spectra
-from pruners.lowrank.spectra.residual import slice_factors
 from pruners.network.batchnorm import recalibrate_batchnorm
-from pruners.network.copying import copied
-from pruners.network.layer_names import unwrapped
 
 SIZES = 10
 """Sizes at which a layer is measured, besides dense."""
@@ -118,7 +114,7 @@ def measure_curve(
     """
     search = spectra.search(layer, WEIGHT_ERROR)
     options = _evenly_spaced(search, spectra, layer, sizes)
-    divergences = [_divergence(calibration, spectra, layer, *option) for option in options]
+    divergences = [_divergence(calibration, spectra, layer, option) for option in options]
     errors = [0.0 if option == DENSE else search.error(*option) for option in options]
     ranks, subspaces = zip(*options, strict=True)
     return MeasuredCurve(ranks, subspaces, tuple(errors), tuple(divergences))
@@ -133,21 +129,11 @@ def _evenly_spaced(search: LayerSearch, spectra: Spectra, layer: str, sizes: int
     return [option for option in chosen if option != DENSE] + [DENSE]
 
 
-def _divergence(
-    calibration: Calibration, spectra: Spectra, layer: str, rank: int, num_subspaces: int
-) -> float:
-    small = copied(unwrapped(_network(calibration)))
-    if (rank, num_subspaces) != DENSE:
-        known = spectra.layers[layer]
-        linear = isinstance(compressible_modules(small)[layer], nn.Linear)
-        first, second = weights_from_factors(known.shape, linear, *slice_factors(known, rank, num_subspaces))
-        small = replace_layers(small, {layer: (first, second, num_subspaces)}, {layer: known.shape})
-    recalibrate_batchnorm(small, calibration.batches)
-    return calibration.divergence(small)
-
-
-def _network(calibration: Calibration) -> nn.Module:
+def _divergence(calibration: Calibration, spectra: Spectra, layer: str, option: tuple[int, int]) -> float:
     network = calibration.model()
     if network is None:
         raise PrunerError("The network of this calibration is gone: keep a reference to it.")
-    return network
+    cuts = {} if option == DENSE else {layer: option}
+    small = small_network(network, spectra, cuts, unfitted_tensors(spectra, cuts))
+    recalibrate_batchnorm(small, calibration.batches)
+    return calibration.divergence(small)

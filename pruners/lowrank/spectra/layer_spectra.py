@@ -43,10 +43,14 @@ class LayerSpectra:
 
         Raises PrunerError where it is not finite, or no floating-point numbers.
         """
+        self.check()
+        return self.weight.to("cpu", torch.float64).reshape(self.shape.groups, *self.shape.matrix)
+
+    def check(self) -> None:
+        """Raise PrunerError where the weight is not finite, or no floating-point numbers."""
         check_computable(f"{self.name}.weight" if self.name else "weight", self.weight)
         if not self._finite:
             raise PrunerError(f"Layer {self.name!r} has weights that are not finite.")
-        return self.weight.to("cpu", torch.float64).reshape(self.shape.groups, *self.shape.matrix)
 
     @cached_property
     def _finite(self) -> bool:
