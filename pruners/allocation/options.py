@@ -39,7 +39,7 @@ def worthwhile_options(layer: int, costs: ArrayLike, errors: ArrayLike) -> Optio
     if (cost < 0).any() or not (error >= 0).all():
         raise PrunerError(f"Costs and errors of layer {layer} must be numbers of at least 0.")
     order = np.lexsort((error, cost))
-    best_before = np.minimum.accumulate(np.concatenate([[np.inf], error[order][:-1]]))[: len(order)]
+    best_before = np.minimum.accumulate(np.concatenate([[np.inf], error[order]]))[:-1]
     kept = order[error[order] < best_before]
     if not len(kept):
         raise PrunerError(f"Layer {layer} has no option whose error is finite.")

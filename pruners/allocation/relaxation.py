@@ -1,46 +1,67 @@
 """The linear relaxation of the multiple-choice knapsack: the least error that fractions could have."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pruners.allocation.options import Options
 
+Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Bound:
+    """A lower bound of some layers' summed error as a function of their budget.
+
+    It is piecewise linear between ``costs`` (ascending) with ``errors``.
+    """
+
+    costs: Numbers
+    errors: Numbers
+
+    def at(self, budgets: NDArray[np.int64]) -> Numbers:
+        """Return the bound for each budget; infinite where not even the cheapest options fit."""
+        return np.where(budgets < self.costs[0], np.inf, np.interp(budgets, self.costs, self.errors))
+
 
 class Relaxation:
-    """The least sum of errors of some layers as a function of the budget, were fractions of steps allowed.
+    """The steps along the layers' lower convex hulls of (cost, error), those of the largest gain first.
 
-    It is a lower bound of what whole options reach: the layers' lower convex hulls, whose steps are taken
-    by their gain in error for each unit of cost, the largest first.
+    Were fractions of a step allowed, taking them in this order would be best (Sinha and Zoltners: The
+    multiple-choice knapsack problem, Operations Research 1979).
     """
 
     def __init__(self, layers: Sequence[Options]) -> None:
-        self.least = sum(int(layer.costs[0]) for layer in layers)
         hulls = [_hull(layer) for layer in layers]
-        steps = np.concatenate([np.diff(cost) for cost, _ in hulls] or [np.zeros(0)])
-        gains = np.concatenate([-np.diff(error) for _, error in hulls] or [np.zeros(0)])
+        self._owners = np.repeat(np.arange(len(hulls)), [len(cost) - 1 for cost, _ in hulls])
+        steps = np.concatenate([np.zeros(0), *(np.diff(cost) for cost, _ in hulls)])
+        gains = np.concatenate([np.zeros(0), *(-np.diff(error) for _, error in hulls)])
         order = np.argsort(-gains / steps, kind="stable")
-        start = sum(float(error[0]) for _, error in hulls)
-        self._costs = self.least + np.concatenate([[0.0], np.cumsum(steps[order])])
-        self._errors = start - np.concatenate([[0.0], np.cumsum(gains[order])])
+        self._owners, self._steps, self._gains = self._owners[order], steps[order], gains[order]
+        self._first = np.array([(cost[0], error[0]) for cost, error in hulls]).reshape(-1, 2)
 
-    def bound(self, budgets: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the bound for each budget; infinite where not even the cheapest options fit."""
-        return np.where(budgets < self.least, np.inf, np.interp(budgets, self._costs, self._errors))
+    def bound(self, chosen: NDArray[np.bool_]) -> Bound:
+        """Return the bound for the chosen layers together."""
+        cost, error = self._first[chosen].sum(axis=0)
+        used = chosen[self._owners]
+        return Bound(
+            cost + np.concatenate([[0.0], np.cumsum(self._steps[used])]),
+            error - np.concatenate([[0.0], np.cumsum(self._gains[used])]),
+        )
 
 
-def _hull(layer: Options) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _hull(layer: Options) -> tuple[Numbers, Numbers]:
     """The options on the lower convex hull of (cost, error)."""
     costs, errors = layer.costs.astype(np.float64), layer.errors
-    kept: list[int] = []
-    for i in range(len(costs)):
+    kept: list[tuple[float, float]] = []
+    for cost, error in zip(costs.tolist(), errors.tolist(), strict=True):
         while len(kept) > 1:
-            a, b = kept[-2], kept[-1]
-            if (errors[a] - errors[b]) * (costs[i] - costs[a]) > (errors[a] - errors[i]) * (
-                costs[b] - costs[a]
-            ):
+            (cost0, error0), (cost1, error1) = kept[-2:]
+            if (error0 - error1) * (cost - cost0) > (error0 - error) * (cost1 - cost0):
                 break
             kept.pop()
-        kept.append(i)
-    return costs[kept], errors[kept]
+        kept.append((cost, error))
+    hull = np.array(kept)
+    return hull[:, 0], hull[:, 1]
