@@ -13,7 +13,7 @@ _BEAMS = (10, 300)  # sums that the narrow searches keep, each among the options
 _AT_ONCE = 2**20  # new sums that are looked at together
 _MOST = 2**21  # sums of a search for the very best; there are more only where nearly all are equally good
 _ROUNDING = 1e-12  # of the largest sum: what bounds may be off by
-_NEGLIGIBLE = 1e-9  # of the sum
+_NEGLIGIBLE = (1e-9, 1e-8, 1e-7, 1e-6)  # of the sum: improvements not looked for where those are too many
 
 
 def knapsack(costs: Sequence[ArrayLike], errors: Sequence[ArrayLike], budget: int) -> list[int]:
@@ -30,7 +30,7 @@ def knapsack(costs: Sequence[ArrayLike], errors: Sequence[ArrayLike], budget: in
     another one dominates and those that the bound tells cannot become better (Nemhauser and Ullmann 1969;
     Kellerer, Pferschy and Pisinger: Knapsack Problems, 2004, chapter 11). Only where so many choices are
     nearly equal that these lists outgrow all bounds (errors that are one linear function of cost, say) is a
-    choice returned that may be 1e-9 of the sum above the least.
+    choice returned that may be 1e-6 of the sum above the least.
 
     Raises InfeasibleBudget (with ``least``) where nothing is within the budget, and PrunerError for arrays
     that are not as described.
@@ -45,7 +45,7 @@ def knapsack(costs: Sequence[ArrayLike], errors: Sequence[ArrayLike], budget: in
         error, found = _best(layers, budget, known + slack, width) or (np.inf, picks)
         known, picks = (error, found) if error < known else (known, picks)
         layers = _without_hopeless(layers, budget, known + slack)
-    for worth_having in (known + slack, known - _NEGLIGIBLE * known):
+    for worth_having in (known + slack, *(known * (1 - share) for share in _NEGLIGIBLE)):
         try:
             best = _best(layers, budget, worth_having, None)
         except _TooManyError:

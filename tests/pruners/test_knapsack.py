@@ -88,12 +88,12 @@ def test_many_layers_agree_with_the_plain_dynamic_programme(seed: int) -> None:
 
 def test_nearly_equal_choices_beyond_number_end_in_one_of_the_best() -> None:
     random = np.random.default_rng(0)
-    costs = [random.integers(0, 10**9, 500) for _ in range(50)]
+    costs = [random.integers(0, 10**9, 300) for _ in range(30)]
     errors = [1 - cost / 10**9 for cost in costs]  # every sum that costs the same is equally good
-    budget = 50 * 10**8
+    budget = 30 * 10**8
     picks = knapsack(costs, errors, budget)
     assert sum(int(cost[i]) for cost, i in zip(costs, picks, strict=True)) <= budget
-    assert sum(error[i] for error, i in zip(errors, picks, strict=True)) <= (50 - 5) * (1 + 1e-9)
+    assert sum(error[i] for error, i in zip(errors, picks, strict=True)) <= 27 * (1 + 1e-6)
 
 
 def test_infinite_errors_are_never_chosen() -> None:
