@@ -16,6 +16,7 @@ they are outside its budget.
 """
 
 from pruners.artifact import Artifact
+from pruners.calibration.refit import Refit
 from pruners.compress import compress, scores
 from pruners.cost import Cost, cost
 from pruners.errors import (
@@ -29,7 +30,6 @@ from pruners.errors import (
 )
 from pruners.lowrank.decomposition import Decomposition
 from pruners.lowrank.fitting.options import REFIT_OPTIONS
-from pruners.lowrank.fitting.refit import Refit
 from pruners.lowrank.layers.shapes import LayerShape, NetworkShape, compressible
 from pruners.lowrank.plan import LayerChoice, Plan
 from pruners.lowrank.spectra.held_memory import held_memory

@@ -14,6 +14,7 @@ from pruners.calibration.divergence import OutputDistance
 from pruners.calibration.input_moments import input_moments
 from pruners.calibration.moment import Moment
 from pruners.errors import PrunerError, UnknownLayer, nearest
+from pruners.network.batchnorm import recalibrate_batchnorm
 from pruners.network.forward_pass import evaluating, naming_refusals
 from pruners.network.inputs import Inputs, batch_size, forward
 from pruners.network.layer_names import (
@@ -119,6 +120,11 @@ class Calibration:
             and state.keys() == self._state.keys()
             and all(_same(tensor, self._state[name]) for name, tensor in state.items())
         )
+
+    def divergence_recalibrated(self, small: nn.Module) -> float:
+        """Estimate BatchNorm's statistics of ``small`` on all images, in place, and return `divergence`."""
+        recalibrate_batchnorm(small, self.batches)
+        return self.divergence(small)
 
     def same_as(self, other: "Calibration") -> bool:
         """Tell whether networks and images have the very same values."""

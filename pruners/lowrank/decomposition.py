@@ -8,10 +8,10 @@ from typing import Any, ClassVar, Literal, Self
 from torch import Tensor, nn
 
 from pruners.artifact import Artifact
+from pruners.calibration.refit import Fitted, Refit
 from pruners.errors import BadArtifact
 from pruners.lowrank.decompose import decomposed_copy, pair_names
 from pruners.lowrank.fitting.factor_tensors import unfitted_tensors
-from pruners.lowrank.fitting.refit import Fitted, Refit
 from pruners.lowrank.layers.shapes import LayerShape
 from pruners.lowrank.plan import LayerChoice, Plan
 from pruners.lowrank.spectra.layer_error import layer_errors

@@ -14,7 +14,6 @@ from pruners.lowrank.fitting.network_fit import small_network
 from pruners.lowrank.layers.candidates import DENSE, Candidates, layer_candidates
 from pruners.lowrank.spectra.frontier import Frontier, LayerSearch, frontier_of
 from pruners.lowrank.spectra.network_spectra import Spectra
-from pruners.network.batchnorm import recalibrate_batchnorm
 
 SIZES = 10
 """Sizes at which a layer is measured, besides dense."""
@@ -135,5 +134,4 @@ def _divergence(calibration: Calibration, spectra: Spectra, layer: str, option: 
         raise PrunerError("The network of this calibration is gone: keep a reference to it.")
     cuts = {} if option == DENSE else {layer: option}
     small = small_network(network, spectra, cuts, unfitted_tensors(spectra, cuts))
-    recalibrate_batchnorm(small, calibration.batches)
-    return calibration.divergence(small)
+    return calibration.divergence_recalibrated(small)

@@ -6,15 +6,14 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from pruners.calibration.calibration import Calibration
+from pruners.calibration.refit import Fitted, Refit
 from pruners.errors import PrunerError
 from pruners.lowrank.decompose import decomposed_copy
 from pruners.lowrank.fitting.factor_tensors import unfitted_tensors
 from pruners.lowrank.fitting.layerwise import fit_layers
 from pruners.lowrank.fitting.options import FitOptions
-from pruners.lowrank.fitting.refit import Fitted, Refit
 from pruners.lowrank.fitting.sequential import fit_in_sequence
 from pruners.lowrank.spectra.network_spectra import Spectra
-from pruners.network.batchnorm import recalibrate_batchnorm
 from pruners.network.layer_names import named_modules
 
 Cuts = Mapping[str, tuple[int, int]]
@@ -39,12 +38,12 @@ def fit_network(spectra: Spectra, cuts: Cuts, calibration: Calibration, options:
     refit = Refit(
         options.refit,
         options.ridge,
-        options.encoders,
         calibration.images,
         divergence,
         divergence_without,
         kept,
         errors,
+        options.encoders,
     )
     return Fitted(tensors if kept else without, refit)
 
@@ -54,8 +53,8 @@ def _finished(
 ) -> tuple[dict[str, Tensor], float]:
     """Re-estimate BatchNorm below these factors: return them with its statistics, and the divergence."""
     small = small_network(network, spectra, cuts, tensors)
-    recalibrate_batchnorm(small, calibration.batches)
-    return {**tensors, **_statistics(small)}, calibration.divergence(small)
+    divergence = calibration.divergence_recalibrated(small)
+    return {**tensors, **_statistics(small)}, divergence
 
 
 def small_network(

@@ -5,12 +5,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-_WELL_CONDITIONED = 1e-7
-"""Below this share of the largest pivot of a Cholesky factor the normal equations have lost the digits that
-tell a small direction from none.
-"""
-_RANK_TOLERANCE = 1e-11
-"""Eigenvalues below this share of the largest count as zero where the normal equations are singular."""
+from pruners.calibration.normal_equations import solve_normal_equations
+
 _LEAST_NOISE = 1e-14
 
 
@@ -57,7 +53,7 @@ class OutputFit:
         """
         groups, subspaces, rank, _ = encoders.shape
         encoded = _applied(encoders, self._aimed.mT)
-        solved = _solve(_applied(encoders, _applied(encoders, self.second).mT), encoded)
+        solved = solve_normal_equations(_applied(encoders, _applied(encoders, self.second).mT), encoded)
         return solved.mT.reshape(groups, -1, subspaces, rank).transpose(1, 2)
 
     def errors(self, encoders: Tensor) -> NDArray[np.float64]:
@@ -95,19 +91,6 @@ def _applied(encoders: Tensor, other: Tensor) -> Tensor:
     """Multiply the block-diagonal encoders with groups x columns x n: groups x (k rank) x n."""
     parts = other.unflatten(1, (encoders.shape[1], encoders.shape[3]))
     return (encoders @ parts).flatten(1, 2)
-
-
-def _solve(products: Tensor, encoded: Tensor) -> Tensor:
-    """Solve the normal equations, by Cholesky, or by the pseudo-inverse in groups where they are singular."""
-    factor, failed = torch.linalg.cholesky_ex(products)
-    pivots = factor.diagonal(dim1=-2, dim2=-1)
-    doubtful = (failed != 0) | (pivots.amin(-1) < _WELL_CONDITIONED * pivots.amax(-1))
-    factor[doubtful] = torch.eye(products.shape[-1], dtype=products.dtype)
-    solved = torch.cholesky_solve(encoded, factor)
-    if bool(doubtful.any()):
-        inverse = torch.linalg.pinv(products[doubtful], rtol=_RANK_TOLERANCE, hermitian=True)
-        solved[doubtful] = inverse @ encoded[doubtful]
-    return solved
 
 
 def _factor(products: Tensor) -> Tensor:

@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from pruners.calibration.calibration import Calibration
 from pruners.calibration.columns import layer_columns
+from pruners.calibration.layer_calls import REFUSED, layer_calls
 from pruners.lowrank.decompose import decomposed_copy
 from pruners.lowrank.fitting.factor_tensors import unfitted_tensors
-from pruners.lowrank.fitting.layer_calls import REFUSED, layer_calls
 from pruners.lowrank.fitting.layer_factors import FitMoments, fitted_factors
 from pruners.lowrank.fitting.layerwise import fitted_tensors
 from pruners.lowrank.fitting.options import FitOptions

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from pruners.calibration.calibration import Calibration
 from pruners.errors import PrunerError
-from pruners.network.batchnorm import recalibrate_batchnorm
 from pruners.network.copying import copied
 from pruners.network.layer_names import named_parameters, unwrapped
 from pruners.sparse.curves.density_curve import DensityCurve
@@ -47,8 +46,7 @@ def measure_density_curve(
         for count in counts:
             kept = torch.zeros(weight.numel(), dtype=torch.bool).index_fill_(0, order[:count], True)
             weight.copy_(whole.masked_fill(~kept.view(weight.shape).to(weight.device), 0))
-            recalibrate_batchnorm(small, calibration.batches)
-            divergences.append(calibration.divergence(small))
+            divergences.append(calibration.divergence_recalibrated(small))
     return DensityCurve(tuple(counts), tuple(divergences))
 
 

@@ -3,12 +3,7 @@
 import torch
 from torch import Tensor
 
-_RANK_TOLERANCE = 1e-11
-"""Eigenvalues below this share of the largest count as zero where the normal equations are singular."""
-_WELL_CONDITIONED = 1e-7
-"""Below this share of the largest pivot of a Cholesky factor the normal equations have lost the digits that
-tell a small direction from none.
-"""
+from pruners.calibration.normal_equations import solve_normal_equations
 
 
 def fitted_weights(matrix: Tensor, kept: Tensor, second: Tensor, ridge: float) -> Tensor:
@@ -35,17 +30,8 @@ def fitted_weights(matrix: Tensor, kept: Tensor, second: Tensor, ridge: float) -
         places = pattern.nonzero().flatten()
         if 0 < len(places) < len(pattern):
             rows = (members == which).nonzero().flatten()
-            among = noisy.index_select(0, places).index_select(1, places)
-            start = matrix[rows][:, places]
-            change = _solved(among, (aimed[rows][:, places] - start @ among).mT)
+            among, start = noisy[places[:, None], places], matrix[rows[:, None], places]
+            lacking = aimed[rows[:, None], places] - start @ among
+            change = solve_normal_equations(among[None], lacking.mT[None])[0]
             fitted[rows[:, None], places] = start + change.mT
     return fitted
-
-
-def _solved(products: Tensor, right: Tensor) -> Tensor:
-    """Solve by Cholesky, or with the pseudo-inverse where the matrix is singular."""
-    factor, failed = torch.linalg.cholesky_ex(products)
-    pivots = factor.diagonal()
-    if int(failed) or pivots.min() < _WELL_CONDITIONED * pivots.max():
-        return torch.linalg.pinv(products, rtol=_RANK_TOLERANCE, hermitian=True) @ right
-    return torch.cholesky_solve(right, factor)

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from pruners.calibration.columns import Layer
 from pruners.network.counting.multiply_adds import as_defined
 from pruners.network.forward_pass import evaluating, naming_refusals
 from pruners.network.inputs import Inputs, forward, take_inputs
@@ -35,9 +36,7 @@ class LayerCall:
         return self.bias is not None or self.into_batchnorm
 
 
-def layer_calls(
-    network: nn.Module, layers: Mapping[str, nn.Conv2d | nn.Linear], batch: Inputs
-) -> dict[str, LayerCall]:
+def layer_calls(network: nn.Module, layers: Mapping[str, Layer], batch: Inputs) -> dict[str, LayerCall]:
     """Run the network on two images of a batch: return the layers that it calls, in the order of the calls.
 
     A layer whose weight alone is read (by a parent that multiplies by it itself) is not called.
@@ -74,5 +73,5 @@ def layer_calls(
     }
 
 
-def _own_bias(layer: nn.Conv2d | nn.Linear, holders: Counter[int]) -> Tensor | None:
+def _own_bias(layer: Layer, holders: Counter[int]) -> Tensor | None:
     return layer.bias if layer.bias is not None and holders[id(layer.bias)] == 1 else None
