@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from pruners.calibration.batches import batches_digest, calibration_batches, same_batches
 from pruners.calibration.columns import Layer
 from pruners.calibration.divergence import OutputDistance
+from pruners.calibration.gradient_moments import gradient_moments
 from pruners.calibration.input_moments import input_moments
 from pruners.calibration.moment import Moment
 from pruners.errors import PrunerError, UnknownLayer, nearest
@@ -46,6 +47,7 @@ class Calibration:
         self.images = sum(batch_size(batch) for batch in self.batches)
         self._state = {name: tensor.detach().clone() for name, tensor in _state(model).items()}
         self._moments: dict[str, Moment] = {}
+        self._gradient_moments: dict[int, dict[str, Moment]] = {}
         self._computed: dict[str, dict[str, Any]] = {}
         self._dense_outputs: list[Any] | None = None
 
@@ -80,24 +82,23 @@ class Calibration:
         no such layer, and PrunerError for a layer that the network does not call, or whose inputs are not
         finite.
         """
-        missing = [name for name in names if name not in self._moments]
+        missing = self._layers([name for name in names if name not in self._moments])
         if missing:
-            network = self._network()
-            layers = {
-                name: module
-                for name, module in named_modules(network, remove_duplicate=False)
-                if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d)
-            }
-            for name in missing:
-                if name not in layers:
-                    raise UnknownLayer(
-                        f"The network has no convolution or Linear {name!r}{nearest(name, layers)}"
-                    )
-            self._moments |= self.moments_of_layers({n: layers[n] for n in missing})
-        for name in names:
-            if name not in self._moments:
-                raise PrunerError(f"Layer {name!r} is not called on the calibration images: exclude it.")
-        return {name: self._moments[name] for name in names}
+            self._moments |= input_moments(self._network(), missing, self.batches)
+        return _known(self._moments, names)
+
+    def gradient_moments(self, names: Collection[str], seed: int) -> dict[str, Moment]:
+        """Return the moments of the loss's gradients at the outputs of the named layers.
+
+        Labels are drawn from the network's own softmax, from ``seed`` on: see
+        `pruners.calibration.gradient_moments`. Those not known yet come from one pass there and back. Raises
+        what `moments` does, and PrunerError for a network that gives no class scores.
+        """
+        kept = self._gradient_moments.setdefault(seed, {})
+        missing = self._layers([name for name in names if name not in kept])
+        if missing:
+            kept |= gradient_moments(self._network(), missing, self.batches, seed)
+        return _known(kept, names)
 
     def divergence(self, small: nn.Module) -> float:
         """Compare a network's outputs with the dense one's on all images, both in eval mode.
@@ -135,6 +136,19 @@ class Calibration:
             and same_batches(self.batches, other.batches)
         )
 
+    def _layers(self, names: Collection[str]) -> dict[str, Layer]:
+        layers = {
+            name: module
+            for name, module in named_modules(self._network(), remove_duplicate=False)
+            if isinstance(module, Layer)
+        }
+        for name in names:
+            if name not in layers:
+                raise UnknownLayer(
+                    f"The network has no convolution or Linear {name!r}{nearest(name, layers)}"
+                )
+        return {name: layers[name] for name in names}
+
     def _network(self) -> nn.Module:
         network = self.model()
         if network is None:
@@ -149,6 +163,13 @@ class Calibration:
             ):
                 outputs = forward(network, batch)
             yield outputs
+
+
+def _known(moments: Mapping[str, Moment], names: Collection[str]) -> dict[str, Moment]:
+    for name in names:
+        if name not in moments:
+            raise PrunerError(f"Layer {name!r} is not called on the calibration images: exclude it.")
+    return {name: moments[name] for name in names}
 
 
 def calibration_of(model: nn.Module, data: Calibration | Inputs | Iterable[Any]) -> Calibration:

@@ -47,11 +47,7 @@ class _LayerSums:
         second, *more = (part.second() for part in parts)
         for other in more:
             second += other
-        # what is below the diagonal is left out of products, or may differ in the last bit
-        second = second.div_(columns).triu_()
-        second += second.triu(1).mT
-        first = torch.stack([part.first() for part in parts]).sum(0) / columns
-        return Moment(second.cpu(), first.cpu(), columns)
+        return Moment.of_sums(second, torch.stack([part.first() for part in parts]).sum(0), columns)
 
 
 def input_moments(

@@ -22,6 +22,16 @@ class Moment:
     mean: Tensor
     columns: int
 
+    @classmethod
+    def of_sums(cls, second: Tensor, first: Tensor, columns: int) -> "Moment":
+        """Divide sums over columns by their number; of ``second`` only what is on and above the diagonal.
+
+        ``second`` is changed.
+        """
+        second.div_(columns).triu_()
+        second += second.triu(1).mT
+        return cls(second.cpu(), (first / columns).cpu(), columns)
+
     def tensors(self) -> dict[str, Tensor]:
         """Return the moment as tensors for a file."""
         return {"second": self.second, "mean": self.mean, "columns": torch.tensor(self.columns)}

@@ -1,0 +1,104 @@
+"""Second moments of the gradients at layers' outputs, with labels drawn from the network itself."""
+
+from collections.abc import Callable, Mapping, Sequence
+from math import sqrt
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge, get_gradient_edge
+
+from pruners.calibration.columns import Layer, computable
+from pruners.calibration.divergence import class_scores
+from pruners.calibration.moment import Moment
+from pruners.errors import PrunerError
+from pruners.network.counting.multiply_adds import as_defined
+from pruners.network.forward_pass import evaluating, naming_refusals
+from pruners.network.inputs import Inputs, forward, split_inputs
+from pruners.network.layer_names import unwrapped
+
+_IMAGES_AT_ONCE = 8  # whose activations are kept for the way back
+
+
+def gradient_moments(
+    model: nn.Module, layers: Mapping[str, Layer], batches: Sequence[Inputs], seed: int
+) -> dict[str, Moment]:
+    """Compute the moments of the gradients of each image's loss at the outputs of ``layers``.
+
+    The loss is the cross-entropy with one label an image, drawn from the network's own softmax; of maps of
+    class scores one a position, divided by the root of their number. Its gradients make the Fisher matrix,
+    the curvature of the divergence that `OutputDistance` tells (Martens and Grosse: K-FAC, ICML 2015,
+    section 3; for convolutions Grosse and Martens, ICML 2016): with the layer's input moment A and this
+    moment G the divergence of changing its weight by W is about columns / (2 images) * trace(G W A W^T). A
+    ``column`` is here one output position, n the output channels of a group. A layer that is not called gets
+    no moment. Raises PrunerError for networks whose outputs are no class scores.
+    """
+    watched: list[tuple[str, GradientEdge]] = []
+    sums = {name: _GradientSum(layer) for name, layer in layers.items()}
+    generator = torch.Generator().manual_seed(seed)
+    handles = [layer.register_forward_hook(_watching(name, watched)) for name, layer in layers.items()]
+    try:
+        with evaluating(model), as_defined(), torch.enable_grad():
+            for part in (part for batch in batches for part in split_inputs(batch, _IMAGES_AT_ONCE)):
+                with naming_refusals(model, "The network cannot be run on the calibration images"):
+                    loss = _drawn_loss(forward(unwrapped(model), part), generator)
+                names, edges = [name for name, _ in watched], [edge for _, edge in watched]
+                found = torch.autograd.grad(loss, edges, materialize_grads=True) if edges else ()
+                for name, gradient in zip(names, found, strict=True):
+                    sums[name].add(gradient)
+                watched.clear()
+    finally:
+        for handle in handles:
+            handle.remove()
+    return {name: total.moment() for name, total in sums.items() if total.columns}
+
+
+def draw_labels(scores: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw a label from the softmax of every image's and position's class scores (N, classes, ...)."""
+    probabilities = scores.detach().double().cpu().softmax(1).movedim(1, -1)
+    labels = torch.multinomial(probabilities.flatten(0, -2), 1, generator=generator)
+    return labels.reshape(probabilities.shape[:-1]).to(scores.device)
+
+
+class _GradientSum:
+    def __init__(self, layer: Layer) -> None:
+        self.groups = 1 if isinstance(layer, nn.Linear) else layer.groups
+        self._dimensions = 0 if isinstance(layer, nn.Linear) else len(layer.kernel_size)
+        rows, device = len(layer.weight) // self.groups, layer.weight.device
+        self._second = torch.zeros(self.groups, rows, rows, dtype=torch.float64, device=device)
+        self._first = torch.zeros(self.groups, rows, dtype=torch.float64, device=device)
+        self.columns = 0
+
+    def add(self, gradient: Tensor) -> None:
+        channels = gradient.movedim(-1 - self._dimensions, 0)
+        columns = computable(channels.reshape(*self._first.shape, -1))
+        self._second += columns @ columns.mT
+        self._first += columns.sum(-1, dtype=torch.float64)
+        self.columns += columns.shape[-1]
+
+    def moment(self) -> Moment:
+        return Moment.of_sums(self._second, self._first, self.columns)
+
+
+def _drawn_loss(outputs: Any, generator: torch.Generator) -> Tensor:
+    scores = class_scores(outputs)
+    if scores is None:
+        raise PrunerError("Gradient moments need a network that gives class scores, (N, classes, ...).")
+    labels = draw_labels(scores, generator)
+    positions = labels[0].numel()
+    return nn.functional.cross_entropy(computable(scores), labels, reduction="sum") / sqrt(positions)
+
+
+def _watching(
+    name: str, watched: list[tuple[str, GradientEdge]]
+) -> Callable[[nn.Module, tuple[Any, ...], Tensor], Tensor | None]:
+    def watch(layer: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor | None:
+        if output.requires_grad:
+            watched.append((name, get_gradient_edge(output)))
+            return None
+        # of a frozen network: gradients begin here, and what is changed in place later is a copy
+        begins = output.detach().requires_grad_()
+        watched.append((name, get_gradient_edge(begins)))
+        return begins.clone()
+
+    return watch
