@@ -3,7 +3,8 @@
 A compressed network's activations are no longer those that were averaged in training.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -24,25 +25,39 @@ def recalibrate_batchnorm(model: nn.Module, batches: Iterable[Inputs]) -> None:
     check_module(model)
     if not isinstance(batches, Iterable):
         raise PrunerError(f"batches takes batches of input, not {shown(batches)}.")
-    norms = [
-        module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats
-    ]
-    if not norms:
+    if not _norms(model):
         return
-    momenta = [norm.momentum for norm in norms]
     seen = 0
+    with estimating_batchnorm(model):
+        for batch in batches:
+            with naming_refusals(model, "The network cannot be run on a batch"):
+                forward(model, batch)
+            seen += 1
+    if not seen:
+        raise PrunerError("Recalibrating BatchNorm needs at least one batch, and there was none.")
+
+
+@contextmanager
+def estimating_batchnorm(model: nn.Module) -> Iterator[None]:
+    """Hold the network in eval mode, except that BatchNorm averages the statistics of the batches to come.
+
+    Those that it had are forgotten, and each batch is normalised by its own.
+    """
+    norms = _norms(model)
+    momenta = [norm.momentum for norm in norms]
     with evaluating(model):
         try:
             for norm in norms:
                 norm.reset_running_stats()
                 norm.momentum = None  # a cumulative average
                 norm.train()
-            for batch in batches:
-                with naming_refusals(model, "The network cannot be run on a batch"):
-                    forward(model, batch)
-                seen += 1
+            yield
         finally:
             for norm, momentum in zip(norms, momenta, strict=True):
                 norm.momentum = momentum
-    if not seen:
-        raise PrunerError("Recalibrating BatchNorm needs at least one batch, and there was none.")
+
+
+def _norms(model: nn.Module) -> list[_BatchNorm]:
+    return [
+        module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats
+    ]

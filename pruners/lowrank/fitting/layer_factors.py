@@ -73,13 +73,13 @@ def fitted_factors(
         encoders = whitened_encoders(matrix, fit.second, rank, num_subspaces)
     else:
         encoders = weight_encoders(matrix, rank, num_subspaces)
-    left, right = _balanced(fit.decoder(encoders), encoders)
+    left, right = balanced(fit.decoder(encoders), encoders)
     replacement = (left @ right).transpose(1, 2).flatten(2)
     shift = moments.output_mean - (replacement @ moments.mean.unsqueeze(-1)).squeeze(-1)
     return LayerFactors(left, right, shift, fit.error(replacement))
 
 
-def _balanced(decoder: Tensor, encoders: Tensor) -> tuple[Tensor, Tensor]:
+def balanced(decoder: Tensor, encoders: Tensor) -> tuple[Tensor, Tensor]:
     """Split the singular values of each slice evenly between its two factors, as unfitted ones have them."""
     left, values, turn = torch.linalg.svd(decoder, full_matrices=False)
     root = values.sqrt()

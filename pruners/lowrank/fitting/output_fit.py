@@ -36,7 +36,7 @@ class OutputFit:
         target: Tensor | None = None,
         energy: float | None = None,
     ) -> None:
-        noise = ridge * _mean_diagonal(second)[:, None]
+        noise = ridge * mean_diagonal(second)[:, None]
         self.second = second + torch.diag_embed(noise.expand(second.shape[:2]))
         """The moment with the ridge."""
         aimed = matrix @ second if target is None else target
@@ -52,8 +52,8 @@ class OutputFit:
         Where E S E^T is singular, the D of smallest norm.
         """
         groups, subspaces, rank, _ = encoders.shape
-        encoded = _applied(encoders, self._aimed.mT)
-        solved = solve_normal_equations(_applied(encoders, _applied(encoders, self.second).mT), encoded)
+        products = encoded(encoders, encoded(encoders, self.second).mT)
+        solved = solve_normal_equations(products, encoded(encoders, self._aimed.mT))
         return solved.mT.reshape(groups, -1, subspaces, rank).transpose(1, 2)
 
     def errors(self, encoders: Tensor) -> NDArray[np.float64]:
@@ -66,9 +66,9 @@ class OutputFit:
         """
         _, subspaces, rank, _ = encoders.shape
         order = torch.arange(subspaces * rank).reshape(subspaces, rank).mT.flatten()
-        products = _applied(encoders, _applied(encoders, self.second).mT)[:, order][:, :, order]
-        encoded = _applied(encoders, self._aimed.mT)[:, order]
-        explained = torch.linalg.solve_triangular(_factor(products), encoded, upper=False).square().sum(-1)
+        products = encoded(encoders, encoded(encoders, self.second).mT)[:, order][:, :, order]
+        targets = encoded(encoders, self._aimed.mT)[:, order]
+        explained = torch.linalg.solve_triangular(_factor(products), targets, upper=False).square().sum(-1)
         left = self._energy - explained.sum(0).reshape(rank, subspaces).sum(-1).cumsum(0)
         if not self._energy > 0:
             return np.zeros(rank)
@@ -80,14 +80,14 @@ class OutputFit:
         return (max(left, 0.0) / self._energy) ** 0.5 if self._energy > 0 else 0.0
 
 
-def _mean_diagonal(second: Tensor) -> Tensor:
+def mean_diagonal(second: Tensor) -> Tensor:
     """Return the mean of each group's diagonal; that of all groups where a group has had no inputs but 0."""
     means = second.diagonal(dim1=-2, dim2=-1).mean(-1)
     overall = float(means.mean())
     return torch.where(means > 0, means, overall if overall > 0 else 1.0)
 
 
-def _applied(encoders: Tensor, other: Tensor) -> Tensor:
+def encoded(encoders: Tensor, other: Tensor) -> Tensor:
     """Multiply the block-diagonal encoders with groups x columns x n: groups x (k rank) x n."""
     parts = other.unflatten(1, (encoders.shape[1], encoders.shape[3]))
     return (encoders @ parts).flatten(1, 2)
@@ -96,7 +96,7 @@ def _applied(encoders: Tensor, other: Tensor) -> Tensor:
 def _factor(products: Tensor) -> Tensor:
     """Return Cholesky factors, where there is none that of the matrix with the least share of noise."""
     share = _LEAST_NOISE
-    noise = torch.diag_embed(_mean_diagonal(products)[:, None].expand(products.shape[:2]))
+    noise = torch.diag_embed(mean_diagonal(products)[:, None].expand(products.shape[:2]))
     factor, failed = torch.linalg.cholesky_ex(products)
     while bool(failed.any()):
         factor, failed = torch.linalg.cholesky_ex(
