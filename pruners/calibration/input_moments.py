@@ -17,7 +17,7 @@ from pruners.network.inputs import Inputs, forward
 from pruners.network.layer_names import unwrapped
 
 
-class _LayerSums:
+class LayerSums:
     """All columns of a layer: by their shift structure where it has one, and written out."""
 
     def __init__(self, layer: Layer) -> None:
@@ -60,7 +60,7 @@ def input_moments(
     float64. A layer that is not called gets no moment. Raises PrunerError, which names the layer, for inputs
     that are not finite.
     """
-    sums = {name: _LayerSums(layer) for name, layer in layers.items()}
+    sums = {name: LayerSums(layer) for name, layer in layers.items()}
     handles = [
         layer.register_forward_pre_hook(_adding(sums[name]), with_kwargs=True)
         for name, layer in layers.items()
@@ -84,7 +84,7 @@ def input_moments(
     return moments
 
 
-def _adding(sums: _LayerSums) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
+def _adding(sums: LayerSums) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
     def add(layer: nn.Module, inputs: tuple[Any, ...], by_name: dict[str, Any]) -> None:
         sums.add(inputs[0] if inputs else by_name["input"])
 

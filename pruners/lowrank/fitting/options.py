@@ -16,13 +16,13 @@ REFIT_OPTIONS = (
         "refit",
         None,
         "fit each layer's second half to the dense outputs on data=, by least squares: none, layer (from the "
-        "dense network's inputs), sequential (layer after layer from the compressed network's own, slower); "
-        "None: layer where data= is given",
+        "dense network's inputs), sequential (layer after layer, from the compressed network's own inputs); "
+        "None: sequential where data= is given",
         Choice(REFITS),
     ),
     Option(
         "ridge",
-        1e-4,
+        1e-3,
         "ridge of these least squares, as a share of the inputs' mean square; a large one leaves the factors "
         "as the weights alone give them",
         Number(),
@@ -51,7 +51,7 @@ def fit_options(options: Mapping[str, Any], has_data: bool) -> FitOptions:
 
     Raises PrunerError where they ask for a fit and there are no calibration images, or for encoders without.
     """
-    refit = options["refit"] or ("layer" if has_data else "none")
+    refit = options["refit"] or ("sequential" if has_data else "none")
     if refit != "none" and not has_data:
         raise PrunerError(f"refit {refit!r} needs data=, a few hundred inputs of the network.")
     if refit == "none" and options["encoders"] != "weight":

@@ -6,8 +6,9 @@ from contextlib import ExitStack
 from torch import Tensor, nn
 
 from pruners.calibration.calibration import Calibration
-from pruners.calibration.input_moments import ColumnSum
+from pruners.calibration.input_moments import LayerSums
 from pruners.calibration.layer_calls import REFUSED, LayerCall, layer_calls
+from pruners.errors import PrunerError
 from pruners.lowrank.decompose import decomposed_copy, pair_names
 from pruners.lowrank.fitting.call_stream import streaming
 from pruners.lowrank.fitting.encoded_moments import encoded_moments
@@ -23,7 +24,7 @@ from pruners.lowrank.spectra.network_spectra import Spectra
 from pruners.network.batchnorm import estimating_batchnorm
 from pruners.network.counting.multiply_adds import as_defined
 from pruners.network.forward_pass import naming_refusals
-from pruners.network.inputs import forward, join_inputs
+from pruners.network.inputs import Inputs, forward, join_inputs
 from pruners.network.layer_names import named_modules
 from pruners.network.state import overwrite_state
 
@@ -56,7 +57,7 @@ def fit_in_sequence(
     small = decomposed_copy(network, subspaces, shapes, unfitted_tensors(spectra, cuts) | tensors)
     pairs = dict(named_modules(small))
     once = {name: modules[name] for name, call in calls.items() if call.times == 1}
-    batch = join_inputs(calibration.batches)
+    batch = _joined(calibration)
     with as_defined(), streaming(network, once, batch) as dense, ExitStack() as hooks:
 
         def fitting(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
@@ -76,6 +77,17 @@ def fit_in_sequence(
         with estimating_batchnorm(small), naming_refusals(small, REFUSED):
             forward(small, batch)
     return tensors, errors
+
+
+def _joined(calibration: Calibration) -> Inputs:
+    try:
+        joined: Inputs = join_inputs(calibration.batches)
+    except (PrunerError, RuntimeError) as error:
+        raise PrunerError(
+            "refit 'sequential' runs all calibration images as one batch, and these are not of one shape: "
+            "give refit='layer'."
+        ) from error
+    return joined
 
 
 def _fit(
@@ -111,9 +123,11 @@ def _encoders(
 ) -> Tensor:
     if options.encoders == "weight":
         return weight_encoders(layer.matrix, *cut)
-    total = ColumnSum(dense)
-    total.add(inputs)
-    moment = total.moment()
+    sums = LayerSums(dense)
+    sums.add(inputs)
+    moment = sums.moment()
+    if moment is None:
+        raise PrunerError(f"Layer {layer.name!r}: the calibration images leave it no inputs.")
     second = moment.second
     if call.offset_free:
         second = second - moment.mean.unsqueeze(-1) * moment.mean.unsqueeze(-2)
