@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pruners.errors import BadArtifact
+
 
 @dataclass(frozen=True, eq=False)
 class Moment:
@@ -28,15 +30,29 @@ class Moment:
 
         ``second`` is changed.
         """
-        second.div_(columns).triu_()
-        second += second.triu(1).mT
-        return cls(second.cpu(), (first / columns).cpu(), columns)
+        return cls(_mirrored(second.div_(columns).triu_()).cpu(), (first / columns).cpu(), columns)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return the moment as tensors for a file."""
-        return {"second": self.second, "mean": self.mean, "columns": torch.tensor(self.columns)}
+        """Return the moment as tensors for a file, of ``second`` the rows from the diagonal on."""
+        rows = [self.second[:, i, i:] for i in range(self.second.shape[-1])]
+        upper = torch.cat(rows, dim=1) if rows else self.second.flatten(1)
+        return {"upper": upper, "mean": self.mean, "columns": torch.tensor(self.columns)}
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> "Moment":
-        """Make the moment of what `tensors` gave."""
-        return cls(tensors["second"], tensors["mean"], int(tensors["columns"]))
+        """Make the very moment of what `tensors` gave. Raises BadArtifact for anything else."""
+        try:
+            upper, mean, columns = tensors["upper"], tensors["mean"], int(tensors["columns"])
+            groups, n = mean.shape
+            second = upper.new_zeros(groups, n, n)
+            for i, row in enumerate(upper.split([n - i for i in range(n)], dim=1)):
+                second[:, i, i:] = row
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise BadArtifact(f"Kept moments are damaged: {error}.") from None
+        return cls(_mirrored(second), mean, columns)
+
+
+def _mirrored(upper: Tensor) -> Tensor:
+    """Complete matrices by what is above their diagonal, in place."""
+    upper += upper.triu(1).mT
+    return upper

@@ -2,11 +2,13 @@
 
 import gc
 import weakref
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from scipy.special import log_softmax
 from torch import nn
 
@@ -172,3 +174,28 @@ def test_what_is_computed_of_it_is_computed_once_for_its_key() -> None:
         assert calibration.computed({"one": compute, "two": compute}) == {"one": compute(), "two": compute()}
         called.clear()
     assert calibration.computed({"two": compute}) == {"two": {"sum": 0.1 + 0.2}} and not called
+
+
+def test_moments_survive_a_file(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(4, 6, 3, groups=2), nn.Flatten(), nn.Linear(6 * 4, 3))
+    images = torch.randn(40, 4, 4, 4)
+    calibration = Calibration(network, images)
+    moments = calibration.moments(["0", "2"])
+    save_file(calibration.tensors(), tmp_path / "moments.safetensors")
+    tensors = load_file(tmp_path / "moments.safetensors")
+    other = Calibration(network, images)
+    other.restore(tensors)
+    network[0].weight.data.fill_(torch.nan)  # nothing is computed again
+    for name, moment in other.moments(["0", "2"]).items():
+        assert moment.columns == moments[name].columns
+        assert torch.equal(moment.second, moments[name].second)
+        assert torch.equal(moment.mean, moments[name].mean)
+    del tensors["mean 0"]
+    with pytest.raises(pruners.BadArtifact, match="Kept moments are damaged: 'mean'"):
+        other.restore(tensors)
+    with pytest.raises(pruners.BadArtifact, match="do not fit: The network has no convolution or Linear '1'"):
+        other.restore({name.replace("2", "1"): tensor for name, tensor in calibration.tensors().items()})
+    network[2] = nn.Linear(5, 3)
+    with pytest.raises(pruners.BadArtifact, match="do not fit: layer '2' has other inputs"):
+        other.restore(calibration.tensors())
