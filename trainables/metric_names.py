@@ -25,6 +25,11 @@ def on_validation(metric: str) -> str:
     return VALIDATION + metric
 
 
+def of_dense(metric: str) -> str:
+    """Return what a metric of the dense network is called among a trial's own."""
+    return f"dense/{metric}"
+
+
 def on_test(name: str) -> str:
     """Return what a metric is called on the test split, by its name on the validation split."""
     return name.replace(VALIDATION, TEST, 1)

@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 
 import sweeps
-from sweeps.errors import INTERRUPTED, TOO_MANY_FAILED, SweepError
+from sweeps.errors import INFEASIBLE, INTERRUPTED, TOO_MANY_FAILED, SweepError
 from sweeps.search.dry_run import dry_run_text
 from sweeps.search.epochs import epochs_if_alone, epochs_trained, format_epochs
 from sweeps.search.prepare import prepare
@@ -117,7 +117,9 @@ def _run(sweep: Sweep, out: Path, options: dict[str, Any]) -> int:
         print(f"tombola: interrupted; nothing is lost. {how}", file=sys.stderr)
         return INTERRUPTED
     _tell_end(console, sweep, record, out, options)
-    return TOO_MANY_FAILED if 2 * record.count("failed") > record.target else 0
+    if 2 * record.count("failed") > record.target:
+        return TOO_MANY_FAILED
+    return INFEASIBLE if record.nearest else 0
 
 
 def _resume_command(out: Path, options: dict[str, Any]) -> str:
@@ -151,6 +153,13 @@ def _tell_end(
         console.print(
             "Test was read once for each of its figures, after the search; nothing was selected by it.\n",
             soft_wrap=True,
+        )
+    if nearest := record.nearest:
+        console.print(
+            f"No trial keeps every constraint. The nearest, trial {nearest.key}, "
+            f"misses {record.misses(nearest)}.",
+            soft_wrap=True,
+            markup=False,
         )
     console.print(_counts(record))
     console.print(_epochs(sweep, record), soft_wrap=True)

@@ -17,7 +17,8 @@ from sweeps.study.record import StudyRecord
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def status(study: Path, storage: str | None, as_json: bool) -> None:
     """Show how far the study in DIR is."""
-    told = describe(load_record(study, storage))
+    record = load_record(study, storage)
+    told = describe(record)
     if as_json:
         click.echo(json.dumps(told, indent=1))
         return
@@ -29,6 +30,10 @@ def status(study: Path, storage: str | None, as_json: bool) -> None:
         click.echo(
             f"  stopped at its time limit; go on with: {shlex.join(['tombola', 'resume', str(study)])}"
         )
+    if record.limits:
+        click.echo(f"  keep every constraint: {told['feasible']} of {told['complete']}")
+    if nearest := record.nearest:
+        click.echo(f"  nearest: trial {nearest.key}, misses {record.misses(nearest)}")
     if told["best"]:
         values = ", ".join(f"{name} {value:.6g}" for name, value in told["best"]["values"].items())
         click.echo(f"  best: trial {told['best']['trial']}, {values}")
@@ -40,7 +45,7 @@ def describe(record: StudyRecord) -> dict[str, Any]:
     ``running`` counts trials under way or waiting, also those a dead driver left.
     """
     names = [o.name for o in record.objectives]
-    best = record.best
+    best, nearest = record.best, record.nearest
     return {
         "study": record.name,
         "target": record.target,
@@ -55,6 +60,13 @@ def describe(record: StudyRecord) -> dict[str, Any]:
             "trial": best.key,
             "values": dict(zip(names, best.values or (), strict=True)),
             "params": dict(best.params),
+        },
+        "constraints": [limit.name for limit in record.limits],
+        "feasible": len(record.feasible),
+        "nearest": nearest
+        and {
+            "trial": nearest.key,
+            "missed": {limit.name: excess for limit, excess in record.missed(nearest).items()},
         },
         "objectives": [{"name": o.name, "goal": o.goal} for o in record.objectives],
     }

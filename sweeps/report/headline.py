@@ -36,7 +36,7 @@ def headline(record: StudyRecord) -> str:
     """
     best = record.best
     if best is None:
-        return _nothing_found(record)
+        return _nearest(record) if record.nearest else _nothing_found(record)
     if best.levels:
         return _tickets(record, best)
     return _methods(record) or _best_trial(record, best)
@@ -167,6 +167,16 @@ def _best_trial(record: StudyRecord, best: TrialRecord) -> str:
 
 def _sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}."
+
+
+def _nearest(record: StudyRecord) -> str:
+    """Say what the trial misses that is nearest to keeping every constraint, and what baselines keep."""
+    nearest = record.nearest
+    assert nearest is not None
+    said = f"No network keeps every constraint. The nearest, {method_of(nearest)}, "
+    said += f"misses {record.misses(nearest)}."
+    keeping = [method_of(t) for t in record.baselines if t.outcome == "complete" and not record.missed(t)]
+    return said + (f" Of the baselines, {', '.join(keeping)} would keep every one." if keeping else "")
 
 
 def _nothing_found(record: StudyRecord) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from sweeps.errors import FAILED, INFEASIBLE, TOO_MANY_FAILED, SweepError
 from sweeps.running import retries
 from sweeps.search.prepare import Prepared
-from sweeps.study.ledger import CRASHES, DETAILS, MEMORY, REASON, TRIAL_METRICS, Ledger
+from sweeps.study.ledger import CRASHES, DETAILS, MEMORY, REASON, TRIAL_METRICS, VIOLATIONS, Ledger
 from sweeps.study.paths import StudyPaths
 from sweeps.study.record import BASELINE
 from trainables.config import TrialConfig
@@ -19,6 +19,8 @@ from trainables.results.result import read_result
 
 _PATIENCE = 1000
 """Draws in a row that may miss the budget before the search is called hopeless."""
+CONSTRAINT = "constraint/"
+"""Observers hear by which share a trial misses each constraint under this and the constraint's name."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,8 @@ class Conductor:
             self._note(key, metrics)
             return self._close(key, "stopped_early", metrics, None)
         if not reason:
-            missing = [n for n in self._prepared.metric_names if not math.isfinite(metrics.get(n, math.nan))]
+            needed = [*self._prepared.metric_names, *(limit.metric for limit in self._prepared.limits)]
+            missing = [n for n in needed if not math.isfinite(metrics.get(n, math.nan))]
             reason = f"{missing[0]} is {metrics.get(missing[0], 'missing')}" if missing else None
         self._close(key, "failed" if reason else "complete", metrics, reason)
 
@@ -184,8 +187,10 @@ class Conductor:
         seconds = self._clock() - self._started.pop(key)
         if not key.startswith(BASELINE):
             self._tell(int(key), outcome, plain(metrics), reason, seconds)
+        held = violations(self._prepared, metrics) if outcome == "complete" else {}
+        told = {**metrics, **{f"{CONSTRAINT}{name}": violation for name, violation in held.items()}}
         for observer in self._observers:
-            observer.ended(key, outcome, metrics, reason)
+            observer.ended(key, outcome, told, reason)
         if not key.startswith(BASELINE):
             self._stop_where_all_fail(reason if outcome == "failed" else None)
 
@@ -215,7 +220,8 @@ class Conductor:
             self._ledger.failed(root, reason, metrics)
         elif outcome == "complete":
             values = [metrics[n] for n in self._prepared.metric_names]
-            self._ledger.complete(root, values, metrics, {"seconds": seconds})
+            held = violations(self._prepared, metrics)
+            self._ledger.complete(root, values, metrics, {"seconds": seconds}, held)
         else:
             self._ledger.stopped_early(root, metrics, {"seconds": seconds})
 
@@ -227,6 +233,11 @@ class Conductor:
         # On a grid an infeasible point is a point done; elsewhere it is a draw that cost nothing.
         kinds = ["complete", "stopped_early", "failed"] + (["infeasible"] if self._prepared.on_a_grid else [])
         return sum(counts.get(kind, 0) for kind in kinds)
+
+
+def violations(prepared: Prepared, metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Return by which share of its bound each constraint is missed; 0 or less: it is kept."""
+    return {limit.name: limit.violation(metrics) for limit in prepared.limits}
 
 
 def plain(metrics: Mapping[str, Any]) -> dict[str, Any]:
@@ -254,4 +265,5 @@ def finished_result(paths: StudyPaths, prepared: Prepared, root: int) -> dict[st
     if not reason and not all(n in metrics for n in prepared.metric_names):
         return None
     values = None if reason else [metrics[n] for n in prepared.metric_names]
-    return {"values": values, TRIAL_METRICS: metrics, DETAILS: {}, REASON: reason}
+    held = {} if reason else violations(prepared, metrics)
+    return {"values": values, TRIAL_METRICS: metrics, DETAILS: {}, REASON: reason, VIOLATIONS: held}

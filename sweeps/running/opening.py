@@ -28,6 +28,7 @@ _MAY_CHANGE = (
     "entity",
     "storage",
     "baselines",
+    "choose",
     "retention",
 )
 """Keys that may differ when a study is continued.

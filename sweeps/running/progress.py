@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from sweeps.running.conductor import TrialToRun
+from sweeps.running.conductor import CONSTRAINT, TrialToRun
 from sweeps.study.record import BASELINE, Objective
 
 
@@ -59,10 +59,11 @@ class Progress:
             self._done += 1
             self._first_end = self._first_end or time.monotonic()
             self._failed += outcome == "failed"
-            if outcome == "complete" and value is not None and self._is_better(value):
+            keeps_all = not any(_is_missed(name, metrics) for name in metrics)
+            if outcome == "complete" and value is not None and keeps_all and self._is_better(value):
                 self._best, self._best_key = value, key
         self._console.print(
-            self._line(key, outcome, value, reason), highlight=False, markup=False, soft_wrap=True
+            self._line(key, outcome, metrics, reason), highlight=False, markup=False, soft_wrap=True
         )
 
     def screened(self, wanted: int, done: int, best: float | None) -> None:
@@ -71,9 +72,11 @@ class Progress:
         if done >= wanted or (done and done % max(1, wanted // 10) == 0):
             self._console.print(self._screened, highlight=False, markup=False, soft_wrap=True)
 
-    def _line(self, key: str, outcome: str, value: float | None, reason: str | None) -> str:
-        who = key if key.startswith(BASELINE) else f"trial {key}"
+    def _line(self, key: str, outcome: str, metrics: Mapping[str, Any], reason: str | None) -> str:
+        who, value = key if key.startswith(BASELINE) else f"trial {key}", metrics.get(self._objective.name)
         said = reason or (f"{self._objective.name} {value:.4f}" if value is not None else "")
+        missed = [name.removeprefix(CONSTRAINT) for name in metrics if _is_missed(name, metrics)]
+        said += f", not {' and not '.join(missed)}" if missed else ""
         best = f"best {self._best:.4f}" if self._best is not None else "no best yet"
         place = f"[{self._done}/{self._target}]"
         return f"{place} {who} {outcome.replace('_', ' ')}: {said} | {best} | {self._left()}"
@@ -115,6 +118,10 @@ class Progress:
         if self._best is None:
             return True
         return value > self._best if self._objective.goal == "maximize" else value < self._best
+
+
+def _is_missed(name: str, metrics: Mapping[str, Any]) -> bool:
+    return name.startswith(CONSTRAINT) and metrics[name] > 0
 
 
 def _duration(seconds: float) -> str:

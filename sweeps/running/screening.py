@@ -85,7 +85,7 @@ class Screening:
     def _record(self, root: int, found: dict[str, Any]) -> None:
         value = found[DIVERGENCE]
         if math.isfinite(value):
-            self._ledger.complete(root, [value], found, {})
+            self._ledger.complete(root, [value], found, {}, {})
         else:
             self._failed(root, "its outputs are not finite")
 

@@ -17,6 +17,8 @@ def dry_run_text(prepared: Prepared) -> str:
         *unreached(prepared),
         "objectives: " + ", ".join(f"{m.goal} {m.name}" for m in file.objectives),
     ]
+    if prepared.limits:
+        lines.append("constraints: " + ", ".join(limit.name for limit in prepared.limits))
     if file.seconds is not None:
         lines.append(f"time limit: no new trial after {file.seconds:,.0f} s")
     if file.screen:

@@ -20,6 +20,7 @@ from sweeps.search.feasibility import network_and_input
 from sweeps.search.reports import Reports, reports
 from sweeps.study.paths import StudyPaths
 from sweeps.study.record import BASELINE
+from sweeps.study.selection.limits import Limit, limits_of
 from sweeps.sweep_file import compatibility, compatible_draws
 from sweeps.sweep_file.compatibility import SCALE
 from sweeps.sweep_file.keys import Baseline, PerLayer
@@ -27,7 +28,9 @@ from sweeps.sweep_file.sections import TrialSections
 from sweeps.sweep_file.space import Space, setting
 from sweeps.sweep_file.sweep import METHOD, Sweep
 from trainables.config import LayerPin, TrialConfig
+from trainables.metric_names import on_validation
 from trainables.recipes import RECIPES
+from trainables.task.metrics import metrics_of
 
 _HOW_MUCH = ("budget", "lottery")
 """Sections that say how much is kept."""
@@ -85,6 +88,13 @@ class Prepared:
         for name, distribution in self.space.distributions.items():
             points *= len(samplers.grid_values(name, distribution))
         return min(cap, points)
+
+    @cached_property
+    def limits(self) -> tuple[Limit, ...]:
+        """Return the constraints that a network must keep to be taken."""
+        task = self.sweep.sections(self.first_draw).task
+        goals = {on_validation(metric.name): metric.goal for metric in metrics_of(task)}
+        return limits_of(self.sweep.file.constraints, goals)
 
     @cached_property
     def reports(self) -> Reports:
@@ -182,7 +192,7 @@ class Prepared:
             threads=file.resources.cpus,
             num_workers=file.resources.num_workers,
             lottery=sections.lottery,
-            dense_reference=self._has_one_dense_network,
+            dense_reference=self.has_one_dense_network,
         )
         if file.screen:
             config = dataclasses.replace(config, divergence_images=file.screen.images)
@@ -191,7 +201,7 @@ class Prepared:
         return dataclasses.replace(config, keep_at=RECIPES[file.trainable].keep_at(config, searched))
 
     @property
-    def _has_one_dense_network(self) -> bool:
+    def has_one_dense_network(self) -> bool:
         """Tell whether the trials share a dense network, or their recipe needs one.
 
         Where not, every trial would train one of its own for the comparison alone.
@@ -230,6 +240,7 @@ def prepare(sweep: Sweep) -> Prepared:
     prepared = Prepared(
         sweep, space, shapes, _baselines(sweep, first), first, enqueue.configurations(sweep, space)
     )
+    _check_dense(prepared)
     search_settings.check(sweep.file, where, prepared.sampler, space, prepared.reports)
     if sweep.file.per_layer and sweep.file.per_layer.scale:
         # the method's own answer with its scales: a method may take them with some of its options only
@@ -253,6 +264,21 @@ def _of_layers(
 
 def _agrees(sweep: Sweep, draw: Mapping[str, Any]) -> None:
     feasibility.check_one(sweep, sweep.sections(draw))
+
+
+def _check_dense(prepared: Prepared) -> None:
+    """Check that there is a dense network wherever trials are compared with it."""
+    file, where = prepared.sweep.file, prepared.sweep.source.where
+    compared: list[list[str | int]] = [
+        ["constraints", index] for index, one in enumerate(file.constraints) if one.within is not None
+    ]
+    if file.choose and file.choose.smallest_within is not None:
+        compared.append(["choose"])
+    if compared and not prepared.has_one_dense_network:
+        raise SweepError(
+            f"{where(compared[0])}: {compared[0][0]}: a trial is compared with its dense network, which "
+            f"trainable {file.trainable} does not train where the network or its training is searched."
+        )
 
 
 def _check_enqueued(prepared: Prepared) -> None:

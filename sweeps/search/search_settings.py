@@ -34,9 +34,13 @@ def check(
     except (TypeError, ValueError) as error:
         place = where(["sampler_options" if file.sampler_options else "method"])
         raise SweepError(f"{place}: {str(error).rstrip('.')}.") from error
-    if reports.most < 1 and any(metric.name == TRAIN_LOSS for metric in file.objectives):
+    named = {
+        **{metric.name: "metric" for metric in file.objectives},
+        **{constraint.metric: "constraints" for constraint in file.constraints},
+    }
+    if reports.most < 1 and TRAIN_LOSS in named:
         raise SweepError(
-            f"{where(['metric'])}: train/loss is that of the {reports.unit}, and {reports.key} is 0."
+            f"{where([named[TRAIN_LOSS]])}: train/loss is that of the {reports.unit}, and {reports.key} is 0."
         )
     if file.screen and (sentence := _screens_wrongly(file, file.screen, space)):
         raise SweepError(f"{where(['screen'])}: {sentence}")

@@ -16,6 +16,8 @@ from sweeps.errors import Incompatible
 from sweeps.sweep_file.space import Space
 
 ROOT, OUTCOME, REASON, TRIAL_METRICS, DETAILS = "root", "outcome", "reason", "metrics", "details"
+VIOLATIONS = "violations"
+"""Of a result read from disk: by which share each constraint is missed."""
 ENQUEUED = "enqueued"
 """What the sweep file's ``enqueue`` gave to the row that was made for it."""
 BUDGET = "budget"
@@ -161,10 +163,20 @@ class Ledger:
             self._reported[root] = epoch
 
     def complete(
-        self, root: int, values: Sequence[float], metrics: Mapping[str, Any], details: Mapping[str, Any]
+        self,
+        root: int,
+        values: Sequence[float],
+        metrics: Mapping[str, Any],
+        details: Mapping[str, Any],
+        violations: Mapping[str, float],
     ) -> None:
-        """Record that the trial came to its natural end, with one value an objective."""
+        """Record that the trial came to its natural end, with one value an objective.
+
+        ``violations`` says of each constraint by which share of its bound it is missed; 0 or less: kept.
+        """
         trial = self._pop(root, metrics, details)
+        for name, violation in violations.items():
+            trial.set_constraint(name, violation)
         self.study.tell(trial, list(values))
 
     def stopped_early(self, root: int, metrics: Mapping[str, Any], details: Mapping[str, Any]) -> None:
@@ -258,10 +270,11 @@ class Ledger:
         return create_trial(
             state=TrialState.FAIL if failed else TrialState.COMPLETE,
             values=None if failed else list(result["values"]),
+            constraints={**last.constraints, **({} if failed else result[VIOLATIONS])},
             params=last.params,
             distributions=last.distributions,
             user_attrs=attrs | ({OUTCOME: "failed", REASON: failed} if failed else {}),
-            system_attrs=dict(last.system_attrs),
+            system_attrs=_carried(last),
             intermediate_values=last.intermediate_values,
         )
 

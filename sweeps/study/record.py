@@ -9,6 +9,10 @@ from typing import Any, Literal
 import optuna
 
 from sweeps.study.ledger import root_of
+from sweeps.study.selection.choice import Choice, choice_of
+from sweeps.study.selection.limits import Limit, limits_of
+from sweeps.sweep_file.objectives.choose import Choose
+from sweeps.sweep_file.objectives.constraint import Constraint
 from trainables.config import TaskConfig
 from trainables.metric_names import on_validation
 from trainables.task.metrics import metrics_of
@@ -111,19 +115,58 @@ class StudyRecord:
         return tuple(t for t in self.trials if t.outcome == "complete")
 
     @cached_property
+    def limits(self) -> tuple[Limit, ...]:
+        """Return the constraints that the sweep asks for."""
+        asked = [Constraint(**constraint) for constraint in self.sweep.get("constraints", ())]
+        return limits_of(asked, {metric.name: metric.goal for metric in self.measured})
+
+    def missed(self, trial: TrialRecord) -> dict[Limit, float]:
+        """Return the constraints that a trial (or a baseline) misses, each with by how much."""
+        excess = {limit: limit.excess(trial.metrics) for limit in self.limits}
+        return {limit: over for limit, over in excess.items() if over > 0}
+
+    def misses(self, trial: TrialRecord) -> str:
+        """Say which constraints a trial misses and by how much; nothing where it keeps all."""
+        return " and ".join(limit.missed_by(excess) for limit, excess in self.missed(trial).items())
+
+    @cached_property
+    def feasible(self) -> tuple[TrialRecord, ...]:
+        """Return the complete trials that keep every constraint."""
+        return tuple(t for t in self.complete if not self.missed(t))
+
+    @property
+    def nearest(self) -> TrialRecord | None:
+        """Return the trial nearest to what is asked, where no complete one keeps every constraint.
+
+        It misses the bounds by the least in sum, each by its share.
+        """
+        if self.feasible:
+            return None
+        return min(
+            self.complete,
+            key=lambda t: sum(max(0.0, limit.violation(t.metrics)) for limit in self.limits),
+            default=None,
+        )
+
+    @cached_property
+    def choice(self) -> Choice:
+        """Return how the best is chosen."""
+        asked = self.sweep.get("choose")
+        return choice_of(Choose(**asked) if asked else None, self.objectives, self.measured[0])
+
+    @cached_property
     def front(self) -> tuple[TrialRecord, ...]:
         """Return the complete trials that no other beats in every objective, as Optuna sorts them.
 
-        With one objective these are the best and its equals.
+        With one objective these are the best and its equals. Those that miss a constraint are left out.
         """
         found = {str(root_of(row)) for row in self.study.best_trials}
         return tuple(t for t in self.complete if t.key in found)
 
     @property
     def best(self) -> TrialRecord | None:
-        """Return the trial that is best on the first objective; among equals the first found."""
-        return max(self.complete, key=lambda t: self._gains(t)[0], default=None)
-
-    def _gains(self, trial: TrialRecord) -> tuple[float, ...]:
-        assert trial.values is not None
-        return tuple(o.gain(v) for v, o in zip(trial.values, self.objectives, strict=True))
+        """Return the best by the sweep's `choice` of those that keep every constraint."""
+        names = [objective.name for objective in self.objectives]
+        found = [{**t.metrics, **dict(zip(names, t.values or (), strict=True))} for t in self.feasible]
+        index = self.choice.best(found)
+        return None if index is None else self.feasible[index]

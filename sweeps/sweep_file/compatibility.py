@@ -1,6 +1,6 @@
 """Whether a trial's sections fit its trainable, its method and each other."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pruners
@@ -66,27 +66,30 @@ def _check_metrics(file: SweepFile, sections: TrialSections, where: Where) -> No
         reported = {on_validation(metric.name) for metric in metrics_of(sections.task)} | {VAL_LOSS}
     except TaskError as error:
         raise SweepError(f"{where(['task', 'metrics'])}: {error}") from error
-    for index, objective in enumerate(file.objectives):
-        path: list[str | int] = ["metric", "name"] if file.metric else ["metrics", index, "name"]
+    for path, name in _named(file):
         key = ".".join(map(str, path))
-        if objective.name == DIVERGENCE and not RECIPES[file.trainable].compresses_trained:
+        if name == DIVERGENCE and not RECIPES[file.trainable].compresses_trained:
             raise SweepError(
                 f"{where(path)}: {key}: {DIVERGENCE} is from the trained dense network, "
                 f"and trainable {file.trainable} compresses another."
             )
-        if (
-            objective.name in METRICS
-            and objective.name.startswith(VALIDATION)
-            and objective.name not in reported
-        ):
-            named = objective.name.removeprefix(VALIDATION)
+        if not name.startswith(VALIDATION) or name in reported:
+            continue
+        if name in METRICS:
+            named = name.removeprefix(VALIDATION)
             raise Incompatible(
-                where(path),
-                f"{key}: the task does not measure {objective.name}; add {named} to task.metrics.",
+                where(path), f"{key}: the task does not measure {name}; add {named} to task.metrics."
             )
-        if objective.name.startswith(VALIDATION) and objective.name not in reported:
-            hint = nearest(objective.name, reported)
-            raise SweepError(f"{where(path)}: {key}: {objective.name!r} is no metric of a trial{hint}")
+        hint = nearest(name, reported)
+        raise SweepError(f"{where(path)}: {key}: {name!r} is no metric of a trial{hint}")
+
+
+def _named(file: SweepFile) -> Iterator[tuple[list[str | int], str]]:
+    """Yield the metrics that objectives and constraints name, each with its place."""
+    for index, objective in enumerate(file.objectives):
+        yield ["metric", "name"] if file.metric else ["metrics", index, "name"], objective.name
+    for index, constraint in enumerate(file.constraints):
+        yield ["constraints", index, "metric"], constraint.metric
 
 
 def _check_training(trainable: str, sections: TrialSections, where: Where) -> None:
@@ -133,11 +136,10 @@ def _needs(file: SweepFile, sections: TrialSections) -> list[tuple[list[str | in
         needs.append(
             (["budget", "flops_ratio"], "decomposition", f"budget.flops_ratio needs a method that {layers}")
         )
-    for index, metric in enumerate(file.objectives):
-        if metric.name in _BY_KIND:
-            path: list[str | int] = ["metric"] if file.metric else ["metrics", index]
-            kind = _BY_KIND[metric.name]
-            needs.append((path, kind, f"{metric.name} needs a method that {_DOES[kind]}"))
+    for path, name in _named(file):
+        if name in _BY_KIND:
+            kind = _BY_KIND[name]
+            needs.append((path, kind, f"{name} needs a method that {_DOES[kind]}"))
     return needs
 
 

@@ -12,11 +12,15 @@ from pydantic import (
     Discriminator,
     Field,
     Tag,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 
+from pruners.errors import nearest
 from sweeps.sweep_file.known_names import STRICT, one_of
+from sweeps.sweep_file.objectives.choose import Choose
+from sweeps.sweep_file.objectives.constraint import Constraint, contradiction
 from sweeps.sweep_file.objectives.metric import Metric
 from sweeps.sweep_file.samplers import SAMPLERS
 from trainables.field_types import Number, WholeNumber, number
@@ -296,6 +300,8 @@ class SweepFile(Keys):
     sampler_options: dict[str, Any] = {}
     metric: Metric | None = None
     metrics: Annotated[list[Metric], Field(min_length=1)] | None = None
+    constraints: list[Constraint] = []
+    choose: Choose | None = None
     parameters: dict[str, Parameter] = {}
     per_layer: PerLayer | None = None
     screen: Screen | None = None
@@ -345,6 +351,31 @@ class SweepFile(Keys):
                 "with several use tpe, nsga2, nsga3, gp, random, qmc or grid"
             )
         return self
+
+    @field_validator("constraints")
+    @classmethod
+    def _can_all_be_kept(cls, constraints: list[Constraint]) -> list[Constraint]:
+        if wrong := contradiction(constraints):
+            raise ValueError(wrong)
+        return constraints
+
+    @model_validator(mode="after")
+    def _sampler_knows_constraints(self) -> Self:
+        if self.constraints and self.method == "cmaes":
+            raise ValueError(
+                "the cmaes sampler knows no constraints; with constraints use tpe, gp, nsga2 or nsga3"
+            )
+        return self
+
+    @field_validator("choose")
+    @classmethod
+    def _an_objective(cls, choose: Choose | None, info: ValidationInfo) -> Choose | None:
+        given = info.data.get("metrics") or [info.data.get("metric")]
+        names = [metric.name for metric in given if metric]
+        if choose and choose.best_on is not None and choose.best_on not in names:
+            hint = nearest(choose.best_on, names)
+            raise ValueError(f"best_on: {choose.best_on!r} is none of the objectives{hint}")
+        return choose
 
     @property
     def objectives(self) -> list[Metric]:

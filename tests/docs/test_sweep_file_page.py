@@ -13,6 +13,8 @@ from pydantic_core import PydanticUndefined
 from sweeps.search.prepare import prepare
 from sweeps.search.samplers import SAMPLERS
 from sweeps.sweep_file import keys
+from sweeps.sweep_file.objectives.choose import Choose
+from sweeps.sweep_file.objectives.constraint import Constraint
 from sweeps.sweep_file.objectives.metric import METRICS
 from sweeps.sweep_file.sweep import Sweep
 from tests.docs.pages import PAGES, PROJECT, blocks, section, tables
@@ -35,6 +37,8 @@ SECTIONS: dict[str, Any] = {
     "screen": keys.Screen,
     "early_terminate": keys.EarlyTerminate,
     "baselines": keys.Baseline,
+    "constraints": Constraint,
+    "choose": Choose,
     "resources": keys.Resources,
     "storage": keys.Storage,
     "retention": keys.Retention,

@@ -2,6 +2,7 @@
 
 import math
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -179,4 +180,4 @@ def study_record(
         role: {"key": key, **reading}
         for role, key in (("dense", "dense"), ("own", own.key), ("best", unread.best.key))
     }
-    return StudyRecord(**{**vars(unread), "test": test})
+    return replace(unread, test=test)

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.sweeps.bad_choices import BAD_CHOICES
 from tests.sweeps.bad_sparse_sweeps import AT_INIT, BAD_SPARSE_SWEEPS, LOTTERY
 from tests.sweeps.bad_sweeps import BAD_SWEEPS, SWEEP, BadSweep
 from tests.sweeps.bad_tasks import BAD_TASKS
 from tests.sweeps.bad_values import BAD_VALUES
 from tests.sweeps.commands import Answer, assert_short, contents
 
-BAD = BAD_SWEEPS | BAD_SPARSE_SWEEPS | BAD_TASKS | BAD_VALUES
+BAD = BAD_SWEEPS | BAD_SPARSE_SWEEPS | BAD_TASKS | BAD_VALUES | BAD_CHOICES
 Tombola = Callable[..., Answer]
 
 

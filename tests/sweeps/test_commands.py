@@ -38,6 +38,9 @@ def test_status_for_programs(tombola: Tombola, finished: StudyRecord) -> None:
             "values": {"val/accuracy": finished.best.values[0]},
             "params": finished.best.params,
         },
+        "constraints": [],
+        "feasible": 2,
+        "nearest": None,
         "objectives": [{"name": "val/accuracy", "goal": "maximize"}],
     }
 

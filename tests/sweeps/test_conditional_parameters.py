@@ -129,7 +129,7 @@ def drawn(root: Path, prepared: Any, count: int) -> list[dict[str, Any]]:
     while ledger.counts().get("complete", 0) < count:
         root_number, params = ledger.ask() or pytest.fail("every draw fits")
         lr = next((value for name, value in params.items() if name.startswith("training.lr")), 0.05)
-        ledger.complete(root_number, [abs(math.log10(lr) + 2)], {}, {})
+        ledger.complete(root_number, [abs(math.log10(lr) + 2)], {}, {}, {})
     return [dict(standing(rows).params) for rows in rows_by_trial(ledger.study).values()]
 
 

@@ -17,9 +17,11 @@ from optuna.trial import TrialState
 from sweeps.search import samplers
 from sweeps.study import storage
 from sweeps.study.ledger import (
+    BUDGET,
     DETAILS,
     REASON,
     TRIAL_METRICS,
+    VIOLATIONS,
     Ledger,
     enqueue,
     outcome_of,
@@ -91,6 +93,7 @@ class Workers:
                 TRIAL_METRICS: {"val/accuracy": value},
                 DETAILS: {},
                 REASON: reason,
+                VIOLATIONS: {} if reason else held(params),
             }
         return outcome, value
 
@@ -98,6 +101,11 @@ class Workers:
 def violation(params: Mapping[str, Any]) -> float | None:
     """A third of the random draws misses its budget."""
     return params["x"] - 2 / 3
+
+
+def held(params: Mapping[str, Any]) -> dict[str, float]:
+    """Half of the trials miss the one constraint."""
+    return {"y at least 5": (5 - params["y"]) / 5}
 
 
 def open_ledger(workers: Workers, kind: Kind, backend: DyingJournal) -> Ledger:
@@ -132,7 +140,7 @@ def drive(
         ledger.report(root, 1, 0.5)
         outcome, value = workers.finish(root, params)
         if outcome == "complete":
-            ledger.complete(root, [value], {"val/accuracy": value}, {})
+            ledger.complete(root, [value], {"val/accuracy": value}, {}, held(params))
         elif outcome == "failed":
             ledger.failed(root, "the loss is nan", {})
         else:
@@ -156,6 +164,7 @@ def assert_exact(ledger: Ledger, workers: Workers, target: int = TARGET) -> None
         row = standing(rows)
         if outcome_of(row) == "complete":
             assert row.values == pytest.approx([-((row.params["x"] - 0.3) ** 2)])
+            assert {**held(row.params), **row.constraints} == row.constraints
         if outcome_of(row) == "failed":
             assert row.user_attrs[REASON] == "the loss is nan"
         if outcome_of(row) == "stopped_early":
@@ -224,12 +233,19 @@ def test_what_a_worker_left_on_disk_is_taken_and_not_run_again(tmp_path: Path) -
     ledger = open_ledger(workers, KINDS["random"], DyingJournal(path, None, "before"))
     asked = ledger.ask()
     assert asked == (0, OWN)
-    workers.results[0] = {"values": [0.75], TRIAL_METRICS: {"val/accuracy": 0.75}, DETAILS: {}, REASON: None}
+    workers.results[0] = {
+        "values": [0.75],
+        TRIAL_METRICS: {"val/accuracy": 0.75},
+        DETAILS: {},
+        REASON: None,
+        VIOLATIONS: {"y at least 9": 0.125},
+    }
     del ledger
     _, successor = drive(path, workers)
     assert workers.ended[0] == 0
     row = standing(rows_by_trial(successor.study)[0])
     assert row.values == [0.75] and row.user_attrs[TRIAL_METRICS] == {"val/accuracy": 0.75}
+    assert row.constraints == {BUDGET: OWN["x"] - 2 / 3, "y at least 9": 0.125}
 
 
 def test_an_epoch_heard_again_after_a_workers_restart_is_passed_over(tmp_path: Path) -> None:

@@ -53,6 +53,11 @@ def open_ledger(root: Path, method: str, goals: Sequence[Any], seed: int = 5) ->
     )
 
 
+def constraints(method: str, params: Mapping[str, Any]) -> dict[str, float]:
+    """Two constraints, of which CMA-ES and a sampler that does not learn know nothing."""
+    return {} if method == "cmaes" else {"x": params["x"] - 0.9, "z": 0.1 - params["z"]}
+
+
 def losses(params: Mapping[str, Any]) -> list[float]:
     return [(params["x"] - 0.3) ** 2 + params["z"] ** 2, abs(params["y"] - 4) + params["x"], params["z"]]
 
@@ -63,7 +68,7 @@ def go_on(root: Path, method: str, trials: int, objectives: int = 1, seed: int =
     while ledger.counts().get("complete", 0) < trials:
         asked = ledger.ask()
         assert asked is not None
-        ledger.complete(asked[0], losses(asked[1])[:objectives], {}, {})
+        ledger.complete(asked[0], losses(asked[1])[:objectives], {}, {}, constraints(method, asked[1]))
     assert ledger.counts().get("complete", 0) == trials and set(ledger.counts()) <= {"complete"}
     return [dict(standing(rows).params) for rows in rows_by_trial(ledger.study).values()]
 

@@ -9,7 +9,7 @@ from trainables.execution import network
 from trainables.execution.network import Network
 from trainables.execution.run import Run
 from trainables.execution.trial_setting import TrialSetting
-from trainables.metric_names import DENSITY, PARAMS_KEPT, VAL_LOSS, on_validation
+from trainables.metric_names import DENSITY, PARAMS_KEPT, VAL_LOSS, of_dense, on_validation
 from trainables.recipes.lottery import SECOND_ORDER, TICKET, TRANSFER
 from trainables.results import compression_figures, dense_reference, stability
 from trainables.results.result import TrialResult, averaged, in_epochs, write_result
@@ -139,7 +139,7 @@ class LotterySteps(TrialSteps):
             **{name: value for name, value in ticket.items() if name != "step"},
             **others,
             **averaged(compressed),
-            **{f"dense/{name}": dense[name] for name in told},
+            **{of_dense(name): dense[name] for name in told},
             "primary": self.setting.primary,
             "level": level,
             "epoch": level,

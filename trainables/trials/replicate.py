@@ -6,7 +6,7 @@ from trainables.execution.divergence import divergence
 from trainables.execution.network import Network
 from trainables.execution.run import Run
 from trainables.execution.trial_setting import TrialSetting
-from trainables.metric_names import DIVERGENCE, on_validation
+from trainables.metric_names import DIVERGENCE, of_dense, on_validation
 from trainables.results import compression_figures, dense_reference
 from trainables.stages import Compress, Recipe, Train
 
@@ -53,7 +53,7 @@ class Replicate:
         self.run.pause()
         self.layers = compression_figures.layers(compressed)
         told = [on_validation(metric.name) for metric in self.setting.metrics]
-        known = {f"dense/{name}": self.dense[name] for name in told if name in self.dense}
+        known = {of_dense(name): self.dense[name] for name in told if name in self.dense}
         self.compressed = (
             known | compression_figures.metrics(compressed, self.dense, self.setting.example()) | diverged
         )

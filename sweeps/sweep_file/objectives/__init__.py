@@ -1,1 +1,1 @@
-"""What a sweep is after: its objectives."""
+"""What a sweep is after: its objectives, the constraints to keep, and which network is taken in the end."""

@@ -21,7 +21,7 @@ from trainables.metric_names import (
     VALIDATION,
     on_validation,
 )
-from trainables.task.metrics import BUILT_IN
+from trainables.task.metrics import BUILT_IN, is_share
 
 METRICS = {
     **{on_validation(name): metric.goal for name, metric in BUILT_IN.items()},
@@ -39,11 +39,25 @@ METRICS = {
 """What a study may optimise, with the usual goal; a task's own metrics come beside them."""
 
 
-def _is_reported(name: str) -> str:
+def is_reported(name: str) -> str:
     """Check that a trial reports a metric; those behind val/ are checked once the task is known."""
     if name not in METRICS and not name.startswith(VALIDATION):
         raise ValueError(f"{name!r} is no metric of a trial{nearest(name, METRICS)}")
     return name
+
+
+def never_on_test(name: Any, done: str) -> Any:
+    """Check that a metric is none on test; ``done`` is what cannot be done with it."""
+    if isinstance(name, str) and name.startswith(TEST):
+        raise ValueError(
+            f"{name} cannot {done}: validation selects, and the test split is read once at the end"
+        )
+    return name
+
+
+def is_a_share(name: str) -> bool:
+    """Tell whether a metric that comes with us lies between 0 and 1."""
+    return name in (PARAMS_KEPT, FLOPS_KEPT, DENSITY) or is_share(name)
 
 
 class Metric(BaseModel):
@@ -51,14 +65,10 @@ class Metric(BaseModel):
 
     model_config = STRICT
 
-    name: Annotated[str, AfterValidator(_is_reported)]
+    name: Annotated[str, AfterValidator(is_reported)]
     goal: Literal["maximize", "minimize"]
 
     @field_validator("name", mode="before")
     @classmethod
     def _never_the_test_split(cls, name: Any) -> Any:
-        if isinstance(name, str) and name.startswith(TEST):
-            raise ValueError(
-                f"{name} cannot be optimised: validation selects, and the test split is read once at the end"
-            )
-        return name
+        return never_on_test(name, "be optimised")

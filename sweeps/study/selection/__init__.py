@@ -1,0 +1,1 @@
+"""Which network is taken, and how sure it is that it is better."""
