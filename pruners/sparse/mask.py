@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pruners.artifact import Artifact
+from pruners.calibration.refit import Refit
 from pruners.errors import BadArtifact, PrunerError
 from pruners.network.copying import copied
 from pruners.network.layer_names import named_parameters, unwrapped
@@ -35,7 +36,8 @@ class Mask(Artifact):
 
     ``masks`` maps parameter names to bool tensors on the CPU, True where the weight stays; ``prunable`` the
     layers' names to what they are. ``options`` records every choice of the method, defaults written out, and
-    the controls applied since. ``state`` holds all parameters and buffers of a captured network.
+    the controls applied since. ``state`` holds all parameters and buffers of a captured network; so it does
+    of one whose kept weights were fitted to data, and ``refit`` tells what came of that.
     """
 
     kind: ClassVar[Literal["decomposition", "mask"]] = "mask"
@@ -49,6 +51,7 @@ class Mask(Artifact):
         *,
         state: Mapping[str, Tensor] | None = None,
         source: nn.Module | None = None,
+        refit: Refit | None = None,
     ) -> None:
         self._method = method
         self.options = dict(options)
@@ -56,6 +59,7 @@ class Mask(Artifact):
         # in the network's order, whatever that of a file: what is drawn layer by layer depends on it
         self.masks = {layer.parameter: masks[layer.parameter] for layer in prunable.values()}
         self.complete = state is not None
+        self.refit = refit
         self._state = state or {}
         self._source = weakref.ref(source) if source is not None else None
 
@@ -94,7 +98,7 @@ class Mask(Artifact):
         return self._source() if self._source else None
 
     def with_masks(self, masks: Mapping[str, Tensor], **recorded: Any) -> "Mask":
-        """Return the artifact with other masks, and without a captured state.
+        """Return the artifact with other masks, and without a captured or refitted state.
 
         ``recorded`` is added to its options.
         """
@@ -130,15 +134,24 @@ class Mask(Artifact):
                 )
         return {name: parameters[name] for name in self.masks}
 
-    def capture(self, small: nn.Module) -> "Mask":
-        """Return the mask with all parameters and buffers of ``small``, a network that it was applied to."""
+    def capture(self, small: nn.Module, refit: Refit | None = None) -> "Mask":
+        """Return the mask with all parameters and buffers of ``small``, a network that it was applied to.
+
+        ``refit`` tells how its weights were fitted, where they were; else what was told of the mask stays.
+        """
         return Mask(
-            self.method, self.options, self.prunable, self.masks, state=state_of(small), source=self.source
+            self.method,
+            self.options,
+            self.prunable,
+            self.masks,
+            state=state_of(small),
+            source=self.source,
+            refit=refit or self.refit,
         )
 
     def described(self) -> dict[str, Any]:
         """Describe the mask for its spec.json: method, options, and how much is kept of each layer."""
-        return {
+        described = {
             "complete": self.complete,
             "method": self.method,
             "options": self.options,
@@ -147,6 +160,7 @@ class Mask(Artifact):
             "layers": {name: asdict(layer) for name, layer in self.layers.items()},
             "prunable": {name: asdict(layer) for name, layer in self.prunable.items()},
         }
+        return described if self.refit is None else described | {"refit": asdict(self.refit)}
 
     def files(self) -> Mapping[str, Mapping[str, Tensor]]:
         """Return the tensors to save: the captured state as "model", and the masks."""
@@ -164,7 +178,8 @@ class Mask(Artifact):
         if expected != {name: (tuple(mask.shape), mask.dtype) for name, mask in masks.items()}:
             raise TypeError("the masks are not those of its layers")
         state = files["model"] if described["complete"] else None
-        return cls(described["method"], {**described["options"]}, prunable, masks, state=state)
+        refit = Refit(**described["refit"]) if "refit" in described else None
+        return cls(described["method"], {**described["options"]}, prunable, masks, state=state, refit=refit)
 
 
 def checked_mask(mask: Any) -> Mask:

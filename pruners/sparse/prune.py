@@ -13,6 +13,7 @@ from pruners.network.inputs import Inputs
 from pruners.network.seeding import seeded
 from pruners.sparse.curvature.scoring_inputs import Scores
 from pruners.sparse.curves.measured_pools import measured_pools
+from pruners.sparse.fitting.network_refit import refitted
 from pruners.sparse.mask import Mask
 from pruners.sparse.methods.score_method import ScoreMethod
 from pruners.sparse.scorer import Scorer, scoring_inputs_for
@@ -61,7 +62,10 @@ def prune(
     chosen |= {"seed": seed} | asked
     if mask is not None:
         chosen["mask"] = {"method": mask.method, "options": mask.options}
-    return Mask(method.name, chosen, layers, alive, source=model)
+    chosen_mask = Mask(method.name, chosen, layers, alive, source=model)
+    if calibration is not None and chosen["refit"] != "none":
+        return refitted(chosen_mask, calibration, chosen["ridge"])
+    return chosen_mask
 
 
 def _remove_in_rounds(

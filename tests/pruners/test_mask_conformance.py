@@ -169,6 +169,19 @@ def test_a_layer_alone(method):
 
 
 @METHODS
+def test_kept_weights_are_refitted(method, model, tmp_path):
+    ask = {"budget": 300, "rounds": 1, **given()}
+    mask = pruners.compress(model, method, refit="layer", **ask)
+    assert equal(mask.masks, pruners.compress(model, method, **ask).masks)
+    small = mask.apply(model)
+    weights = dict(small.named_parameters())
+    assert all((weights[name][~kept] == 0).all() for name, kept in mask.masks.items())
+    assert mask.complete and mask.refit.kept == (mask.refit.divergence < mask.refit.divergence_without)
+    mask.save(tmp_path)
+    assert equal(pruners.load(tmp_path).apply(model).state_dict(), small.state_dict())
+
+
+@METHODS
 def test_emptied_layers_are_reported_by_name(method, model):
     with pytest.warns(pruners.PrunerWarning, match="min_layer_keep") as caught:
         mask = pruners.compress(model, method, budget=1, **given())

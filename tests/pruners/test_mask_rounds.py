@@ -121,6 +121,8 @@ def test_defaults_of_the_method_are_recorded():
         "layer_keep_ratio": {},
         "exclude": ["gate"],
         "scale": {},
+        "refit": "none",
+        "ridge": 1e-2,
         "invert": False,
         "seed": 6,
         "keep_ratio": 0.5,

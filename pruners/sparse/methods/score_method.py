@@ -37,8 +37,8 @@ class ScoreMethod(Method):
         return False
 
     def wants_data(self, given: Mapping[str, Any]) -> bool:
-        """Tell whether calibration images would be used, to allocate."""
-        return given.get("allocation") == "measured"
+        """Tell whether calibration images would be used: to allocate, or to refit the kept weights."""
+        return given.get("allocation") == "measured" or given.get("refit", "none") != "none"
 
     def prepared(self, network: nn.Module, options: Mapping[str, Any]) -> nn.Module:
         """Return the network as the method scores it (another dtype, other values).

@@ -12,6 +12,7 @@ from pruners.sparse.selection.counts import exact_share
 from pruners.sparse.selection.prunable import PrunableLayer
 
 ALLOCATIONS = ("global", "layerwise", "erk", "lamp", "measured")
+REFITS = ("none", "layer")
 SCHEDULES = ("linear", "exponential")
 _KINDS = ("conv", "linear", "output")
 
@@ -55,6 +56,19 @@ SHARED = (
         {},
         "layer -> factor of its measured curve, for the allocation measured",
         ByLayer(Number(above=True), "layers to factors"),
+    ),
+    Option(
+        "refit",
+        "none",
+        "none, or layer: fit each layer's kept weights to its dense outputs on data=, by least squares",
+        Choice(REFITS),
+    ),
+    Option(
+        "ridge",
+        1e-2,
+        "ridge of these least squares, as a share of the inputs' mean square; a large one leaves the kept "
+        "weights as they are",
+        Number(),
     ),
     Option("invert", False, "remove the highest scores in place of the lowest, as a sanity check", Flag()),
 )

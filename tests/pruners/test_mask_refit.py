@@ -1,0 +1,211 @@
+"""Kept weights of networks refitted: numpy's least squares on explicit columns, the guard, the artifact."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import pruners
+from pruners.calibration.calibration import Calibration
+from pruners.sparse.fitting.network_refit import refitted
+from tests.pruners.odd_network import OddNetwork
+
+pytestmark = pytest.mark.filterwarnings("ignore::pruners.PrunerWarning")
+
+
+class Mixed(nn.Module):
+    """A convolution into BatchNorm, a grouped one with a bias, one without either, a Linear and an output."""
+
+    def __init__(self, seed=3):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.stem = nn.Conv2d(3, 6, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(6)
+        self.grouped = nn.Conv2d(6, 8, 3, stride=2, groups=2)
+        self.plain = nn.Conv2d(8, 4, 2, bias=False)
+        self.hidden = nn.Linear(4, 7)
+        self.output = nn.Linear(7, 5)
+        self.eval().double()
+
+    def forward(self, x):
+        x = torch.relu(self.norm(self.stem(x)))
+        x = torch.relu(self.plain(torch.relu(self.grouped(x))).mean((2, 3)))
+        return 3 * self.output(torch.relu(self.hidden(x)))
+
+
+IMAGES = torch.rand(96, 3, 8, 8, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+
+
+def columns_of(model, name):
+    """Inputs of a layer as columns, group by group, by torch's own unfold."""
+    layer, seen = model.get_submodule(name), []
+    handle = layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    with torch.no_grad():
+        model(IMAGES)
+    handle.remove()
+    if isinstance(layer, nn.Linear):
+        return seen[0].T.numpy()[None]
+    unfolded = nn.functional.unfold(seen[0], layer.kernel_size, layer.dilation, layer.padding, layer.stride)
+    flat = unfolded.transpose(0, 1).flatten(1).numpy()
+    return flat.reshape(layer.groups, -1, flat.shape[1])
+
+
+def by_lstsq(model, name, kept, intercept):
+    """Weights, group by group and row by row, and the intercepts where there are some."""
+    layer = model.get_submodule(name)
+    weights = layer.weight.detach().numpy()
+    found, offsets = np.zeros(weights.shape), []
+    groups = getattr(layer, "groups", 1)
+    rows = len(weights) // groups
+    for place, (row, places) in enumerate(zip(weights, kept.numpy(), strict=True)):
+        inputs = columns_of(model, name)[place // rows]
+        # the change that is needed: an input that is always zero asks for none
+        wanted = (row * ~places).ravel() @ inputs
+        known = inputs[places.ravel()]
+        if intercept:
+            known = np.concatenate([known, np.ones((1, inputs.shape[1]))])
+        answer = np.linalg.lstsq(known.T, wanted, rcond=None)[0]
+        if intercept:
+            *answer, offset = answer
+            offsets.append(offset)
+        found[place][places] = row[places] + answer
+    return found, np.array(offsets)
+
+
+def test_every_layer_is_the_least_squares_answer():
+    model = Mixed()
+    mask = pruners.compress(model, "magnitude", keep_ratio=0.6, allocation="layerwise")
+    fitted = refitted(mask, Calibration(model, IMAGES), 0.0)
+    assert fitted.refit.kept and fitted.complete
+    small = fitted.apply(model)
+    for name, layer in fitted.prunable.items():
+        about_means = name != "plain"  # it has no bias, and no BatchNorm behind it
+        kept = mask.masks[layer.parameter]
+        weight, offsets = by_lstsq(model, name, kept, about_means)
+        module = small.get_submodule(name)
+        assert module.weight.detach().numpy() == pytest.approx(weight, abs=1e-8)
+        assert (module.weight[~kept] == 0).all()
+        if module.bias is not None:
+            bias = model.get_submodule(name).bias.detach().numpy() + offsets
+            assert module.bias.detach().numpy() == pytest.approx(bias, abs=1e-8)
+        columns, dense = columns_of(model, name), model.get_submodule(name).weight.detach().numpy()
+        folded = dense.reshape(len(columns), -1, columns.shape[1])
+        wanted = folded @ columns
+        lost = (folded - weight.reshape(folded.shape)) @ columns
+        if about_means:
+            wanted, lost = (part - part.mean(-1, keepdims=True) for part in (wanted, lost))
+        error = np.linalg.norm(lost) / np.linalg.norm(wanted)
+        assert fitted.refit.output_errors[name] == pytest.approx(error, abs=1e-6)
+
+
+def test_what_the_refit_came_to_is_told_and_batchnorm_is_estimated_again():
+    model = Mixed()
+    mask = pruners.compress(model, "magnitude", keep_ratio=0.4, refit="layer", data=IMAGES)
+    bare = pruners.compress(model, "magnitude", keep_ratio=0.4)
+    assert all(torch.equal(kept, bare.masks[name]) for name, kept in mask.masks.items())
+    small, without = mask.apply(model), bare.apply(model)
+    calibration = Calibration(model, IMAGES)
+    assert mask.refit.divergence == calibration.divergence(small) < mask.refit.divergence_without
+    assert mask.refit.divergence_without == calibration.divergence_recalibrated(without)
+    assert (mask.refit.refit, mask.refit.images) == ("layer", 96)
+    statistics = small.norm.running_mean.clone()
+    pruners.recalibrate_batchnorm(small, calibration.batches)
+    assert torch.equal(statistics, small.norm.running_mean)
+    assert not torch.equal(statistics, model.norm.running_mean)
+
+
+class Thresholded(nn.Module):
+    """Features that count above a threshold, which the least squares of the layer below know nothing of."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.hidden = nn.Linear(6, 12)
+        self.output = nn.Linear(12, 3)
+
+    def forward(self, x):
+        return 40 * self.output(torch.relu(self.hidden(x) - 1.2))
+
+
+def test_a_refit_that_makes_the_outputs_worse_is_not_kept():
+    model, images = Thresholded(), torch.randn(200, 6, generator=torch.Generator().manual_seed(4))
+    mask = pruners.compress(
+        model, "magnitude", keep_ratio=0.5, exclude=["output"], refit="layer", ridge=0.0, data=images
+    )
+    assert not mask.refit.kept and mask.refit.divergence >= mask.refit.divergence_without
+    bare = pruners.compress(model, "magnitude", keep_ratio=0.5, exclude=["output"])
+    small, without = mask.apply(model).state_dict(), bare.apply(model).state_dict()
+    assert all(torch.equal(tensor, without[name]) for name, tensor in small.items())
+
+
+def test_same_images_same_bits_and_a_round_trip(tmp_path):
+    model = Mixed().float()
+    before = copy.deepcopy(model)
+    images = IMAGES.float()
+    first, second = (
+        pruners.compress(model, "magnitude", keep_ratio=0.3, refit="layer", data=given)
+        for given in (images, [(batch, None) for batch in images.split(32)])
+    )
+    first.save(tmp_path)
+    loaded = pruners.load(tmp_path)
+    assert loaded.refit == first.refit == second.refit and loaded.complete
+    for other in (second, loaded, first.capture(first.apply(model))):
+        small = other.apply(before).state_dict()
+        assert all(
+            torch.equal(tensor, small[name]) for name, tensor in first.apply(model).state_dict().items()
+        )
+        assert other.refit == first.refit
+    assert all(torch.equal(tensor, before.state_dict()[name]) for name, tensor in model.state_dict().items())
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+
+
+def test_another_mask_has_no_refitted_weights():
+    model = Mixed()
+    mask = pruners.compress(model, "magnitude", keep_ratio=0.3, refit="layer", data=IMAGES)
+    for other in (mask.with_masks(mask.masks), pruners.shuffle(mask, 1), pruners.random_mask(mask, 1)):
+        assert not other.complete and other.refit is None
+    again = pruners.compress(model, "magnitude", keep_ratio=0.2, mask=mask, refit="layer", data=IMAGES)
+    assert all((mask.masks[name] | ~kept).all() for name, kept in again.masks.items())
+
+
+def test_weights_that_something_else_uses_stay_as_they_are():
+    model = OddNetwork()
+    images = torch.randn(64, 4, 6, 6, generator=torch.Generator().manual_seed(1))
+    mask = pruners.compress(
+        model,
+        "magnitude",
+        keep_ratio=0.4,
+        allocation="layerwise",
+        min_layer_keep=1,
+        refit="layer",
+        data=images,
+    )
+    fitted = ["stem.0", "grouped", "pointwise", "line", "hidden", "output"]
+    assert [*mask.refit.output_errors] == fitted
+    small = mask.apply(model)
+    assert torch.equal(small.first.weight, model.first.weight * mask.masks["first.weight"])
+    assert small.second.weight is small.first.weight
+
+
+def test_attention_and_low_precision():
+    torch.manual_seed(0)
+    model = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, dropout=0.0).eval().bfloat16()
+    images = torch.randn(32, 5, 8, generator=torch.Generator().manual_seed(1)).bfloat16()
+    mask = pruners.compress(model, "magnitude", keep_ratio=0.5, refit="layer", data=images)
+    assert mask.refit.output_errors.keys() == {"linear1", "linear2"}
+    small = mask.apply(model)
+    assert {parameter.dtype for parameter in small.parameters()} == {torch.bfloat16}
+    assert torch.equal(
+        small.self_attn.in_proj_weight,
+        model.self_attn.in_proj_weight * mask.masks["self_attn.in_proj_weight"],
+    )
+
+
+def test_images_are_asked_for():
+    with pytest.raises(pruners.PrunerError, match="refit layer needs data="):
+        pruners.compress(Mixed(), "magnitude", keep_ratio=0.5, refit="layer")
+    method = pruners.methods()["magnitude"]
+    assert method.wants_data({"refit": "layer"}) and method.wants_data({"allocation": "measured"})
+    assert not method.wants_data({}) and not method.wants_data({"allocation": "lamp", "refit": "none"})
