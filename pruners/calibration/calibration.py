@@ -16,7 +16,7 @@ from pruners.calibration.input_moments import input_moments
 from pruners.calibration.moment import Moment
 from pruners.errors import BadArtifact, PrunerError, UnknownLayer, nearest
 from pruners.network.batchnorm import recalibrate_batchnorm
-from pruners.network.forward_pass import evaluating, naming_refusals
+from pruners.network.forward_pass import REFUSED, evaluating, naming_refusals
 from pruners.network.inputs import Inputs, batch_size, forward
 from pruners.network.layer_names import (
     check_module,
@@ -189,7 +189,7 @@ class Calibration:
         for batch in self.batches:
             with (
                 evaluating(network),
-                naming_refusals(network, "The network cannot be run on the calibration images"),
+                naming_refusals(network, REFUSED),
             ):
                 outputs = forward(network, batch)
             yield outputs

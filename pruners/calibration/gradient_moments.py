@@ -13,7 +13,7 @@ from pruners.calibration.divergence import class_scores
 from pruners.calibration.moment import Moment
 from pruners.errors import PrunerError
 from pruners.network.counting.multiply_adds import as_defined
-from pruners.network.forward_pass import evaluating, naming_refusals
+from pruners.network.forward_pass import REFUSED, evaluating, naming_refusals
 from pruners.network.inputs import Inputs, forward, split_inputs
 from pruners.network.layer_names import unwrapped
 
@@ -40,7 +40,7 @@ def gradient_moments(
     try:
         with evaluating(model), as_defined(), torch.enable_grad():
             for part in (part for batch in batches for part in split_inputs(batch, _IMAGES_AT_ONCE)):
-                with naming_refusals(model, "The network cannot be run on the calibration images"):
+                with naming_refusals(model, REFUSED):
                     loss = _drawn_loss(forward(unwrapped(model), part), generator)
                 names, edges = [name for name, _ in watched], [edge for _, edge in watched]
                 found = torch.autograd.grad(loss, edges, materialize_grads=True) if edges else ()

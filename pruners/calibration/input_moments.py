@@ -12,7 +12,7 @@ from pruners.calibration.moment import Moment
 from pruners.calibration.shifted_sum import ShiftedSum, has_shift_structure
 from pruners.errors import PrunerError
 from pruners.network.counting.multiply_adds import as_defined
-from pruners.network.forward_pass import evaluating, naming_refusals
+from pruners.network.forward_pass import REFUSED, evaluating, naming_refusals
 from pruners.network.inputs import Inputs, forward
 from pruners.network.layer_names import unwrapped
 
@@ -68,7 +68,7 @@ def input_moments(
     try:
         with evaluating(model), as_defined():
             for batch in batches:
-                with naming_refusals(model, "The network cannot be run on the calibration images"):
+                with naming_refusals(model, REFUSED):
                     forward(unwrapped(model), batch)
     finally:
         for handle in handles:

@@ -10,11 +10,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from pruners.calibration.columns import Layer
 from pruners.network.counting.multiply_adds import as_defined
-from pruners.network.forward_pass import evaluating, naming_refusals
+from pruners.network.forward_pass import REFUSED, evaluating, naming_refusals
 from pruners.network.inputs import Inputs, forward, take_inputs
 from pruners.network.layer_names import named_parameters, unwrapped
 
-REFUSED = "The network cannot be run on the calibration images"
 _IMAGES = 2  # some networks take no batch of one
 
 

@@ -1,4 +1,4 @@
-"""The second moment of what a layer is given."""
+"""The second moment of what a layer is given, and with what is wanted of it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -52,7 +52,44 @@ class Moment:
         return cls(_mirrored(second), mean, columns)
 
 
+@dataclass(frozen=True, eq=False)
+class FitMoments:
+    """Moments of a layer's inputs x in the compressed network with its outputs y in the dense one.
+
+    ``second`` is the mean of x x^T (groups x columns x columns), ``mean`` that of x (groups x columns),
+    ``target`` that of y x^T (groups x rows x columns), ``output_mean`` that of y (groups x rows), without the
+    layer's bias, and ``energy`` that of |y|^2 over all groups. In float64 on the CPU.
+    """
+
+    second: Tensor
+    mean: Tensor
+    target: Tensor
+    output_mean: Tensor
+    energy: float
+
+    @classmethod
+    def of_dense_inputs(cls, matrix: Tensor, moment: Moment) -> "FitMoments":
+        """Return the moments where the inputs are the dense network's own: y = W x."""
+        target = matrix @ moment.second
+        output_mean = (matrix @ moment.mean.unsqueeze(-1)).squeeze(-1)
+        return cls(moment.second, moment.mean, target, output_mean, float((target * matrix).sum()))
+
+    def centred(self) -> "FitMoments":
+        """Return the moments about the means, which a bias takes care of."""
+        return FitMoments(
+            self.second - _outer(self.mean, self.mean),
+            self.mean,
+            self.target - _outer(self.output_mean, self.mean),
+            self.output_mean,
+            self.energy - float(self.output_mean.square().sum()),
+        )
+
+
 def _mirrored(upper: Tensor) -> Tensor:
     """Complete matrices by what is above their diagonal, in place."""
     upper += upper.triu(1).mT
     return upper
+
+
+def _outer(one: Tensor, other: Tensor) -> Tensor:
+    return one.unsqueeze(-1) * other.unsqueeze(-2)

@@ -13,6 +13,9 @@ from pruners.errors import PrunerError
 from pruners.network.inputs import Inputs, batch_size, forward, input_tensors, join_inputs
 from pruners.network.layer_names import named_modules
 
+REFUSED = "The network cannot be run on the calibration images"
+"""How `naming_refusals` begins where it is them that are run."""
+
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:

@@ -5,43 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pruners.calibration.moment import Moment
+from pruners.calibration.moment import FitMoments
 from pruners.lowrank.fitting.encoders import weight_encoders, whitened_encoders
 from pruners.lowrank.fitting.options import FitOptions
 from pruners.lowrank.fitting.output_fit import OutputFit
-
-
-@dataclass(frozen=True, eq=False)
-class FitMoments:
-    """Moments of a layer's inputs x in the compressed network with its outputs y in the dense one.
-
-    ``second`` is the mean of x x^T (groups x columns x columns), ``mean`` that of x (groups x columns),
-    ``target`` that of y x^T (groups x rows x columns), ``output_mean`` that of y (groups x rows), without the
-    layer's bias, and ``energy`` that of |y|^2 over all groups. In float64 on the CPU.
-    """
-
-    second: Tensor
-    mean: Tensor
-    target: Tensor
-    output_mean: Tensor
-    energy: float
-
-    @classmethod
-    def of_dense_inputs(cls, matrix: Tensor, moment: Moment) -> "FitMoments":
-        """Return the moments where the inputs are the dense network's own: y = W x."""
-        target = matrix @ moment.second
-        output_mean = (matrix @ moment.mean.unsqueeze(-1)).squeeze(-1)
-        return cls(moment.second, moment.mean, target, output_mean, float((target * matrix).sum()))
-
-    def centred(self) -> "FitMoments":
-        """Return the moments about the means, which a bias takes care of."""
-        return FitMoments(
-            self.second - _outer(self.mean, self.mean),
-            self.mean,
-            self.target - _outer(self.output_mean, self.mean),
-            self.output_mean,
-            self.energy - float(self.output_mean.square().sum()),
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +51,3 @@ def balanced(decoder: Tensor, encoders: Tensor) -> tuple[Tensor, Tensor]:
     left, values, turn = torch.linalg.svd(decoder, full_matrices=False)
     root = values.sqrt()
     return left * root.unsqueeze(-2), root.unsqueeze(-1) * (turn @ encoders)
-
-
-def _outer(one: Tensor, other: Tensor) -> Tensor:
-    return one.unsqueeze(-1) * other.unsqueeze(-2)

@@ -7,9 +7,10 @@ from torch import Tensor, nn
 
 from pruners.calibration.calibration import Calibration
 from pruners.calibration.layer_calls import layer_calls
+from pruners.calibration.moment import FitMoments
 from pruners.lowrank.decompose import pair_bias_name
 from pruners.lowrank.fitting.factor_tensors import factor_tensors
-from pruners.lowrank.fitting.layer_factors import FitMoments, LayerFactors, fitted_factors
+from pruners.lowrank.fitting.layer_factors import LayerFactors, fitted_factors
 from pruners.lowrank.fitting.options import FitOptions
 from pruners.lowrank.layers.shapes import compressible_modules
 from pruners.lowrank.spectra.layer_spectra import LayerSpectra

@@ -7,10 +7,9 @@ from torch import Tensor, nn
 
 from pruners.calibration.calibration import Calibration
 from pruners.calibration.input_moments import LayerSums
-from pruners.calibration.layer_calls import REFUSED, LayerCall, layer_calls
+from pruners.calibration.layer_calls import LayerCall, layer_calls
 from pruners.errors import PrunerError
 from pruners.lowrank.decompose import decomposed_copy, pair_names
-from pruners.lowrank.fitting.call_stream import streaming
 from pruners.lowrank.fitting.encoded_moments import encoded_moments
 from pruners.lowrank.fitting.encoders import weight_encoders, whitened_encoders
 from pruners.lowrank.fitting.factor_tensors import factor_tensors, unfitted_tensors
@@ -22,8 +21,9 @@ from pruners.lowrank.layers.shapes import compressible_modules
 from pruners.lowrank.spectra.layer_spectra import LayerSpectra
 from pruners.lowrank.spectra.network_spectra import Spectra
 from pruners.network.batchnorm import estimating_batchnorm
+from pruners.network.call_stream import streaming
 from pruners.network.counting.multiply_adds import as_defined
-from pruners.network.forward_pass import naming_refusals
+from pruners.network.forward_pass import REFUSED, naming_refusals
 from pruners.network.inputs import Inputs, forward, join_inputs
 from pruners.network.layer_names import named_modules
 from pruners.network.state import overwrite_state

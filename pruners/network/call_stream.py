@@ -8,8 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from pruners.calibration.layer_calls import REFUSED
-from pruners.network.forward_pass import evaluating, naming_refusals
+from pruners.network.forward_pass import REFUSED, evaluating, naming_refusals
 from pruners.network.inputs import Inputs, forward
 from pruners.network.layer_names import unwrapped
 
