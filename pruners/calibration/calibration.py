@@ -17,7 +17,7 @@ from pruners.calibration.moment import Moment
 from pruners.errors import BadArtifact, PrunerError, UnknownLayer, nearest
 from pruners.network.batchnorm import recalibrate_batchnorm
 from pruners.network.forward_pass import REFUSED, evaluating, naming_refusals
-from pruners.network.inputs import Inputs, batch_size, forward
+from pruners.network.inputs import Inputs, batch_size, forward, join_inputs
 from pruners.network.layer_names import (
     check_module,
     named_buffers,
@@ -156,6 +156,17 @@ class Calibration:
         """Estimate BatchNorm's statistics of ``small`` on all images, in place, and return `divergence`."""
         recalibrate_batchnorm(small, self.batches)
         return self.divergence(small)
+
+    def joined(self) -> Inputs:
+        """Return all images as one batch. Raises PrunerError where they are not of one shape."""
+        try:
+            joined: Inputs = join_inputs(self.batches)
+        except (PrunerError, RuntimeError) as error:
+            raise PrunerError(
+                "refit 'sequential' runs all calibration images as one batch, and these are not of one "
+                "shape: give refit='layer'."
+            ) from error
+        return joined
 
     def same_as(self, other: "Calibration") -> bool:
         """Tell whether networks and images have the very same values."""

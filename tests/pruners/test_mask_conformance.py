@@ -169,9 +169,10 @@ def test_a_layer_alone(method):
 
 
 @METHODS
-def test_kept_weights_are_refitted(method, model, tmp_path):
+@pytest.mark.parametrize("refit", ["layer", "sequential"])
+def test_kept_weights_are_refitted(method, refit, model, tmp_path):
     ask = {"budget": 300, "rounds": 1, **given()}
-    mask = pruners.compress(model, method, refit="layer", **ask)
+    mask = pruners.compress(model, method, refit=refit, **ask)
     assert equal(mask.masks, pruners.compress(model, method, **ask).masks)
     small = mask.apply(model)
     weights = dict(small.named_parameters())

@@ -77,7 +77,7 @@ def by_lstsq(model, name, kept, intercept):
 def test_every_layer_is_the_least_squares_answer():
     model = Mixed()
     mask = pruners.compress(model, "magnitude", keep_ratio=0.6, allocation="layerwise")
-    fitted = refitted(mask, Calibration(model, IMAGES), 0.0)
+    fitted = refitted(mask, Calibration(model, IMAGES), "layer", 0.0)
     assert fitted.refit.kept and fitted.complete
     small = fitted.apply(model)
     for name, layer in fitted.prunable.items():
@@ -98,6 +98,108 @@ def test_every_layer_is_the_least_squares_answer():
             wanted, lost = (part - part.mean(-1, keepdims=True) for part in (wanted, lost))
         error = np.linalg.norm(lost) / np.linalg.norm(wanted)
         assert fitted.refit.output_errors[name] == pytest.approx(error, abs=1e-6)
+
+
+class Two(nn.Module):
+    """A convolution into BatchNorm, and one with a bias behind it."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(5)
+        self.first, self.norm = nn.Conv2d(3, 5, 3, padding=1, bias=False), nn.BatchNorm2d(5)
+        self.second = nn.Conv2d(5, 4, 3, stride=2)
+        self.norm.weight.data.uniform_(0.5, 2)
+        self.norm.bias.data.normal_()
+        self.norm.running_mean.normal_()
+        self.eval().double()
+
+    def forward(self, x):
+        return 4 * self.second(torch.relu(self.norm(self.first(x)))).mean((2, 3))
+
+
+def unfolded(x, layer):
+    columns = nn.functional.unfold(x, layer.kernel_size, 1, layer.padding, layer.stride)
+    return columns.transpose(0, 1).flatten(1).numpy()
+
+
+def test_in_sequence_by_hand():
+    """Each row by numpy on the columns that the masked network gives it, BatchNorm by these images."""
+    model, ridge = Two(), 1e-3
+    mask = pruners.compress(
+        model, "magnitude", keep_ratio=0.5, refit="sequential", ridge=ridge, data=list(IMAGES.split(40))
+    )
+    first, second = (mask.masks[f"{name}.weight"] for name in ("first", "second"))
+
+    def rows(layer, kept, columns, wanted):
+        centred = columns - columns.mean(1, keepdims=True)
+        n, count = centred.shape
+        noise = np.sqrt(ridge * np.mean(centred**2) * count)
+        found = np.zeros((len(wanted), n))
+        for place, (weight, places) in enumerate(zip(layer.weight, kept, strict=True)):
+            known, weight, places = centred, weight.detach().numpy().ravel(), places.numpy().ravel()
+            known = np.concatenate([centred[places], noise * np.eye(places.sum())], axis=1)
+            aim = np.concatenate([wanted[place] - wanted[place].mean(), noise * weight[places]])
+            found[place][places] = np.linalg.lstsq(known.T, aim, rcond=None)[0]
+        return found, wanted.mean(1) - found @ columns.mean(1)
+
+    with torch.no_grad():
+        columns = unfolded(IMAGES, model.first)
+        dense = model.first.weight.flatten(1).numpy() @ columns
+        weight, _ = rows(model.first, first, columns, dense)
+        made = torch.from_numpy(weight).view_as(model.first.weight)
+        out = nn.functional.conv2d(IMAGES, made, padding=1)
+        normed = nn.functional.batch_norm(out, None, None, model.norm.weight, model.norm.bias, training=True)
+        wanted = model.second(torch.relu(model.norm(model.first(IMAGES)))).transpose(0, 1).flatten(1).numpy()
+        other, bias = rows(model.second, second, unfolded(torch.relu(normed), model.second), wanted)
+    small = mask.apply(model)
+    assert mask.refit.kept and mask.refit.refit == "sequential"
+    assert small.first.weight.detach().flatten(1).numpy() == pytest.approx(weight, abs=1e-8)
+    assert small.second.weight.detach().flatten(1).numpy() == pytest.approx(other, abs=1e-7)
+    assert small.second.bias.detach().numpy() == pytest.approx(bias, abs=1e-7)
+
+
+def test_in_sequence_makes_up_for_more_than_layer_by_layer():
+    model = Mixed()
+    layer, sequential = (
+        pruners.compress(model, "magnitude", keep_ratio=0.3, refit=refit, data=IMAGES).refit
+        for refit in ("layer", "sequential")
+    )
+    assert (
+        sequential.divergence < layer.divergence < layer.divergence_without == sequential.divergence_without
+    )
+    assert [*sequential.output_errors] == ["stem", "grouped", "plain", "hidden", "output"]
+
+
+class Twice(nn.Module):
+    """One layer that is called twice in a pass, and one whose input has no batch of its own."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(5)
+        self.again, self.output = nn.Linear(6, 6), nn.Linear(6, 3)
+
+    def forward(self, x):
+        return 5 * self.output(torch.relu(self.again(torch.relu(self.again(x)))))
+
+
+def test_in_sequence_a_layer_called_twice_is_fitted_as_by_itself():
+    model, images = Twice(), torch.randn(80, 6, generator=torch.Generator().manual_seed(4))
+    layer, sequential = (
+        pruners.compress(
+            model, "magnitude", keep_ratio=0.5, allocation="layerwise", refit=refit, data=images
+        ).apply(model)
+        for refit in ("layer", "sequential")
+    )
+    assert torch.equal(layer.again.weight, sequential.again.weight)
+    assert not torch.equal(layer.output.weight, sequential.output.weight)
+
+
+def test_in_sequence_takes_images_of_one_shape():
+    images = [IMAGES[:8], torch.rand(8, 3, 9, 9).double()]
+    ask = {"keep_ratio": 0.5, "data": images}
+    with pytest.raises(pruners.PrunerError, match="not of one shape: give refit='layer'"):
+        pruners.compress(Mixed(), "magnitude", refit="sequential", **ask)
+    assert pruners.compress(Mixed(), "magnitude", refit="layer", **ask).refit.images == 16
 
 
 def test_what_the_refit_came_to_is_told_and_batchnorm_is_estimated_again():

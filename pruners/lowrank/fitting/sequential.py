@@ -24,7 +24,7 @@ from pruners.network.batchnorm import estimating_batchnorm
 from pruners.network.call_stream import streaming
 from pruners.network.counting.multiply_adds import as_defined
 from pruners.network.forward_pass import REFUSED, naming_refusals
-from pruners.network.inputs import Inputs, forward, join_inputs
+from pruners.network.inputs import forward
 from pruners.network.layer_names import named_modules
 from pruners.network.state import overwrite_state
 
@@ -57,7 +57,7 @@ def fit_in_sequence(
     small = decomposed_copy(network, subspaces, shapes, unfitted_tensors(spectra, cuts) | tensors)
     pairs = dict(named_modules(small))
     once = {name: modules[name] for name, call in calls.items() if call.times == 1}
-    batch = _joined(calibration)
+    batch = calibration.joined()
     with as_defined(), streaming(network, once, batch) as dense, ExitStack() as hooks:
 
         def fitting(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
@@ -77,17 +77,6 @@ def fit_in_sequence(
         with estimating_batchnorm(small), naming_refusals(small, REFUSED):
             forward(small, batch)
     return tensors, errors
-
-
-def _joined(calibration: Calibration) -> Inputs:
-    try:
-        joined: Inputs = join_inputs(calibration.batches)
-    except (PrunerError, RuntimeError) as error:
-        raise PrunerError(
-            "refit 'sequential' runs all calibration images as one batch, and these are not of one shape: "
-            "give refit='layer'."
-        ) from error
-    return joined
 
 
 def _fit(

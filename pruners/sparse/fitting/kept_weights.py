@@ -6,7 +6,9 @@ from torch import Tensor
 from pruners.calibration.normal_equations import solve_normal_equations
 
 
-def fitted_weights(matrix: Tensor, kept: Tensor, second: Tensor, ridge: float) -> Tensor:
+def fitted_weights(
+    matrix: Tensor, kept: Tensor, second: Tensor, ridge: float, target: Tensor | None = None
+) -> Tensor:
     """Fit the kept weights of every row to the outputs of the whole row, by least squares.
 
     ``matrix`` is a folded weight W (rows x n, float64), ``kept`` a bool mask of its shape, ``second`` the
@@ -18,20 +20,24 @@ def fitted_weights(matrix: Tensor, kept: Tensor, second: Tensor, ridge: float) -
     section 3.1). The ridge keeps weights where they are in directions that the inputs hardly show; where H_KK
     is singular without one, the w' nearest to w in the directions that they do not show at all is taken.
 
+    With ``target`` (rows x n), the mean of y x^T, the outputs y that are wanted are others than W makes of
+    these inputs x: it takes the place of W S.
+
     Rows that keep the same places are solved together, in time |K|^3 / 3 for each such set and |K|^2 for each
-    row; rows that keep all or nothing cost nothing.
+    row; rows that keep nothing cost nothing, and nor do whole ones without a target.
     """
     noise = ridge * float(second.diagonal().mean())
     noisy = second + noise * torch.eye(len(second), dtype=second.dtype)
-    aimed = matrix @ noisy
+    aimed = matrix @ noisy if target is None else target + noise * matrix
     fitted = matrix.masked_fill(~kept, 0)
     patterns, members = torch.unique(kept, dim=0, return_inverse=True)
     for which, pattern in enumerate(patterns):
         places = pattern.nonzero().flatten()
-        if 0 < len(places) < len(pattern):
-            rows = (members == which).nonzero().flatten()
-            among, start = noisy[places[:, None], places], matrix[rows[:, None], places]
-            lacking = aimed[rows[:, None], places] - start @ among
-            change = solve_normal_equations(among[None], lacking.mT[None])[0]
-            fitted[rows[:, None], places] = start + change.mT
+        if not len(places) or (target is None and len(places) == len(pattern)):
+            continue
+        rows = (members == which).nonzero().flatten()
+        among, start = noisy[places[:, None], places], matrix[rows[:, None], places]
+        lacking = aimed[rows[:, None], places] - start @ among
+        change = solve_normal_equations(among[None], lacking.mT[None])[0]
+        fitted[rows[:, None], places] = start + change.mT
     return fitted

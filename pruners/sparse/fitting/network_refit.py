@@ -1,28 +1,31 @@
 """The kept weights of a whole network fitted to calibration images, used where the network gains by it."""
 
 from collections import Counter
+from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from pruners.calibration.calibration import Calibration
 from pruners.calibration.columns import Layer
 from pruners.calibration.layer_calls import layer_calls
-from pruners.calibration.moment import Moment
 from pruners.calibration.refit import Refit
 from pruners.errors import PrunerError
 from pruners.network.layer_names import named_modules, named_parameters
-from pruners.sparse.fitting.kept_weights import fitted_weights
+from pruners.sparse.fitting.layer_fit import LayerFit, fit_to_own_outputs
+from pruners.sparse.fitting.sequential import fit_in_sequence
 from pruners.sparse.mask import Mask
 
 
-def refitted(mask: Mask, calibration: Calibration, ridge: float) -> Mask:
+def refitted(mask: Mask, calibration: Calibration, refit: str, ridge: float) -> Mask:
     """Return the mask with the network that it leaves, its kept weights fitted to the dense outputs.
 
-    Of every layer that lost weights the rest is fitted to the layer's own outputs in the dense network by
-    least squares, see `fitted_weights`. A bias takes what the outputs lack on average; where a layer has one,
-    or goes into BatchNorm, the fit is hence about the means. BatchNorm's statistics are estimated on the same
-    images, with and without the fit, which is kept where the outputs' divergence is less with it
+    Of every layer that lost weights the rest is fitted by least squares, see `fitted_weights`, to the layer's
+    outputs in the dense network: from its inputs there (refit "layer"), or from those that the masked and
+    fitted layers before it leave it ("sequential", see `fit_in_sequence`; a layer that is called several
+    times in a pass is fitted as with "layer"). A bias takes what the outputs lack on average; where a layer
+    has one, or goes into BatchNorm, the fit is hence about the means. BatchNorm's statistics are estimated on
+    the same images, with and without the fit, which is kept where the outputs' divergence is less with it
     (``refit.kept``). Left as they are: layers that are not called (attention multiplies by their weights
     itself), and weights that something else uses too.
 
@@ -31,29 +34,28 @@ def refitted(mask: Mask, calibration: Calibration, ridge: float) -> Mask:
     network = calibration.model()
     if network is None:
         raise PrunerError("The network of this calibration is gone: keep a reference to it.")
-    without, small, errors = mask.apply(network), mask.apply(network), {}
+    without, small = mask.apply(network), mask.apply(network)
+    errors: dict[str, float] = {}
     layers = _own_layers(network, mask)
+    kept = {name: mask.masks[mask.prunable[name].parameter] for name in layers}
     calls = layer_calls(network, layers, calibration.batches[0])
-    modules = dict(named_modules(small))
-    for name, moment in calibration.moments(calls).items():
-        module, call = modules[name], calls[name]
-        assert isinstance(module, Layer)
-        kept = mask.masks[mask.prunable[name].parameter]
-        weight, shift, errors[name] = _fitted(layers[name], kept, moment, ridge, call.offset_free)
-        with torch.no_grad():
-            module.weight.copy_(weight)
-            if call.bias is not None and module.bias is not None:
-                module.bias.copy_(module.bias.double() + shift.to(module.bias.device))
+    put = _putting(small, {name for name, call in calls.items() if call.bias is not None}, errors)
+    once = {n: layers[n] for n, call in calls.items() if refit == "sequential" and call.times == 1}
+    for name, moment in calibration.moments([name for name in calls if name not in once]).items():
+        put(name, fit_to_own_outputs(layers[name], kept[name], moment, ridge, calls[name].offset_free))
+    if once:
+        fit_in_sequence(network, small, once, calls, kept, calibration, ridge, put)
     divergence, before = (calibration.divergence_recalibrated(each) for each in (small, without))
     better = divergence < before
-    told = Refit("layer", ridge, calibration.images, divergence, before, better, errors)
+    told = Refit(refit, ridge, calibration.images, divergence, before, better, errors)
     return mask.capture(small if better else without, refit=told)
 
 
 def _own_layers(network: nn.Module, mask: Mask) -> dict[str, Layer]:
     """Return the layers that lost weights and whose weight nothing else uses."""
-    holders = Counter(id(parameter) for parameter in named_parameters(network).values())
-    modules, parameters = dict(named_modules(network)), named_parameters(network)
+    parameters = named_parameters(network)
+    holders = Counter(id(parameter) for parameter in parameters.values())
+    modules = dict(named_modules(network))
     return {
         name: module
         for name, layer in mask.prunable.items()
@@ -63,22 +65,17 @@ def _own_layers(network: nn.Module, mask: Mask) -> dict[str, Layer]:
     }
 
 
-def _fitted(
-    layer: Layer, kept: Tensor, moment: Moment, ridge: float, about_means: bool
-) -> tuple[Tensor, Tensor, float]:
-    """Fit one layer, group by group.
+def _putting(small: nn.Module, biased: set[str], errors: dict[str, float]) -> Callable[[str, LayerFit], None]:
+    """Return what puts a layer's fit into ``small``, and its error into ``errors``."""
+    modules = dict(named_modules(small))
 
-    Returns its weight, what its outputs then lack on average, and the relative error that remains.
-    """
-    groups = len(moment.second)
-    matrices = layer.weight.detach().to("cpu", torch.float64).reshape(groups, -1, moment.second.shape[-1])
-    second = moment.second
-    if about_means:
-        second = second - moment.mean.unsqueeze(-1) * moment.mean.unsqueeze(-2)
-    parts = zip(matrices, kept.reshape(matrices.shape), second, strict=True)
-    weights = torch.stack([fitted_weights(*part, ridge) for part in parts])
-    lost = matrices - weights
-    energy = float(((matrices @ second) * matrices).sum())
-    error = (float(((lost @ second) * lost).sum()) / energy) ** 0.5 if energy > 0 else 0.0
-    shift = (lost @ moment.mean.unsqueeze(-1)).flatten()
-    return weights.reshape(layer.weight.shape), shift, error
+    def put(name: str, fit: LayerFit) -> None:
+        module = modules[name]
+        assert isinstance(module, Layer)
+        with torch.no_grad():
+            module.weight.copy_(fit.weight)
+            if name in biased and module.bias is not None:
+                module.bias.copy_(module.bias.double() + fit.shift.to(module.bias.device))
+        errors[name] = fit.output_error
+
+    return put

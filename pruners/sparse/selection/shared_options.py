@@ -12,7 +12,7 @@ from pruners.sparse.selection.counts import exact_share
 from pruners.sparse.selection.prunable import PrunableLayer
 
 ALLOCATIONS = ("global", "layerwise", "erk", "lamp", "measured")
-REFITS = ("none", "layer")
+REFITS = ("none", "layer", "sequential")
 SCHEDULES = ("linear", "exponential")
 _KINDS = ("conv", "linear", "output")
 
@@ -60,7 +60,8 @@ SHARED = (
     Option(
         "refit",
         "none",
-        "none, or layer: fit each layer's kept weights to its dense outputs on data=, by least squares",
+        "fit each layer's kept weights to its dense outputs on data=, by least squares: none, layer (from "
+        "the dense network's inputs), sequential (from those that the masked layers before it leave it)",
         Choice(REFITS),
     ),
     Option(
