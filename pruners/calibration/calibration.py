@@ -84,7 +84,7 @@ class Calibration:
         """
         missing = self._layers([name for name in names if name not in self._moments])
         if missing:
-            self._moments |= input_moments(self._network(), missing, self.batches)
+            self._moments |= self.moments_of_layers(missing)
         return _known(self._moments, names)
 
     def gradient_moments(self, names: Collection[str], seed: int) -> dict[str, Moment]:

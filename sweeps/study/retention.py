@@ -7,6 +7,7 @@ from pathlib import Path
 from sweeps.study.paths import StudyPaths
 from sweeps.study.record import StudyRecord
 from sweeps.sweep_file.keys import Retention
+from trainables.store.computed import computed_for
 from trainables.store.removal import last_written, remove
 from trainables.store.training_log import trainers
 
@@ -35,6 +36,6 @@ def keep_what_is_wanted(retention: Retention, store: Path, paths: StudyPaths, re
 
 
 def _is_of(paths: StudyPaths, folder: Path) -> bool:
-    """Tell whether the trials of this study alone trained a trajectory."""
-    names = trainers(folder)
+    """Tell whether the trials of this study alone trained a trajectory, or asked for what is computed."""
+    names = trainers(folder) | computed_for(folder)
     return bool(names) and all(Path(name).is_relative_to(paths.trials.resolve()) for name in names)

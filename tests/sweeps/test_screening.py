@@ -25,7 +25,8 @@ def screened_sweep(**keys: Any) -> dict[str, Any]:
     return digits(
         **{
             "per_layer": {"tolerance": {"min": 0.25, "max": 4.0}},
-            "budget": {"keep_ratio": 0.1},
+            "training": {"epochs": 1, "batch_size": 128, "lr": 0.03},
+            "budget": {"keep_ratio": 0.3},
             "compression": {"method": "alds", "recalibrate_bn": 0, "retrain_epochs": 1},
             "screen": {"trials": 9, "images": 64},
             "run_cap": 3,

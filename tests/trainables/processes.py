@@ -65,3 +65,34 @@ def hold(folder: Path, log: Path, seconds: float) -> None:
         time.sleep(seconds)
         with log.open("a") as file:
             file.write(f"{os.getpid()} left\n")
+
+
+def diverge_layer_by_layer(store: Path, log: Path, answer: Path, die_in: str | None) -> None:
+    """Measure a small network's divergence without each of its layers, sharing the work through ``store``.
+
+    ``log`` gets a line for each measurement begun; in the one of layer ``die_in`` the process is killed.
+    """
+    import signal
+    from functools import partial
+
+    import torch
+
+    from trainables.execution.stored_calibration import StoredCalibration
+
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(*(torch.nn.Linear(6, 6) for _ in range(7)))
+    images, owner = torch.randn(40, 6), str(store / "trial")
+    calibration = StoredCalibration(network, images, store, {"layers": 7}, owner)
+
+    def measured(name: str) -> dict[str, float]:
+        with log.open("a") as file:
+            file.write(f"{name}\n")
+        time.sleep(0.2)
+        if name == die_in:
+            os.kill(os.getpid(), signal.SIGKILL)
+        without = (torch.nn.Identity() if n == name else m for n, m in network.named_children())
+        return {"divergence": calibration.divergence(torch.nn.Sequential(*without))}
+
+    found = calibration.computed({name: partial(measured, name) for name, _ in network.named_children()})
+    found["moments"] = {n: float(m.second.sum()) for n, m in calibration.moments(["0", "3"]).items()}
+    answer.write_text(json.dumps(found))

@@ -5,11 +5,13 @@ import warnings
 from typing import Any
 
 import pruners
+from pruners.calibration.calibration import calibration_kept
 from pruners.network.copying import copied
 from trainables import seeds
 from trainables.errors import TaskError
 from trainables.execution import scoring_batch
 from trainables.execution.network import Network, in_order
+from trainables.execution.stored_calibration import StoredCalibration
 from trainables.execution.training_images import first_batches
 from trainables.execution.trial_setting import TrialSetting
 from trainables.stages import Compress, RecalibrateBN, Reinitialize
@@ -24,6 +26,8 @@ def compress(network: Network, stage: Compress, setting: TrialSetting, seed: int
     Raises `pruners.PrunerError` for an unknown method or a budget that cannot be met.
     """
     arguments = stage.method_options() | stage.budget.keywords() | _needed(stage, setting, seed)
+    if stage.calibration_images:
+        arguments["data"] = _calibration(network, stage, setting, seed)
     if isinstance(network.artifact, pruners.Mask):
         arguments["mask"] = network.artifact
     with warnings.catch_warnings():
@@ -92,10 +96,22 @@ def _needed(stage: Compress, setting: TrialSetting, seed: int) -> dict[str, Any]
     needed: dict[str, Any] = {}
     if "example" in needs or stage.budget.flops_ratio is not None:
         needed["example"] = setting.example()
-    if stage.calibration_images:
-        needed["data"] = [inputs for inputs, _ in first_batches(setting, seed, stage.calibration_images)]
-    elif "data" in needs:
+    if "data" in needs and not stage.calibration_images:
         needed["data"] = [scoring_batch.sample(setting.data, stage.scoring_per_class, seed, setting.device)]
     if "loss" in needs:
         needed["loss"] = setting.loss
     return needed
+
+
+def _calibration(network: Network, stage: Compress, setting: TrialSetting, seed: int) -> StoredCalibration:
+    """Return calibration images with ``network``, the same again for the same network and images."""
+    identity = setting.task_identity
+    fresh = StoredCalibration(
+        network.module,
+        [inputs for inputs, _ in first_batches(setting, seed, stage.calibration_images)],
+        setting.store,
+        architecture={part: identity[part] for part in ("network", "network_options", "sources")},
+        owner=setting.trainer,
+    )
+    kept = calibration_kept(network.module)
+    return kept if isinstance(kept, StoredCalibration) and kept.same_as(fresh) else fresh

@@ -4,6 +4,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -52,7 +54,8 @@ def rehearse(setting: TrialSetting, compress: Compress, trains: bool) -> None:
         network = Network(build_network(setting.task).to(setting.device))
         _try_out(setting, network, batch if trains else None, held_out)
         few = replace(setting.data, train=_OneBatch(batch, setting.data.train))
-        small = _compressed(network, compress, replace(setting, data=few))
+        with TemporaryDirectory() as store:
+            small = _compressed(network, compress, replace(setting, data=few, store=Path(store)))
         _try_out(setting, small, batch if trains else None, held_out)
 
 

@@ -1,0 +1,80 @@
+"""Calibration images whose dear results come from the store: computed once for all trials that share it."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from pruners.calibration.calibration import Calibration
+from pruners.calibration.columns import Layer
+from pruners.calibration.moment import Moment
+from pruners.network.inputs import Inputs
+from trainables.store.computed import Computed
+
+FORMAT = 1  # raised when the code computes otherwise from the same network and images
+
+
+class StoredCalibration(Calibration):
+    """Calibration images with one network, with a store; trials on other workers share the work.
+
+    Entries are addressed by the network's own weights and ``architecture``, what else determines its outputs;
+    by the images, and by what is computed. ``owner`` is the folder of the trial that asks.
+    """
+
+    def __init__(
+        self, model: nn.Module, images: Inputs | Iterable[Any], store: Path, architecture: Any, owner: str
+    ):
+        super().__init__(model, images)
+        self._store, self._architecture, self._owner = store, architecture, owner
+
+    def moments_of_layers(self, layers: Mapping[str, Layer]) -> dict[str, Moment]:
+        """Read the moments from the store; those that it lacks come from one pass that is made once."""
+        entry = self._entry("moments")
+        found = _kept(entry, layers)
+        if found.keys() == layers.keys():
+            return found
+        with entry.held():
+            found |= _kept(entry, layers.keys() - found.keys())
+            missing = {name: layer for name, layer in layers.items() if name not in found}
+            computed = super().moments_of_layers(missing) if missing else {}
+            for name, moment in computed.items():
+                entry.keep_tensors(name, moment.tensors())
+        return found | computed
+
+    def computed(self, wanted: Mapping[str, Callable[[], dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+        """Return what each function gives, from the store or by calling it.
+
+        Each is held alone while it is called. What another worker holds is left for later: several go through
+        the same functions side by side, and none is called twice.
+        """
+        left = [key for key in wanted if key not in self._computed]
+        while left:
+            key = next((key for key in left if not self._entry(key).is_held()), left[0])
+            self._computed[key] = self._once(key, wanted[key])
+            left.remove(key)
+        return {key: self._computed[key] for key in wanted}
+
+    def _once(self, key: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        entry = self._entry(key)
+        if (kept := entry.data(key)) is not None:
+            return kept
+        with entry.held():
+            if (kept := entry.data(key)) is None:  # else whoever held it before has computed it
+                kept = compute()
+                entry.keep_data(key, kept)
+            return kept
+
+    def _entry(self, what: str) -> Computed:
+        spec = {
+            "computed": what,
+            "computed_format": FORMAT,
+            "architecture": self._architecture,
+            "network": self.network_digest,
+            "images": self.digest,
+        }
+        return Computed(self._store, spec, self._owner)
+
+
+def _kept(entry: Computed, names: Collection[str]) -> dict[str, Moment]:
+    return {name: Moment.from_tensors(kept) for name in names if (kept := entry.tensors(name)) is not None}
