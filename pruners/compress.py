@@ -84,6 +84,7 @@ def compress(
             flops_ratio=flops_ratio,
             example=example,
             data=calibration,
+            seed=seed,
             **options,
         )
         _warn_of_unreached(model, method)

@@ -26,6 +26,7 @@ def plan(
     flops_ratio: float | None = None,
     example: Inputs | None = None,
     data: Calibration | Inputs | Iterable[Any] | None = None,
+    seed: int = 0,
     **options: Any,
 ) -> Plan:
     """Choose ranks as `compress` would, without making anything; see there.
@@ -45,7 +46,7 @@ def plan(
     least = least_cost(shape, candidates, allowed.unit)
     if least > allowed.limit:
         raise _infeasible(allowed, least, shape)
-    problem = AllocationProblem(spectra, shape, candidates, allowed, _calibration(spectra, data))
+    problem = AllocationProblem(spectra, shape, candidates, allowed, _calibration(spectra, data), seed)
     choice = rule.choose(problem, chosen_options)
 
     def error_of(layer: str, rank: int, num_subspaces: int) -> float:
@@ -109,9 +110,7 @@ def _shape_for(kind: str, model: nn.Module | NetworkShape, example: Inputs | Non
 
 
 def _calibration(spectra: Spectra, data: Calibration | Inputs | Iterable[Any] | None) -> Calibration | None:
-    if data is None or isinstance(data, Calibration):
-        return data
-    return calibration_of(_network_of(spectra), data)
+    return None if data is None else calibration_of(_network_of(spectra), data)
 
 
 def _network_of(spectra: Spectra) -> nn.Module:

@@ -73,7 +73,7 @@ class Calibration:
 
     def moments_of_layers(self, layers: Mapping[str, Layer]) -> dict[str, Moment]:
         """Compute the moments of those of ``layers`` that the network calls, in one pass over the images."""
-        return input_moments(self._network(), layers, self.batches)
+        return input_moments(self.network(), layers, self.batches)
 
     def moments(self, names: Collection[str]) -> dict[str, Moment]:
         """Return the input moments of the named Conv1d, 2d, 3d and Linear layers.
@@ -97,7 +97,7 @@ class Calibration:
         kept = self._gradient_moments.setdefault(seed, {})
         missing = self._layers([name for name in names if name not in kept])
         if missing:
-            kept |= gradient_moments(self._network(), missing, self.batches, seed)
+            kept |= gradient_moments(self.network(), missing, self.batches, seed)
         return _known(kept, names)
 
     def tensors(self) -> dict[str, Tensor]:
@@ -138,7 +138,7 @@ class Calibration:
         """
         distance = OutputDistance()
         if self._dense_outputs is None:
-            self._dense_outputs = list(self._outputs(self._network()))
+            self._dense_outputs = list(self._outputs(self.network()))
         for dense, compressed in zip(self._dense_outputs, self._outputs(small), strict=True):
             distance.add(dense, compressed)
         return distance.value
@@ -180,7 +180,7 @@ class Calibration:
     def _layers(self, names: Collection[str]) -> dict[str, Layer]:
         layers = {
             name: module
-            for name, module in named_modules(self._network(), remove_duplicate=False)
+            for name, module in named_modules(self.network(), remove_duplicate=False)
             if isinstance(module, Layer)
         }
         for name in names:
@@ -190,7 +190,8 @@ class Calibration:
                 )
         return {name: layers[name] for name in names}
 
-    def _network(self) -> nn.Module:
+    def network(self) -> nn.Module:
+        """Return the network. Raises PrunerError where it is gone: only its user holds on to it."""
         network = self.model()
         if network is None:
             raise PrunerError("The network of this calibration is gone: keep a reference to it.")

@@ -9,8 +9,7 @@ import torch
 from torch import nn
 
 import pruners
-from pruners.calibration.calibration import Calibration, calibration_of
-from pruners.lowrank.curves.kept import curves_of
+from pruners.calibration.calibration import Calibration
 from pruners.lowrank.curves.measured import MeasuredCurve, measure_curve
 from pruners.lowrank.spectra.network_spectra import spectra_of
 
@@ -41,7 +40,7 @@ def test_curve_reproduces_a_direct_measurement_bit_for_bit(trained, images, laye
             pinned = {layer: {"rank": rank, "num_subspaces": subspaces}}
             artifact = pruners.compress(trained, keep_ratio=1.0, layers=pinned, exclude=others)
             small = artifact.apply(trained)
-            assert weight_error == artifact.layer_errors[layer]["frobenius"]
+            assert weight_error == artifact.layer_errors[layer]["max"]
         else:
             small = copy.deepcopy(trained)
             assert weight_error == 0.0
@@ -85,16 +84,25 @@ def test_plain_data_keep_every_bit(trained, images):
         MeasuredCurve.restored({"rank": [1]})
 
 
-def test_curves_handed_in_are_not_measured_again(trained, images):
-    calibration = calibration_of(trained, images)
-    curves, spectra = curves_of(calibration), spectra_of(trained)
-    handed = MeasuredCurve((1, 0), (1, 0), (1.0, 0.0), (7.0, 0.0))
-    curves.measured["7"] = handed
-    assert curves_of(calibration_of(trained, images.clone())) is curves
-    errors = curves.measured_errors(calibration, spectra, "7")
-    weight_error = spectra.search("7", "frobenius").error(2, 4)
-    assert errors.error(2, 4) == pytest.approx(7.0 * weight_error**2)
-    assert set(curves.measured) == {"7"}
+class Elsewhere(Calibration):
+    """A calibration whose curves come from somewhere else."""
+
+    def computed(self, wanted):
+        self.asked = list(wanted)
+        return {key: self.curve.described() for key in wanted}
+
+
+def test_all_curves_are_asked_for_at_once_and_can_come_from_elsewhere(trained, images):
+    elsewhere = Elsewhere(trained, images)
+    elsewhere.curve = MeasuredCurve((1, 0), (1, 0), (1.0, 0.0), (7.0, 0.0))
+    plan = pruners.plan(trained, "calibrated", keep_ratio=0.3, data=elsewhere, error="measured")
+    assert len(elsewhere.asked) == len(set(elsewhere.asked)) == 4
+    for name, choice in plan.layers.items():
+        weight_error = spectra_of(trained).search(name, "max").error(choice.rank, choice.num_subspaces)
+        assert choice.error == pytest.approx(7.0 * weight_error**2)
+    del elsewhere.asked
+    again = pruners.plan(trained, "calibrated", keep_ratio=0.5, data=elsewhere, error="measured")
+    assert again.params > plan.params and not hasattr(elsewhere, "asked")
 
 
 def test_the_network_is_left_as_it_is(trained, images):

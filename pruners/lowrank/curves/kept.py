@@ -1,63 +1,82 @@
-"""The curves of a network on its calibration images, kept beside these so that a further budget is quick."""
+"""The errors of a network's layers on calibration images, kept beside these: a further budget is quick."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 from weakref import WeakKeyDictionary
 
 from pruners.calibration.calibration import Calibration
-from pruners.lowrank.curves.measured import SIZES, WEIGHT_ERROR, MeasuredCurve, MeasuredErrors, measure_curve
-from pruners.lowrank.curves.output import OutputErrors
+from pruners.calibration.layer_calls import layer_calls
+from pruners.lowrank.curves.measured import WEIGHT_ERROR, MeasuredCurve, MeasuredErrors, measure_curve
+from pruners.lowrank.curves.output import LayerData, OutputErrors
+from pruners.lowrank.layers.shapes import compressible_modules
 from pruners.lowrank.spectra.network_spectra import Spectra
 
-
-class NetworkCurves:
-    """What is known about the errors of a network's layers on one set of calibration images."""
-
-    def __init__(self) -> None:
-        self.measured: dict[str, MeasuredCurve] = {}
-        self._output: dict[tuple[str, str, float], OutputErrors] = {}
-
-    def output_errors(
-        self, calibration: Calibration, spectra: Spectra, layer: str, encoders: str, ridge: float
-    ) -> OutputErrors:
-        """Return what is known about the errors of a layer's outputs after the refit."""
-        key = layer, encoders, ridge
-        if key not in self._output:
-            moment = calibration.moments([layer])[layer]
-            self._output[key] = OutputErrors(spectra.layers[layer], moment, encoders, ridge)
-        return self._output[key]
-
-    def measure(self, calibration: Calibration, spectra: Spectra, layers: Collection[str]) -> None:
-        """Measure the curves of those layers that nobody has measured yet.
-
-        The calibration may share the work with others who have the same network and images, so that it is
-        best to ask for all layers at once.
-        """
-        missing = [layer for layer in layers if layer not in self.measured]
-        keys = {layer: f"low rank, {SIZES} sizes of {layer}" for layer in missing}
-        found = calibration.computed(
-            {keys[layer]: partial(_described, calibration, spectra, layer) for layer in missing}
-        )
-        for layer in missing:
-            self.measured[layer] = MeasuredCurve.restored(found[keys[layer]])
-
-    def measured_errors(self, calibration: Calibration, spectra: Spectra, layer: str) -> MeasuredErrors:
-        """Return what each option of a layer adds to the divergence, measured first where nobody has yet."""
-        self.measure(calibration, spectra, [layer])
-        return MeasuredErrors(spectra.search(layer, WEIGHT_ERROR), self.measured[layer])
+ERRORS_BY_DATA = ("output", "predicted", "measured")
 
 
-def _described(calibration: Calibration, spectra: Spectra, layer: str) -> dict[str, Any]:
-    return measure_curve(calibration, spectra, layer).described()
+@dataclass(frozen=True)
+class ErrorKind:
+    """Which error, one of `ERRORS_BY_DATA`, and what it depends on besides network and images."""
+
+    error: str
+    encoders: str
+    ridge: float
+    seed: int
 
 
-def curves_of(calibration: Calibration) -> NetworkCurves:
-    """Return the curves kept with a calibration, none at first; they go with it.
+def errors_by_data(
+    calibration: Calibration, spectra: Spectra, layers: Collection[str], kind: ErrorKind
+) -> dict[str, OutputErrors | MeasuredErrors]:
+    """Return what is known about the errors of layers, kept with the calibration.
 
-    Curves measured elsewhere are handed in by putting them into ``measured``.
+    What is dear is computed for all ``layers`` together: their moments in one pass over the images, measured
+    curves by `Calibration.computed`. Raises PrunerError for a layer that the network does not call.
     """
-    return _kept.setdefault(calibration, NetworkCurves())
+    kept = _kept.setdefault(calibration, {})
+    missing = [name for name in layers if (kind, name) not in kept]
+    if missing:
+        for name in missing:  # before the images run into a weight that is not finite
+            spectra.layers[name].check()
+        make = _measured if kind.error == "measured" else _of_outputs
+        for name, errors in make(calibration, spectra, missing, kind).items():
+            kept[kind, name] = errors
+    return {name: kept[kind, name] for name in layers}
 
 
-_kept: WeakKeyDictionary[Calibration, NetworkCurves] = WeakKeyDictionary()
+def _measured(
+    calibration: Calibration, spectra: Spectra, layers: Collection[str], kind: ErrorKind
+) -> dict[str, OutputErrors | MeasuredErrors]:
+    def described(layer: str) -> dict[str, object]:
+        return measure_curve(calibration, spectra, layer).described()
+
+    keys = {name: f"measured curve of {name!r}" for name in layers}
+    found = calibration.computed({keys[name]: partial(described, name) for name in layers})
+    return {
+        name: MeasuredErrors(spectra.search(name, WEIGHT_ERROR), MeasuredCurve.restored(found[key]))
+        for name, key in keys.items()
+    }
+
+
+def _of_outputs(
+    calibration: Calibration, spectra: Spectra, layers: Collection[str], kind: ErrorKind
+) -> dict[str, OutputErrors | MeasuredErrors]:
+    moments = calibration.moments(layers)
+    gradients = calibration.gradient_moments(layers, kind.seed) if kind.error == "predicted" else {}
+    network = calibration.network()
+    modules = compressible_modules(network)
+    calls = layer_calls(network, {name: modules[name] for name in layers}, calibration.batches[0])
+    return {
+        name: OutputErrors(
+            spectra.layers[name],
+            LayerData(moments[name], calls[name].offset_free, gradients.get(name), calibration.images),
+            kind.encoders,
+            kind.ridge,
+        )
+        for name in layers
+    }
+
+
+_kept: WeakKeyDictionary[Calibration, dict[tuple[ErrorKind, str], OutputErrors | MeasuredErrors]] = (
+    WeakKeyDictionary()
+)

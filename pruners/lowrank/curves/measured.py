@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pruners.calibration.calibration import Calibration
-from pruners.errors import PrunerError
 from pruners.lowrank.fitting.factor_tensors import unfitted_tensors
 from pruners.lowrank.fitting.network_fit import small_network
 from pruners.lowrank.layers.candidates import DENSE, Candidates, layer_candidates
@@ -18,7 +17,7 @@ from pruners.lowrank.spectra.network_spectra import Spectra
 SIZES = 10
 """Sizes at which a layer is measured, besides dense."""
 
-WEIGHT_ERROR = "frobenius"
+WEIGHT_ERROR = "max"
 """The error of a layer's weight that says which option stands for a size, and what lies between two sizes."""
 
 Floats = NDArray[np.float64]
@@ -29,7 +28,7 @@ class MeasuredCurve:
     """The divergence of a network over the sizes of one of its layers.
 
     Parallel tuples from the smallest size to dense (rank and num_subspaces 0): what was put in the layer's
-    place, the relative Frobenius error of its weight, and KL(dense || compressed) of the network's outputs in
+    place, its weight's error as ALDS has it (`max`), and KL(dense || compressed) of the network's outputs in
     nats, BatchNorm re-estimated. The last says what re-estimating BatchNorm alone does.
     """
 
@@ -129,9 +128,6 @@ def _evenly_spaced(search: LayerSearch, spectra: Spectra, layer: str, sizes: int
 
 
 def _divergence(calibration: Calibration, spectra: Spectra, layer: str, option: tuple[int, int]) -> float:
-    network = calibration.model()
-    if network is None:
-        raise PrunerError("The network of this calibration is gone: keep a reference to it.")
     cuts = {} if option == DENSE else {layer: option}
-    small = small_network(network, spectra, cuts, unfitted_tensors(spectra, cuts))
+    small = small_network(calibration.network(), spectra, cuts, unfitted_tensors(spectra, cuts))
     return calibration.divergence_recalibrated(small)

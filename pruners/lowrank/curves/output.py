@@ -1,7 +1,11 @@
 """The error of a layer's outputs over its options, each with its decoder fitted to the calibration images."""
 
+from dataclasses import dataclass
+
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from pruners.calibration.moment import Moment
 from pruners.lowrank.fitting.encoders import weight_encoders, whitened_encoders
@@ -11,18 +15,43 @@ from pruners.lowrank.spectra.frontier import Frontier, frontier_of
 from pruners.lowrank.spectra.layer_spectra import LayerSpectra
 
 
-class OutputErrors:
-    """One layer's options with the relative error of its outputs after the refit.
+@dataclass(frozen=True, eq=False)
+class LayerData:
+    """What calibration images tell of one layer.
 
-    W is the folded weight, S the second moment of the inputs. The error of a rank and num_subspaces is
-    ||(D E - W) S^(1/2)||_F / ||W S^(1/2)||_F with the encoders E that ``encoders`` names and the decoder D
-    that makes it least. All ranks of one num_subspaces are computed together when one of them is asked for,
-    and kept.
+    ``inputs`` is the moment of its inputs, and ``centred`` says that a constant offset of its outputs does
+    not matter. ``gradients`` is the moment of the gradients at its outputs, where these are asked for, and
+    ``images`` their number.
     """
 
-    def __init__(self, spectra: LayerSpectra, moment: Moment, encoders: str, ridge: float) -> None:
+    inputs: Moment
+    centred: bool
+    gradients: Moment | None
+    images: int
+
+    def second(self) -> Tensor:
+        """Return the moment of the inputs that the outputs' error follows from."""
+        mean, second = self.inputs.mean, self.inputs.second
+        return second - mean.unsqueeze(-1) * mean.unsqueeze(-2) if self.centred else second
+
+
+class OutputErrors:
+    """One layer's options with what is lost of its outputs after the refit.
+
+    W is the folded weight, S the second moment of the inputs, E the encoders that ``encoders`` names and D
+    the decoder of least ||(D E - W) S^(1/2)||_F. The error of a rank and num_subspaces is that divided by
+    ||W S^(1/2)||_F, the relative error of the outputs. Where there are ``data.gradients``, with second moment
+    G, it is the divergence that they predict, in nats an image: half the positions of an image times
+    trace(G (D E - W) S (D E - W)^T), the Fisher matrix with one Kronecker product for a layer (K-FAC, Martens
+    and Grosse, ICML 2015; for convolutions Grosse and Martens, ICML 2016). D is the same: whatever weighs the
+    rows of an error, each has a decoder of its own.
+
+    All ranks of one num_subspaces are computed together when one of them is asked for, and kept.
+    """
+
+    def __init__(self, spectra: LayerSpectra, data: LayerData, encoders: str, ridge: float) -> None:
         self._spectra = spectra
-        self._moment = moment
+        self._data = data
         self._encoders = encoders
         self._ridge = ridge
         self._errors: dict[int, NDArray[np.float64]] = {}
@@ -51,14 +80,27 @@ class OutputErrors:
     def _compute(self, subspaces: list[int]) -> None:
         """Compute the errors at rank 1, 2, ... of each number of subspaces where they are not there."""
         missing = [number for number in subspaces if number not in self._errors]
-        if missing:
-            matrix, second = self._spectra.matrix, self._moment.second
-            fit = OutputFit(matrix, second, self._ridge)
-            for number in missing:
-                rank = self._spectra.shape.largest_saving_rank(number)
-                encoders = (
-                    whitened_encoders(matrix, second, rank, number)
-                    if self._encoders == "whitened"
-                    else weight_encoders(matrix, rank, number)
-                )
-                self._errors[number] = fit.errors(encoders)
+        if not missing:
+            return
+        matrix, gradients = self._spectra.matrix, self._data.gradients
+        weighed = matrix if gradients is None else _root(gradients.second).mT @ matrix
+        fit = OutputFit(weighed, self._data.second(), self._ridge)
+        for number in missing:
+            rank = self._spectra.shape.largest_saving_rank(number)
+            encoders = (
+                whitened_encoders(matrix, fit.second, rank, number)
+                if self._encoders == "whitened"
+                else weight_encoders(matrix, rank, number)
+            )
+            relative = fit.errors(encoders)
+            if gradients is None:
+                self._errors[number] = relative
+            else:
+                half_the_positions = gradients.columns / self._data.images / 2
+                self._errors[number] = half_the_positions * fit.energy * np.square(relative)
+
+
+def _root(second: Tensor) -> Tensor:
+    """Return R with R R^T = G of each of these matrices; G may be singular."""
+    values, vectors = torch.linalg.eigh(second)
+    return vectors * values.clamp_min(0).sqrt().unsqueeze(-2)

@@ -44,7 +44,8 @@ class OutputFit:
             energy = float((aimed * matrix).sum())
         noisy = noise.unsqueeze(-1) * matrix
         self._aimed = aimed + noisy
-        self._energy = energy + float((noisy * matrix).sum())
+        self.energy = energy + float((noisy * matrix).sum())
+        """The mean of |y|^2 over all groups, with the ridge: what `errors` are relative to."""
 
     def decoder(self, encoders: Tensor) -> Tensor:
         """Return D: groups x k x rows x rank, for encoders of groups x k x rank x (columns / k).
@@ -69,15 +70,15 @@ class OutputFit:
         products = encoded(encoders, encoded(encoders, self.second).mT)[:, order][:, :, order]
         targets = encoded(encoders, self._aimed.mT)[:, order]
         explained = torch.linalg.solve_triangular(_factor(products), targets, upper=False).square().sum(-1)
-        left = self._energy - explained.sum(0).reshape(rank, subspaces).sum(-1).cumsum(0)
-        if not self._energy > 0:
+        left = self.energy - explained.sum(0).reshape(rank, subspaces).sum(-1).cumsum(0)
+        if not self.energy > 0:
             return np.zeros(rank)
-        return (left.clamp_min(0) / self._energy).sqrt().numpy()
+        return (left.clamp_min(0) / self.energy).sqrt().numpy()
 
     def error(self, replacement: Tensor) -> float:
         """Return the relative output error of any weight of W's shape in W's place."""
-        left = float(((replacement @ self.second - 2 * self._aimed) * replacement).sum()) + self._energy
-        return (max(left, 0.0) / self._energy) ** 0.5 if self._energy > 0 else 0.0
+        left = float(((replacement @ self.second - 2 * self._aimed) * replacement).sum()) + self.energy
+        return (max(left, 0.0) / self.energy) ** 0.5 if self.energy > 0 else 0.0
 
 
 def mean_diagonal(second: Tensor) -> Tensor:

@@ -1,11 +1,11 @@
 """Calibrated: the least error within the budget, as a few unlabelled images tell it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, final
 
 from pruners.allocation.knapsack import knapsack
 from pruners.allocation.minmax import minmax
-from pruners.lowrank.curves.kept import curves_of
+from pruners.lowrank.curves.kept import ERRORS_BY_DATA, ErrorKind, errors_by_data
 from pruners.lowrank.layers.candidates import Candidates
 from pruners.lowrank.layers.shapes import NetworkShape
 from pruners.lowrank.methods.every_cut import (
@@ -20,28 +20,30 @@ from pruners.lowrank.spectra.metrics import ERROR_METRICS
 from pruners.method import Option
 from pruners.option_values import ByLayer, Choice, Number
 
-_BY_DATA = ("output", "measured")
-
 
 @final
 class Calibrated(RankMethod):
     """Chooses every layer's rank and num_subspaces by errors that calibration images tell, within a budget.
 
-    Each layer has a curve, its error over its options; dominated options are dropped. ``error`` says which:
-    ``output``, the relative error of the layer's outputs once its decoder is fitted to them (channel pruning
-    and OBC, Frantar et al., NeurIPS 2022, arXiv 2208.11580, fit weights so; BALF, arXiv 2509.25136,
-    allocates by it); ``measured``, what the layer alone, compressed, adds to KL(dense || compressed) of the
-    network's outputs (SPDY and RD-prune, Xu et al., ICCV 2023, arXiv 2308.10438); or one of ALDS's errors of
-    the weight (Liebenwein et al., NeurIPS 2021, arXiv 2107.11442, whose options and subspaces these are).
+    Each layer has a curve, its error over its options; dominated options are dropped. ``error`` says which.
+    ``output``: the relative error of the layer's outputs once its decoder is fitted to them, as OBC does for
+    single weights (Frantar et al., NeurIPS 2022, arXiv 2208.11580); BALF (arXiv 2509.25136) allocates by it.
+    ``predicted``: the divergence of the network's outputs that this error predicts, by the curvature at the
+    layer's outputs; needs a network that gives class scores. ``measured``: KL(dense || compressed) of the
+    network's outputs with this layer alone compressed, at ten sizes, as SPDY and RD-prune (Xu et al., ICCV
+    2023, arXiv 2308.10438) do. Or one of ALDS's errors of the weight (Liebenwein et al., NeurIPS 2021, arXiv
+    2107.11442), whose ranks and subspaces these are.
 
-    ``allocate`` says what is made as small as possible: ``sum``, the sum over layers of (scale * error) **
-    power, an exact multiple-choice knapsack, or ``minmax``, the largest scale * error, then the next largest,
-    as ALDS does. ``scale`` multiplies a layer's curve: a search over these coefficients that solves the
-    knapsack for each is the second half of SPDY (Frantar and Alistarh, ICML 2022, arXiv 2201.13096).
+    ``allocate`` says what is made as small as possible: ``sum``, that of (scale * error) ** power over the
+    layers, an exact multiple-choice knapsack, or ``minmax``, the largest scale * error, then the next
+    largest, as ALDS does. Errors of single layers do not add up, and what is lost in one layer is worse where
+    the others have lost much too: hence powers above 1. ``scale`` multiplies a layer's curve; a search over
+    these factors that solves the knapsack for each is the second half of SPDY (Frantar and Alistarh, ICML
+    2022, arXiv 2201.13096).
     """
 
     name = "calibrated"
-    title = "Calibrated: least summed error of the layers' outputs on unlabelled images"
+    title = "Calibrated: least sum of errors that unlabelled images tell, over ranks and subspaces"
     paper = (
         "SPDY, Frantar and Alistarh, ICML 2022, arXiv 2201.13096; RD-prune, Xu et al., ICCV 2023, arXiv "
         "2308.10438; BALF, arXiv 2509.25136; OBC, Frantar et al., NeurIPS 2022, arXiv 2208.11580; ALDS, "
@@ -51,10 +53,11 @@ class Calibrated(RankMethod):
     options = (
         Option(
             "error",
-            "output",
-            "error of a layer: output (of its outputs, refitted), measured (of the network's outputs), or of "
-            f"its weight: {', '.join(ERROR_METRICS)}",
-            Choice((*_BY_DATA, *ERROR_METRICS)),
+            "predicted",
+            "error of a layer: of its outputs, refitted (output), and what that means for the network's "
+            "(predicted; measured one layer at a time: measured), or of its weight: "
+            f"{', '.join(ERROR_METRICS)}",
+            Choice((*ERRORS_BY_DATA, *ERROR_METRICS)),
         ),
         Option(
             "allocate",
@@ -64,8 +67,8 @@ class Calibrated(RankMethod):
         ),
         Option(
             "power",
-            None,
-            "of the errors that are summed; None: 2, and 1 for measured. The larger, the nearer to minmax",
+            2.0,
+            "of the errors that are summed; the larger, the nearer to minmax",
             Number(above=True),
         ),
         Option(
@@ -88,15 +91,7 @@ class Calibrated(RankMethod):
 
     def errors_of(self, problem: AllocationProblem, layer: str, options: Mapping[str, Any]) -> LayerErrors:
         """Return what is known about a layer's errors; what is dear is kept with the calibration."""
-        if options["error"] not in _BY_DATA:
-            return super().errors_of(problem, layer, options)
-        assert problem.calibration is not None  # `needs` asks for it
-        curves = curves_of(problem.calibration)
-        if options["error"] == "measured":
-            return curves.measured_errors(problem.calibration, problem.spectra, layer)
-        return curves.output_errors(
-            problem.calibration, problem.spectra, layer, options["encoders"], options["ridge"]
-        )
+        return self._errors(problem, [layer], options)[layer]
 
     def candidates(self, shape: NetworkShape, options: Mapping[str, Any]) -> dict[str, Candidates]:
         """Return each layer's options: ranks in every number of subspaces, within its bounds."""
@@ -106,21 +101,20 @@ class Calibrated(RankMethod):
     def choose(self, problem: AllocationProblem, options: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
         """Choose so that the sum of the scaled errors' powers, or the largest, is as small as can be."""
         free = [name for name, one in problem.candidates.items() if len(one.params) > 1]
-        if problem.calibration is not None and options["error"] in _BY_DATA:
-            for name in free:  # before the images run into a weight that is not finite
-                problem.spectra.layers[name].check()
-        if problem.calibration is not None and options["error"] == "output":
-            problem.calibration.moments(free)  # of all layers in one pass
-        errors = {
-            # one option is no choice, and its error matters to nothing
-            name: self.errors_of(problem, name, options)
-            if name in free
-            else problem.spectra.search(name, "max")
-            for name in problem.candidates
-        }
-        power = options["power"] or (1.0 if options["error"] == "measured" else 2.0)
+        # where there is one option there is no choice, and its error matters to nothing
+        fixed = {n: problem.spectra.search(n, "max") for n in problem.candidates if n not in free}
+        errors = {**fixed, **self._errors(problem, free, options)}
 
         def weighed(layer: str, errors: Errors) -> Errors:
-            return (options["scale"].get(layer, 1.0) * errors) ** power
+            return (options["scale"].get(layer, 1.0) * errors) ** options["power"]
 
         return best_options(problem, errors, minmax if options["allocate"] == "minmax" else knapsack, weighed)
+
+    def _errors(
+        self, problem: AllocationProblem, layers: Collection[str], options: Mapping[str, Any]
+    ) -> dict[str, LayerErrors]:
+        if options["error"] not in ERRORS_BY_DATA:
+            return {name: problem.spectra.search(name, options["error"]) for name in layers}
+        assert problem.calibration is not None  # `needs` asks for it
+        kind = ErrorKind(options["error"], options["encoders"], options["ridge"], problem.seed)
+        return {**errors_by_data(problem.calibration, problem.spectra, layers, kind)}

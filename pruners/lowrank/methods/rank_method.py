@@ -36,7 +36,7 @@ class AllocationProblem:
     """What a method is given.
 
     The kept spectra, the shapes with their costs, each layer's options, the budget, and calibration images
-    where there are some.
+    where there are some. ``seed`` is for labels that are drawn.
     """
 
     spectra: Spectra
@@ -44,6 +44,7 @@ class AllocationProblem:
     candidates: Mapping[str, Candidates]
     budget: Budget
     calibration: Calibration | None = None
+    seed: int = 0
 
 
 class LayerErrors(Protocol):
