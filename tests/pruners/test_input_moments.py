@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torchvision
 from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
@@ -149,3 +150,44 @@ def test_maps_of_several_sizes_and_none_at_all_add_up() -> None:
     check(
         network.head, Calibration(network, images).moments(["head"])["head"], np.concatenate(columns, axis=1)
     )
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        torchvision.models.googlenet,
+        torchvision.models.segmentation.lraspp_mobilenet_v3_large,
+    ],
+    ids=lambda build: build.__name__,
+)
+def test_squared_outputs_of_all_layers_of_a_network_follow(build: Any) -> None:
+    torch.manual_seed(0)
+    extra = {"weights_backbone": None} if "segmentation" in build.__module__ else {}
+    extra |= {"init_weights": False, "aux_logits": False} if "googlenet" in build.__name__ else {}
+    network = build(weights=None, **extra).eval()
+    images = torch.randn(3, 3, 64, 64)
+    layers = {n: m for n, m in network.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
+    squares: dict[str, list[torch.Tensor]] = {name: [] for name in layers}
+
+    def note(name: str) -> Any:
+        def hook(layer: Any, inputs: Any, output: torch.Tensor) -> None:
+            channels = output.double().movedim(1 if isinstance(layer, nn.Conv2d) else -1, 0).flatten(1)
+            squares[name].append(channels - (0 if layer.bias is None else layer.bias[:, None]))
+
+        return hook
+
+    handles = [layer.register_forward_hook(note(name)) for name, layer in layers.items()]
+    with torch.no_grad():
+        network(images)
+    for handle in handles:
+        handle.remove()
+    moments = Calibration(network, images).moments([name for name in layers if squares[name]])
+    assert len(moments) > 20
+    for name, moment in moments.items():
+        weight = (
+            layers[name].weight.detach().double().reshape(len(moment.second), -1, moment.second.shape[-1])
+        )
+        predicted = (weight @ moment.second * weight).sum(-1).flatten()
+        outputs = torch.cat(squares[name], dim=1)
+        assert moment.columns == outputs.shape[1]
+        torch.testing.assert_close(predicted, outputs.square().mean(1), rtol=1e-4, atol=1e-7)
