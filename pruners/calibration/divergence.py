@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pruners.errors import PrunerError
 
-_ELEMENTS = 2**22  # of outputs that are compared at once in float64
+_ELEMENTS = 2**20  # of outputs that are compared at once in float64
 
 
 class OutputDistance:

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from pruners.errors import BadArtifact
 
+_ROWS = 512  # that are mirrored at once
+
 
 @dataclass(frozen=True, eq=False)
 class Moment:
@@ -30,7 +32,7 @@ class Moment:
 
         ``second`` is changed.
         """
-        return cls(_mirrored(second.div_(columns).triu_()).cpu(), (first / columns).cpu(), columns)
+        return cls(_mirrored(second.div_(columns)).cpu(), (first / columns).cpu(), columns)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the moment as tensors for a file, of ``second`` the rows from the diagonal on."""
@@ -86,8 +88,12 @@ class FitMoments:
 
 
 def _mirrored(upper: Tensor) -> Tensor:
-    """Complete matrices by what is above their diagonal, in place."""
-    upper += upper.triu(1).mT
+    """Complete matrices by what is on and above their diagonal, in place."""
+    for start in range(0, upper.shape[-1], _ROWS):
+        stop = start + _ROWS
+        corner = upper[:, start:stop, start:stop].triu()
+        upper[:, start:stop, start:stop] = corner + corner.triu(1).mT
+        upper[:, stop:, start:stop] = upper[:, start:stop, stop:].mT
     return upper
 
 

@@ -1,5 +1,6 @@
 """A calibration is kept with its network, and tells how far others are from it."""
 
+import copy
 import gc
 import weakref
 from pathlib import Path
@@ -39,7 +40,7 @@ def divergence(p: torch.Tensor, q: torch.Tensor) -> float:
     return float((np.exp(log_p) * (log_p - log_q)).sum(axis=1).mean())
 
 
-@pytest.mark.parametrize("shape", [(70, 5), (40, 3, 4, 2), (4, 6, 500, 500)], ids=str)
+@pytest.mark.parametrize("shape", [(70, 5), (40, 3, 4, 2), (4, 3, 350, 400)], ids=str)
 def test_class_scores_diverge_by_their_softmax(shape: tuple[int, ...]) -> None:
     dense, small, images = pair(*shape)
     calibration = Calibration(dense, images)
@@ -199,3 +200,38 @@ def test_moments_survive_a_file(tmp_path: Path) -> None:
     network[2] = nn.Linear(5, 3)
     with pytest.raises(pruners.BadArtifact, match="do not fit: layer '2' has other inputs"):
         other.restore(calibration.tensors())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_network_on_cuda_gives_what_it_gives_on_the_cpu() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.Conv2d(8, 8, 3, stride=2, groups=2),
+        nn.Flatten(),
+        nn.Linear(8 * 16, 5),
+    )
+    network = network.double().eval()
+    small = copy.deepcopy(network)
+    with torch.no_grad():
+        small[0].weight += 0.05 * torch.randn_like(small[0].weight)
+    images = torch.randn(40, 3, 9, 9, dtype=torch.float64)
+    names = ["0", "3", "5"]
+    calibration = Calibration(network, images)
+    moments, divergence = calibration.moments(names), calibration.divergence(small)
+    gradients = calibration.gradient_moments(names, seed=0)
+    network.cuda()
+    on_cuda = Calibration(network, images)
+    assert on_cuda.digest == calibration.digest
+    assert on_cuda.divergence(small.cuda()) == pytest.approx(divergence, rel=1e-9)
+    for found, expected in (
+        (on_cuda.moments(names), moments),
+        (on_cuda.gradient_moments(names, seed=0), gradients),
+    ):
+        for name in names:
+            assert found[name].second.device.type == found[name].mean.device.type == "cpu"
+            torch.testing.assert_close(found[name].second, expected[name].second, rtol=1e-9, atol=1e-12)
+            torch.testing.assert_close(found[name].mean, expected[name].mean, rtol=1e-9, atol=1e-12)
