@@ -38,9 +38,8 @@ def overwrite_state(model: nn.Module, some: Mapping[str, Tensor]) -> None:
     Raises BadArtifact for one that the network does not have in this shape.
     """
     own = _named_tensors(model)
-    for name in some:
-        if name not in own:
-            raise BadArtifact(f"The artifact does not fit: the network has no {name!r}{nearest(name, own)}")
+    if odd := sorted(some.keys() - own.keys()):
+        raise BadArtifact(f"The artifact does not fit: the network has no {odd[0]!r}{nearest(odd[0], own)}")
     _put(own, some)
 
 

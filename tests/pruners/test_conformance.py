@@ -22,7 +22,7 @@ class SideBySide(nn.ModuleDict):
 
     @staticmethod
     def _taken(layer, x):
-        if isinstance(layer, nn.Linear):
+        if hasattr(layer, "in_features"):
             return x[:, : layer.in_features]
         return x[:, : 25 * layer.in_channels].unflatten(1, (-1, 5, 5))
 
@@ -229,3 +229,50 @@ def test_double_precision_reconstruction(method, network, reference):
             for m in reference.folded(dense)
         ]
         torch.testing.assert_close(weight, torch.tensor(expected, dtype=torch.float64), atol=1e-10, rtol=0)
+
+
+REFITS = pytest.mark.parametrize("refit", ["layer", "sequential"])
+
+
+def random_inputs(*shape, number=40):
+    return torch.randn(number, *shape, generator=torch.Generator().manual_seed(8))
+
+
+@METHODS
+@REFITS
+@pytest.mark.parametrize("encoders", ["weight", "whitened"])
+def test_a_refit_of_odd_shapes(method, refit, encoders):
+    """Same answer every time, within the budget, the model untouched, no layer that is run left out."""
+    model, data = odd_network(), random_inputs(200)
+    before, random = copy.deepcopy(model.state_dict()), torch.random.get_rng_state()
+    options = {"keep_ratio": 0.4, "data": data, "refit": refit, "encoders": encoders}
+    first = pruners.compress(model, method, **options)
+    assert torch.equal(random, torch.random.get_rng_state())
+    assert all(torch.equal(model.state_dict()[name], tensor) for name, tensor in before.items())
+    second = pruners.compress(odd_network(), method, **options)
+    assert first.plan == second.plan and first.refit == second.refit
+    assert first.tensors.keys() == second.tensors.keys()
+    assert all(torch.equal(first.tensors[name], tensor) for name, tensor in second.tensors.items())
+    assert first.refit.output_errors.keys() == first.layers.keys()
+    small = first.apply(model)
+    weights = sum(p.numel() for n, p in small.named_parameters() if n.endswith("weight"))
+    assert weights == first.params <= first.budget
+    assert first.refit.kept == (first.refit.divergence < first.refit.divergence_without)
+
+
+@METHODS
+@REFITS
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_a_refit_goes_through_files(method, refit, network, dtype, tmp_path):
+    network.to(dtype)
+    data = random_inputs(4, 8, 8).to(dtype)
+    pruners.recalibrate_batchnorm(network, [data])
+    artifact = pruners.compress(network, method, keep_ratio=0.3, data=data, refit=refit)
+    artifact.save(tmp_path)
+    loaded = pruners.load(tmp_path)
+    assert loaded.plan == artifact.plan and loaded.refit == artifact.refit
+    small = loaded.apply(network).eval()
+    assert {p.dtype for p in small.parameters()} == {dtype}
+    assert torch.equal(small(data), artifact.apply(network).eval()(data))
+    again = loaded.capture(small)
+    assert again.refit == artifact.refit and torch.equal(again.apply(network).eval()(data), small(data))

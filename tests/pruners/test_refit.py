@@ -1,5 +1,7 @@
 """Factors refitted to calibration images: against doing it by hand, and what becomes of the artifact."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -101,3 +103,130 @@ def test_two_layers_by_hand(refit):
     assert artifact.refit.divergence == pytest.approx(float(divergence), rel=1e-9)
     for name, error in artifact.refit.output_errors.items():
         assert 0 < error < 1, name
+
+
+def refitted(network, **options):
+    return pruners.compress(network, "alds", **{"keep_ratio": 0.3, "data": images(), **options})
+
+
+def test_without_data_nothing_changes(network):
+    plain = pruners.compress(network, "alds", keep_ratio=0.3)
+    unfitted = refitted(network, refit="none")
+    assert plain.refit is unfitted.refit is None
+    assert "refit" not in plain.described()
+    assert plain.tensors.keys() == unfitted.tensors.keys()
+    assert all(torch.equal(tensor, unfitted.tensors[name]) for name, tensor in plain.tensors.items())
+
+
+def test_what_needs_data_says_so(network):
+    for refit in ("layer", "sequential"):
+        with pytest.raises(pruners.PrunerError, match=f"refit '{refit}' needs data="):
+            pruners.compress(network, "svd", keep_ratio=0.5, refit=refit)
+    with pytest.raises(pruners.PrunerError, match="encoders 'whitened' belong to a refit"):
+        pruners.compress(network, "svd", keep_ratio=0.5, encoders="whitened")
+    with pytest.raises(pruners.PrunerError, match="encoders 'whitened' belong to a refit"):
+        refitted(network, refit="none", encoders="whitened")
+
+
+def test_who_wants_data():
+    alds = pruners.methods()["alds"]
+    assert alds.wants_data({}) and alds.wants_data({"refit": "layer"})
+    assert not alds.wants_data({"refit": "none"})
+
+
+@pytest.mark.parametrize("refit", ["layer", "sequential"])
+def test_wrong_data_is_told(network, refit):
+    for wrong in ("images", 3, [], [torch.zeros(0, 4, 8, 8)]):
+        with pytest.raises(pruners.PrunerError, match="data"):
+            refitted(network, data=wrong, refit=refit)
+    with pytest.raises(pruners.PrunerError, match=r"calibration images.*layer '0'"):
+        refitted(network, data=torch.zeros(5, 3, 8, 8), refit=refit)
+    with torch.device("meta"):
+        nowhere = two_layers()
+    with pytest.raises(pruners.PrunerError, match="meta device"):
+        refitted(nowhere, refit=refit)
+
+
+def test_images_of_several_shapes_are_fitted_layer_by_layer():
+    torch.manual_seed(2)
+    model = nn.Sequential(
+        nn.Conv2d(4, 12, 3), nn.ReLU(), nn.Conv2d(12, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    )
+    data = [images(10), images(10, (4, 12, 9))]
+    with pytest.raises(pruners.PrunerError, match="refit='layer'"):
+        refitted(model, data=data, keep_ratio=0.5)
+    assert refitted(model, data=data, keep_ratio=0.5, refit="layer").refit.images == 20
+
+
+def test_labels_do_not_matter(network):
+    x = images()
+    first = refitted(network, data=[x[:50], x[50:]])
+    second = refitted(network, data=((part, torch.zeros(len(part))) for part in (x[:50], x[50:])))
+    assert all(torch.equal(tensor, second.tensors[name]) for name, tensor in first.tensors.items())
+
+
+def test_a_fit_that_makes_it_worse_is_not_kept(network):
+    """Random weights without structure in what they are given: here the weights' own factors are better."""
+    x = images()
+    pruners.recalibrate_batchnorm(network, [x])
+    artifact = refitted(network, ridge=1e-12, data=[x[:2]], refit="layer")
+    assert not artifact.refit.kept
+    assert artifact.refit.divergence >= artifact.refit.divergence_without
+    plain = pruners.compress(network, "alds", keep_ratio=0.3)
+    assert all(torch.equal(artifact.tensors[name], tensor) for name, tensor in plain.tensors.items())
+
+
+class Halves(nn.Module):
+    """A layer called twice, one that is never called, one whose bias another uses too, one read only."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(6)
+        self.twice, self.never, self.read = nn.Linear(12, 12), nn.Linear(12, 12), nn.Linear(12, 12)
+        self.one, self.other = nn.Linear(12, 12), nn.Linear(12, 12)
+        self.other.bias = self.one.bias
+
+    def forward(self, x):
+        x = torch.relu(self.twice(torch.relu(self.twice(x))))
+        x = nn.functional.linear(x, self.read.weight)
+        return self.one(x) - self.other(x.relu())
+
+
+@pytest.mark.parametrize("refit", ["layer", "sequential"])
+def test_layers_that_are_not_called_once(refit):
+    model, x = Halves(), images(60, (1, 4, 3)).flatten(1)
+    plain = pruners.compress(model, "svd", keep_ratio=0.6)
+    artifact = pruners.compress(model, "svd", keep_ratio=0.6, data=x, refit=refit)
+    assert artifact.refit.kept
+    assert artifact.refit.output_errors.keys() == {"twice", "one", "other"}
+    changed = {n for n, t in artifact.tensors.items() if not torch.equal(t, plain.tensors.get(n, t[:0]))}
+    assert changed == {f"{name}.{part}.weight" for name in ("twice", "one", "other") for part in (0, 1)} | {
+        "twice.1.bias"
+    }
+    small = artifact.apply(model)
+    assert small.one[1].bias is small.other[1].bias
+
+
+def test_a_network_held_by_wrappers():
+    model, x = two_layers().float().eval(), images()
+    artifact = refitted(nn.DataParallel(model), keep_ratio=0.5)
+    bare = refitted(model, keep_ratio=0.5)
+    assert artifact.refit == bare.refit
+    assert all(torch.equal(tensor, bare.tensors[name]) for name, tensor in artifact.tensors.items())
+    assert torch.equal(artifact.apply(model)(x), bare.apply(model)(x))
+
+
+def test_an_artifact_from_before_there_was_a_refit(network, batch, tmp_path):
+    artifact = pruners.compress(network, keep_ratio=0.3)
+    artifact.save(tmp_path)
+    spec = json.loads((tmp_path / "spec.json").read_text())
+    assert "refit" not in spec
+    loaded = pruners.load(tmp_path)
+    assert loaded.refit is None and torch.equal(loaded.apply(network)(batch), artifact.apply(network)(batch))
+
+
+def test_a_tensor_of_another_network_is_named(network, tmp_path):
+    refitted(network).save(tmp_path)
+    bare = nn.Sequential(*[nn.Identity() if isinstance(m, nn.BatchNorm2d) else m for m in network])
+    with pytest.raises(pruners.BadArtifact, match=r"no '1\.num_batches_tracked'"):
+        pruners.load(tmp_path).apply(bare)

@@ -9,6 +9,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.segmentation.deeplabv3 import DeepLabHead, DeepLabV3
 from torchvision.models.swin_transformer import SwinTransformer, SwinTransformerBlockV2
 
+import pruners
 from docs.networks import METHODS, Row, Subject, check, page
 
 
@@ -71,6 +72,31 @@ def test_through_everything(name):
     assert row.kept.keys() == set(METHODS)
     assert all(0 < share < 1 for shares in row.kept.values() for share in shares)
     assert page([row]).endswith(" good |\n")
+
+
+REFITTED = {
+    "vision transformer": (vision_transformer, 6),
+    # Swin multiplies by its attention's weights itself, so these are not called
+    "swin": (swin, 9),
+    "swin v2": (lambda: swin(block=SwinTransformerBlockV2), 12),
+    "segmentation": (segmentation, 2),
+}
+
+
+@pytest.mark.parametrize("refit", ["layer", "sequential"])
+@pytest.mark.parametrize("name", REFITTED)
+@pytest.mark.filterwarnings("ignore::pruners.UnreachedWarning")
+def test_refitted(name, refit):
+    make, fitted = REFITTED[name]
+    torch.manual_seed(0)
+    network, images = make(), torch.rand(24, 3, 32, 32)
+    if name == "vision transformer":
+        nn.init.normal_(network.heads.head.weight)  # of zeros at first
+    pruners.recalibrate_batchnorm(network, [images])
+    artifact = pruners.compress(network, "alds", keep_ratio=0.5, data=images, refit=refit)
+    assert artifact.refit.kept and 0 < artifact.refit.divergence < artifact.refit.divergence_without
+    assert len(artifact.refit.output_errors) == fitted
+    artifact.apply(network).eval()(IMAGES)
 
 
 def test_what_fails_is_told():
