@@ -229,6 +229,17 @@ MASKS = {
     "unknown allocation": _option(
         "allocation: erc", r"s\.yaml:7: compression: allocation 'erc' is unknown; did you mean 'erk'\?"
     ),
+    "measured before training": _option(
+        "allocation: measured",
+        r"s\.yaml:2: trainable prune_at_init prunes a network without training, .*: allocation measured "
+        r"and a refit are for networks that are trained\.",
+    ),
+    "refit before training": _option(
+        "refit: sequential", r"s\.yaml:2: trainable prune_at_init .* that are trained\."
+    ),
+    "scale without curves": _option(
+        "scale: {fc1: 2.0}", r"s\.yaml:7: compression: scale multiplies curves of .*; global has none\."
+    ),
     "a method's unknown value": _at_init(
         "  method: random\n",
         "  method: obd\n  options: {diagonal: fischer}\n",

@@ -12,13 +12,15 @@ def pruning(config: TrialConfig, *, is_trained: bool = True) -> Recipe:
     """Return the stages that compress, and draw the weights anew where the control says so.
 
     A network that is not trained yet has no outputs worth fitting to, and is compressed without calibration
-    images. Raises `TaskError` without a budget.
+    images. Raises `TaskError` without a budget, and for options of a mask that would fit to these outputs.
     """
     if config.budget is None:
         raise TaskError(
             f"trainable {config.trainable} needs a budget: keep_ratio, parameters or flops_ratio."
         )
     compression = config.compression
+    if not is_trained:
+        _check_untrained(config.trainable, compression)
     layers = {name: asdict(shape) for name, shape in compression.layers.items()}
     control = compression.control if compression.control in ("shuffle", "random") else None
     compress = Compress(
@@ -32,6 +34,15 @@ def pruning(config: TrialConfig, *, is_trained: bool = True) -> Recipe:
         calibration_images(compression) if is_trained else 0,
     )
     return (compress, Reinitialize()) if compression.control == "reinit" else (compress,)
+
+
+def _check_untrained(trainable: str, compression: CompressionConfig) -> None:
+    method = pruners.methods().get(compression.method)
+    if method is not None and method.kind == "mask" and method.wants_data(compression.options):
+        raise TaskError(
+            f"trainable {trainable} prunes a network without training, whose outputs say nothing: allocation "
+            "measured and a refit are for networks that are trained."
+        )
 
 
 def calibration_images(compression: CompressionConfig) -> int:
