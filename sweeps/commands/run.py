@@ -148,8 +148,9 @@ def _tell_end(
     console: Console, sweep: Sweep, record: StudyRecord, out: Path, options: dict[str, Any]
 ) -> None:
     paths = StudyPaths(out)
-    if record.best:
+    if record.best or record.nearest:
         console.print(closing_table(record))
+    if record.best:
         console.print(
             "Test was read once for each of its figures, after the search; nothing was selected by it.\n",
             soft_wrap=True,

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from sweeps.report import certainty
 from sweeps.report.drawing.wording import (
     count,
     difference,
@@ -162,7 +163,9 @@ def _best_trial(record: StudyRecord, best: TrialRecord) -> str:
         against.append(f"the method's own answer reaches {with_unit(quality, reached)}")
     if (dense := record.dense.get(quality)) is not None:
         against.append(f"the dense network{'' if against else ' reaches'} {with_unit(quality, dense)}")
-    return " ".join([said, *([_sentence(", ".join(against))] if against else [])])
+    told = [said, _sentence(", ".join(against)) if against else ""]
+    told += [certainty.against_own(record, best), certainty.chosen(record, best)]
+    return " ".join(filter(None, told))
 
 
 def _sentence(text: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
-from sweeps.report import header, summary
+from sweeps.report import certainty, header, summary
 from sweeps.report.charts.front import front_charts
 from sweeps.report.charts.history import history_chart
 from sweeps.report.charts.importance import importance_chart, importances
@@ -55,7 +55,7 @@ def _render(record: StudyRecord) -> str:
         headline=headline(record),
         heads=summary.heads(record),
         rows=summary.rows(record),
-        notes=summary.notes(record),
+        notes=[*summary.notes(record), *certainty.notes(record)],
         charts=drawn,
         figures={c.anchor: c.figure.to_plotly_json() for c in drawn if c.figure is not None},
         table=trial_table(record, shares),

@@ -8,11 +8,13 @@ from sweeps.report.drawing.wording import (
     OUTCOMES,
     compact,
     count,
+    difference,
     has_masks,
     mean_and_spread,
     method_of,
     number,
     percent,
+    points_of,
     quality_of,
     titled,
     value_of,
@@ -37,7 +39,10 @@ def heads(record: StudyRecord) -> list[str]:
     """Return the columns' names, in the order of `Row.cells`."""
     last = "Weights kept, %" if has_masks(record) else "Latency, ms"
     quality = [titled(name) for name in _qualities(record)]
-    return [*quality, *(titled(name) for name in _tests(record)), "CR-P, %", "CR-F, %", "Parameters", last]
+    tests = [titled(name) for name in _tests(record)]
+    own = ["Test against own answer"] if record.own else []
+    held = ["Constraints"] if record.limits else []
+    return [*quality, *tests, *own, "CR-P, %", "CR-F, %", "Parameters", last, *held]
 
 
 def rows(record: StudyRecord) -> list[Row]:
@@ -52,6 +57,8 @@ def rows(record: StudyRecord) -> list[Row]:
             found.append(_trial_row(record, baseline, chart.BASELINE))
     if own is not None:
         found.append(_trial_row(record, own, chart.OWN, "own", "Method's own answer"))
+    if record.nearest is not None:
+        found.append(_trial_row(record, record.nearest, chart.BEST, "best", "Nearest to the constraints"))
     if best is not None and best.levels:
         found += _ticket_rows(record, best)
         found.append(_trial_row(record, best, chart.BEST, "best", "Ticket of the last level"))
@@ -65,10 +72,12 @@ def _dense_row(record: StudyRecord) -> Row:
     cells = (
         *(mean_and_spread(name, dense.get(name), dense.get(f"{name}_std")) for name in _qualities(record)),
         *_test(record, "dense", "dense"),
+        *_against(record, "dense"),
         "0.0",
         "0.0",
         _whole(dense.get("params")),
         percent(1) if has_masks(record) else number("latency_ms", dense.get("latency_ms")),
+        *([NONE] if record.limits else []),
     )
     trained = any(name in dense for name in _qualities(record))
     return Row(
@@ -91,11 +100,13 @@ def _trial_row(record: StudyRecord, trial: TrialRecord, color: str, role: str = 
             )
             for name in _qualities(record)
         ),
-        *_test(record, role, trial.key),
+        *_test(record, role or trial.key, trial.key),
+        *_against(record, trial.key),
         _removed(value_of(record, trial, PARAMS_KEPT)),
         _removed(value_of(record, trial, FLOPS_KEPT)),
         _whole(value_of(record, trial, PARAMS)),
         (NONE if density is None else percent(density)) if has_masks(record) else latency,
+        *([_held(record, trial)] if record.limits else []),
     )
     details = [method_of(trial) if label else "baseline"]
     if len(trial.replicates) > 1:
@@ -126,10 +137,12 @@ def _ticket_row(record: StudyRecord, trial: TrialRecord, label: str, level: Leve
     cells = (
         *(mean_and_spread(name, ticket.get(name), ticket.get(f"{name}_std")) for name in _qualities(record)),
         *(NONE for _ in _tests(record)),
+        *([NONE] if record.own else []),
         _removed(level["params_kept"]),
         NONE,
         _whole(None if params is None else level["params_kept"] * params),
         percent(level["density"]),
+        *([NONE] if record.limits else []),
     )
     return Row(label, f"{method_of(trial)}, level {level['level']}, {told['verdict']}", chart.TRIAL, cells)
 
@@ -153,6 +166,22 @@ def _test(record: StudyRecord, role: str, key: str) -> list[str]:
     if reading.get("key") != key:
         return [NONE for _ in _tests(record)]
     return [mean_and_spread(name, reading.get(name), reading.get(f"{name}_std")) for name in _tests(record)]
+
+
+def _against(record: StudyRecord, key: str) -> list[str]:
+    """Return by how much a network is better on test than the method's own answer, where there is one."""
+    found = record.compared(key, "test")
+    if record.own is None or found is None:
+        return [NONE] if record.own else []
+    metric = record.measured[0].name
+    chance = f" ({found.chance})" if found.chance else ""
+    return [f"{difference(metric, found.difference)}{points_of(metric)}{chance}"]
+
+
+def _held(record: StudyRecord, trial: TrialRecord) -> str:
+    if trial.outcome != "complete":
+        return NONE
+    return f"misses {record.misses(trial)}" if record.missed(trial) else "kept"
 
 
 def _removed(kept: float | None) -> str:

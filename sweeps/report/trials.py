@@ -66,7 +66,9 @@ def trial_table(record: StudyRecord, importances: dict[str, float]) -> TrialTabl
     ]
     front = {t.key for t in record.front} if len(objectives) > 1 else set()
     rows = tuple(
-        TrialRow(t.key, t.outcome, OUTCOMES[t.outcome], _mark(record, t, front), t.reason or "", tuple(cells))
+        TrialRow(
+            t.key, t.outcome, OUTCOMES[t.outcome], _mark(record, t, front), _reason(record, t), tuple(cells)
+        )
         for t, cells in zip(record.trials, zip(*columns, strict=True), strict=True)
     )
     titles = (*(titled(m) for m in metrics), "Time, s", *shown)
@@ -87,6 +89,12 @@ def _metric_cell(record: StudyRecord, trial: TrialRecord, metric: str) -> Cell:
 def _param_cell(value: Any) -> Cell:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return Cell(NONE) if value is None else Cell(plain(value), str(value), is_number)
+
+
+def _reason(record: StudyRecord, trial: TrialRecord) -> str:
+    """Return why a trial has no value, or which constraints it misses."""
+    missed = record.misses(trial) if trial.outcome == "complete" else ""
+    return trial.reason or (f"misses {missed}" if missed else "")
 
 
 def _mark(record: StudyRecord, trial: TrialRecord, front: set[str]) -> str:

@@ -21,8 +21,8 @@ ReadTest = Callable[[TrialConfig, Literal["dense", "trial"]], Mapping[str, float
 def close(prepared: Prepared, paths: StudyPaths, url: str | None, read_test: ReadTest) -> StudyRecord:
     """Read test, export the best network and write the report, and return the record that the report shows.
 
-    Test is read for the dense network, the method's own answer and the best found, each at most once in the
-    study's life.
+    Test is read for the dense network, the baselines, the method's own answer and the best found, each at
+    most once in the study's life.
     """
     record = load_record(paths.root, url)
     try:
@@ -44,7 +44,7 @@ def unread(
 ) -> list[tuple[str, TrialConfig, Literal["dense", "trial"]]]:
     """Return the readings of test that are still owed, by name.
 
-    They are of the best found, its dense network, and the method's own answer.
+    They are of the best found, its dense network, the method's own answer and every baseline.
     """
     if not record.best:
         return []
@@ -53,7 +53,8 @@ def unread(
     best = _config(prepared, paths, record.best)
     if best.dense_reference:
         owed.append((dense_reading(record.best), best, "dense"))
-    trials = {t.key: t for t in (record.best, record.own) if t}
+    baselines = [t for t in record.baselines if t.outcome == "complete" and paths.networks(t.key).exists()]
+    trials = {t.key: t for t in (record.best, record.own, *baselines) if t}
     owed += [(key, _config(prepared, paths, trial), "trial") for key, trial in trials.items()]
     return [reading for reading in owed if reading[0] not in readings]
 

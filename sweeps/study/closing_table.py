@@ -1,12 +1,14 @@
 """The closing table: dense, the method's own answer, baselines, a lottery's tickets, the best found."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rich.table import Table
 
 from sweeps.study import winning_tickets
 from sweeps.study.record import BASELINE, StudyRecord, TrialRecord
+from sweeps.study.selection.comparison import Comparison
 from sweeps.study.winning_tickets import TICKET
 from trainables.metric_names import DENSITY, FLOPS_KEPT, PARAMS_KEPT, VALIDATION, on_test
 from trainables.task.metrics import is_share
@@ -15,8 +17,9 @@ from trainables.task.metrics import is_share
 def closing_table(record: StudyRecord) -> Table:
     """Tabulate validation and test of the networks that matter, and what was removed of them.
 
-    Validation and test (read once) by each of the task's metrics, CR-P and CR-F, of masks also the weights
-    kept.
+    Validation and test (read once) by each of the task's metrics, by how much better on test than the
+    method's own answer and how sure, CR-P and CR-F, of masks also the weights kept, and whether constraints
+    are.
 
     CR-P and CR-F are the shares of parameters and multiply-adds removed.
     """
@@ -31,39 +34,52 @@ def closing_table(record: StudyRecord) -> Table:
         if len(names) == 1
         else tuple(f"{split} {name}" for name in names for split in ("val", "test"))
     )
-    for column in (*told, "CR-P", "CR-F", *(("weights",) if masks else ())):
+    against = ("test vs. own",) if record.own else ()
+    last = (*(("weights",) if masks else ()), *(("constraints",) if record.limits else ()))
+    for column in (*told, *against, "CR-P", "CR-F", *last):
         table.add_column(column, justify="right", overflow="fold")
-    for name, cells, style in _rows(record):
-        table.add_row(name, *cells[: len(table.columns) - 1], style=style)
+    for row in _rows(record):
+        own = (_against(record.compared(row.key, "test"), record.measured[0].name),) if record.own else ()
+        trial = next((t for t in (*record.trials, *record.baselines) if t.key == row.key), None)
+        held = (_held(record, trial),) if record.limits else ()
+        weights = (_kept(row.density),) if masks else ()
+        cells = (*row.quality, *own, _removed(row.params), _removed(row.flops), *weights, *held)
+        table.add_row(row.name, *cells, style=row.style)
     return table
 
 
-def _rows(record: StudyRecord) -> Iterator[tuple[str, tuple[str, ...], str | None]]:
-    """Yield name, cells (the weights kept last) and style of each row."""
+@dataclass(frozen=True)
+class _Row:
+    """One network: whose it is (``dense``, a trial's key, nothing of a ticket), and what is kept of it."""
+
+    name: str
+    key: str
+    quality: tuple[str, ...]
+    params: float | None
+    flops: float | None
+    density: float | None
+    style: str | None = None
+
+
+def _rows(record: StudyRecord) -> Iterator[_Row]:
+    """Yield dense, the baselines, the method's own answer, tickets and the best found, or the nearest."""
     if record.dense:
-        quality = _quality(record, record.dense, record.test.get("dense"))
-        yield "dense", (*quality, _removed(1.0), _removed(1.0), _kept(1.0)), None
+        yield _Row("dense", "dense", _quality(record, record.dense, record.test.get("dense")), 1.0, 1.0, 1.0)
     for trial in record.baselines:
         if trial.outcome == "complete" and trial != record.own:
-            yield f"{trial.key.removeprefix(BASELINE)} (baseline)", _cells(record, trial, None), None
+            yield _row(record, f"{trial.key.removeprefix(BASELINE)} (baseline)", trial, trial.key)
     if record.own:
-        yield "the method's own answer", _cells(record, record.own, record.test.get("own")), None
-    if record.best and record.best.levels:
-        yield from _tickets(record, record.best)
-        yield (
-            f"last level (trial {record.best.key})",
-            _cells(record, record.best, record.test.get("best")),
-            "bold",
-        )
-    elif record.best:
-        yield (
-            f"best found (trial {record.best.key})",
-            _cells(record, record.best, record.test.get("best")),
-            "bold",
-        )
+        yield _row(record, "method's own answer", record.own, "own")
+    taken = record.best or record.nearest
+    if taken is None:
+        return
+    if taken.levels:
+        yield from _tickets(record, taken)
+    name = "last level" if taken.levels else "best found" if record.best else "nearest"
+    yield replace(_row(record, f"{name} (trial {taken.key})", taken, "best"), style="bold")
 
 
-def _tickets(record: StudyRecord, trial: TrialRecord) -> Iterator[tuple[str, tuple[str, ...], None]]:
+def _tickets(record: StudyRecord, trial: TrialRecord) -> Iterator[_Row]:
     primary = record.measured[0]
     found = (
         winning_tickets.best(trial.levels, primary),
@@ -73,12 +89,29 @@ def _tickets(record: StudyRecord, trial: TrialRecord) -> Iterator[tuple[str, tup
     for name, level in named:
         if level is not None:
             quality = _quality(record, level["tracks"][TICKET], None)
-            yield name, (*quality, _removed(level["params_kept"]), "-", _kept(level["density"])), None
+            yield _Row(name, "", quality, level["params_kept"], None, level["density"])
 
 
-def _cells(record: StudyRecord, trial: TrialRecord, test: Mapping[str, Any] | None) -> tuple[str, ...]:
+def _row(record: StudyRecord, name: str, trial: TrialRecord, role: str) -> _Row:
     kept, flops, density = (trial.metrics.get(name) for name in (PARAMS_KEPT, FLOPS_KEPT, DENSITY))
-    return *_quality(record, trial.metrics, test), _removed(kept), _removed(flops), _kept(density)
+    test = record.test.get(role)
+    quality = _quality(record, trial.metrics, test if test and test["key"] == trial.key else None)
+    return _Row(name, trial.key, quality, kept, flops, density)
+
+
+def _against(found: Comparison | None, metric: str) -> str:
+    """Return by how much a network is better on test than the method's own answer, and how sure."""
+    if found is None:
+        return "-"
+    text = f"{100 * found.difference:+.2f}" if is_share(metric) else f"{found.difference:+.3g}"
+    # as narrow as can be: a terminal has 80 columns
+    chance = found.chance.replace(" ", "").replace("0.", ".")
+    return f"{text}, {chance}" if chance else text
+
+
+def _held(record: StudyRecord, trial: TrialRecord | None) -> str:
+    """Tell whether a network keeps the constraints."""
+    return "-" if trial is None else "missed" if record.missed(trial) else "kept"
 
 
 def _quality(

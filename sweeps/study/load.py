@@ -96,6 +96,7 @@ def _dense(paths: StudyPaths, trials: Iterable[TrialRecord]) -> dict[str, float]
 
 def _with_tests(record: StudyRecord, readings: Mapping[str, Mapping[str, Any]]) -> StudyRecord:
     keys = {role: t.key for role, t in (("own", record.own), ("best", record.best)) if t}
+    keys |= {baseline.key: baseline.key for baseline in record.baselines}
     if record.best:
         keys["dense"] = dense_reading(record.best)
     test = {role: readings[key] for role, key in keys.items() if key in readings}

@@ -10,6 +10,7 @@ import optuna
 
 from sweeps.study.ledger import root_of
 from sweeps.study.selection.choice import Choice, choice_of
+from sweeps.study.selection.comparison import Comparison, Network, compare, network_on, standard_error
 from sweeps.study.selection.limits import Limit, limits_of
 from sweeps.sweep_file.objectives.choose import Choose
 from sweeps.sweep_file.objectives.constraint import Constraint
@@ -70,9 +71,9 @@ class StudyRecord:
     ``dense`` holds the dense network's metrics (``val/<metric>``, ``params``, ``multiply_adds``, ...), empty
     until a trial that measured it has ended; a study that trains no dense network knows its ``params`` and
     ``multiply_adds`` only. ``own`` is the method's own answer (the tolerance form's first trial, or the
-    method's baseline). ``test`` maps ``dense``, ``own`` and ``best`` to ``{"key", "test/<metric>",
-    "test/<metric>_std", "read_at"}``, each read once. ``sweep`` is the resolved sweep file as plain data;
-    ``provenance`` the content of study.json.
+    method's baseline). ``test`` maps ``dense``, ``own``, ``best`` and every baseline's key to ``{"key",
+    "test/<metric>", "test/<metric>_std", "replicates", "read_at"}``, each read once. ``sweep`` is the
+    resolved sweep file as plain data; ``provenance`` the content of study.json.
     """
 
     directory: Path
@@ -148,6 +149,25 @@ class StudyRecord:
             default=None,
         )
 
+    def compared(self, key: str, split: Literal["val", "test"]) -> Comparison | None:
+        """Compare a network (``dense`` or a trial's key) with the method's own answer by the primary metric.
+
+        None where there is no such answer, or the split was not read for both.
+        """
+        if self.own is None or key == self.own.key:
+            return None
+        one, own = (self._network(each, split) for each in (key, self.own.key))
+        return compare(one, own, self.measured[0].goal)
+
+    def standard_error(self, trial: TrialRecord) -> float | None:
+        """Return the standard error of a trial's primary metric on validation, where it is known."""
+        return standard_error(self._network(trial.key, "val"))
+
+    def _network(self, key: str, split: Literal["val", "test"]) -> Network:
+        reading = next((r for r in self.test.values() if r["key"] == key), {})
+        trial = next((t for t in (*self.trials, *self.baselines) if t.key == key), None)
+        return network_on(split, self.measured[0].name, trial.replicates if trial else (), reading)
+
     @cached_property
     def choice(self) -> Choice:
         """Return how the best is chosen."""
@@ -166,7 +186,10 @@ class StudyRecord:
     @property
     def best(self) -> TrialRecord | None:
         """Return the best by the sweep's `choice` of those that keep every constraint."""
-        names = [objective.name for objective in self.objectives]
-        found = [{**t.metrics, **dict(zip(names, t.values or (), strict=True))} for t in self.feasible]
-        index = self.choice.best(found)
+        index = self.choice.best([self.figures(trial) for trial in self.feasible])
         return None if index is None else self.feasible[index]
+
+    def figures(self, trial: TrialRecord) -> dict[str, float]:
+        """Return a complete trial's metrics, its objectives' values among them."""
+        names = [objective.name for objective in self.objectives]
+        return {**trial.metrics, **dict(zip(names, trial.values or (), strict=True))}

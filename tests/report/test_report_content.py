@@ -71,7 +71,7 @@ def test_the_header_and_the_summary(tmp_path: Path) -> None:
     removed = 100 * (1 - best.metrics["compress/params_kept"])
     assert (
         f"Best found trial {best.key}, "
-        f"3 replicates {100 * best.values[0]:.2f} ± 0.21 97.91 ± 0.18 {removed:.1f}" in text
+        f"3 replicates {100 * best.values[0]:.2f} ± 0.21 97.91 ± 0.18 – {removed:.1f}"  # noqa: RUF001 in text
     )
     assert "read once" in text
 

@@ -1,6 +1,7 @@
 """What all replicates of a trial share."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from trainables.task.data import Data
 from trainables.task.data.splits import Split
 from trainables.task.loss import Loss
 from trainables.task.metrics import NamedMetric, metrics_of
+from trainables.task.metrics.users import Counter
 from trainables.training import device, evaluation
 from trainables.training.loop import steps_per_epoch
 from trainables.training.validation_history import History, from_store, stored_names
@@ -117,23 +119,28 @@ class TrialSetting:
             history[-1] |= self.evaluate(module, self.data.validation, "val")
         return history
 
-    def evaluate(self, module: nn.Module, split: Split, name: str) -> dict[str, float]:
+    def evaluate(
+        self, module: nn.Module, split: Split, name: str, beside: Mapping[str, Counter] | None = None
+    ) -> dict[str, float]:
         """Measure ``{name}/loss`` and ``{name}/<metric>`` of a network on a split, for each of the task's
         metrics.
+
+        ``beside`` counts too, and is not among the figures.
 
         Raises `TrainingError` for a metric that is not finite.
         """
         ignored = self.data.labels_nothing
         counters = {metric.name: metric.counter(ignored) for metric in self.metrics}
         weight = partial(loss.weight, self.task.loss, ignored)
-        found = evaluation.evaluate(module, split, self.loss, self.device, counters, weight)
+        all_counters = {**counters, **(beside or {})}
+        found = evaluation.evaluate(module, split, self.loss, self.device, all_counters, weight)
         for metric in self.metrics:
             if math.isfinite(found["loss"]) and not math.isfinite(found[metric.name]):
                 raise TrainingError(
                     f"metric {metric.reference} is {found[metric.name]} on the split {name}; "
                     "nothing can be told by it."
                 )
-        return {f"{name}/{metric}": value for metric, value in found.items()}
+        return {f"{name}/{metric}": found[metric] for metric in ("loss", *counters)}
 
 
 def _check_augment(training: TrainingConfig, examples: Data) -> None:

@@ -2,6 +2,8 @@
 
 from typing import Any, Literal
 
+from torch import nn
+
 from trainables.config import TrialConfig
 from trainables.errors import TaskError
 from trainables.execution import network
@@ -10,6 +12,7 @@ from trainables.execution.trial_setting import TrialSetting
 from trainables.recipes.dense import dense
 from trainables.results.result import averaged, result_of
 from trainables.results.trial_paths import network_folder
+from trainables.task.metrics.right_answers import RightAnswers
 from trainables.training.device import reproducible
 
 
@@ -17,19 +20,34 @@ def read_test(config: TrialConfig, which: Literal["dense", "trial"]) -> dict[str
     """Evaluate the trial's dense networks, or its compressed ones, on the test split.
 
     Returns ``test/loss`` and ``test/<metric>`` for each of the task's metrics, averaged over the replicates,
-    each with its ``_std``, and ``replicates``: the figures of every seed. Dense networks that the store lacks
-    are trained. Raises `TaskError` when the trial has no finished networks.
+    each with its ``_std``, and ``replicates``: the figures of every seed. Of a task that is measured by
+    accuracy these hold in ``right`` which examples of ``val`` and ``test`` were told right (see
+    `right_answers.RightAnswers`). Dense networks that the store lacks are trained. Raises `TaskError` when
+    the trial has no finished networks.
     """
     with reproducible(config.threads):
         setting = TrialSetting.of(config)
-        figures = [
-            setting.evaluate(_network(config, setting, seed, which).module, setting.data.test, "test")
-            for seed in sorted(config.seeds)
-        ]
+        seeds = sorted(config.seeds)
+        read = [_read(setting, _network(config, setting, seed, which).module) for seed in seeds]
     replicates = [
-        {"seed": seed, **figure} for seed, figure in zip(sorted(config.seeds), figures, strict=True)
+        {"seed": seed, **figures, **({"right": right} if right else {})}
+        for seed, (figures, right) in zip(seeds, read, strict=True)
     ]
-    return {**averaged(figures), "replicates": replicates}
+    return {**averaged([figures for figures, _ in read]), "replicates": replicates}
+
+
+def _read(setting: TrialSetting, module: nn.Module) -> tuple[dict[str, float], dict[str, Any]]:
+    """Return a network's figures on test, and which examples of validation and test it tells right."""
+    if setting.metrics[0].reference != "accuracy":
+        return setting.evaluate(module, setting.data.test, "test"), {}
+    found = {}
+    right: dict[str, Any] = {}
+    for name, split in (("val", setting.data.validation), ("test", setting.data.test)):
+        answers = RightAnswers(setting.data.labels_nothing)
+        found = setting.evaluate(module, split, name, {"right": answers})
+        if packed := answers.packed():
+            right[name] = packed
+    return found, right
 
 
 def _network(config: TrialConfig, setting: TrialSetting, seed: int, which: str) -> network.Network:

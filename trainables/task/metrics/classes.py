@@ -65,15 +65,20 @@ class Accuracy(_OfClasses):
 
     def update(self, outputs: Any, labels: Tensor) -> None:
         """Count the labels of a batch that were told right. Raises `TaskError` for other outputs."""
+        counts = (labels != self.ignored).sum() if self._has_classes(outputs, labels) else labels.numel()
+        self._all = self._all + counts
+        self._right = self._right + self.told_right(outputs, labels).sum()
+
+    def told_right(self, outputs: Any, labels: Tensor) -> Tensor:
+        """Tell of each label whether it was told right (never one that counts for nothing).
+
+        Raises `TaskError` for other outputs.
+        """
         if self._has_classes(outputs, labels):
-            counted = labels != self.ignored
-            right = (outputs.argmax(dim=1) == labels) & counted
-            self._all = self._all + counted.sum()
-        else:
-            logits, labels = aligned(outputs, labels)
-            right = (logits > 0) == (labels > 0.5)
-            self._all = self._all + labels.numel()
-        self._right = self._right + right.sum()
+            right: Tensor = (outputs.argmax(dim=1) == labels) & (labels != self.ignored)
+            return right
+        logits, labels = aligned(outputs, labels)
+        return (logits > 0) == (labels > 0.5)
 
     def compute(self) -> float:
         """Return the share of all labels counted; NaN where that is none."""

@@ -1,0 +1,81 @@
+"""How sure it is that the best is the best, in sentences."""
+
+from sweeps.report.drawing.wording import (
+    count,
+    difference,
+    lower_name,
+    number,
+    points_of,
+    scaled,
+    value_of,
+)
+from sweeps.study.record import StudyRecord, TrialRecord
+from sweeps.study.selection.comparison import SURE, Comparison
+
+
+def against_own(record: StudyRecord, best: TrialRecord) -> str:
+    """Say by how much the best is ahead of the method's own answer on validation and on test, and how sure.
+
+    Nothing where there is no such answer, or it is the best itself.
+    """
+    metric = record.measured[0].name
+    told = [
+        f"{difference(metric, found.difference)}{points_of(metric)} on {split}{_how_sure(found)}"
+        for split, found in (
+            ("validation", record.compared(best.key, "val")),
+            ("test", record.compared(best.key, "test")),
+        )
+        if found
+    ]
+    return f"Against the method's own answer: {'; '.join(told)}." if told else ""
+
+
+def _how_sure(found: Comparison) -> str:
+    if found.error is None:
+        return ", which one seed cannot tell from chance"
+    told = f"{found.chance}, {found.over}" if found.p is not None else found.over
+    if found.is_tie:
+        return f", a tie within its standard error ({told})"
+    return f", {'more than' if found.is_sure else 'not told from'} chance ({told})"
+
+
+def chosen(record: StudyRecord, best: TrialRecord) -> str:
+    """Say why the best is taken, where it is not simply the best on an objective."""
+    choice = record.choice
+    if choice.within is None:
+        return ""
+    goal = choice.goal.name
+    near = f"within {scaled(goal, choice.within):g}{points_of(goal)} of the dense one's {lower_name(goal)}"
+    close = [t for t in record.feasible if choice.is_close(record.figures(t))]
+    if best not in close:
+        return f"No network is {near}; this one is the best on it."
+    if len(close) == 1:
+        return f"It is the only one {near}."
+    return f"Of {count(len(close), 'network')} {near} it has the least {lower_name(choice.size)}."
+
+
+def notes(record: StudyRecord) -> list[str]:
+    """Say how close other trials come on validation, and how differences were judged."""
+    best, metric = record.best, record.measured[0]
+    said = []
+    if best is not None and record.choice.within is None and record.choice.goal.name == metric.name:
+        reached, error = value_of(record, best, metric.name), record.standard_error(best)
+        others = [value_of(record, t, metric.name) for t in record.feasible if t.key != best.key]
+        if reached is not None and error is not None:
+            near = sum(v is not None and abs(v - reached) <= error for v in others)
+            said.append(
+                f"{count(near, 'other trial')} within one standard error of the best on validation "
+                f"({number(metric.name, error)}{points_of(metric.name)})"
+                + (": on other examples any of them could be the best." if near else ".")
+            )
+    if any(record.compared(key, "test") for key in _read(record)):
+        said.append(
+            "Differences from the method's own answer are on test. With several seeds they are judged by "
+            "Student's paired t-test over the seeds, with one by McNemar's exact test over the examples. "
+            f"p is how often chance alone gives one as large; below {SURE:g} it is called more than chance."
+        )
+    return said
+
+
+def _read(record: StudyRecord) -> list[str]:
+    return [str(reading["key"]) for reading in record.test.values()]
