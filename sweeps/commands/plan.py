@@ -10,8 +10,13 @@ from torch import nn
 
 import pruners
 from sweeps.errors import INFEASIBLE, SweepError
-from trainables import TaskError
+from trainables import TaskError, seeds
+from trainables.config import CompressionConfig
 from trainables.task import checkpoint, networks
+from trainables.task.data import load
+from trainables.task.data.data import Data
+
+_BATCH = 64
 
 
 @click.command()
@@ -28,23 +33,45 @@ from trainables.task import checkpoint, networks
 @click.option("--budget", type=int, help="Compressible weights to keep.")
 @click.option("--flops-ratio", type=float, help="Share of their multiply-adds to keep; needs --input.")
 @click.option("--metric", help="Error metric of the allocation.")
+@click.option("--error", help="Error that the method calibrated allocates by.")
+@click.option(
+    "--data",
+    "data_set",
+    help="A data set of a sweep's task, or your package.module:factory, in place of --input and --classes. "
+    "256 of its training images, without labels, are for a method that chooses by them.",
+)
 @click.option("--input", "shape", default="3,32,32", show_default=True, help="Shape of one input.")
 @click.option(
     "--classes", type=click.IntRange(min=1), default=1000, show_default=True, help="Number of classes."
 )
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def plan(
-    model: str, weights: str | None, method: str, shape: str, classes: int, as_json: bool, **asked: Any
+    model: str,
+    weights: str | None,
+    method: str,
+    data_set: str | None,
+    shape: str,
+    classes: int,
+    as_json: bool,
+    **asked: Any,
 ) -> None:
     """Show what a method would do to a network, without training anything."""
     size = _shape(shape)
+    images = None
     try:
+        if data_set:
+            data = load(data_set, {})
+            size, classes = data.input_shape, data.num_classes or classes
+            images = _training_images(data)
+        elif method in pruners.methods() and "data" in pruners.methods()[method].needs:
+            raise SweepError(f"Method {method} needs --data, the images that it chooses by.")
         network = _network(model, weights, size, classes)
         example = torch.zeros(1, *size) if asked["flops_ratio"] else None
         chosen = pruners.plan(
             network,
             method,
             example=example,
+            data=images,
             **{name: value for name, value in asked.items() if value is not None},
         )
     except pruners.InfeasibleBudget as error:
@@ -68,6 +95,11 @@ def _network(model: str, weights: str | None, size: tuple[int, ...], classes: in
     if weights:
         checkpoint.restore(network, weights)
     return network
+
+
+def _training_images(data: Data) -> list[Any]:
+    order = seeds.permutation(len(data.train), 0, epoch=0)[: CompressionConfig.calibration_images]
+    return [inputs for inputs, _ in data.train.batches(order, _BATCH, torch.device("cpu"))]
 
 
 def _shape(text: str) -> tuple[int, ...]:
@@ -99,12 +131,12 @@ def _text(chosen: pruners.Plan) -> str:
     width = max((len(name) for name in chosen.layers), default=5)
     rows = [f"{'layer':<{width}}  {'rank':>5}  {'subspaces':>9}  {'params':>9}  error"]
     rows += [
-        f"{n:<{width}}  {c.rank:>5}  {c.num_subspaces:>9}  {c.params:>9}  {c.error:.4f}"
+        f"{n:<{width}}  {c.rank:>5}  {c.num_subspaces:>9}  {c.params:>9}  {c.error:.4g}"
         for n, c in chosen.layers.items()
     ]
     unit = chosen.unit.replace("_", "-")
     rows.append(
         f"{chosen.cost} of {chosen.budget} {unit}, "
-        f"largest layer error {chosen.error:.4f} ({chosen.metric}); other layers stay dense"
+        f"largest layer error {chosen.error:.4g} ({chosen.metric}); other layers stay dense"
     )
     return "\n".join(rows)

@@ -144,6 +144,11 @@ PLANS = [
         PLAN + "--keep-ratio .2 --method svd --metric max",
         r"svd has no option 'metric'; known are exclude, rank_multiple\.",
     ),
+    Bad(
+        PLAN + "--keep-ratio .2 --method calibrated",
+        r"Method calibrated needs --data, the images that it chooses by\.",
+    ),
+    Bad(PLAN + "--keep-ratio .2 --data digitz", r"there is no data set 'digitz'; did you mean digits\?"),
     Bad(PLAN + "--keep-ratio .2 --input 3,x", r"--input 3,x: expected whole numbers, as in 3,224,224\."),
     Bad(PLAN + "--keep-ratio .2 --input 3,0", r"--input 3,0: every side must be at least 1\."),
     Bad(

@@ -145,6 +145,19 @@ def test_a_plan_for_programs(tombola: Tombola) -> None:
     )
 
 
+def test_a_plan_by_calibration_images(tombola: Tombola) -> None:
+    command = ("plan", "--model", "lenet_300_100", "--data", "digits", "--method", "calibrated")
+    command = (*command, "--keep-ratio", ".1")
+    lines = tombola(*command).stdout.splitlines()
+    assert lines[0].split() == ["layer", "rank", "subspaces", "params", "error"]
+    assert lines[-1].endswith("(predicted); other layers stay dense")
+    told = json.loads(tombola(*command, "--error", "output", "--json").stdout)
+    assert (told["method"], told["metric"]) == ("calibrated", "output")
+    # the data set's own shape and classes
+    assert told["budget"] == int(0.1 * (64 * 300 + 300 * 100 + 1000))
+    assert all(0 < layer["error"] < 1 for layer in told["layers"].values())
+
+
 def test_a_dry_run_trains_nothing_and_counts_epochs(tombola: Tombola) -> None:
     sweep = SWEEP.replace("method: alds", "method: alds\n  retrain_epochs: 3").replace(
         "epochs: 1", "epochs: 5"
