@@ -142,7 +142,7 @@ PLANS = [
     Bad(PLAN + "--keep-ratio .2 --method svdd", r"There is no method 'svdd'; did you mean 'svd'\?"),
     Bad(
         PLAN + "--keep-ratio .2 --method svd --metric max",
-        r"svd has no option 'metric'; known are exclude, rank_multiple\.",
+        r"svd has no option 'metric'; known are exclude, rank_multiple, refit, ridge, encoders\.",
     ),
     Bad(
         PLAN + "--keep-ratio .2 --method calibrated",
