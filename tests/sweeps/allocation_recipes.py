@@ -1,0 +1,45 @@
+"""What the papers on allocating a budget over layers train, and how; by the recipe's name."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """A recipe: weights and biases of the dense network, batch, decay, the learning rate from an epoch on,
+    epochs of training and retraining, trials, baselines, seeds.
+    """
+
+    parameters: int
+    batch_size: int
+    weight_decay: float
+    lr: dict[float, float]
+    epochs: int
+    retrain_epochs: int
+    trials: int
+    baselines: int = 0
+    seeds: int = 3
+
+
+def _balf(parameters: int) -> Allocation:
+    return Allocation(parameters, 128, 1e-4, {0: 0.1, 80: 0.01, 120: 1e-3, 160: 1e-4}, 200, 0, 36)
+
+
+def _trained(parameters: int) -> Allocation:
+    return Allocation(parameters, 256, 0, {}, 0, 0, 24, seeds=1)
+
+
+RECIPES = {
+    "alds_resnet20_cifar10": Allocation(269_722, 128, 1e-4, {5: 0.1, 91: 0.01, 136: 1e-3}, 182, 182, 60),
+    "alds_vgg16_cifar10": Allocation(
+        14_724_042, 256, 5e-4, {10: 0.05, 30: 0.025, 299: 0.05 / 2**9}, 300, 300, 60
+    ),
+    "alds_resnet18_imagenet": Allocation(
+        11_689_512, 256, 1e-4, {5: 0.1, 30: 0.01, 60: 1e-3, 80: 1e-4}, 90, 90, 30
+    ),
+    "balf_resnet20_cifar10": _balf(269_722),
+    "balf_resnet56_cifar10": _balf(853_018),
+    "balf_resnet18_imagenet": _trained(11_689_512),
+    "balf_resnet50_imagenet": _trained(25_557_032),
+    "balf_mobilenetv2_imagenet": _trained(3_504_872),
+    "modelopt_resnet20_cifar10": Allocation(269_722, 128, 1e-4, {0: 0.1, 60: 0.05}, 120, 120, 4, baselines=2),
+}
