@@ -9,7 +9,7 @@ from rich.console import Console
 from sweeps.report.drawing import chart, density
 from sweeps.report.drawing.wording import percent
 from sweeps.report.headline import headline
-from sweeps.report.sparse.method_curves import lowest_common_density, method_curves
+from sweeps.report.sparse.method_curves import MethodCurve, looks, lowest_common_density, method_curves
 from sweeps.report.sparse.method_layers import method_layers_charts
 from sweeps.report.sparse.methods import method_charts
 from sweeps.report.sparse.tickets import accuracy_chart
@@ -207,3 +207,17 @@ def test_logarithmic_heights_are_written_out() -> None:
     figure = chart.figure("", "")
     chart.log_heights(figure, [0.07, 30.0])
     assert {"0.1", "0.5", "20"} <= set(figure.layout.yaxis.ticktext)
+
+
+def test_of_two_settings_one_is_the_colour_and_one_the_line() -> None:
+    settings = [
+        (f"allocation {one}", f"refit {two}") for one in ("erk", "global") for two in ("layer", "none")
+    ]
+    found = [MethodCurve("magnitude", "none", each, ()) for each in settings]
+    colours, lines = zip(*looks(found), strict=True)
+    assert colours[0] == colours[1] != colours[2] == colours[3]
+    assert lines == ("solid", "dash", "solid", "dash")
+    plain = looks([MethodCurve(name, "none", (), ()) for name in ("snip", "random")])
+    assert plain[0][0] != plain[1][0] and {line for _, line in plain} == {"solid"}
+    one = looks([MethodCurve("snip", "none", (f"rounds {n}",), ()) for n in (1, 2)])
+    assert one[0][0] != one[1][0] and {line for _, line in one} == {"solid"}

@@ -13,6 +13,7 @@ METHOD, CONTROL, INVERT = "compression.method", "compression.control", "compress
 _HOW_MUCH = ("budget.keep_ratio", "budget.parameters")
 CONTROLS = {"none": "solid", "shuffle": "dash", "random": "dashdot", "reinit": "dot", "inverted": "longdash"}
 """The line of each control."""
+_LINES = ("solid", "dash", "dot", "dashdot", "longdash")
 CONTROL_NAMES = {
     "none": "as the method says",
     "shuffle": "shuffled in each layer",
@@ -26,13 +27,18 @@ CONTROL_NAMES = {
 class MethodCurve:
     """Trials that differ in how many weights they keep and in nothing else.
 
-    ``rest`` says what else was set on a grid.
+    ``settings`` says what else was set on a grid, in words.
     """
 
     method: str
     control: str
-    rest: str
+    settings: tuple[str, ...]
     trials: tuple[TrialRecord, ...]
+
+    @property
+    def rest(self) -> str:
+        """Return all settings as one text."""
+        return ", ".join(self.settings)
 
     @property
     def label(self) -> str:
@@ -56,7 +62,7 @@ def method_curves(record: StudyRecord) -> list[MethodCurve]:
     Methods come in the sweep file's order, each one's controls behind it.
     """
     quality, grid = quality_of(record), record.sweep.get("method") == "grid"
-    found: dict[tuple[str, str, str], list[TrialRecord]] = {}
+    found: dict[tuple[str, str, tuple[str, ...]], list[TrialRecord]] = {}
     for trial in record.complete:
         if DENSITY not in trial.metrics or value_of(record, trial, quality) is None:
             continue
@@ -67,7 +73,7 @@ def method_curves(record: StudyRecord) -> list[MethodCurve]:
             if grid
             else []
         )
-        said = ", ".join(f"{name.rpartition('.')[2]} {plain(value)}" for name, value in rest)
+        said = tuple(f"{name.rpartition('.')[2]} {plain(value)}" for name, value in rest)
         found.setdefault((str(setting_of(record, trial, METHOD)), control, said), []).append(trial)
     curves = [
         MethodCurve(*key, tuple(sorted(trials, key=lambda t: -t.metrics[DENSITY])))
@@ -85,6 +91,24 @@ def colors(found: Sequence[MethodCurve]) -> dict[str, str]:
     """Choose a colour for every method."""
     methods = dict.fromkeys(curve.method for curve in found)
     return {method: chart.SERIES[place % len(chart.SERIES)] for place, method in enumerate(methods)}
+
+
+def looks(found: Sequence[MethodCurve]) -> list[tuple[str, str]]:
+    """Choose a colour and a line for every curve: of several settings the last one decides over the line."""
+    by_method = colors(found)
+    hues = dict.fromkeys((curve.method, *_hue(curve)) for curve in found)
+    lines = dict.fromkeys(curve.settings[-1] for curve in found if len(curve.settings) > 1)
+    chosen = []
+    for curve in found:
+        place = list(hues).index((curve.method, *_hue(curve)))
+        color = chart.SERIES[place % len(chart.SERIES)] if curve.settings else by_method[curve.method]
+        line = list(lines).index(curve.settings[-1]) if len(curve.settings) > 1 else 0
+        chosen.append((color, _LINES[line % len(_LINES)]))
+    return chosen
+
+
+def _hue(curve: MethodCurve) -> tuple[str, ...]:
+    return curve.settings[:-1] or curve.settings
 
 
 def lowest_common_density(found: Sequence[MethodCurve]) -> float | None:

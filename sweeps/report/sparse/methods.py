@@ -22,7 +22,14 @@ from sweeps.report.drawing.wording import (
     value_of,
     with_unit,
 )
-from sweeps.report.sparse.method_curves import CONTROL_NAMES, CONTROLS, MethodCurve, colors, method_curves
+from sweeps.report.sparse.method_curves import (
+    CONTROL_NAMES,
+    CONTROLS,
+    MethodCurve,
+    colors,
+    looks,
+    method_curves,
+)
 from sweeps.study.record import StudyRecord
 from trainables.metric_names import DENSITY
 
@@ -47,18 +54,19 @@ def method_charts(record: StudyRecord) -> list[Chart]:
 def _methods(record: StudyRecord, found: Sequence[MethodCurve]) -> Chart:
     quality = quality_of(record)
     drawn = density.figure(titled(quality), height=440)
-    by_method, means = colors(found), []
+    means: list[float] = []
     on_a_grid = record.sweep.get("method") == "grid"
-    for place, curve in enumerate(found):
-        color = chart.SERIES[place % len(chart.SERIES)] if curve.rest else by_method[curve.method]
+    one_method = len({curve.method for curve in found}) == 1
+    for curve, (color, dash) in zip(found, looks(found), strict=True):
         points = curve.points(record)
         means += [p.mean for p in points]
         density.line(
             drawn,
             points,
-            curve.label,
+            curve.rest if one_method and curve.rest else curve.label,
             color,
             unit=_unit(record),
+            dash=dash,
             mode="lines+markers" if on_a_grid else "markers",
         )
     outliers = _frame(record, drawn, found, means)
