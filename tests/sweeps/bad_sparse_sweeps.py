@@ -237,6 +237,15 @@ MASKS = {
     "refit before training": _option(
         "refit: sequential", r"s\.yaml:2: trainable prune_at_init .* that are trained\."
     ),
+    "no images to fit to": BadSweep(
+        (
+            ("trainable: prune_at_init", "trainable: compress"),
+            ("  method: random\n", "  method: random\n  options: {refit: layer}\n  calibration_images: 0\n"),
+        ),
+        r"s\.yaml:2: allocation measured and a refit need compression\.calibration_images, which are 0\.",
+        2,
+        AT_INIT,
+    ),
     "scale without curves": _option(
         "scale: {fc1: 2.0}", r"s\.yaml:7: compression: scale multiplies curves of .*; global has none\."
     ),

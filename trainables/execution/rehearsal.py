@@ -30,10 +30,6 @@ from trainables.training.update import masked_parameters, update
 from trainables.users_code.factory import describe
 
 _BATCH = 4
-_ROUNDS = {"mask": {"rounds": 1}}
-"""Options of a compression that is made to be looked at: one round instead of a hundred leaves the same kind
-of network.
-"""
 
 
 def rehearse(setting: TrialSetting, compress: Compress, trains: bool) -> None:
@@ -89,8 +85,7 @@ def _batch(setting: TrialSetting, split: Split) -> Batch:
 
 
 def _compressed(network: Network, compress: Compress, setting: TrialSetting) -> Network:
-    kind = pruners.methods()[compress.method].kind
-    stage = replace(compress, options={**compress.options, **_ROUNDS.get(kind, {})}, control=None)
+    stage = replace(compress, options=_quick(compress), control=None)
     try:
         return compressing.compress(network, stage, setting, 0)
     except Exception as error:
@@ -98,6 +93,19 @@ def _compressed(network: Network, compress: Compress, setting: TrialSetting) -> 
         raise Refused(
             ("compression",), f"compression: method {compress.method} fails on one batch: {said}"
         ) from error
+
+
+def _quick(compress: Compress) -> dict[str, Any]:
+    """Return the options of a compression that is made to be looked at, which leave the same kind of network.
+
+    One round instead of a hundred, and no curve of every layer.
+    """
+    options = compress.options
+    if pruners.methods()[compress.method].kind == "mask":
+        options = {**options, "rounds": 1}
+        if options.get("allocation") == "measured":
+            options = {name: value for name, value in options.items() if name not in ("allocation", "scale")}
+    return options
 
 
 def _try_out(setting: TrialSetting, network: Network, batch: Batch | None, held_out: Batch) -> None:

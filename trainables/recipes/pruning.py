@@ -19,8 +19,7 @@ def pruning(config: TrialConfig, *, is_trained: bool = True) -> Recipe:
             f"trainable {config.trainable} needs a budget: keep_ratio, parameters or flops_ratio."
         )
     compression = config.compression
-    if not is_trained:
-        _check_untrained(config.trainable, compression)
+    _check_images(config.trainable, compression, is_trained)
     layers = {name: asdict(shape) for name, shape in compression.layers.items()}
     control = compression.control if compression.control in ("shuffle", "random") else None
     compress = Compress(
@@ -36,13 +35,18 @@ def pruning(config: TrialConfig, *, is_trained: bool = True) -> Recipe:
     return (compress, Reinitialize()) if compression.control == "reinit" else (compress,)
 
 
-def _check_untrained(trainable: str, compression: CompressionConfig) -> None:
+def _check_images(trainable: str, compression: CompressionConfig, is_trained: bool) -> None:
+    """Raise `TaskError` where a mask is to be allocated or fitted by images and there are none for it."""
     method = pruners.methods().get(compression.method)
-    if method is not None and method.kind == "mask" and method.wants_data(compression.options):
+    if method is None or method.kind != "mask" or not method.wants_data(compression.options):
+        return
+    if not is_trained:
         raise TaskError(
             f"trainable {trainable} prunes a network without training, whose outputs say nothing: allocation "
             "measured and a refit are for networks that are trained."
         )
+    if not calibration_images(compression) and "loss" not in method.needs:
+        raise TaskError("allocation measured and a refit need compression.calibration_images, which are 0.")
 
 
 def calibration_images(compression: CompressionConfig) -> int:
