@@ -42,7 +42,7 @@ def find(record: StudyRecord, key: str | None) -> TrialRecord:
     """Return the complete trial of that number (or baseline of that name); without one the best."""
     if key is None:
         if record.best is None:
-            raise SweepError(f"{record.directory}: no trial is complete yet.", FAILED)
+            raise SweepError(f"{record.directory}: {_why_none(record)}", FAILED)
         return record.best
     trials = {t.key: t for t in (*record.trials, *record.baselines)}
     if key not in trials:
@@ -54,6 +54,13 @@ def find(record: StudyRecord, key: str | None) -> TrialRecord:
             "it has no network to export."
         )
     return trials[key]
+
+
+def _why_none(record: StudyRecord) -> str:
+    if record.nearest is None:
+        return "no trial is complete yet."
+    nearest = record.nearest.key
+    return f"no trial keeps every constraint; the nearest is taken with --trial {nearest}."
 
 
 def _best_seed(record: StudyRecord, trial: TrialRecord) -> int:

@@ -27,7 +27,7 @@ def keep_what_is_wanted(retention: Retention, store: Path, paths: StudyPaths, re
     Its results stay, and a trajectory that is asked for again is trained again.
     """
     if retention.networks == "best":
-        kept = {trial.key for trial in (*record.front, record.best) if trial}
+        kept = {trial.key for trial in (*record.front, record.best, record.nearest) if trial}
         for folder in paths.trials.glob("*"):
             if folder.name not in kept:
                 shutil.rmtree(paths.networks(folder.name), ignore_errors=True)

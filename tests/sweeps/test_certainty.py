@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +96,18 @@ def test_test_is_read_once_for_every_baseline_too(study: StudyRecord) -> None:
     before = (study.directory / "test.json").stat().st_mtime_ns
     again = run(digits(**TOLERANCES, baselines=["svd"], run_cap=4), study.directory)
     assert (study.directory / "test.json").stat().st_mtime_ns == before and again.test == study.test
+
+
+def test_a_study_that_goes_on_may_choose_anew(study: StudyRecord, tmp_path: Path) -> None:
+    folder = shutil.copytree(study.directory, tmp_path / "again")
+    chosen = run(
+        digits(**TOLERANCES, baselines=["svd"], run_cap=4, choose={"smallest_within": 0.9}), folder
+    ).best
+    assert chosen is not None
+    sizes = [t.metrics["compress/params_kept"] for t in study.complete]
+    assert chosen.metrics["compress/params_kept"] == min(sizes)
+    seed = folder / "trials" / chosen.key / "network" / "seed-0"
+    assert (folder / "best/model.safetensors").read_bytes() == (seed / "model.safetensors").read_bytes()
 
 
 def test_seeds_are_compared_where_there_are_several(tmp_path: Path) -> None:

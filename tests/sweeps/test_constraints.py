@@ -91,6 +91,11 @@ def test_where_nothing_keeps_them_the_nearest_is_told_and_the_command_says_so(
     text = tombola("status", "s").stdout
     assert "keep every constraint: 0 of 3" in text and "nearest: trial" in text
     assert tombola("resume", "s", "--in-process").exit_code == 3
+    refused = tombola("export", "s", "--to", "small")
+    assert refused.exit_code == 1
+    nearest = told["nearest"]["trial"]
+    assert f"keeps every constraint; the nearest is taken with --trial {nearest}." in refused.stderr
+    assert tombola("export", "s", "--to", "small", "--trial", nearest).exit_code == 0
 
     page = Path("s/report.html").read_text(encoding="utf-8")
     assert "No network keeps every constraint" in page

@@ -20,6 +20,7 @@ def history_chart(record: StudyRecord) -> Chart:
 
     figure = chart.figure("Trial", titled(objective.name))
     numbers, heights = [int(t.key) for t, _ in points], [scaled(objective.name, v) for _, v in points]
+    kept = [not record.missed(t) for t, _ in points]
     better = max if objective.goal == "maximize" else min
     hover = [
         f"<b>trial {t.key}</b><br>{chart.text(name_of(objective.name))} {with_unit(objective.name, v)}"
@@ -31,8 +32,8 @@ def history_chart(record: StudyRecord) -> Chart:
     )
     line = {"color": chart.BEST, "width": 2, "shape": "hv"}
     figure.add_scatter(
-        x=numbers,
-        y=list(accumulate(heights, better)),
+        x=[number for number, held in zip(numbers, kept, strict=True) if held],
+        y=list(accumulate((h for h, held in zip(heights, kept, strict=True) if held), better)),
         mode="lines",
         name="best so far",
         line=line,
@@ -59,7 +60,8 @@ def history_chart(record: StudyRecord) -> Chart:
             chart.OWN,
             below=True,
         )
-    caption = "Points are complete trials, the line the best found so far."
+    caption = "Points are complete trials, the line the best found so far"
+    caption += " of those that keep every constraint." if record.limits else "."
     if lost:
         caption += " Crosses on the floor are trials that ended without a value."
     return Chart("history", title, caption + chart.outside(heights, bounds), figure)
