@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from pruners.calibration.columns import Layer, computable, layer_columns
+from pruners.calibration.moment import mirrored
 
 _ELEMENTS = 2**22  # of columns that are written out at once
 _ROWS = 512  # of the product made at once; only those on and right of the diagonal
@@ -30,12 +31,12 @@ class ColumnSum:
                 self._second[:, row : row + _ROWS, row:] += (
                     columns[:, row : row + _ROWS] @ columns[:, row:].mT
                 )
-            self._first += columns.sum(-1, dtype=torch.float64)
+            self._first += columns.sum(-1).double()
             self.columns += columns.shape[-1]
 
     def second(self) -> Tensor:
-        """Return the sum of the columns' outer products, (groups, n, n), without all below the diagonal."""
-        return self._second
+        """Return the sum of the columns' outer products, (groups, n, n)."""
+        return mirrored(self._second)
 
     def first(self) -> Tensor:
         """Return the sum of the columns, (groups, n)."""

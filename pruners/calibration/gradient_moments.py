@@ -10,7 +10,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from pruners.calibration.columns import Layer, computable
 from pruners.calibration.divergence import class_scores
-from pruners.calibration.moment import Moment
+from pruners.calibration.moment import Moment, mirrored
 from pruners.errors import PrunerError
 from pruners.network.counting.multiply_adds import as_defined
 from pruners.network.forward_pass import REFUSED, evaluating, naming_refusals
@@ -73,11 +73,11 @@ class _GradientSum:
         channels = gradient.movedim(-1 - self._dimensions, 0)
         columns = computable(channels.reshape(*self._first.shape, -1))
         self._second += columns @ columns.mT
-        self._first += columns.sum(-1, dtype=torch.float64)
+        self._first += columns.sum(-1).double()
         self.columns += columns.shape[-1]
 
     def moment(self) -> Moment:
-        return Moment.of_sums(self._second, self._first, self.columns)
+        return Moment.of_sums(mirrored(self._second), self._first, self.columns)
 
 
 def _drawn_loss(outputs: Any, generator: torch.Generator) -> Tensor:

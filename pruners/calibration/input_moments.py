@@ -79,7 +79,8 @@ def input_moments(
         if moment is None:
             continue
         moments[name] = moment
-        if not moment.second.isfinite().all():
+        # all squares are on the diagonal, and no product is larger than both
+        if not moment.second.diagonal(dim1=-2, dim2=-1).isfinite().all():
             raise PrunerError(f"Layer {name!r}: its inputs on the calibration images are not finite.")
     return moments
 

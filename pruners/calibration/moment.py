@@ -28,11 +28,8 @@ class Moment:
 
     @classmethod
     def of_sums(cls, second: Tensor, first: Tensor, columns: int) -> "Moment":
-        """Divide sums over columns by their number; of ``second`` only what is on and above the diagonal.
-
-        ``second`` is changed.
-        """
-        return cls(_mirrored(second.div_(columns)).cpu(), (first / columns).cpu(), columns)
+        """Divide sums over columns by their number; ``second`` is changed."""
+        return cls(second.div_(columns).cpu(), (first / columns).cpu(), columns)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the moment as tensors for a file, of ``second`` the rows from the diagonal on."""
@@ -51,7 +48,7 @@ class Moment:
                 second[:, i, i:] = row
         except (KeyError, RuntimeError, ValueError) as error:
             raise BadArtifact(f"Kept moments are damaged: {error}.") from None
-        return cls(_mirrored(second), mean, columns)
+        return cls(mirrored(second), mean, columns)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,8 +84,8 @@ class FitMoments:
         )
 
 
-def _mirrored(upper: Tensor) -> Tensor:
-    """Complete matrices by what is on and above their diagonal, in place."""
+def mirrored(upper: Tensor) -> Tensor:
+    """Complete symmetric matrices (groups, n, n) by what is on and above their diagonal, in place."""
     for start in range(0, upper.shape[-1], _ROWS):
         stop = start + _ROWS
         corner = upper[:, start:stop, start:stop].triu()

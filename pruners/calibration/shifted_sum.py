@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pruners.calibration.columns import Layer, computable, padded, padding_around
+from pruners.calibration.moment import mirrored
 
 _ELEMENTS = 2**23  # of maps that are arranged at once
 
@@ -83,7 +84,7 @@ class ShiftedSum:
             return (part if row is None else part[:, row : row + 1]).reshape(-1, channels)
 
         for (row, column), total in self._sums.items():
-            total += along(_index(row, height), _index(column, width)).sum(0, dtype=torch.float64)
+            total += along(_index(row, height), _index(column, width)).sum(0).double()
         for (row, column, (down, right)), total in self._products.items():
             row, column = _index(row, height), _index(column, width)
             some = along(row, column)
@@ -95,17 +96,19 @@ class ShiftedSum:
             total += some[behind : len(some) - ahead].T @ others[ahead : len(others) - behind]
 
     def second(self) -> Tensor:
-        """Return the sum of the columns' outer products, (1, n, n); entries below the diagonal too."""
+        """Return the sum of the columns' outer products, (1, n, n)."""
         number, channels = len(self._offsets), self.layer.in_channels
-        whole = self._sums[None, None].new_empty(channels, number, channels, number)
+        blocks = self._sums[None, None].new_empty(number, number, channels, channels)
         for (i, a), (j, b) in combinations_with_replacement(enumerate(self._offsets), 2):
             shift = self._shift(a, b)
-            block = torch.zeros_like(self._products[None, None, shift])
+            blocks[i, j] = 0
             for sign, row, column in self._terms(a, shift):
-                block.add_(self._products[row, column, shift], alpha=sign)
-            whole[:, i, :, j] = block
-            whole[:, j, :, i] = block.T
-        return whole.reshape(1, channels * number, channels * number)
+                blocks[i, j].add_(self._products[row, column, shift], alpha=sign)
+            if i == j:
+                mirrored(blocks[i, j, None])  # a product may differ from its transpose in the last bit
+            else:
+                blocks[j, i] = blocks[i, j].T
+        return blocks.permute(2, 0, 3, 1).reshape(1, channels * number, channels * number)
 
     def first(self) -> Tensor:
         """Return the sum of the columns, (1, n)."""
