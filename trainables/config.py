@@ -182,7 +182,7 @@ class CompressionConfig:
     layers: dict[str, LayerPin] = Field(default_factory=dict)
     control: Literal["none", "shuffle", "random", "reinit"] = "none"
     scoring_per_class: Count = 10
-    calibration_images: Annotated[WholeNumber, Field(ge=0)] = 256
+    calibration_images: Annotated[WholeNumber, Field(ge=0)] = 512
 
 
 @dataclass(frozen=True, config=_STRICT)

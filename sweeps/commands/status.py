@@ -26,6 +26,10 @@ def status(study: Path, storage: str | None, as_json: bool) -> None:
     for outcome in ("stopped_early", "failed", "infeasible", "running"):
         if told[outcome]:
             click.echo(f"  {outcome.replace('_', ' ')}: {told[outcome]}")
+    if told["screened"]:
+        screened = told["screened"]
+        best = "" if screened["best"] is None else f", best {screened['best']:.4g}"
+        click.echo(f"  screened without training: {screened['trials']} of {screened['target']}{best}")
     if told["time_is_up"]:
         click.echo(
             f"  stopped at its time limit; go on with: {shlex.join(['tombola', 'resume', str(study)])}"
@@ -54,6 +58,7 @@ def describe(record: StudyRecord) -> dict[str, Any]:
         "failed": record.count("failed"),
         "infeasible": record.count("infeasible"),
         "running": record.count("running") + record.count("waiting"),
+        "screened": _screened(record),
         "time_is_up": record.time_is_up,
         "best": best
         and {
@@ -69,4 +74,15 @@ def describe(record: StudyRecord) -> dict[str, Any]:
             "missed": {limit.name: excess for limit, excess in record.missed(nearest).items()},
         },
         "objectives": [{"name": o.name, "goal": o.goal} for o in record.objectives],
+    }
+
+
+def _screened(record: StudyRecord) -> dict[str, Any] | None:
+    """Return how far the screening is; None where the sweep has none."""
+    screen = record.sweep.get("screen")
+    scores = [trial.values[0] for trial in record.screened if trial.values]
+    return screen and {
+        "trials": len(record.screened),
+        "target": screen["trials"],
+        "best": min(scores, default=None),
     }

@@ -12,6 +12,7 @@ from sweeps.report.charts.history import history_chart
 from sweeps.report.charts.importance import importance_chart, importances
 from sweeps.report.charts.layers import layers_chart
 from sweeps.report.charts.learning_curves import curves_chart
+from sweeps.report.charts.screening import score_chart
 from sweeps.report.drawing.chart import Chart
 from sweeps.report.headline import headline
 from sweeps.report.sparse.method_layers import level_gradients_chart, method_layers_charts
@@ -73,13 +74,14 @@ def charts(record: StudyRecord, shares: dict[str, float], reason: str) -> list[C
     if record.best is not None and record.best.levels:
         return _lottery_charts(record, record.best, shares, reason)
     by_method, where = method_charts(record), method_layers_charts(record)
-    curves = curves_chart(record)
+    curves, scores = curves_chart(record), score_chart(record)
     return [
         *by_method,
         *where,
         *(front_charts(record) if len(record.objectives) > 1 or not by_method else []),
         *([] if by_method and record.sweep.get("method") == "grid" else [history_chart(record)]),
         *([curves] if curves else []),
+        *([scores] if scores else []),
         importance_chart(shares, reason),
         *([] if where else [layers_chart(record)]),
     ]

@@ -17,6 +17,7 @@ from sweeps.study.ledger import DETAILS, REASON, TRIAL_METRICS, outcome_of, rows
 from sweeps.study.paths import StudyPaths
 from sweeps.study.provenance import read_provenance
 from sweeps.study.record import BASELINE, Objective, Outcome, StudyRecord, TrialRecord
+from sweeps.study.screening import name_of_screening
 from sweeps.sweep_file import yaml_file
 from trainables.results.result import TrialResult, read_result
 
@@ -57,11 +58,38 @@ def load_record(directory: Path | str, url: str | None = None) -> StudyRecord:
         sweep,
         provenance,
         study,
+        _screened(paths, provenance, sweep, url),
     )
     # With a searched network or training there are several dense networks;
     # the best trial's is the one to compare it with.
     first = (record.best,) if record.best else ()
     return _with_tests(replace(record, dense=_dense(paths, (*first, *trials, *baselines))), read_tests(paths))
+
+
+def _screened(
+    paths: StudyPaths, provenance: Mapping[str, Any], sweep: Mapping[str, Any], url: str | None
+) -> tuple[TrialRecord, ...]:
+    """Return the trials that were screened so far, those that failed included."""
+    if not sweep.get("screen"):
+        return ()
+    name, url = name_of_screening(provenance["name"]), url or provenance["storage"]
+    try:
+        study = storage.load(paths, name, url)
+    except SweepError:  # the sweep's own study is there, so that it has not begun
+        return ()
+    found = ((root, standing(rows)) for root, rows in sorted(rows_by_trial(study).items()))
+    return tuple(
+        TrialRecord(
+            key=str(root),
+            outcome="failed" if outcome_of(row) == "failed" else "complete",
+            params=row.params,
+            values=tuple(row.values) if row.values else None,
+            metrics=row.user_attrs.get(TRIAL_METRICS, {}),
+            reason=row.user_attrs.get(REASON),
+        )
+        for root, row in found
+        if outcome_of(row) in ("complete", "failed")
+    )
 
 
 def read_tests(paths: StudyPaths) -> dict[str, dict[str, Any]]:

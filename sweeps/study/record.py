@@ -73,7 +73,9 @@ class StudyRecord:
     ``multiply_adds`` only. ``own`` is the method's own answer (the tolerance form's first trial, or the
     method's baseline). ``test`` maps ``dense``, ``own``, ``best`` and every baseline's key to ``{"key",
     "test/<metric>", "test/<metric>_std", "replicates", "read_at"}``, each read once. ``sweep`` is the
-    resolved sweep file as plain data; ``provenance`` the content of study.json.
+    resolved sweep file as plain data; ``provenance`` the content of study.json. ``screened`` are the trials
+    that were scored without training, their value that score, their metrics those before any retraining, in
+    order of their numbers there.
     """
 
     directory: Path
@@ -88,6 +90,7 @@ class StudyRecord:
     sweep: Mapping[str, Any]
     provenance: Mapping[str, Any]
     study: optuna.Study
+    screened: tuple[TrialRecord, ...] = ()
 
     @property
     def time_is_up(self) -> bool:

@@ -1,12 +1,17 @@
 """Screening: many trials scored without training, the best trained; the same however it is stopped."""
 
+import statistics
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import sweeps
 from sweeps import StudyRecord, Sweep, SweepError
+from sweeps.commands.status import describe
+from sweeps.report.charts.screening import rank_correlation, score_chart
 from sweeps.search.dry_run import dry_run_text
 from sweeps.search.prepare import prepare
 from sweeps.study import storage
@@ -110,6 +115,35 @@ def test_time_that_is_up_ends_the_screening_and_the_study_goes_on_later(tmp_path
         ).count("complete")
         == 3
     )
+
+
+def test_status_and_report_tell_of_it(study: StudyRecord) -> None:
+    found = [one for _, one in scores(study.directory)]
+    assert [dict(t.metrics) for t in study.screened] == found
+    told = describe(study)["screened"]
+    assert told == {"trials": 9, "target": 9, "best": min(one[DIVERGENCE] for one in found)}
+    chart = score_chart(study)
+    assert chart is not None and chart.figure is not None
+    assert list(chart.figure.data[0].x) == [one[DIVERGENCE] for one in found]
+    expected = by_hand([one[DIVERGENCE] for one in found], [one["val/accuracy"] for one in found])
+    assert f"correlation before retraining is {expected:+.2f} over 9 networks." in chart.caption
+    assert "Divergence before retraining" in (study.directory / "report.html").read_text()
+
+
+def by_hand(one: list[float], other: list[float]) -> float:
+    """The correlation of ranks, equal values having the mean of theirs."""
+    ranks = [[(sum(b < a for b in v) + sum(b <= a for b in v) + 1) / 2 for a in v] for v in (one, other)]
+    return statistics.correlation(*ranks)
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=3, max_size=12))
+def test_a_rank_correlation_is_that_of_the_ranks(pairs: list[tuple[int, int]]) -> None:
+    one, other = [float(a) for a, _ in pairs], [float(b) for _, b in pairs]
+    found = rank_correlation(one, other)
+    if len(set(one)) < 2 or len(set(other)) < 2:
+        assert found is None
+    else:
+        assert found == pytest.approx(by_hand(one, other), abs=1e-9)
 
 
 def test_a_dry_run_tells_of_it() -> None:

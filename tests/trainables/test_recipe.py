@@ -20,7 +20,7 @@ def test_retraining_runs_the_tail_of_the_schedule(tmp_path: Path) -> None:
     )
     assert compress(config, 10) == (
         Train(0, 1820, 1820),
-        Compress("alds", BudgetConfig(keep_ratio=0.5), calibration_images=256),
+        Compress("alds", BudgetConfig(keep_ratio=0.5), calibration_images=512),
         RecalibrateBN(512),
         Train(1220, 1820, 1820),
     )
@@ -31,7 +31,7 @@ def test_stages_that_do_nothing_are_left_out(tmp_path: Path) -> None:
         tmp_path, training=TrainingConfig(0), compression=CompressionConfig("svd", recalibrate_bn=0)
     )
     svd = Compress("svd", BudgetConfig(keep_ratio=0.5))
-    assert compress(config, 10) == (replace(svd, calibration_images=256),)
+    assert compress(config, 10) == (replace(svd, calibration_images=512),)
     assert prune_at_init(config, 10) == (svd,), "a network that was not trained has nothing to be fitted to"
 
 

@@ -9,6 +9,7 @@ from sweeps.sweep_file.space import setting
 from trainables.metric_names import (
     COMPRESSION,
     DENSITY,
+    DIVERGENCE,
     FLOPS_KEPT,
     GRADIENT_NORM,
     LARGEST_ERROR,
@@ -31,6 +32,7 @@ _NAMES = {
     LATENCY_MS: "Latency",
     DENSITY: "Weights kept",
     LARGEST_ERROR: "Largest layer error",
+    DIVERGENCE: "Divergence before retraining",
 }
 _SPLITS = {"val": "Validation", "test": "Test"}
 OUTCOMES: dict[Outcome, str] = {
