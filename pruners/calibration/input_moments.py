@@ -1,20 +1,22 @@
 """Second moments of layers' inputs, all of them from one pass over the calibration images."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from pruners.calibration.column_sum import ColumnSum
-from pruners.calibration.columns import Layer
-from pruners.calibration.moment import Moment
+from pruners.calibration.columns import Layer, layer_columns
+from pruners.calibration.moment import FitMoments, Moment
 from pruners.calibration.shifted_sum import ShiftedSum, has_shift_structure
 from pruners.errors import PrunerError
 from pruners.network.counting.multiply_adds import as_defined
 from pruners.network.forward_pass import REFUSED, evaluating, naming_refusals
 from pruners.network.inputs import Inputs, forward
 from pruners.network.layer_names import unwrapped
+
+_ELEMENTS = 2**24  # of columns that are written out at once beside outputs
 
 
 class LayerSums:
@@ -90,3 +92,43 @@ def _adding(sums: LayerSums) -> Callable[[nn.Module, tuple[Any, ...], dict[str, 
         sums.add(inputs[0] if inputs else by_name["input"])
 
     return add
+
+
+def call_moments(layer: Layer, inputs: Tensor, outputs: Tensor) -> FitMoments | None:
+    """Compute the moments of one call's inputs with outputs that are wanted of them; None where it is empty.
+
+    ``outputs`` are those of the dense layer, with its bias, from whatever inputs.
+    """
+    sums = LayerSums(layer)
+    sums.add(inputs)
+    moment = sums.moment()
+    if moment is None:
+        return None
+    rows, energy = layer.weight.shape[0], 0.0
+    target = torch.zeros(len(moment.second), rows // len(moment.second), moment.second.shape[-1]).double()
+    output_mean = torch.zeros(target.shape[:2]).double()
+    for columns, wanted in _parts(layer, inputs.detach(), outputs.detach()):
+        target += (wanted @ columns.mT).double().cpu()
+        output_mean += wanted.sum(-1, dtype=torch.float64).cpu()
+        energy += float(wanted.double().square().sum())
+    number = moment.columns
+    return FitMoments(moment.second, moment.mean, target / number, output_mean / number, energy / number)
+
+
+def _parts(layer: Layer, inputs: Tensor, outputs: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Cut a call into its columns (groups x n x positions) and outputs without bias (groups x rows x ...)."""
+    if isinstance(layer, nn.Linear):
+        inputs, outputs = inputs.reshape(-1, inputs.shape[-1]), outputs.reshape(-1, outputs.shape[-1])
+    elif inputs.dim() == len(layer.kernel_size) + 1:
+        inputs, outputs = inputs[None], outputs[None]
+    # what a sample's columns hold: its positions times n of all groups
+    positions = outputs[0].numel() // outputs.shape[1]
+    held = positions * layer.weight[0].numel() * (1 if isinstance(layer, nn.Linear) else layer.groups)
+    size = max(1, _ELEMENTS // max(1, held))
+    for given, wanted in zip(inputs.split(size), outputs.split(size), strict=True):
+        columns = layer_columns(layer, given)
+        columns = columns if columns.dtype == torch.float64 else columns.float()
+        flat = wanted.to(columns.dtype).transpose(0, 1).flatten(1)
+        if layer.bias is not None:
+            flat = flat - layer.bias.detach().to(flat.dtype).unsqueeze(-1)
+        yield columns, flat.unflatten(0, (len(columns), -1))

@@ -1,7 +1,7 @@
 """Which layers a network calls, in which order, and which of them may have outputs off by a constant."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,12 +22,14 @@ class LayerCall:
     """How often a layer is called in one pass, and what takes care of a constant offset of its outputs.
 
     ``bias`` is its own where no other module uses it too. ``into_batchnorm``: all its outputs go as they are
-    into BatchNorm, which subtracts their mean again.
+    into BatchNorm, which subtracts their mean again. ``scale`` is what BatchNorm then multiplies each output
+    channel by, None where that is not one and the same BatchNorm with running statistics.
     """
 
     times: int
     bias: Tensor | None
     into_batchnorm: bool
+    scale: Tensor | None
 
     @property
     def offset_free(self) -> bool:
@@ -42,6 +44,7 @@ def layer_calls(network: nn.Module, layers: Mapping[str, Layer], batch: Inputs) 
     """
     made: dict[int, tuple[str, Tensor, int]] = {}
     times, unclaimed = Counter[str](), Counter[str]()
+    followers: dict[str, set[_BatchNorm]] = {}
 
     def noting(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
         def note(_layer: nn.Module, _inputs: Any, output: Tensor) -> None:
@@ -51,10 +54,11 @@ def layer_calls(network: nn.Module, layers: Mapping[str, Layer], batch: Inputs) 
 
         return note
 
-    def claim(_norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    def claim(norm: _BatchNorm, inputs: tuple[Tensor, ...]) -> None:
         name, output, version = made.pop(id(inputs[0]), ("", inputs[0], -1))
         if output is inputs[0] and output._version == version:  # nobody has changed it in place meanwhile
             unclaimed[name] -= 1
+            followers.setdefault(name, set()).add(norm)
 
     handles = [layer.register_forward_hook(noting(name)) for name, layer in layers.items()]
     norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
@@ -67,9 +71,26 @@ def layer_calls(network: nn.Module, layers: Mapping[str, Layer], batch: Inputs) 
             handle.remove()
     holders = Counter(id(parameter) for parameter in named_parameters(network).values())
     return {
-        name: LayerCall(number, _own_bias(layers[name], holders), not unclaimed[name])
+        name: LayerCall(
+            number,
+            _own_bias(layers[name], holders),
+            not unclaimed[name],
+            None if unclaimed[name] else _scale(followers[name]),
+        )
         for name, number in times.items()
     }
+
+
+def _scale(norms: Collection[_BatchNorm]) -> Tensor | None:
+    """Return gamma / sqrt(variance + epsilon) of a single BatchNorm, in float64 on the CPU."""
+    if len(norms) != 1:
+        return None
+    (norm,) = norms
+    if norm.running_var is None:
+        return None
+    deviation = (norm.running_var.double() + norm.eps).sqrt()
+    scale = 1 / deviation if norm.weight is None else norm.weight.detach().double() / deviation
+    return scale.cpu()
 
 
 def _own_bias(layer: Layer, holders: Counter[int]) -> Tensor | None:

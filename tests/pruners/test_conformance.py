@@ -240,7 +240,7 @@ def random_inputs(*shape, number=40):
 
 @METHODS
 @REFITS
-@pytest.mark.parametrize("encoders", ["weight", "whitened"])
+@pytest.mark.parametrize("encoders", ["weight", "whitened", "joint"])
 def test_a_refit_of_odd_shapes(method, refit, encoders):
     """Same answer every time, within the budget, the model untouched, no layer that is run left out."""
     model, data = odd_network(), random_inputs(200)

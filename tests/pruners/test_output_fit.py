@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pruners.lowrank.fitting.encoders import weight_encoders, whitened_encoders
+from pruners.lowrank.fitting.joint_encoders import joint_encoders
 from pruners.lowrank.fitting.output_fit import OutputFit
 
 
@@ -140,6 +141,53 @@ def test_whitened_encoders_of_the_whole_matrix_are_the_best_for_its_outputs(laye
     best = torch.linalg.svdvals(matrix @ inputs)[:, rank:].square().sum()
     assert float(left) == pytest.approx(float(best), rel=1e-6, abs=1e-7 * float((matrix @ inputs).norm()))
     assert (encoders @ encoders.mT - torch.eye(rank, dtype=encoders.dtype)).abs().max() < 1e-10
+
+
+@given(layers(), st.booleans(), st.sampled_from([0.0, 1e-3]))
+@settings(max_examples=25, deadline=None)
+def test_joint_encoders_leave_less_error(layer, scaled, ridge):
+    """No more than those they start from; what they converge to cannot be bettered slice by slice."""
+    matrix, inputs, rank, subspaces = layer
+    fit = OutputFit(matrix, moment(inputs), ridge)
+    scale = torch.linspace(0.5, 2, matrix.shape[0] * matrix.shape[1]).double().reshape(matrix.shape[:2])
+    rows = scale if scaled else torch.ones_like(scale)
+
+    def error(encoders):
+        weighted = rows.unsqueeze(-1) * (together(fit.decoder(encoders), encoders) - matrix)
+        return float(((weighted @ fit.second) * weighted).sum())
+
+    start = weight_encoders(rows.unsqueeze(-1) * matrix, rank, subspaces)
+    found = joint_encoders(fit, matrix, rank, subspaces, scale if scaled else None)
+    assert found.shape == start.shape
+    assert (found @ found.mT - torch.eye(rank).double()).abs().max() < 1e-9
+    tolerance = 1e-9 * float(((matrix @ fit.second) * matrix).sum())
+    assert error(found) <= error(start) + tolerance
+    if subspaces == 1 and not scaled:
+        best = error(whitened_encoders(matrix, fit.second, rank, 1))
+        assert best - tolerance <= error(found)
+
+
+def test_joint_encoders_by_hand():
+    """One slice after the other by numpy.linalg.lstsq on explicit columns."""
+    torch.manual_seed(3)
+    matrix, inputs = torch.randn(1, 5, 8).double(), torch.randn(1, 8, 60).double() ** 3
+    rank, subspaces = 2, 2
+    x, encoders = inputs[0], weight_encoders(matrix, rank, subspaces)
+    for _ in range(2):
+        decoder = OutputFit(matrix, moment(inputs)).decoder(encoders)[0]
+        for i in range(subspaces):
+            others = sum(
+                (decoder[j] @ encoders[0, j] @ x[4 * j : 4 * j + 4] for j in range(subspaces) if j != i),
+                torch.zeros(5, 60).double(),
+            )
+            wanted = (matrix[0] @ x - others).T.flatten()  # vec of D_i E_i x_i over positions
+            design = np.kron(x[4 * i : 4 * i + 4].T.numpy(), decoder[i].numpy())
+            solution, *_ = np.linalg.lstsq(design, wanted.numpy(), rcond=None)
+            encoders[0, i] = torch.from_numpy(solution).reshape(4, rank).T
+    found = joint_encoders(OutputFit(matrix, moment(inputs)), matrix, rank, subspaces, None)
+    expected = together(OutputFit(matrix, moment(inputs)).decoder(encoders), encoders)
+    own = together(OutputFit(matrix, moment(inputs)).decoder(found), found)
+    torch.testing.assert_close(own, expected, rtol=0, atol=1e-8)
 
 
 def test_inputs_that_never_vary_in_some_directions():

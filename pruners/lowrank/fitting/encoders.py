@@ -6,7 +6,7 @@ from torch import Tensor
 from pruners.lowrank.spectra.gram import slices_of
 from pruners.lowrank.spectra.residual import leading_triplets
 
-ENCODERS = ("weight", "whitened")
+ENCODERS = ("weight", "whitened", "joint")
 
 
 def weight_encoders(matrix: Tensor, rank: int, num_subspaces: int) -> Tensor:

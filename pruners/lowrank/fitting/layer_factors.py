@@ -5,8 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pruners.calibration.layer_calls import LayerCall
 from pruners.calibration.moment import FitMoments
 from pruners.lowrank.fitting.encoders import weight_encoders, whitened_encoders
+from pruners.lowrank.fitting.joint_encoders import joint_encoders
 from pruners.lowrank.fitting.options import FitOptions
 from pruners.lowrank.fitting.output_fit import OutputFit
 
@@ -26,20 +28,23 @@ class LayerFactors:
 
 
 def fitted_factors(
-    matrix: Tensor, rank: int, num_subspaces: int, moments: FitMoments, options: FitOptions, biased: bool
+    matrix: Tensor, cut: tuple[int, int], moments: FitMoments, options: FitOptions, call: LayerCall
 ) -> LayerFactors:
     """Fit the factors of a folded weight (groups x rows x columns) to the dense layer's outputs.
 
-    ``biased`` says that a constant offset of the outputs does not matter: the layer has a bias that takes
-    ``shift``, or BatchNorm follows.
+    ``cut`` is their rank and num_subspaces. What a bias or BatchNorm takes care of afterwards (``shift``) is
+    left out of the fit.
     """
-    if biased:
+    if call.offset_free:
         moments = moments.centred()
     fit = OutputFit(matrix, moments.second, options.ridge, moments.target, moments.energy)
     if options.encoders == "whitened":
-        encoders = whitened_encoders(matrix, fit.second, rank, num_subspaces)
+        encoders = whitened_encoders(matrix, fit.second, *cut)
+    elif options.encoders == "joint":
+        scale = None if call.scale is None else call.scale.reshape(matrix.shape[:2])
+        encoders = joint_encoders(fit, matrix, *cut, scale)
     else:
-        encoders = weight_encoders(matrix, rank, num_subspaces)
+        encoders = weight_encoders(matrix, *cut)
     left, right = balanced(fit.decoder(encoders), encoders)
     replacement = (left @ right).transpose(1, 2).flatten(2)
     shift = moments.output_mean - (replacement @ moments.mean.unsqueeze(-1)).squeeze(-1)

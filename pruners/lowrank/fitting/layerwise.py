@@ -36,7 +36,7 @@ def fit_layers(
     for name, moment in calibration.moments(calls).items():
         layer = spectra.layers[name]
         moments = FitMoments.of_dense_inputs(layer.matrix, moment)
-        factors = fitted_factors(layer.matrix, *cuts[name], moments, options, calls[name].offset_free)
+        factors = fitted_factors(layer.matrix, cuts[name], moments, options, calls[name])
         tensors |= fitted_tensors(layer, factors, calls[name].bias)
         errors[name] = factors.output_error
     return tensors, errors

@@ -30,8 +30,9 @@ REFIT_OPTIONS = (
     Option(
         "encoders",
         "weight",
-        "rows of each layer's first half: of the slices' own SVD (weight), or of that of the slices times "
-        "the root of their inputs' second moment (whitened), which needs a refit",
+        "rows of each layer's first half: of the slices' own SVD (weight), of that of the slices times the "
+        "root of their inputs' second moment (whitened), or fitted to the outputs in turn with the second "
+        "half (joint; slower); the last two need a refit",
         Choice(ENCODERS),
     ),
 )

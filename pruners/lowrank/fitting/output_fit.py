@@ -43,7 +43,8 @@ class OutputFit:
         if energy is None:
             energy = float((aimed * matrix).sum())
         noisy = noise.unsqueeze(-1) * matrix
-        self._aimed = aimed + noisy
+        self.aimed = aimed + noisy
+        """The mean of y x^T, with the ridge."""
         self.energy = energy + float((noisy * matrix).sum())
         """The mean of |y|^2 over all groups, with the ridge: what `errors` are relative to."""
 
@@ -54,7 +55,7 @@ class OutputFit:
         """
         groups, subspaces, rank, _ = encoders.shape
         products = encoded(encoders, encoded(encoders, self.second).mT)
-        solved = solve_normal_equations(products, encoded(encoders, self._aimed.mT))
+        solved = solve_normal_equations(products, encoded(encoders, self.aimed.mT))
         return solved.mT.reshape(groups, -1, subspaces, rank).transpose(1, 2)
 
     def errors(self, encoders: Tensor) -> NDArray[np.float64]:
@@ -68,7 +69,7 @@ class OutputFit:
         _, subspaces, rank, _ = encoders.shape
         order = torch.arange(subspaces * rank).reshape(subspaces, rank).mT.flatten()
         products = encoded(encoders, encoded(encoders, self.second).mT)[:, order][:, :, order]
-        targets = encoded(encoders, self._aimed.mT)[:, order]
+        targets = encoded(encoders, self.aimed.mT)[:, order]
         explained = torch.linalg.solve_triangular(_factor(products), targets, upper=False).square().sum(-1)
         left = self.energy - explained.sum(0).reshape(rank, subspaces).sum(-1).cumsum(0)
         if not self.energy > 0:
@@ -77,7 +78,7 @@ class OutputFit:
 
     def error(self, replacement: Tensor) -> float:
         """Return the relative output error of any weight of W's shape in W's place."""
-        left = float(((replacement @ self.second - 2 * self._aimed) * replacement).sum()) + self.energy
+        left = float(((replacement @ self.second - 2 * self.aimed) * replacement).sum()) + self.energy
         return (max(left, 0.0) / self.energy) ** 0.5 if self.energy > 0 else 0.0
 
 

@@ -6,17 +6,16 @@ from contextlib import ExitStack
 from torch import Tensor, nn
 
 from pruners.calibration.calibration import Calibration
-from pruners.calibration.input_moments import LayerSums
+from pruners.calibration.input_moments import call_moments
 from pruners.calibration.layer_calls import LayerCall, layer_calls
 from pruners.errors import PrunerError
 from pruners.lowrank.decompose import decomposed_copy, pair_names
 from pruners.lowrank.fitting.encoded_moments import encoded_moments
-from pruners.lowrank.fitting.encoders import weight_encoders, whitened_encoders
+from pruners.lowrank.fitting.encoders import weight_encoders
 from pruners.lowrank.fitting.factor_tensors import factor_tensors, unfitted_tensors
-from pruners.lowrank.fitting.layer_factors import LayerFactors, balanced
+from pruners.lowrank.fitting.layer_factors import LayerFactors, balanced, fitted_factors
 from pruners.lowrank.fitting.layerwise import fit_layers, fitted_tensors
 from pruners.lowrank.fitting.options import FitOptions
-from pruners.lowrank.fitting.output_fit import OutputFit
 from pruners.lowrank.layers.shapes import compressible_modules
 from pruners.lowrank.spectra.layer_spectra import LayerSpectra
 from pruners.lowrank.spectra.network_spectra import Spectra
@@ -90,7 +89,12 @@ def _fit(
     output: Tensor,
 ) -> LayerFactors:
     """Fit the factors of the pair that stands for a dense layer to this output of it, from these inputs."""
-    encoders = _encoders(layer, dense, cut, call, options, inputs)
+    if options.encoders != "weight":  # these depend on the inputs themselves
+        written_out = call_moments(dense, inputs, output)
+        if written_out is None:
+            raise PrunerError(f"Layer {layer.name!r}: the calibration images leave it no inputs.")
+        return fitted_factors(layer.matrix, cut, written_out, options, call)
+    encoders = weight_encoders(layer.matrix, *cut)
     left = layer.matrix.new_zeros(*encoders.shape[:2], layer.shape.matrix[0], cut[0])
     first = factor_tensors(layer, left, encoders)[pair_names(layer.name)[0]]
     half = pair.get_submodule("0")
@@ -100,24 +104,3 @@ def _fit(
         moments = moments.centred()
     decoder = moments.decoder(layer.matrix, encoders, options.ridge)
     return LayerFactors(*balanced(decoder, encoders), moments.shift(decoder), moments.error(decoder))
-
-
-def _encoders(
-    layer: LayerSpectra,
-    dense: nn.Conv2d | nn.Linear,
-    cut: tuple[int, int],
-    call: LayerCall,
-    options: FitOptions,
-    inputs: Tensor,
-) -> Tensor:
-    if options.encoders == "weight":
-        return weight_encoders(layer.matrix, *cut)
-    sums = LayerSums(dense)
-    sums.add(inputs)
-    moment = sums.moment()
-    if moment is None:
-        raise PrunerError(f"Layer {layer.name!r}: the calibration images leave it no inputs.")
-    second = moment.second
-    if call.offset_free:
-        second = second - moment.mean.unsqueeze(-1) * moment.mean.unsqueeze(-2)
-    return whitened_encoders(layer.matrix, OutputFit(layer.matrix, second, options.ridge).second, *cut)
