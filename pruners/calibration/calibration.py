@@ -35,8 +35,8 @@ class Calibration:
     their number. Everything is computed in eval mode when it is asked for first. Raises PrunerError for data
     without an image and a network without values.
 
-    All that is dear goes through `moments_of_layers` and `computed`: a subclass may take from elsewhere what
-    was computed before, or leave a part of it to others.
+    All that is dear goes through `moments_of_layers`, `gradient_moments_of_layers` and `computed`: a subclass
+    may take from elsewhere what was computed before, or leave a part of it to others.
     """
 
     def __init__(self, model: nn.Module, data: Inputs | Iterable[Any]) -> None:
@@ -75,6 +75,10 @@ class Calibration:
         """Compute the moments of those of ``layers`` that the network calls, in one pass over the images."""
         return input_moments(self.network(), layers, self.batches)
 
+    def gradient_moments_of_layers(self, layers: Mapping[str, Layer], seed: int) -> dict[str, Moment]:
+        """Compute the moments of the gradients at the outputs of ``layers``, in one pass there and back."""
+        return gradient_moments(self.network(), layers, self.batches, seed)
+
     def moments(self, names: Collection[str]) -> dict[str, Moment]:
         """Return the input moments of the named Conv1d, 2d, 3d and Linear layers.
 
@@ -97,7 +101,7 @@ class Calibration:
         kept = self._gradient_moments.setdefault(seed, {})
         missing = self._layers([name for name in names if name not in kept])
         if missing:
-            kept |= gradient_moments(self.network(), missing, self.batches, seed)
+            kept |= self.gradient_moments_of_layers(missing, seed)
         return _known(kept, names)
 
     def tensors(self) -> dict[str, Tensor]:

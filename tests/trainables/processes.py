@@ -94,5 +94,6 @@ def diverge_layer_by_layer(store: Path, log: Path, answer: Path, die_in: str | N
         return {"divergence": calibration.divergence(torch.nn.Sequential(*without))}
 
     found = calibration.computed({name: partial(measured, name) for name, _ in network.named_children()})
-    found["moments"] = {n: float(m.second.sum()) for n, m in calibration.moments(["0", "3"]).items()}
+    moments = {**calibration.moments(["0", "3"]), **calibration.gradient_moments(["1", "2"], 0)}
+    found["moments"] = {n: float(m.second.sum()) for n, m in moments.items()}
     answer.write_text(json.dumps(found))

@@ -1,6 +1,7 @@
 """Calibration images whose dear results come from the store: computed once for all trials that share it."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,17 +31,12 @@ class StoredCalibration(Calibration):
 
     def moments_of_layers(self, layers: Mapping[str, Layer]) -> dict[str, Moment]:
         """Read the moments from the store; those that it lacks come from one pass that is made once."""
-        entry = self._entry("moments")
-        found = _kept(entry, layers)
-        if found.keys() == layers.keys():
-            return found
-        with entry.held():
-            found |= _kept(entry, layers.keys() - found.keys())
-            missing = {name: layer for name, layer in layers.items() if name not in found}
-            computed = super().moments_of_layers(missing) if missing else {}
-            for name, moment in computed.items():
-                entry.keep_tensors(name, moment.tensors())
-        return found | computed
+        return self._moments_once("moments", layers, super().moments_of_layers)
+
+    def gradient_moments_of_layers(self, layers: Mapping[str, Layer], seed: int) -> dict[str, Moment]:
+        """Read the moments of gradients from the store, as those of inputs."""
+        compute = partial(super().gradient_moments_of_layers, seed=seed)
+        return self._moments_once(f"gradient moments, seed {seed}", layers, compute)
 
     def computed(self, wanted: Mapping[str, Callable[[], dict[str, Any]]]) -> dict[str, dict[str, Any]]:
         """Return what each function gives, from the store or by calling it.
@@ -54,6 +50,24 @@ class StoredCalibration(Calibration):
             self._computed[key] = self._once(key, wanted[key])
             left.remove(key)
         return {key: self._computed[key] for key in wanted}
+
+    def _moments_once(
+        self,
+        what: str,
+        layers: Mapping[str, Layer],
+        compute: Callable[[Mapping[str, Layer]], dict[str, Moment]],
+    ) -> dict[str, Moment]:
+        entry = self._entry(what)
+        found = _kept(entry, layers)
+        if found.keys() == layers.keys():
+            return found
+        with entry.held():
+            found |= _kept(entry, layers.keys() - found.keys())
+            missing = {name: layer for name, layer in layers.items() if name not in found}
+            computed = compute(missing) if missing else {}
+            for name, moment in computed.items():
+                entry.keep_tensors(name, moment.tensors())
+        return found | computed
 
     def _once(self, key: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         entry = self._entry(key)
