@@ -1,7 +1,7 @@
 """A sweep held against its network: the layers, what a trial costs, whether the budget can be met."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -13,15 +13,15 @@ from torch import nn
 
 import pruners
 from pruners import LayerShape
-from pruners.errors import nearest
 from sweeps.errors import INFEASIBLE, Incompatible, SweepError
-from sweeps.search import enqueue, feasibility, per_layer, samplers, search_settings
+from sweeps.search import baselines, enqueue, feasibility, per_layer, samplers, search_settings
+from sweeps.search.baselines import HOW_MUCH
 from sweeps.search.feasibility import network_and_input
-from sweeps.search.reports import Reports, reports
+from sweeps.search.search_settings import Reports, reports_of
 from sweeps.study.paths import StudyPaths
 from sweeps.study.record import BASELINE
 from sweeps.study.selection.limits import Limit, limits_of
-from sweeps.sweep_file import compatibility, compatible_draws
+from sweeps.sweep_file import compatible_draws
 from sweeps.sweep_file.compatibility import SCALE
 from sweeps.sweep_file.keys import Baseline, PerLayer
 from sweeps.sweep_file.sections import TrialSections
@@ -32,8 +32,6 @@ from trainables.metric_names import on_validation
 from trainables.recipes import RECIPES
 from trainables.task.metrics import metrics_of
 
-_HOW_MUCH = ("budget", "lottery")
-"""Sections that say how much is kept."""
 _COUNTED = ("training.epochs", "training.batch_size")
 """What of a training other settings are held against."""
 
@@ -99,7 +97,7 @@ class Prepared:
     @cached_property
     def reports(self) -> Reports:
         """Return what a trial reports and how often."""
-        return reports(self.sweep)
+        return reports_of(self.sweep)
 
     @property
     def first_trial(self) -> dict[str, Any] | None:
@@ -144,7 +142,7 @@ class Prepared:
 
     def baseline_sections(self, baseline: Baseline) -> TrialSections:
         """Return a baseline's sections: the sweep's own, with its method and options."""
-        return _baseline_sections(self.sweep, baseline, self.first_draw)
+        return baselines.baseline_sections(self.sweep, baseline, self.first_draw)
 
     @property
     def own_baseline(self) -> str | None:
@@ -168,7 +166,7 @@ class Prepared:
             return None
         gap = feasibility.check_one(self.sweep, sections)
         searched = any(
-            name.split(".")[0] in ("task", *_HOW_MUCH) or name.endswith(per_layer.RANK) for name in names
+            name.split(".")[0] in ("task", *HOW_MUCH) or name.endswith(per_layer.RANK) for name in names
         )
         return gap.over if searched else None
 
@@ -237,17 +235,16 @@ def prepare(sweep: Sweep) -> Prepared:
             space = space.with_more(_of_layers(sweep, sweep.file.per_layer, network, shapes))
         except ValueError as error:
             raise SweepError(f"{where(['per_layer', 'layers'])}: per_layer.layers: {error}") from error
-    prepared = Prepared(
-        sweep, space, shapes, _baselines(sweep, first), first, enqueue.configurations(sweep, space)
-    )
+    asked = baselines.baselines_of(sweep, first)
+    prepared = Prepared(sweep, space, shapes, asked, first, enqueue.configurations(sweep, space))
     _check_dense(prepared)
     search_settings.check(sweep.file, where, prepared.sampler, space, prepared.reports)
     if sweep.file.per_layer and sweep.file.per_layer.scale:
         # the method's own answer with its scales: a method may take them with some of its options only
         feasibility.check_one(sweep, prepared.sections({**first, **(prepared.first_trial or {})}))
     _check_enqueued(prepared)
-    baselines = [_checked_sections(sweep, baseline, first) for baseline in prepared.baselines]
-    feasibility.check(sweep, [*sweep.for_all, *baselines])
+    compared = [baselines.checked_sections(sweep, baseline, first) for baseline in prepared.baselines]
+    feasibility.check(sweep, [*sweep.for_all, *compared])
     return prepared
 
 
@@ -303,68 +300,3 @@ def _check_enqueued(prepared: Prepared) -> None:
             raise SweepError(
                 f"{place}: enqueue: this configuration is {over:.0%} over its budget.", INFEASIBLE
             )
-
-
-def _baselines(sweep: Sweep, first: Mapping[str, Any]) -> tuple[Baseline, ...]:
-    """Return the baselines asked for, and the method itself where the search cannot express its answer."""
-    asked = sweep.file.baselines
-    searched = sweep.file.per_layer
-    in_shapes = searched is not None and searched.tolerance is None and searched.scale is None
-    own = sweep.values_of(METHOD) if in_shapes else []
-    plain = {baseline.method for baseline in asked if not baseline.options}
-    chosen = [*(Baseline(method=method) for method in own if method not in plain), *asked]
-    for index, baseline in enumerate(asked):
-        place, method = sweep.source.where(["baselines", index]), baseline.method
-        if method not in pruners.methods():
-            raise SweepError(
-                f'{place}: baselines: "{method}" is no method{nearest(method, pruners.methods())}'
-            )
-        if baseline.name in (other.name for other in chosen if other is not baseline):
-            raise SweepError(
-                f'{place}: baselines: two are called "{baseline.name}"; give one a name of its own.'
-            )
-        # A baseline has no parameters, those of layers included: per_layer asks nothing of it.
-        compatibility.check(
-            sweep.file.model_copy(update={"per_layer": None}),
-            _baseline_sections(sweep, baseline, first),
-            partial(_at, place),
-        )
-    if chosen:
-        moving = [name for name in sweep.space.distributions if name.split(".")[0] in ("task", *_HOW_MUCH)]
-        if moving:
-            raise SweepError(
-                f"{sweep.source.where(['baselines'])}: a baseline needs one network and one budget, "
-                f"and {moving[0]} is searched; leave one out."
-            )
-    return tuple(chosen)
-
-
-def _at(place: str, _: Sequence[str | int]) -> str:
-    """Return the same place for whatever is wrong."""
-    return place
-
-
-def _baseline_sections(sweep: Sweep, baseline: Baseline, first: Mapping[str, Any]) -> TrialSections:
-    """Return a baseline's sections; the sweep's own method keeps the sweep's options beside its own."""
-    sections = sweep.sections(first)
-    own = sections.compression
-    if baseline.method == own.method:
-        compression = dataclasses.replace(own, options={**own.options, **baseline.options})
-    else:
-        compression = dataclasses.replace(
-            own, method=baseline.method, options=baseline.options, tolerance={}, layers={}
-        )
-    return dataclasses.replace(sections, compression=compression)
-
-
-def _checked_sections(sweep: Sweep, baseline: Baseline, first: Mapping[str, Any]) -> TrialSections:
-    """Return a baseline's sections, held against the network. Raises `SweepError`."""
-    sections = _baseline_sections(sweep, baseline, first)
-    try:
-        feasibility.check_one(sweep, sections)
-    except Incompatible as error:
-        if not baseline.options:
-            raise
-        place = sweep.source.where(["baselines", sweep.file.baselines.index(baseline), "options"])
-        raise SweepError(f"{place}: baselines: {baseline.name}: {error.reason}") from error
-    return sections

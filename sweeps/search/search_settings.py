@@ -1,21 +1,38 @@
-"""Whether sampler, objectives and early stopping fit what is searched, told before anything is run."""
+"""How often a trial reports, and whether sampler, objectives and early stopping fit what is searched."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import optuna
 from optuna.samplers import BaseSampler
 
 from sweeps.errors import SweepError
 from sweeps.search import samplers
-from sweeps.search.reports import Reports
 from sweeps.sweep_file.keys import EarlyTerminate, Screen, SweepFile
 from sweeps.sweep_file.space import Space, setting
+from sweeps.sweep_file.sweep import Sweep
 from sweeps.sweep_file.yaml_file import Where
 from trainables.metric_names import TRAIN_LOSS
 from trainables.recipes import RECIPES
 
 _NOT_SCREENED = ("task.", "training.", "budget.", "compression.retrain_epochs")
 """Settings about which a score before retraining says nothing, or the same each time: smaller is worse."""
+
+
+@dataclass(frozen=True)
+class Reports:
+    """The ``most`` that a trial may make, one for each ``unit`` (a plural), as the sweep's ``key`` says."""
+
+    unit: str
+    key: str
+    most: int
+
+
+def reports_of(sweep: Sweep) -> Reports:
+    """Return the reports of a sweep's trials: epochs of a recipe's closing training, levels of a lottery."""
+    reported = RECIPES[sweep.file.trainable].reports
+    most = max(sweep.values_of(reported.key))
+    return Reports(reported.unit, reported.key, int(most))
 
 
 def check(
