@@ -1,7 +1,8 @@
 """Smaller networks: decompositions of their layers, or masks over their weights, within a budget.
 
     artifact = pruners.compress(model, "alds", keep_ratio=0.25)   # or budget=<parameters>,
-                                                                  # or flops_ratio= with example=
+                                                                  # or flops_ratio=, latency_ms= with example=
+    artifact = pruners.compress(model, "calibrated", keep_ratio=0.15, data=images)
     artifact = pruners.compress(model, "snip", keep_ratio=0.05, data=batches, loss=cross_entropy)
     small = artifact.apply(model)                                 # plain modules; the model is untouched
     artifact.save(path); pruners.load(path).apply(factory())

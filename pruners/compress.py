@@ -32,6 +32,7 @@ def compress(
     keep_ratio: float | None = None,
     budget: int | None = None,
     flops_ratio: float | None = None,
+    latency_ms: float | None = None,
     example: Inputs | None = None,
     data: Inputs | Iterable[Any] | None = None,
     loss: Callable[..., Tensor] | None = None,
@@ -41,13 +42,14 @@ def compress(
 ) -> LiveDecomposition | Mask:
     """Choose, within a budget, how to decompose a network's layers or which of its weights to keep.
 
-    Exactly one of three budgets is given. A method of kind decomposition replaces Conv2d and Linear layers;
+    Exactly one of four budgets is given. A method of kind decomposition replaces Conv2d and Linear layers;
     ``keep_ratio`` is the share of all compressible weights kept (at most floor(keep_ratio * N)), ``budget``
-    their number, ``flops_ratio`` the share of the compressible layers' multiply-adds, which needs
-    ``example``, a batch of input. A method of kind mask keeps single weights of convolutions and Linears, see
-    `prunable`: exactly ceil(keep_ratio * N) of them, or ``budget``, those with the highest scores and the
-    earlier of equal ones; it takes no ``flops_ratio``. It may go on from a ``mask`` of the same network: what
-    that removed stays removed, and N still counts it.
+    their number, ``flops_ratio`` the share of the compressible layers' multiply-adds, and ``latency_ms`` the
+    milliseconds of the whole network, by a table of its layers' times that is measured once and kept; the
+    last two need ``example``, a batch of input. A method of kind mask keeps single weights of convolutions
+    and Linears, see `prunable`: exactly ceil(keep_ratio * N) of them, or ``budget``, those with the highest
+    scores and the earlier of equal ones; it takes no other budget. It may go on from a ``mask`` of the same
+    network: what that removed stays removed, and N still counts it.
 
     ``data`` (batches of inputs and labels on the network's device), ``loss`` and ``example`` are for methods
     whose ``needs`` name them; ``seed`` for those that draw. A method of kind decomposition takes as ``data``
@@ -82,6 +84,7 @@ def compress(
             keep_ratio=keep_ratio,
             budget=budget,
             flops_ratio=flops_ratio,
+            latency_ms=latency_ms,
             example=example,
             data=calibration,
             seed=seed,
@@ -93,10 +96,13 @@ def compress(
             cuts = {name: (choice.rank, choice.num_subspaces) for name, choice in chosen.layers.items()}
             fitted = fit_network(spectra, cuts, calibration, fitting)
         return LiveDecomposition(chosen, spectra, fitted)
-    if flops_ratio is not None:
+    if flops_ratio is not None or latency_ms is not None:
+        unit, given = (
+            ("multiply-adds", "flops_ratio") if latency_ms is None else ("milliseconds", "latency_ms")
+        )
         raise PrunerError(
-            f"Method {method} keeps a number of weights, not of multiply-adds: give keep_ratio or "
-            "budget, not flops_ratio."
+            f"Method {method} keeps a number of weights, not of {unit}: give keep_ratio or budget, "
+            f"not {given}."
         )
     result = prune(
         model,

@@ -1,10 +1,7 @@
 """What a network costs: parameters, multiply-adds and time of one forward pass."""
 
-import time
 from dataclasses import dataclass
-from statistics import median
 
-import torch
 from torch import nn
 
 from pruners.artifact import Artifact, network_of
@@ -13,9 +10,9 @@ from pruners.network.forward_pass import batch_that_runs, evaluating
 from pruners.network.inputs import Inputs, check_example, forward, inputs_device
 from pruners.network.layer_names import check_module
 from pruners.network.readiness import check_initialized
+from pruners.network.timing import median_seconds
 from pruners.sparse.mask import Mask, checked_mask
 
-_WARMUP = 2
 _REPEATS = 10
 
 
@@ -57,21 +54,7 @@ def cost(model: nn.Module | Artifact, example: Inputs, mask: Mask | None = None)
     batch, copies = batch_that_runs(model, example)
     count = multiply_adds(model, example, removed)
     with evaluating(model):
-        times = [_seconds(model, batch) / copies for _ in range(_WARMUP + _REPEATS)]
+        seconds = median_seconds(lambda: forward(model, batch), inputs_device(batch), _REPEATS) / copies
     params = sum(parameter.numel() for parameter in model.parameters())
     params -= sum(int(elements.count_nonzero()) for _, elements in removed.values())
-    return Cost(params, count.total - count.chosen, 1000 * median(times[_WARMUP:]))
-
-
-def _seconds(network: nn.Module, example: Inputs) -> float:
-    _synchronize(example)
-    start = time.perf_counter()
-    forward(network, example)
-    _synchronize(example)
-    return time.perf_counter() - start
-
-
-def _synchronize(example: Inputs) -> None:
-    device = inputs_device(example)
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    return Cost(params, count.total - count.chosen, 1000 * seconds)

@@ -7,14 +7,23 @@ from torch import nn
 
 from pruners.calibration.calibration import Calibration, calibration_of
 from pruners.errors import InfeasibleBudget, PrunerError
+from pruners.lowrank.latency.table import latency_table_of
+from pruners.lowrank.latency.timed_shape import TimedShape
 from pruners.lowrank.layers.budget import Budget, resolve_budget, unit_of
-from pruners.lowrank.layers.candidates import PINS, check_not_empty, least_cost, pinned_candidate
+from pruners.lowrank.layers.candidates import (
+    PINS,
+    Candidates,
+    check_not_empty,
+    dense_candidate,
+    least_cost,
+    pinned_candidate,
+)
 from pruners.lowrank.layers.shapes import NetworkShape
 from pruners.lowrank.methods.rank_method import AllocationProblem
 from pruners.lowrank.plan import Plan, plan_from_choice
 from pruners.lowrank.spectra.network_spectra import Spectra, spectra_of
 from pruners.methods import rank_method_named
-from pruners.network.inputs import Inputs
+from pruners.network.inputs import Inputs, check_example
 
 
 def plan(
@@ -24,6 +33,7 @@ def plan(
     keep_ratio: float | None = None,
     budget: int | None = None,
     flops_ratio: float | None = None,
+    latency_ms: float | None = None,
     example: Inputs | None = None,
     data: Calibration | Inputs | Iterable[Any] | None = None,
     seed: int = 0,
@@ -39,10 +49,13 @@ def plan(
         raise PrunerError(f"Method {method} needs data=.")
     chosen_options = rule.with_defaults(options)
     spectra = model if isinstance(model, Spectra) else spectra_of(model)
-    shape = _shape_with_positions(spectra, example if flops_ratio is not None else None)
+    if latency_ms is not None:
+        shape: NetworkShape = _timed_shape(_network_of(spectra), example)
+    else:
+        shape = _shape_with_positions(spectra, example if flops_ratio is not None else None)
     shape.check_any()
-    allowed = resolve_budget(shape, keep_ratio, budget, flops_ratio)
-    candidates = rule.candidates(shape, chosen_options)
+    allowed = resolve_budget(shape, keep_ratio, budget, flops_ratio, latency_ms)
+    candidates = _priced(shape, rule.candidates(shape, chosen_options))
     least = least_cost(shape, candidates, allowed.unit)
     if least > allowed.limit:
         raise _infeasible(allowed, least, shape)
@@ -52,7 +65,8 @@ def plan(
     def error_of(layer: str, rank: int, num_subspaces: int) -> float:
         return rule.errors_of(problem, layer, chosen_options).error(rank, num_subspaces)
 
-    return plan_from_choice(shape, allowed, choice, method, rule.metric(chosen_options), error_of)
+    metric = rule.metric(chosen_options)
+    return plan_from_choice(shape, allowed, choice, problem.cost(choice), method, metric, error_of)
 
 
 def least_budget(
@@ -65,15 +79,17 @@ def least_budget(
 ) -> float:
     """Return the least budget that a method can meet, from shapes alone.
 
-    It is a value of the keyword ``kind``. ``kind`` is keep_ratio, budget or flops_ratio; the last needs
-    ``example`` (or a `NetworkShape` made with one). Options are the method's own: pins (``layers=``),
+    It is a value of the keyword ``kind``: keep_ratio, budget, flops_ratio or latency_ms. The last two need
+    ``example`` (flops_ratio takes a `NetworkShape` made with one), and latency_ms a network that can be
+    run. Options are the method's own: pins (``layers=``),
     ``exclude=`` and ``bounds=`` count.
     """
     unit = unit_of(kind)
     shape = _shape_for(kind, model, example)
     shape.check_any()
     rule = rank_method_named(method)
-    least = least_cost(shape, rule.candidates(shape, rule.with_defaults(options)), unit)
+    candidates = _priced(shape, rule.candidates(shape, rule.with_defaults(options)))
+    least = least_cost(shape, candidates, unit)
     # unit_of has checked the kind
     return Budget(kind, least, unit).as_asked(least, shape)  # type: ignore[arg-type]
 
@@ -95,15 +111,20 @@ def budget_of(
     layers = PINS.checked(layers, "layers")
     shape.check_names(layers, "layers")
     check_not_empty(shape, layers)
-    cost = shape.total(unit)
-    for name, pin in layers.items():
-        kept = int(pinned_candidate(name, shape.layers[name], pin).params[0])
-        cost -= (shape.layers[name].params - kept) * shape.unit_cost(name, unit)
+    options = {
+        name: pinned_candidate(name, layer, layers[name]) if name in layers else dense_candidate(layer)
+        for name, layer in shape.layers.items()
+    }
+    cost = least_cost(shape, _priced(shape, options), unit)
     # unit_of has checked the kind
     return Budget(kind, cost, unit).as_asked(cost, shape)  # type: ignore[arg-type]
 
 
 def _shape_for(kind: str, model: nn.Module | NetworkShape, example: Inputs | None) -> NetworkShape:
+    if kind == "latency_ms":
+        if isinstance(model, NetworkShape):
+            raise PrunerError("A budget in time (latency_ms) needs the network itself, not its shapes.")
+        return _timed_shape(model, example)
     if isinstance(model, NetworkShape):
         return model
     return NetworkShape(model, example if kind == "flops_ratio" else None)
@@ -127,6 +148,17 @@ def _shape_with_positions(spectra: Spectra, example: Inputs | None) -> NetworkSh
     if example is None:
         return spectra.shape
     return NetworkShape(_network_of(spectra), example)
+
+
+def _timed_shape(model: nn.Module, example: Inputs | None) -> TimedShape:
+    if example is None:
+        raise PrunerError("A budget in time (latency_ms) needs example=, a batch of input.")
+    check_example(example)
+    return TimedShape(model, latency_table_of(model, example))
+
+
+def _priced(shape: NetworkShape, candidates: dict[str, Candidates]) -> dict[str, Candidates]:
+    return shape.priced(candidates) if isinstance(shape, TimedShape) else candidates
 
 
 def _infeasible(allowed: Budget, least: int, shape: NetworkShape) -> InfeasibleBudget:

@@ -25,8 +25,9 @@ class LayerChoice:
 class Plan:
     """What a method chose. ``layers`` left out stay dense; their error is 0.
 
-    ``params`` counts all compressible weights as they become. ``cost`` is the same in the budget's ``unit``
-    (parameters or multiply_adds) and at most ``budget``. ``error`` is the largest layer error.
+    ``params`` counts all compressible weights as they become. ``cost`` is the same in the budget's ``unit``,
+    parameters or multiply_adds, or the whole network's nanoseconds, and at most ``budget``.
+    ``error`` is the largest layer error.
     """
 
     method: str
@@ -43,16 +44,17 @@ def plan_from_choice(
     shape: NetworkShape,
     budget: Budget,
     choice: Mapping[str, tuple[int, int]],
+    cost: int,
     method: str,
     metric: str,
     error_of: Callable[[str, int, int], float],
 ) -> Plan:
-    """Return the plan that ``choice``, {layer: (rank, num_subspaces)}, comes to within ``budget``.
+    """Return the plan that ``choice``, {layer: (rank, num_subspaces)} of this ``cost``, comes to.
 
     ``error_of`` tells the error of a layer with a rank and num_subspaces, by ``metric``.
     """
     layers: dict[str, LayerChoice] = {}
-    params, cost = shape.total("parameters"), shape.total(budget.unit)
+    params = shape.total("parameters")
     for name, (rank, num_subspaces) in choice.items():
         if (rank, num_subspaces) == DENSE:
             continue
@@ -60,6 +62,5 @@ def plan_from_choice(
         kept = dense.decomposed_params(rank, num_subspaces)
         layers[name] = LayerChoice(rank, num_subspaces, error_of(name, rank, num_subspaces), kept)
         params -= dense.params - kept
-        cost -= (dense.params - kept) * shape.unit_cost(name, budget.unit)
     error = max((layer.error for layer in layers.values()), default=0.0)
     return Plan(method, metric, error, params, cost, budget.limit, budget.unit, layers)

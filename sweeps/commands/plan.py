@@ -32,6 +32,11 @@ _BATCH = 64
 @click.option("--keep-ratio", type=float, help="Share of the compressible weights to keep.")
 @click.option("--budget", type=int, help="Compressible weights to keep.")
 @click.option("--flops-ratio", type=float, help="Share of their multiply-adds to keep; needs --input.")
+@click.option(
+    "--latency-ms",
+    type=float,
+    help="Milliseconds that it may take for one input on this CPU, by times of its layers; needs --input.",
+)
 @click.option("--metric", help="Error metric of the allocation.")
 @click.option("--error", help="Error that the method calibrated allocates by.")
 @click.option(
@@ -66,7 +71,7 @@ def plan(
         elif method in pruners.methods() and "data" in pruners.methods()[method].needs:
             raise SweepError(f"Method {method} needs --data, the images that it chooses by.")
         network = _network(model, weights, size, classes)
-        example = torch.zeros(1, *size) if asked["flops_ratio"] else None
+        example = torch.zeros(1, *size) if asked["flops_ratio"] or asked["latency_ms"] else None
         chosen = pruners.plan(
             network,
             method,

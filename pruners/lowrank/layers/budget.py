@@ -1,4 +1,4 @@
-"""Budgets: a share of the parameters, a number of parameters, or a share of the multiply-adds."""
+"""Budgets: a share or a number of the parameters, a share of the multiply-adds, or milliseconds."""
 
 import math
 from dataclasses import dataclass
@@ -7,17 +7,20 @@ from typing import Literal
 
 from pruners.errors import PrunerError
 from pruners.lowrank.layers.shapes import NetworkShape
-from pruners.option_values import Share, Whole
+from pruners.option_values import Number, Share, Whole
 
-BudgetKind = Literal["keep_ratio", "budget", "flops_ratio"]
-KINDS: tuple[BudgetKind, ...] = ("keep_ratio", "budget", "flops_ratio")
+BudgetKind = Literal["keep_ratio", "budget", "flops_ratio", "latency_ms"]
+KINDS: tuple[BudgetKind, ...] = ("keep_ratio", "budget", "flops_ratio", "latency_ms")
+
+NANOSECONDS = "nanoseconds"
+_IN_A_MILLISECOND = 1_000_000
 
 
 @dataclass(frozen=True)
 class Budget:
-    """The most that all compressible weights together may cost.
+    """The most that all compressible weights together may cost, or the network in nanoseconds.
 
-    ``limit`` is in ``unit``: parameters or multiply_adds.
+    ``limit`` is in ``unit``: parameters, multiply_adds or nanoseconds.
     """
 
     kind: BudgetKind
@@ -29,31 +32,43 @@ class Budget:
 
         That is a share, or the number itself.
         """
-        return cost if self.kind == "budget" else least_share_allowing(cost, shape.total(self.unit))
+        if self.kind == "budget":
+            return cost
+        total = _IN_A_MILLISECOND if self.kind == "latency_ms" else shape.total(self.unit)
+        return least_share_allowing(cost, total)
 
 
 def resolve_budget(
-    shape: NetworkShape, keep_ratio: float | None, budget: int | None, flops_ratio: float | None
+    shape: NetworkShape,
+    keep_ratio: float | None,
+    budget: int | None,
+    flops_ratio: float | None,
+    latency_ms: float | None = None,
 ) -> Budget:
     """Return the one budget that was given; PrunerError unless exactly one was, within its range."""
-    given = {k: v for k, v in zip(KINDS, (keep_ratio, budget, flops_ratio), strict=True) if v is not None}
+    values = (keep_ratio, budget, flops_ratio, latency_ms)
+    given = {kind: value for kind, value in zip(KINDS, values, strict=True) if value is not None}
     if len(given) != 1:
         raise PrunerError(
-            "Give exactly one of keep_ratio, budget and flops_ratio, not "
+            f"Give exactly one of {', '.join(KINDS[:-1])} and {KINDS[-1]}, not "
             f"{' and '.join(given) or 'none of them'}."
         )
     ((kind, value),) = given.items()
     unit = unit_of(kind)
     if kind == "budget":
         return Budget(kind, Whole(1, 2**63 - 1, of="parameters").checked(value, kind), unit)
+    if kind == "latency_ms":
+        checked = Number(above=True).checked(value, kind)
+        return Budget(kind, floor_of_share(checked, _IN_A_MILLISECOND), unit)
     return Budget(kind, floor_of_share(Share().checked(value, kind), shape.total(unit)), unit)
 
 
 def unit_of(kind: str) -> str:
-    """Return what a kind of budget counts: parameters or multiply_adds."""
+    """Return what a kind of budget counts: parameters, multiply_adds or nanoseconds."""
     if kind not in KINDS:
         raise PrunerError(f"A budget is one of {', '.join(KINDS)}, not {kind!r}.")
-    return "multiply_adds" if kind == "flops_ratio" else "parameters"
+    units = {"flops_ratio": "multiply_adds", "latency_ms": NANOSECONDS}
+    return units.get(kind, "parameters")
 
 
 def floor_of_share(share: float, total: int) -> int:

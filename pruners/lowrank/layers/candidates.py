@@ -27,7 +27,10 @@ DENSE = (0, 0)
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """Parallel arrays, one row an option: rank and num_subspaces (both 0: dense) and the weights it has."""
+    """Parallel arrays, one row an option: rank and num_subspaces (both 0: dense) and the weights it has.
+
+    Where time is what counts, ``params`` holds nanoseconds instead.
+    """
 
     ranks: Integers
     subspaces: Integers

@@ -46,6 +46,15 @@ class AllocationProblem:
     calibration: Calibration | None = None
     seed: int = 0
 
+    def cost(self, choice: Mapping[str, tuple[int, int]]) -> int:
+        """Return what {layer: (rank, num_subspaces)}, one of the options of every layer, costs together."""
+        total = self.shape.fixed_cost(self.budget.unit)
+        for name, (rank, num_subspaces) in choice.items():
+            options = self.candidates[name]
+            chosen = (options.ranks == rank) & (options.subspaces == num_subspaces)
+            total += int(options.params[chosen][0]) * self.shape.unit_cost(name, self.budget.unit)
+        return total
+
 
 class LayerErrors(Protocol):
     """What is known about the errors of one layer's options."""

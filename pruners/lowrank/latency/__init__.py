@@ -1,0 +1,1 @@
+"""How long layers take over their options, measured, and a network whose budget is that."""

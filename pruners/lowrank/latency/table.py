@@ -1,0 +1,120 @@
+"""How long each layer of a network takes over its options, on the device of an example."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from functools import partial
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from pruners.lowrank.decompose import decompose, weights_from_factors
+from pruners.lowrank.layers.candidates import Candidates
+from pruners.lowrank.layers.shapes import compressible_modules, shape_of
+from pruners.network.counting.multiply_adds import as_defined
+from pruners.network.forward_pass import batch_that_runs, evaluating
+from pruners.network.inputs import Inputs, forward, input_tensors, inputs_device
+from pruners.network.timing import median_seconds
+
+_RANKS = 5
+"""Ranks of a number of subspaces that are timed, evenly spaced on a logarithmic scale."""
+_REPEATS = 7
+
+
+class LatencyTable:
+    """Median nanoseconds of a network and of its layers, dense and decomposed, in eval mode.
+
+    Each layer is timed by itself on what it is given in a pass of the example; between timed ranks the time
+    is interpolated. ``network`` is the time of the whole pass, ``dense`` that of each layer. A layer that is
+    called several times counts as often, one that is not called takes no time. What is not known yet is
+    measured when it is asked for, and kept.
+    """
+
+    def __init__(self, model: nn.Module, example: Inputs) -> None:
+        batch, self._copies = batch_that_runs(model, example)
+        self._device = inputs_device(example)
+        layers = compressible_modules(model)
+        self._inputs: dict[str, list[Tensor]] = {}
+        hooks = [layer.register_forward_pre_hook(self._noting(name)) for name, layer in layers.items()]
+        try:
+            with evaluating(model), as_defined():
+                forward(model, batch)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        # of layers with their inputs alone: the network itself is not kept alive
+        self._layers = {name: deepcopy(layers[name]).eval() for name in self._inputs}
+        with evaluating(model):
+            seconds = median_seconds(lambda: forward(model, batch), self._device, _REPEATS)
+        self.network = self._nanoseconds(seconds)
+        self.dense = {name: self._time(name, layer) for name, layer in layers.items()}
+        self._decomposed: dict[tuple[str, int], tuple[NDArray[np.int64], list[int]]] = {}
+
+    @property
+    def rest(self) -> int:
+        """Return what the network takes besides its compressible layers, 0 at least."""
+        return max(0, self.network - sum(self.dense.values()))
+
+    def nanoseconds(self, name: str, candidates: Candidates) -> NDArray[np.int64]:
+        """Return what each option of a layer takes."""
+        times = np.full(len(candidates.ranks), self.dense[name], dtype=np.int64)
+        if name in self._layers:
+            for number in np.unique(candidates.subspaces[candidates.subspaces > 0]).tolist():
+                rows = candidates.subspaces == number
+                ranks, known = self._timed(name, number)
+                times[rows] = np.rint(np.interp(candidates.ranks[rows], ranks, known))
+        return times
+
+    def _timed(self, name: str, num_subspaces: int) -> tuple[NDArray[np.int64], list[int]]:
+        key = name, num_subspaces
+        if key not in self._decomposed:
+            most = shape_of(self._layers[name]).largest_saving_rank(num_subspaces)
+            ranks = np.unique(np.rint(np.geomspace(1, most, _RANKS))).astype(np.int64)
+            times = [self._time(name, self._pair(name, rank, num_subspaces)) for rank in ranks.tolist()]
+            self._decomposed[key] = ranks, times
+        return self._decomposed[key]
+
+    def _pair(self, name: str, rank: int, num_subspaces: int) -> nn.Module:
+        pair = deepcopy(self._layers[name])
+        shape = shape_of(pair)
+        rows, columns = shape.matrix
+        left = torch.ones(shape.groups, num_subspaces, rows, rank)
+        right = torch.ones(shape.groups, num_subspaces, rank, columns // num_subspaces)
+        first, second = weights_from_factors(shape, isinstance(pair, nn.Linear), left, right)
+        decompose(pair, first, second, num_subspaces)
+        return pair
+
+    def _time(self, name: str, layer: nn.Module) -> int:
+        times = []
+        for inputs in self._inputs.get(name, []):
+            with torch.no_grad():
+                times.append(median_seconds(partial(layer, inputs), self._device, _REPEATS))
+        return self._nanoseconds(sum(times))
+
+    def _nanoseconds(self, seconds: float) -> int:
+        return round(1e9 * seconds / self._copies)
+
+    def _noting(self, name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        def note(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            self._inputs.setdefault(name, []).append(inputs[0].detach().clone())
+
+        return note
+
+
+def latency_table_of(model: nn.Module, example: Inputs) -> LatencyTable:
+    """Return the network's kept table for examples of this shape on this device, made where there is none.
+
+    One table serves all budgets, so that these agree with each other though times never do.
+    """
+    tables = _kept.setdefault(model, {})
+    shapes = [(tuple(tensor.shape), tensor.dtype) for tensor in input_tensors(example)]
+    layers = {name: shape_of(layer) for name, layer in compressible_modules(model).items()}
+    key = repr((shapes, inputs_device(example), layers))
+    if key not in tables:
+        tables[key] = LatencyTable(model, example)
+    return tables[key]
+
+
+_kept: WeakKeyDictionary[nn.Module, dict[str, LatencyTable]] = WeakKeyDictionary()
