@@ -57,10 +57,16 @@ def input_moments(
 ) -> dict[str, Moment]:
     """Compute the input moments of ``layers`` in one forward pass over batches, in eval mode.
 
-    A layer that is called several times in a pass has the columns of all its calls. Columns are in the
-    network's dtype (float32 for shorter ones), as are products within one batch; sums over batches are in
-    float64. A layer that is not called gets no moment. Raises PrunerError, which names the layer, for inputs
-    that are not finite.
+    Exact: all output positions of all images count, a layer that is called several times in a pass has the
+    columns of all its calls. Products within one batch are in the network's dtype (float32 for shorter ones),
+    sums of these in float64: in float32 a moment is within about 3e-7 of that in float64 (Frobenius norm). A
+    layer that is not called gets no moment.
+
+    Memory: a pass over one batch, 64 MiB of columns, and 8 n^2 bytes for each group of each layer, n its
+    inputs times kernel: 0.7 GB for ResNet-18, 1.0 GB for ResNet-50 and ViT-B/16, 5 GB for VGG-16's first
+    Linear alone. The largest layer needs that twice.
+
+    Raises PrunerError, which names the layer, for inputs that are not finite.
     """
     sums = {name: LayerSums(layer) for name, layer in layers.items()}
     handles = [
