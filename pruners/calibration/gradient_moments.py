@@ -31,7 +31,7 @@ def gradient_moments(
     section 3; for convolutions Grosse and Martens, ICML 2016): with the layer's input moment A and this
     moment G the divergence of changing its weight by W is about columns / (2 images) * trace(G W A W^T). A
     ``column`` is here one output position, n the output channels of a group. A layer that is not called gets
-    no moment. Raises PrunerError for networks whose outputs are no class scores.
+    no moment. Raises PrunerError for networks whose outputs are no class scores, or have no gradients.
     """
     watched: list[tuple[str, GradientEdge]] = []
     sums = {name: _GradientSum(layer) for name, layer in layers.items()}
@@ -42,9 +42,9 @@ def gradient_moments(
             for part in (part for batch in batches for part in split_inputs(batch, _IMAGES_AT_ONCE)):
                 with naming_refusals(model, REFUSED):
                     loss = _drawn_loss(forward(unwrapped(model), part), generator)
-                names, edges = [name for name, _ in watched], [edge for _, edge in watched]
-                found = torch.autograd.grad(loss, edges, materialize_grads=True) if edges else ()
-                for name, gradient in zip(names, found, strict=True):
+                    edges = [edge for _, edge in watched]
+                    found = torch.autograd.grad(loss, edges, materialize_grads=True) if edges else ()
+                for (name, _), gradient in zip(watched, found, strict=True):
                     sums[name].add(gradient)
                 watched.clear()
     finally:

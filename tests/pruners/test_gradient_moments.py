@@ -108,3 +108,18 @@ def test_seeds_and_refusals() -> None:
     single = nn.Linear(3, 1)
     with pytest.raises(pruners.PrunerError, match="need a network that gives class scores"):
         Calibration(single, torch.randn(20, 3)).gradient_moments([""], seed=0)
+
+
+def test_a_network_without_a_way_back_is_said_to_have_none() -> None:
+    class Constant(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Linear(3, 2)
+
+        @torch.no_grad()
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.inner(x).round()
+
+    network = Constant()
+    with pytest.raises(pruners.PrunerError, match="does not require grad"):
+        Calibration(network, torch.randn(20, 3)).gradient_moments(["inner"], seed=0)
