@@ -45,7 +45,9 @@ def chosen(record: StudyRecord, best: TrialRecord) -> str:
     if choice.within is None:
         return ""
     goal = choice.goal.name
-    near = f"within {scaled(goal, choice.within):g}{points_of(goal)} of the dense one's {lower_name(goal)}"
+    amount = scaled(goal, choice.within)
+    unit = points_of(goal).removesuffix("s") if amount == 1 else points_of(goal)
+    near = f"within {amount:g}{unit} of the dense one's {lower_name(goal)}"
     close = [t for t in record.feasible if choice.is_close(record.figures(t))]
     if best not in close:
         return f"No network is {near}; this one is the best on it."

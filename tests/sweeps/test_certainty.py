@@ -6,13 +6,14 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import optuna
 import pytest
 import torch
 from rich.console import Console
 from scipy.stats import binomtest, ttest_rel
 
 import pruners
-from sweeps import StudyRecord
+from sweeps import Objective, StudyRecord, TrialRecord
 from sweeps.report import certainty
 from sweeps.report.headline import headline
 from sweeps.study.closing_table import closing_table
@@ -137,3 +138,27 @@ def test_the_headline_says_how_sure_it_is(study: StudyRecord) -> None:
         t for t in study.complete if t != best and abs(t.metrics["val/accuracy"] - accuracy) <= (error or 0)
     ]
     assert any(note.startswith(f"{len(near)} other trial") for note in certainty.notes(study))
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "said"),
+    [
+        ((0.95, 0.9, 0.8), "It is the only one within 1 point of the dense one's validation accuracy."),
+        ((0.95, 0.95, 0.8), "Of 2 networks within 1 point of the dense one's validation accuracy it has the"),
+        ((0.9, 0.85, 0.8), "No network is within 1 point of the dense one's validation accuracy; this one"),
+    ],
+)
+def test_the_headline_says_why_it_is_taken(accuracies: tuple[float, ...], said: str) -> None:
+    objectives = (Objective("val/accuracy", "maximize"), Objective("compress/params_kept", "minimize"))
+    trials = tuple(
+        TrialRecord(
+            str(number),
+            "complete",
+            values=(accuracy, 0.5 - number / 10),
+            metrics={"dense/val/accuracy": 0.955},
+        )
+        for number, accuracy in enumerate(accuracies)
+    )
+    study = optuna.create_study(directions=[o.goal for o in objectives])
+    record = StudyRecord(Path(), "s", objectives, 3, trials, (), {}, None, {}, {}, {}, study)
+    assert said in headline(record)
