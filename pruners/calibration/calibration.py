@@ -50,6 +50,7 @@ class Calibration:
         self._gradient_moments: dict[int, dict[str, Moment]] = {}
         self._computed: dict[str, dict[str, Any]] = {}
         self._dense_outputs: list[Any] | None = None
+        self._first: dict[int, Calibration] = {}
 
     @cached_property
     def digest(self) -> str:
@@ -160,6 +161,18 @@ class Calibration:
         """Estimate BatchNorm's statistics of ``small`` on all images, in place, and return `divergence`."""
         recalibrate_batchnorm(small, self.batches)
         return self.divergence(small)
+
+    def first(self, images: int) -> "Calibration":
+        """Return a calibration of the first batches alone, as many as hold ``images`` or more; it is kept."""
+        number = seen = 0
+        while seen < min(images, self.images):
+            seen += batch_size(self.batches[number])
+            number += 1
+        if number == len(self.batches):
+            return self
+        if number not in self._first:
+            self._first[number] = Calibration(self.network(), self.batches[:number])
+        return self._first[number]
 
     def joined(self) -> Inputs:
         """Return all images as one batch. Raises PrunerError where they are not of one shape."""

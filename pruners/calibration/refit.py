@@ -11,7 +11,7 @@ class Refit:
     """How factors, or kept weights, were fitted to data, and whether that was kept.
 
     ``refit``, ``ridge`` and ``encoders`` (None of a mask) are the options, ``images`` the number of
-    calibration images. ``divergence`` is that of the refitted network from the dense one on them,
+    calibration images. ``divergence`` is that of the refitted network from the dense one on (some of) them,
     ``divergence_without`` that of the network with the method's own factors or weights, both with BatchNorm
     re-estimated (see `Calibration`); the refitted network is ``kept`` where its own is less.
     ``output_errors`` is the relative output error of each layer that was fitted; one that the network does

@@ -6,13 +6,13 @@ A compressed network's activations are no longer those that were averaged in tra
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from pruners.errors import PrunerError
 from pruners.network.forward_pass import evaluating, naming_refusals
 from pruners.network.inputs import Inputs, forward
-from pruners.network.layer_names import check_module
+from pruners.network.layer_names import check_module, named_modules
 from pruners.option_values import shown
 
 
@@ -55,6 +55,17 @@ def estimating_batchnorm(model: nn.Module) -> Iterator[None]:
         finally:
             for norm, momentum in zip(norms, momenta, strict=True):
                 norm.momentum = momentum
+
+
+def batchnorm_statistics(model: nn.Module) -> dict[str, Tensor]:
+    """Copy BatchNorm's running statistics to the CPU, by their names."""
+    return {
+        f"{name}.{own}" if name else own: buffer.detach().to("cpu", copy=True)
+        for name, module in named_modules(model)
+        if isinstance(module, _BatchNorm) and module.track_running_stats
+        for own, buffer in module._buffers.items()
+        if buffer is not None
+    }
 
 
 def _norms(model: nn.Module) -> list[_BatchNorm]:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from pruners.calibration.calibration import Calibration
 from pruners.calibration.refit import Fitted, Refit
@@ -14,27 +13,38 @@ from pruners.lowrank.fitting.layerwise import fit_layers
 from pruners.lowrank.fitting.options import FitOptions
 from pruners.lowrank.fitting.sequential import fit_in_sequence
 from pruners.lowrank.spectra.network_spectra import Spectra
-from pruners.network.layer_names import named_modules
+from pruners.network.batchnorm import batchnorm_statistics, recalibrate_batchnorm
 
 Cuts = Mapping[str, tuple[int, int]]
 """Rank and num_subspaces of each decomposed layer."""
+
+_JUDGING = 64  # images that say whether a fit is kept
 
 
 def fit_network(spectra: Spectra, cuts: Cuts, calibration: Calibration, options: FitOptions) -> Fitted:
     """Fit the factors of a network's decomposed layers to its outputs on calibration images.
 
-    BatchNorm is re-estimated on the same images, with and without the fit, and the fit is kept where the
-    outputs' divergence is less with it. The network is not changed. Same inputs, same bits.
+    BatchNorm is re-estimated on the same images. The fit is kept where the outputs' divergence from the dense
+    network's is less with it than with the method's own factors, BatchNorm re-estimated too; the first
+    batches, of 64 images or more, judge. The network is not changed. Same inputs, same bits.
     """
     network = spectra.model()
     if network is None:
         raise PrunerError("The network of these spectra is gone: keep a reference to it.")
     own = unfitted_tensors(spectra, cuts)
-    fit = fit_in_sequence if options.refit == "sequential" else fit_layers
-    fitted, errors = fit(network, spectra, cuts, calibration, options)
-    candidates = [_finished(network, spectra, cuts, calibration, own | t) for t in (fitted, {})]
-    (tensors, divergence), (without, divergence_without) = candidates
+    if options.refit == "sequential":
+        fitted, errors = fit_in_sequence(network, spectra, cuts, calibration, options)
+        small = small_network(network, spectra, cuts, own | fitted)
+    else:
+        fitted, errors = fit_layers(network, spectra, cuts, calibration, options)
+        small = small_network(network, spectra, cuts, own | fitted)
+        recalibrate_batchnorm(small, calibration.batches)
+    without = small_network(network, spectra, cuts, own)
+    judge = calibration.first(_JUDGING)
+    divergence, divergence_without = judge.divergence(small), judge.divergence_recalibrated(without)
     kept = divergence < divergence_without
+    if not kept:
+        recalibrate_batchnorm(without, calibration.batches)
     refit = Refit(
         options.refit,
         options.ridge,
@@ -45,16 +55,7 @@ def fit_network(spectra: Spectra, cuts: Cuts, calibration: Calibration, options:
         errors,
         options.encoders,
     )
-    return Fitted(tensors if kept else without, refit)
-
-
-def _finished(
-    network: nn.Module, spectra: Spectra, cuts: Cuts, calibration: Calibration, tensors: Mapping[str, Tensor]
-) -> tuple[dict[str, Tensor], float]:
-    """Re-estimate BatchNorm below these factors: return them with its statistics, and the divergence."""
-    small = small_network(network, spectra, cuts, tensors)
-    divergence = calibration.divergence_recalibrated(small)
-    return {**tensors, **_statistics(small)}, divergence
+    return Fitted(own | (fitted if kept else {}) | batchnorm_statistics(small if kept else without), refit)
 
 
 def small_network(
@@ -63,14 +64,3 @@ def small_network(
     """Build the decomposed network with these tensors."""
     subspaces = {name: num_subspaces for name, (_, num_subspaces) in cuts.items()}
     return decomposed_copy(network, subspaces, {name: spectra.shape.layers[name] for name in cuts}, tensors)
-
-
-def _statistics(small: nn.Module) -> dict[str, Tensor]:
-    """Copy BatchNorm's running statistics, by their names."""
-    return {
-        f"{name}.{own}" if name else own: buffer.to("cpu", copy=True)
-        for name, module in named_modules(small)
-        if isinstance(module, _BatchNorm) and module.track_running_stats
-        for own, buffer in module._buffers.items()
-        if buffer is not None
-    }

@@ -19,7 +19,7 @@ from pruners.lowrank.fitting.options import FitOptions
 from pruners.lowrank.layers.shapes import compressible_modules
 from pruners.lowrank.spectra.layer_spectra import LayerSpectra
 from pruners.lowrank.spectra.network_spectra import Spectra
-from pruners.network.batchnorm import estimating_batchnorm
+from pruners.network.batchnorm import batchnorm_statistics, estimating_batchnorm
 from pruners.network.call_stream import streaming
 from pruners.network.counting.multiply_adds import as_defined
 from pruners.network.forward_pass import REFUSED, naming_refusals
@@ -39,8 +39,8 @@ def fit_in_sequence(
 
     Its inputs are those of the compressed network, whose earlier layers are fitted and whose BatchNorm is
     re-estimated already, so a layer also makes up for what was lost before it (asymmetric reconstruction:
-    Zhang et al., TPAMI 2016, arXiv 1505.06798, section 3.3). Returns what `fit_layers` does. The ridge is a
-    share of the mean square of the encoded inputs.
+    Zhang et al., TPAMI 2016, arXiv 1505.06798, section 3.3). Returns what `fit_layers` does, and BatchNorm's
+    statistics. The ridge is a share of the mean square of the encoded inputs.
 
     One pass of either network, in step, over all images as one batch: the compressed one waits before each
     layer until that has been fitted. Memory is both networks' for such a batch. A layer that is called
@@ -75,7 +75,7 @@ def fit_in_sequence(
             hooks.callback(pairs[name].register_forward_pre_hook(fitting(name)).remove)
         with estimating_batchnorm(small), naming_refusals(small, REFUSED):
             forward(small, batch)
-    return tensors, errors
+    return tensors | batchnorm_statistics(small), errors
 
 
 def _fit(
