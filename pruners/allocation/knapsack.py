@@ -64,7 +64,7 @@ def _best(
     """Find the best choice, its error and every layer's index; None where none has an error of ``most``.
 
     Of each number of layers all sums that may be completed to that are, or the ``width`` with the least
-    bounds. Raises _TooManyError where there are too many.
+    bounds. Raises _TooManyError where "all" are too many.
     """
     relaxation = Relaxation(layers)
     costs, errors, ranks = np.zeros(1, np.int64), np.zeros(1), np.zeros(1, np.int64)
@@ -80,7 +80,7 @@ def _best(
             kept = np.flatnonzero((bound <= most) & (bound < np.inf))
             parts.append((cost[kept], error[kept], bound[kept], start * number + kept))
             listed += len(kept)
-            if listed > _MOST:
+            if width is None and listed > _MOST:
                 raise _TooManyError
         costs, errors, bounds, origins = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         ranks = ranks[origins // number] * number + origins % number
