@@ -69,6 +69,34 @@ def plan(
     return plan_from_choice(shape, allowed, choice, problem.cost(choice), method, metric, error_of)
 
 
+def error_curves(
+    model: nn.Module,
+    method: str,
+    *,
+    data: Calibration | Inputs | Iterable[Any] | None = None,
+    seed: int = 0,
+    **options: Any,
+) -> dict[str, list[tuple[float, float]]]:
+    """Return what a method chooses from: each layer's error over the share of its weights kept, ascending.
+
+    The options that no other beats in both; a layer that has no choice is left out. Arguments are those of
+    `plan`; ``scale`` is no part of a curve.
+    """
+    rule = rank_method_named(method)
+    chosen_options, spectra = rule.with_defaults(options), spectra_of(model)
+    shape = spectra.shape
+    candidates = rule.candidates(shape, chosen_options)
+    whole = resolve_budget(shape, 1.0, None, None)
+    problem = AllocationProblem(spectra, shape, candidates, whole, _calibration(spectra, data), seed)
+    curves = {}
+    for name, options_of_layer in candidates.items():
+        if len(options_of_layer.params) > 1:
+            best = rule.errors_of(problem, name, chosen_options).frontier(options_of_layer)
+            shares = best.params / shape.layers[name].params
+            curves[name] = list(zip(shares.tolist(), best.errors.tolist(), strict=True))
+    return curves
+
+
 def least_budget(
     model: nn.Module | NetworkShape,
     kind: str = "keep_ratio",

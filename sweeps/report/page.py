@@ -7,6 +7,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
 from sweeps.report import certainty, header, summary
+from sweeps.report.charts.error_curves import error_curves_chart
 from sweeps.report.charts.front import front_charts
 from sweeps.report.charts.history import history_chart
 from sweeps.report.charts.importance import importance_chart, importances
@@ -75,6 +76,7 @@ def charts(record: StudyRecord, shares: dict[str, float], reason: str) -> list[C
         return _lottery_charts(record, record.best, shares, reason)
     by_method, where = method_charts(record), method_layers_charts(record)
     curves, scores = curves_chart(record), score_chart(record)
+    errors = error_curves_chart(record)
     return [
         *by_method,
         *where,
@@ -84,6 +86,7 @@ def charts(record: StudyRecord, shares: dict[str, float], reason: str) -> list[C
         *([scores] if scores else []),
         importance_chart(shares, reason),
         *([] if where else [layers_chart(record)]),
+        *([errors] if errors else []),
     ]
 
 

@@ -118,6 +118,8 @@ def _is_screened(
     screening = Screening(prepared, file.screen, paths)
     told = partial(progress.screened, file.screen.trials)
     if not screening.is_complete:
+        if not without_ray and (measuring := screening.measuring()):
+            on_ray.side_by_side(trainables.screened, file.resources, measuring)
         where = contextlib.nullcontext(_call_here) if without_ray else on_ray.worker(file.resources)
         with where as call:
             score = partial(call, trainables.screened)

@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from math import floor
 from typing import Any
 
@@ -132,16 +132,23 @@ def _check_reachable(address: str) -> None:
 
 
 def _room(resources: Resources) -> int:
-    """Return how many trials this machine holds at once."""
-    total = ray.cluster_resources()
-    room = floor(total.get("CPU", 0) / resources.cpus)
-    if resources.gpus:
-        room = min(room, floor(total.get("GPU", 0) / resources.gpus))
+    """Return how many trials this machine holds at once. Raises `SweepError` where there is room for none."""
+    room = _most_at_once(resources)
     if room < 1:
+        total = ray.cluster_resources()
         raise SweepError(
             f"resources: a trial wants {resources.cpus} CPUs and {resources.gpus:g} GPUs; "
             f"this machine has {total.get('CPU', 0):g} and {total.get('GPU', 0):g}."
         )
+    return room
+
+
+def _most_at_once(resources: Resources) -> int:
+    """Return how many trials the cluster has room for as it is, and the sweep allows."""
+    total = ray.cluster_resources()
+    room = floor(total.get("CPU", 0) / resources.cpus)
+    if resources.gpus:
+        room = min(room, floor(total.get("GPU", 0) / resources.gpus))
     return min(room, resources.concurrent or room)
 
 
@@ -165,6 +172,16 @@ def call(function: Any, resources: Resources, *arguments: Any) -> Any:
         return ray.get(remote.remote(*arguments))
     except ray.exceptions.RayTaskError as error:
         raise error.cause from None  # the remote traceback is in the worker's log
+
+
+def side_by_side(function: Any, resources: Resources, *arguments: Any) -> None:
+    """Call a function on as many workers as the cluster has room for, and wait until all have ended.
+
+    What it raises is left to who calls it next.
+    """
+    remote = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus)(function)
+    with suppress(ray.exceptions.RayError):
+        ray.get([remote.remote(*arguments) for _ in range(_most_at_once(resources))])
 
 
 class _Kept:

@@ -4,11 +4,12 @@ import itertools
 import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import optuna
 
-from sweeps.errors import FAILED, INFEASIBLE, TOO_MANY_FAILED, SweepError
+from sweeps.errors import FAILED, INFEASIBLE, TOO_MANY_FAILED, Incompatible, SweepError
 from sweeps.running import retries
 from sweeps.search.prepare import Prepared
 from sweeps.study import storage
@@ -24,6 +25,8 @@ Score = Callable[[TrialConfig], dict[str, Any]]
 """Scores one trial where trials run, as `trainables.screened` does."""
 Told = Callable[[int, float | None], None]
 """Hears how many are scored, and the best score."""
+_MEASURED = "measured"
+"""The value of the options error and allocation with which methods measure curves."""
 _PATIENCE = 1000
 """Draws in a row that may be infeasible before the search is called hopeless."""
 
@@ -66,6 +69,19 @@ class Screening:
             except Exception as error:
                 self._failed(root, " ".join(str(error).split()) or describe(error))
             told(self._ended, self._best)
+
+    def measuring(self) -> TrialConfig | None:
+        """Return a trial whose method measures an error curve of each layer, None where none does.
+
+        Several workers may run it side by side: they share the curves through the store.
+        """
+        for draw in self._prepared.sweep.draws_for_all():
+            with suppress(Incompatible):
+                config = self._prepared.trial_config("0", draw, self._paths)
+                options = config.compression.options
+                if _MEASURED in (options.get("error"), options.get("allocation")):
+                    return config
+        return None
 
     def pass_on(self, study: optuna.Study) -> None:
         """Enqueue in the sweep's own study whoever is to be trained and was not passed on before."""

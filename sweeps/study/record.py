@@ -44,10 +44,10 @@ class TrialRecord:
 
     ``key`` is the trial number, or ``baseline-<name>`` for a baseline; ``values`` follow the study's
     objectives. ``layers`` maps a layer's name to rank, num_subspaces and error, or density under a mask, with
-    params and dense_params. ``intermediate`` maps epochs of the closing training (a lottery's levels) to the
-    first objective, ``history`` holds all metrics of each such epoch. ``levels`` is what a lottery found at
-    each level, the dense network first, as result.json has it. ``seconds`` is the wall time of its last
-    attempt.
+    params and dense_params; ``curves`` to the pairs of share kept and error that it was chosen from.
+    ``intermediate`` maps epochs of the closing training (a lottery's levels) to the first objective,
+    ``history`` holds all metrics of each such epoch. ``levels`` is what a lottery found at each level, the
+    dense network first, as result.json has it. ``seconds`` is the wall time of its last attempt.
     """
 
     key: str
@@ -62,6 +62,7 @@ class TrialRecord:
     levels: Sequence[Mapping[str, Any]] = ()
     reason: str | None = None
     seconds: float | None = None
+    curves: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

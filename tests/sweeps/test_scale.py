@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sweeps import Sweep, SweepError
+from sweeps import StudyRecord, Sweep, SweepError
+from sweeps.report.charts.error_curves import error_curves_chart
 from sweeps.search.prepare import Prepared, prepare
 from sweeps.study.paths import StudyPaths
 from tests.sweeps.studies import digits, run
@@ -40,9 +41,30 @@ def test_every_trial_is_on_budget_and_the_first_is_the_method_s_own_answer(tmp_p
     assert set(record.trials[0].params.values()) == {1.0}
     assert record.baselines[0].layers == record.trials[0].layers
     assert len({str(t.layers) for t in record.trials}) > 1, "else the scales change nothing"
+    assert_curves_hold_the_choice(record)
     weights = sum(layer["dense_params"] for layer in record.trials[0].layers.values())
     for trial in record.trials:
         assert sum(layer["params"] for layer in trial.layers.values()) <= 0.3 * weights
+
+
+def assert_curves_hold_the_choice(record: StudyRecord) -> None:
+    """What a layer became lies on its curve, and the report has a picture of it."""
+    own = record.trials[0]
+    assert own.curves.keys() == {"1", "3", "5"}
+    for name, curve in own.curves.items():
+        shares, errors = zip(*curve, strict=True)
+        assert list(shares) == sorted(set(shares)) and list(errors) == sorted(set(errors), reverse=True)
+        assert shares[-1] == 1.0 and errors[-1] == 0.0
+        if layer := own.layers.get(name):
+            share = layer["params"] / layer["dense_params"]
+            below = [error for at, error in curve if at <= share]
+            above = [error for at, error in curve if at >= share]
+            assert above[0] <= layer["error"] * (1 + 1e-9) and layer["error"] <= below[-1] * (1 + 1e-9)
+    drawn = error_curves_chart(record)
+    assert drawn is not None and drawn.figure is not None
+    lines = [trace for trace in drawn.figure.data if trace.mode == "lines"]
+    assert [len(line.x) for line in lines] == [len(curve) for curve in own.curves.values()]
+    assert "What the layers were chosen by" in (record.directory / "report.html").read_text()
 
 
 def test_a_scale_is_the_method_s_option_of_its_layer() -> None:

@@ -28,17 +28,19 @@ class TrialResult:
     """What result.json holds of a trial that has ended; a field that an older file lacks has its default.
 
     ``metrics`` is what the trial's last step returned, ``replicates`` each seed's own metrics; ``layers``
-    tells what became of each layer of the lowest seed's network (see `compression_figures.layers`), ``dense``
-    the dense network's figures. ``history`` has one entry for each epoch of the closing training, ``levels``
-    one for each level of a lottery, the dense network's first. ``trained_with`` names what the networks were
-    trained with, ``failed`` the reason of a trial that failed, in a line. ``versions``, of Python and of the
-    packages that a result depends on, are filled in when it is written.
+    tells what became of each layer of the lowest seed's network (see `compression_figures.layers`),
+    ``curves`` the errors that it was chosen by (see `error_curves`), ``dense`` the dense network's figures.
+    ``history`` has one entry for each epoch of the closing training, ``levels`` one for each level of a
+    lottery, the dense network's first. ``trained_with`` names what the networks were trained with, ``failed``
+    the reason of a trial that failed, in a line. ``versions``, of Python and of the packages that a result
+    depends on, are filled in when it is written.
     """
 
     key: str
     metrics: dict[str, Any]
     replicates: list[dict[str, Any]] = field(default_factory=list)
     layers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    curves: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     dense: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
     levels: list[dict[str, Any]] = field(default_factory=list)

@@ -8,6 +8,7 @@ from trainables.execution.run import Run
 from trainables.execution.trial_setting import TrialSetting
 from trainables.metric_names import DIVERGENCE, of_dense, on_validation
 from trainables.results import compression_figures, dense_reference
+from trainables.results.error_curves import Curves, error_curves
 from trainables.stages import Compress, Recipe, Train
 
 
@@ -18,8 +19,9 @@ class Replicate:
     Nobody waits for a replicate that is not inside one of its methods: a stopped trial may be kept without
     ever being told. ``done`` counts those epochs; ``dense`` holds validation's metrics and loss, params,
     multiply_adds and latency_ms of the uncompressed network (without a recipe for it the last three),
-    ``layers`` what became of each compressed layer, ``compressed`` the metrics that retraining does not
-    change. With ``divergence_images`` the compressed network's divergence from the trained one is among them.
+    ``layers`` what became of each compressed layer, ``curves`` the errors that it was chosen by,
+    ``compressed`` the metrics that retraining does not change. With ``divergence_images`` the compressed
+    network's divergence from the trained one is among them.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class Replicate:
         self._not_retrained: dict[str, float] = {}
         self.dense: dict[str, float] = {}
         self.layers: compression_figures.Layers = {}
+        self.curves: Curves = {}
         self.compressed: dict[str, float] = {}
 
     def start(self) -> None:
@@ -48,7 +51,9 @@ class Replicate:
             if self._is_compared
             else dense_reference.costs(dense, self.setting)
         )
-        diverged = self._divergence() if self._divergence_images else {}
+        diverged = {}
+        if self._divergence_images:
+            diverged, self.curves = self._divergence(), error_curves(*self._trained(), self.seed)
         compressed = self._to_closing_train()
         self.run.pause()
         self.layers = compression_figures.layers(compressed)
@@ -126,14 +131,18 @@ class Replicate:
         self._not_retrained = self.setting.evaluate(network.module, self.setting.data.validation, "val")
         return network
 
+    def _trained(self) -> tuple[Network, Compress]:
+        """Return the network that is compressed, and how."""
+        return next(
+            (self.run.up_to(count), stage)
+            for count, stage in enumerate(self.run.recipe)
+            if isinstance(stage, Compress)
+        )
+
     def _divergence(self) -> dict[str, float]:
         """Measure the divergence before retraining; one that is not finite tells nothing and is left out."""
-        stages = self.run.recipe
-        trained = next(count for count, stage in enumerate(stages) if isinstance(stage, Compress))
-        compressed = self.run.up_to(len(stages) - self._retrains)
-        found = divergence(
-            self.run.up_to(trained), compressed, self.setting, self.seed, self._divergence_images
-        )
+        (trained, _), compressed = self._trained(), self.run.up_to(len(self.run.recipe) - self._retrains)
+        found = divergence(trained, compressed, self.setting, self.seed, self._divergence_images)
         return {DIVERGENCE: found} if math.isfinite(found) else {}
 
     def _advance(self) -> Network | None:

@@ -86,6 +86,7 @@ class RecipeSteps(TrialSteps):
                 metrics,
                 ended,
                 layers=self._replicates[0].layers,
+                curves=self._replicates[0].curves,
                 dense=averaged([replicate.dense for replicate in self._replicates]),
                 history=history,
                 trained_with=sorted(
