@@ -9,7 +9,9 @@ import pruners
 from pruners.calibration.calibration import Calibration
 from pruners.calibration.gradient_moments import draw_labels
 from pruners.lowrank.curves.kept import ErrorKind, errors_by_data
-from pruners.lowrank.layers.candidates import layer_candidates
+from pruners.lowrank.curves.output import _not_too_many_encoders
+from pruners.lowrank.layers.candidates import Candidates, layer_candidates
+from pruners.lowrank.layers.shapes import LayerShape
 from pruners.lowrank.spectra.network_spectra import spectra_of
 
 OUTPUT = ErrorKind("output", "weight", 1e-3, 0)
@@ -55,6 +57,17 @@ def test_the_frontier_leaves_out_nothing_that_is_worth_something(network):
     for rank, subspaces, params in zip(every.ranks, every.subspaces, every.params, strict=True):
         error = errors.error(int(rank), int(subspaces)) if rank else 0.0
         assert frontier.errors[frontier.params <= params].min() <= error
+
+
+def test_options_that_take_too_long_are_left_out_where_there_are_others():
+    options = layer_candidates(LayerShape(4000, 4000), (1, 1000))
+    kept = _not_too_many_encoders(options)
+    assert kept.ranks[kept.subspaces == 1000].tolist() == [1, 2] and 0 in kept.ranks
+    assert options.ranks[options.subspaces == 1000].tolist() == [1, 2, 3]
+    assert (kept.subspaces == 1).sum() == (options.subspaces == 1).sum()
+    large = options.ranks * options.subspaces > 2560
+    only = Candidates(options.ranks[large], options.subspaces[large], options.params[large])
+    assert _not_too_many_encoders(only) is only
 
 
 def test_the_predicted_loss_is_the_full_fisher_matrix_of_a_single_image():

@@ -66,10 +66,15 @@ class OutputFit:
         with E's rows in the order of their rank (the first of every slice, then the second ...) and
         L L^T = E S E^T, the first rows of L^-1 E S W^T hold what the smaller ranks explain.
         """
-        _, subspaces, rank, _ = encoders.shape
-        order = torch.arange(subspaces * rank).reshape(subspaces, rank).mT.flatten()
-        products = encoded(encoders, encoded(encoders, self.second).mT)[:, order][:, :, order]
-        targets = encoded(encoders, self.aimed.mT)[:, order]
+        groups, subspaces, rank, size = encoders.shape
+        parts = self.second.unflatten(1, (subspaces, size))
+        # rows of E S, then columns of E S E^T, in the order of their rank
+        half = (encoders @ parts).transpose(1, 2).reshape(groups, rank * subspaces, -1)
+        slices = half.unflatten(2, (subspaces, size)).transpose(1, 2)
+        products = (slices @ encoders.mT).permute(0, 2, 3, 1).flatten(2)
+        targets = (
+            encoded(encoders, self.aimed.mT).unflatten(1, (subspaces, rank)).transpose(1, 2).flatten(1, 2)
+        )
         explained = torch.linalg.solve_triangular(_factor(products), targets, upper=False).square().sum(-1)
         left = self.energy - explained.sum(0).reshape(rank, subspaces).sum(-1).cumsum(0)
         if not self.energy > 0:
@@ -97,10 +102,10 @@ def encoded(encoders: Tensor, other: Tensor) -> Tensor:
 
 def _factor(products: Tensor) -> Tensor:
     """Return Cholesky factors, where there is none that of the matrix with the least share of noise."""
-    share = _LEAST_NOISE
-    noise = torch.diag_embed(mean_diagonal(products)[:, None].expand(products.shape[:2]))
     factor, failed = torch.linalg.cholesky_ex(products)
+    share = _LEAST_NOISE
     while bool(failed.any()):
+        noise = torch.diag_embed(mean_diagonal(products)[:, None].expand(products.shape[:2]))
         factor, failed = torch.linalg.cholesky_ex(
             torch.where(failed[:, None, None] != 0, products + share * noise, products)
         )

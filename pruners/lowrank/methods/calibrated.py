@@ -116,5 +116,7 @@ class Calibrated(RankMethod):
         if options["error"] not in ERRORS_BY_DATA:
             return {name: problem.spectra.search(name, options["error"]) for name in layers}
         assert problem.calibration is not None  # `needs` asks for it
-        kind = ErrorKind(options["error"], options["encoders"], options["ridge"], problem.seed)
+        # joint encoders begin as the weight's own, whose ranks are nested: one factorisation tells all errors
+        encoders = "whitened" if options["encoders"] == "whitened" else "weight"
+        kind = ErrorKind(options["error"], encoders, options["ridge"], problem.seed)
         return {**errors_by_data(problem.calibration, problem.spectra, layers, kind)}
