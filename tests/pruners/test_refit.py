@@ -230,3 +230,20 @@ def test_a_tensor_of_another_network_is_named(network, tmp_path):
     bare = nn.Sequential(*[nn.Identity() if isinstance(m, nn.BatchNorm2d) else m for m in network])
     with pytest.raises(pruners.BadArtifact, match=r"no '1\.num_batches_tracked'"):
         pruners.load(tmp_path).apply(bare)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("encoders", ["weight", "joint"])
+@pytest.mark.parametrize("refit", ["layer", "sequential"])
+def test_on_a_gpu_as_on_the_cpu(refit, encoders):
+    dense, x = two_layers(), images().double()
+    recalibrate_batchnorm(dense, [x])
+    options = {"keep_ratio": 0.5, "refit": refit, "encoders": encoders}
+    here = pruners.compress(dense, "alds", data=x, **options)
+    there = pruners.compress(dense.cuda(), "alds", data=x, **options)
+    assert there.refit.divergence == pytest.approx(here.refit.divergence, rel=1e-6)
+    with torch.no_grad():
+        expected = here.apply(dense.cpu()).eval()(x)
+        small = there.apply(dense.cuda()).eval()(x.cuda()).cpu()
+    torch.testing.assert_close(small, expected, rtol=0, atol=1e-8)
