@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from pruners.calibration.columns import computable
 from pruners.calibration.normal_equations import solve_normal_equations
 from pruners.lowrank.fitting.output_fit import encoded, mean_diagonal
 
-_ELEMENTS = 2**22  # of outputs that are looked at at once in float64
+_ELEMENTS = 2**21  # of outputs that are multiplied at once in the network's dtype; sums are in float64
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,8 +75,9 @@ def encoded_moments(
     for given, wanted in zip(inputs.split(size), outputs.split(size), strict=True):
         z, y = _flat(first, first(given), groups), _flat(first, wanted, groups)
         if bias is not None:
-            y = y - bias.detach().double().reshape(groups, -1, 1)
-        parts = [z @ z.mT, z @ y.mT, z.sum(-1), y.sum(-1), y.square().sum()]
+            y = y - bias.detach().to(y.dtype).reshape(groups, -1, 1)
+        in_part = [z @ z.mT, z @ y.mT, z.sum(-1), y.sum(-1), y.square().sum()]
+        parts = [product.double() for product in in_part]
         sums = [total + part for total, part in zip(sums, parts, strict=True)] if sums else parts
         positions += z.shape[-1]
     products, targets, mean, output_mean, energy = (total.cpu() / positions for total in sums)
@@ -85,4 +87,4 @@ def encoded_moments(
 def _flat(first: nn.Module, values: Tensor, groups: int) -> Tensor:
     """Bring (N, channels, ...) of a convolution, (..., features) of a Linear, to groups x n x positions."""
     channels = 1 if isinstance(first, nn.Conv2d) else values.dim() - 1
-    return values.double().movedim(channels, 0).flatten(1).unflatten(0, (groups, -1))
+    return computable(values).movedim(channels, 0).flatten(1).unflatten(0, (groups, -1))
