@@ -54,10 +54,7 @@ def score_chart(record: StudyRecord) -> Chart | None:
     heights = [scaled(quality, value) for _, _, value in (*before, *after)]
     bounds = chart.opening_range(heights)
     figure.update_yaxes(range=bounds)
-    caption = (
-        f"{name_of(DIVERGENCE)} is measured before retraining on training images that nothing was fitted to, "
-        "without a label."
-    )
+    caption = "It is measured on training images that nothing was fitted to, without a label."
     said = [_correlation(before, "before retraining"), _correlation(after, "at the end")]
     caption += "".join(f" {sentence}" for sentence in said if sentence)
     title = f"{name_of(quality)} against {lower_name(DIVERGENCE)}"
