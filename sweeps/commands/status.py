@@ -26,8 +26,7 @@ def status(study: Path, storage: str | None, as_json: bool) -> None:
     for outcome in ("stopped_early", "failed", "infeasible", "running"):
         if told[outcome]:
             click.echo(f"  {outcome.replace('_', ' ')}: {told[outcome]}")
-    if told["screened"]:
-        screened = told["screened"]
+    if screened := told.get("screened"):
         best = "" if screened["best"] is None else f", best {screened['best']:.4g}"
         click.echo(f"  screened without training: {screened['trials']} of {screened['target']}{best}")
     if told["time_is_up"]:
@@ -46,7 +45,8 @@ def status(study: Path, storage: str | None, as_json: bool) -> None:
 def describe(record: StudyRecord) -> dict[str, Any]:
     """Return the study's standing as plain data.
 
-    ``running`` counts trials under way or waiting, also those a dead driver left.
+    ``running`` counts trials under way or waiting, also those a dead driver left; ``screened`` is there where
+    the sweep screens.
     """
     names = [o.name for o in record.objectives]
     best, nearest = record.best, record.nearest
@@ -58,7 +58,6 @@ def describe(record: StudyRecord) -> dict[str, Any]:
         "failed": record.count("failed"),
         "infeasible": record.count("infeasible"),
         "running": record.count("running") + record.count("waiting"),
-        "screened": _screened(record),
         "time_is_up": record.time_is_up,
         "best": best
         and {
@@ -74,15 +73,12 @@ def describe(record: StudyRecord) -> dict[str, Any]:
             "missed": {limit.name: excess for limit, excess in record.missed(nearest).items()},
         },
         "objectives": [{"name": o.name, "goal": o.goal} for o in record.objectives],
+        **({"screened": _screened(record)} if record.sweep.get("screen") else {}),
     }
 
 
-def _screened(record: StudyRecord) -> dict[str, Any] | None:
-    """Return how far the screening is; None where the sweep has none."""
-    screen = record.sweep.get("screen")
+def _screened(record: StudyRecord) -> dict[str, Any]:
+    """Return how far the screening is, and its best score so far."""
     scores = [trial.values[0] for trial in record.screened if trial.values]
-    return screen and {
-        "trials": len(record.screened),
-        "target": screen["trials"],
-        "best": min(scores, default=None),
-    }
+    wanted = record.sweep["screen"]["trials"]
+    return {"trials": len(record.screened), "target": wanted, "best": min(scores, default=None)}
