@@ -54,8 +54,8 @@ class Calibrated(RankMethod):
         Option(
             "error",
             "predicted",
-            "error of a layer: of its outputs, refitted (output), and what that means for the network's "
-            "(predicted; measured one layer at a time: measured), or of its weight: "
+            "error of a layer: output (of its outputs, refitted), predicted (of the network's outputs, by "
+            "that), measured (of these, the layer alone compressed), or of its weight: "
             f"{', '.join(ERROR_METRICS)}",
             Choice((*ERRORS_BY_DATA, *ERROR_METRICS)),
         ),
