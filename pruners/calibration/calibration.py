@@ -225,9 +225,12 @@ class Calibration:
 
 
 def _known(moments: Mapping[str, Moment], names: Collection[str]) -> dict[str, Moment]:
-    for name in names:
-        if name not in moments:
-            raise PrunerError(f"Layer {name!r} is not called on the calibration images: exclude it.")
+    if not_called := [name for name in names if name not in moments]:
+        *others, last = (repr(name) for name in not_called)
+        layers, them = (
+            (f"Layers {', '.join(others)} and {last} are", "them") if others else (f"Layer {last} is", "it")
+        )
+        raise PrunerError(f"{layers} not called on the calibration images: exclude {them}.")
     return {name: moments[name] for name in names}
 
 

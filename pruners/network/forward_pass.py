@@ -14,7 +14,8 @@ from pruners.network.inputs import Inputs, batch_size, forward, input_tensors, j
 from pruners.network.layer_names import named_modules
 
 REFUSED = "The network cannot be run on the calibration images"
-"""How `naming_refusals` begins where it is them that are run."""
+COMPRESSED_REFUSED = "The compressed network cannot be run on the calibration images"
+"""How `naming_refusals` begins where it is the calibration images that are run."""
 
 
 @contextmanager

@@ -121,21 +121,21 @@ def test_a_common_share_is_the_largest_that_fits(reference, method, ranks_of, up
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_rounding_keeps_budgets_and_pins(method, network):
+def test_rounding_keeps_budgets_and_pins(method, network, batch):
+    needed = {"data": [batch]} if "data" in pruners.methods()[method].needs else {}
     shapes = pruners.compressible(network)
     least = pruners.least_budget(network, method=method, rank_multiple=8)
     assert least > pruners.least_budget(network, method=method)
     for ratio in (least, 0.5, 0.8):
-        artifact = pruners.compress(network, method, keep_ratio=ratio, rank_multiple=8)
+        artifact = pruners.compress(network, method, keep_ratio=ratio, rank_multiple=8, **needed)
         assert artifact.params <= artifact.budget and artifact.layers
         for name, layer in artifact.layers.items():
             assert (
                 layer.rank % 8 == 0
                 or max(map(shapes[name].largest_saving_rank, shapes[name].candidate_subspaces)) < 8
             )
-    assert pruners.plan(network, method, keep_ratio=0.5, rank_multiple=1) == pruners.plan(
-        network, method, keep_ratio=0.5
-    )
+    plan = pruners.plan(network, method, keep_ratio=0.5, **needed)
+    assert pruners.plan(network, method, keep_ratio=0.5, rank_multiple=1, **needed) == plan
 
 
 def test_a_pinned_rank_is_not_rounded(network):
@@ -147,6 +147,7 @@ def test_a_pinned_rank_is_not_rounded(network):
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("value", [0, -8, 2.5, "8", None, True])
-def test_what_is_no_multiple(method, value, network):
+def test_what_is_no_multiple(method, value, network, batch):
+    needed = {"data": [batch]} if "data" in pruners.methods()[method].needs else {}
     with pytest.raises(pruners.PrunerError, match="rank_multiple must be a whole number"):
-        pruners.plan(network, method, keep_ratio=0.5, rank_multiple=value)
+        pruners.plan(network, method, keep_ratio=0.5, rank_multiple=value, **needed)

@@ -138,7 +138,7 @@ KEYS = {
     ),
     "program": _last(
         "program: train.py",
-        r's\.yaml:15: unknown key "program"; known are name, description, .*, early_terminate, \.\.\.\.',
+        r's\.yaml:15: unknown key "program"; known are name, description, .*, parameters, \.\.\.\.',
     ),
     "training.lrr": BadSweep(
         (("training.lr", "training.lrr"),), r"s\.yaml:11: unknown key \"training\.lrr\"; did you mean 'lr'\?"

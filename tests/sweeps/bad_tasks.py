@@ -17,8 +17,8 @@ def _data(name: str, said: str, loss: str = "cross_entropy", line: int = 4) -> B
     return BadSweep((edit,), rf"s\.yaml:{line}: {said}")
 
 
-def _network(name: str, said: str, line: int = 3, method: str = "alds") -> BadSweep:
-    edits = (("network: lenet_300_100", f"network: {WRONG}:{name}"), ("method: alds", f"method: {method}"))
+def _network(name: str, said: str, line: int = 3, compression: str = "method: alds") -> BadSweep:
+    edits = (("network: lenet_300_100", f"network: {WRONG}:{name}"), ("method: alds", compression))
     return BadSweep(edits, rf"s\.yaml:{line}: network {WRONG}:{name}{said}")
 
 
@@ -97,12 +97,13 @@ NETWORKS = {
         "asks_for_its_layers",
         r", compressed by alds, fails in train mode: TypeError: first is no Linear any more\.",
         8,
+        "method: alds\n  calibration_images: 0",
     ),
     "compressed, fails in eval mode": _network(
         "asks_when_evaluated",
         r", compressed by svd, fails in eval mode: TypeError: first is no Linear any more\.",
         8,
-        "svd",
+        "method: svd\n  calibration_images: 0",
     ),
     "frozen": _network("frozen", r" has no trainable parameter\."),
     "one of two choices": BadSweep(

@@ -22,7 +22,7 @@ from pruners.lowrank.spectra.network_spectra import Spectra
 from pruners.network.batchnorm import batchnorm_statistics, estimating_batchnorm
 from pruners.network.call_stream import streaming
 from pruners.network.counting.multiply_adds import as_defined
-from pruners.network.forward_pass import REFUSED, naming_refusals
+from pruners.network.forward_pass import COMPRESSED_REFUSED, naming_refusals
 from pruners.network.inputs import forward
 from pruners.network.layer_names import named_modules
 from pruners.network.state import overwrite_state
@@ -73,7 +73,7 @@ def fit_in_sequence(
 
         for name in once:
             hooks.callback(pairs[name].register_forward_pre_hook(fitting(name)).remove)
-        with estimating_batchnorm(small), naming_refusals(small, REFUSED):
+        with estimating_batchnorm(small), naming_refusals(small, COMPRESSED_REFUSED):
             forward(small, batch)
     return tensors | batchnorm_statistics(small), errors
 

@@ -12,7 +12,7 @@ from pruners.calibration.layer_calls import LayerCall
 from pruners.network.batchnorm import estimating_batchnorm
 from pruners.network.call_stream import streaming
 from pruners.network.counting.multiply_adds import as_defined
-from pruners.network.forward_pass import REFUSED, naming_refusals
+from pruners.network.forward_pass import COMPRESSED_REFUSED, naming_refusals
 from pruners.network.inputs import forward
 from pruners.network.layer_names import named_modules
 from pruners.sparse.fitting.layer_fit import LayerFit, fit_to_outputs
@@ -53,5 +53,5 @@ def fit_in_sequence(
 
         for name in layers:
             hooks.callback(modules[name].register_forward_pre_hook(fitting(name), with_kwargs=True).remove)
-        with estimating_batchnorm(small), naming_refusals(small, REFUSED):
+        with estimating_batchnorm(small), naming_refusals(small, COMPRESSED_REFUSED):
             forward(small, batch)
