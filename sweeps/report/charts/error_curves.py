@@ -52,7 +52,11 @@ def error_curves_chart(record: StudyRecord) -> Chart | None:
             _add_choice(figure, record, trial, name, curve, at, is_first=place == 0)
     figure.update_xaxes(gridcolor=chart.RULE, tickfont={"size": 9, "color": chart.MUTED}, range=[0, 104])
     figure.update_yaxes(
-        gridcolor=chart.RULE, tickfont={"size": 9, "color": chart.MUTED}, rangemode="tozero", nticks=4
+        gridcolor=chart.RULE,
+        tickfont={"size": 9, "color": chart.MUTED},
+        rangemode="tozero",
+        nticks=4,
+        exponentformat="power",
     )
     caption = (
         "Each picture is a layer: its error over the share of its weights kept, in per cent, as the "

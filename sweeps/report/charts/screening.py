@@ -1,5 +1,6 @@
 """How much the score that costs no training tells: against validation, with its rank correlation."""
 
+import math
 from collections.abc import Sequence
 
 from sweeps.report.drawing import chart
@@ -51,9 +52,14 @@ def score_chart(record: StudyRecord) -> Chart | None:
             hovertext=[_hover(point, quality, name(point[0])) for point in points],
             hoverinfo="text",
         )
-    heights = [scaled(quality, value) for _, _, value in (*before, *after)]
-    bounds = chart.opening_range(heights)
+    drawn = (*before, *after)
+    spread = chart.opening_range([score for _, score, _ in drawn])
+    bounds = chart.opening_range([scaled(quality, value) for _, _, value in drawn])
+    figure.update_xaxes(range=spread)
     figure.update_yaxes(range=bounds)
+    heights = [
+        scaled(quality, value) if spread[0] <= score <= spread[1] else math.inf for _, score, value in drawn
+    ]
     caption = "It is measured on training images that nothing was fitted to, without a label."
     said = [_correlation(before, "before retraining"), _correlation(after, "at the end")]
     caption += "".join(f" {sentence}" for sentence in said if sentence)
