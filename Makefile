@@ -25,8 +25,8 @@ help:  ## list these targets
 
 setup: $(RUNTIME)  ## make .venv with the tombola command in it
 
-demo: $(RUNTIME)  ## the main job: an ALDS study on handwritten digits, into runs/alds_digits
-	$(BIN)/tombola run sweeps/configs/alds_digits.yaml --out runs/alds_digits
+demo: $(RUNTIME)  ## the main job: a twentieth of a ResNet on handwritten digits, into runs/digits
+	$(BIN)/tombola run sweeps/configs/digits.yaml --out runs/digits
 
 test: check  ## all checks, then all tests
 	$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder
@@ -47,7 +47,7 @@ requirements: $(BIN)/uv  ## pin the versions of everything again
 	$(PIN) --constraints requirements.txt --extra cluster --output-file requirements-cluster.txt
 
 # Studies that are to be on the page are run first: make demo, and `tombola run` for the sweeps of the other names.
-RESULTS := runs/alds_digits runs/lottery_fashion runs/pruning_at_init_fashion runs/allocation_masks
+RESULTS := runs/digits runs/lottery_fashion runs/pruning_at_init_fashion runs/allocation_masks
 
 results: $(TESTING)  ## write docs/results.md and its pictures from the studies in runs/
 	$(BIN)/python -m docs.results $(RESULTS)

@@ -34,6 +34,8 @@ _SHOWN = (
     "gradients",
     "front-",
     "layers",
+    "error-curves",
+    "screening",
 )
 """The report's sections that the page shows, by how their anchors begin."""
 _WIDTH = 900  # CSS pixels
@@ -76,7 +78,7 @@ def write_page(directories: Iterable[Path], out: Path) -> None:
             for place, record in enumerate(records)
         ]
         with browser.page() as page:  # the README's picture: how a report begins
-            page.open(Path(scratch) / "0.html", width=960, height=1480)
+            page.open(Path(scratch) / "0.html", width=1100, height=1480)
             page.picture("", out / "images" / "report.png")
     frame = Environment(
         loader=FileSystemLoader(HERE), undefined=StrictUndefined, trim_blocks=True, autoescape=False

@@ -16,9 +16,18 @@ from sweeps.report.drawing.wording import name_of
 from sweeps.study.record import StudyRecord
 from tests.docs.pages import PAGES, PROJECT, Block, blocks, command_lines
 
-DEMO = Path("sweeps/configs/alds_digits.yaml")
+DEMO = Path("sweeps/configs/digits.yaml")
 TASKS = "docs/tasks.md"
-QUICK = ("--set", "training.epochs=1", "--set", "compression.retrain_epochs=0")
+QUICK = tuple(
+    part
+    for setting in (
+        "training.epochs=1",
+        "compression.calibration_images=64",
+        "screen={trials: 3, images: 64}",
+        "replicates=1",
+    )
+    for part in ("--set", setting)
+)
 CHEAP = ("plan", "methods", "validate", "status", "report", "export")
 
 
@@ -29,7 +38,12 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]
     (folder / DEMO).parent.mkdir(parents=True)
     shutil.copy(PROJECT / DEMO, folder / DEMO)
     printed = io.StringIO()
-    with contextlib.chdir(folder), contextlib.redirect_stdout(printed):
+    with (
+        contextlib.chdir(folder),
+        contextlib.redirect_stdout(printed),
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("COLUMNS", "112")  # as wide as the README's table
         assert not cli.main(
             ["run", str(DEMO), "--in-process", "--trials", "2", *QUICK], standalone_mode=False
         )
@@ -123,7 +137,7 @@ def test_a_network_and_data_of_ones_own_take_at_most_15_lines() -> None:
 
 def test_the_readme_shows_what_the_demo_prints(demo: tuple[Path, str]) -> None:
     def shape(text: str) -> str:
-        return re.sub(r"(p[=<]|[\s\d.%+,━─-])+", " ", text)  # a difference with its sign and its p
+        return re.sub(r"(p[=<]|[\s\d.%±+,━─-])+", " ", text)  # a difference with its sign and its p
 
     [shown] = [block.text for block in blocks("README.md", "text") if "best found" in block.text]
     shown = shown.replace(".venv/bin/", "")  # the test's own command stands beside no wandb
