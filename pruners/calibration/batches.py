@@ -19,7 +19,7 @@ def calibration_batches(data: Inputs | Iterable[Any], device: torch.device) -> l
 
     ``data`` is one tensor or dictionary of inputs, which is cut into batches of 32, or an iterable of
     batches, each inputs (a tensor or a dictionary) or a pair (inputs, labels). Raises PrunerError for
-    anything else, and where there is no image.
+    anything else, where there is no image, and where a value is not finite.
     """
     if isinstance(data, Tensor | Mapping):
         batches: list[Inputs] = _named(lambda: split_inputs(data, IMAGES_AT_ONCE))
@@ -29,6 +29,8 @@ def calibration_batches(data: Inputs | Iterable[Any], device: torch.device) -> l
         raise PrunerError(f"data takes inputs, or batches of them, not {shown(data)}.")
     if not sum(_named(lambda batch=batch: batch_size(batch)) for batch in batches):
         raise PrunerError("data: there are no calibration images.")
+    if not all(bool(tensor.isfinite().all()) for batch in batches for tensor in input_tensors(batch)):
+        raise PrunerError("data: the calibration images hold values that are not finite.")
     return [map_tensors(lambda tensor: tensor.detach().to(device, copy=True), batch) for batch in batches]
 
 
