@@ -116,8 +116,10 @@ def test_leading_dimensions_and_several_calls_add_up() -> None:
 
 def test_inputs_that_are_not_finite_are_named() -> None:
     network = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2))
-    with pytest.raises(pruners.PrunerError, match="Layer '0': its inputs on the calibration images are not"):
-        Calibration(network, torch.tensor([[1.0, torch.inf, 0.0]])).moments(["0", "1"])
+    nn.init.constant_(network[0].bias, torch.finfo(torch.float32).max)
+    nn.init.constant_(network[0].weight, 1e38)
+    with pytest.raises(pruners.PrunerError, match="Layer '1': its inputs on the calibration images are not"):
+        Calibration(network, torch.tensor([[1.0, 1.0, 1.0]])).moments(["0", "1"])
 
 
 def test_layers_of_a_transformer_are_called_off_its_fast_path() -> None:

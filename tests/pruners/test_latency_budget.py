@@ -56,7 +56,8 @@ def test_no_choice_within_the_time_is_better(options):
     for share in (0.0, 0.1, 0.4, 0.7, 1.0):
         asked = least + share * (total - least)
         plan = pruners.plan(network, "calibrated", latency_ms=asked, data=data, **kwargs)
-        assert plan.unit == "nanoseconds" and plan.cost <= plan.budget <= 1e6 * asked
+        # in milliseconds a whole number of nanoseconds is rounded
+        assert plan.unit == "nanoseconds" and plan.cost <= plan.budget <= 1e6 * asked * (1 + 1e-12)
         found = [choice.error for choice in plan.layers.values()]
         within = [errors for time, errors in choices if time <= plan.budget]
         if options["allocate"] == "sum":
