@@ -6,6 +6,7 @@ from math import prod
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
+from torch.nn.grad import conv1d_weight, conv2d_weight, conv3d_weight
 
 Layer = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
 """A layer whose outputs are its folded weight times columns of its input."""
@@ -38,6 +39,20 @@ def layer_columns(layer: Layer, inputs: Tensor) -> Tensor:
         int(maps.storage_offset()),
     )
     return seen.reshape(layer.groups, -1, samples * prod(positions))
+
+
+def products_with_columns(layer: Layer, inputs: Tensor, values: Tensor) -> Tensor:
+    """Sum up products of values at a layer's output positions (N, rows, ...) with its columns there.
+
+    The answer is (groups, rows of a group, n). It is the gradient of sum(values * layer(inputs)) at the
+    weight, and computed as such: no columns are written out.
+    """
+    if isinstance(layer, nn.Linear):
+        return (values.mT @ inputs)[None]
+    derivative = (conv1d_weight, conv2d_weight, conv3d_weight)[len(layer.kernel_size) - 1]
+    size = layer.weight.shape
+    found = derivative(padded(layer, inputs), size, values, layer.stride, 0, layer.dilation, layer.groups)
+    return found.reshape(layer.groups, len(found) // layer.groups, -1)
 
 
 def padded(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d, maps: Tensor) -> Tensor:

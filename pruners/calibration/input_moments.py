@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pruners.calibration.column_sum import ColumnSum
-from pruners.calibration.columns import Layer, layer_columns
+from pruners.calibration.columns import Layer, computable, products_with_columns
 from pruners.calibration.moment import FitMoments, Moment
 from pruners.calibration.shifted_sum import ShiftedSum, has_shift_structure
 from pruners.errors import PrunerError
@@ -16,7 +16,7 @@ from pruners.network.forward_pass import REFUSED, evaluating, naming_refusals
 from pruners.network.inputs import Inputs, forward
 from pruners.network.layer_names import unwrapped
 
-_ELEMENTS = 2**24  # of columns that are written out at once beside outputs
+_ELEMENTS = 2**21  # of outputs that are multiplied at once in the network's dtype; sums are in float64
 
 
 class LayerSums:
@@ -110,31 +110,27 @@ def call_moments(layer: Layer, inputs: Tensor, outputs: Tensor) -> FitMoments | 
     moment = sums.moment()
     if moment is None:
         return None
-    rows, energy = layer.weight.shape[0], 0.0
-    target = torch.zeros(len(moment.second), rows // len(moment.second), moment.second.shape[-1]).double()
-    output_mean = torch.zeros(target.shape[:2]).double()
-    for columns, wanted in _parts(layer, inputs.detach(), outputs.detach()):
-        target += (wanted @ columns.mT).double().cpu()
-        output_mean += wanted.sum(-1, dtype=torch.float64).cpu()
-        energy += float(wanted.double().square().sum())
+    target = torch.zeros(len(moment.second), len(layer.weight) // len(moment.second), moment.second.shape[-1])
+    target = target.double()
+    output_mean, energy = torch.zeros(target.shape[:2]).double(), 0.0
+    for given, wanted in _parts(layer, inputs.detach(), outputs.detach()):
+        target += products_with_columns(layer, given, wanted).double().cpu()
+        flat = wanted.transpose(0, 1).flatten(1)
+        output_mean += flat.sum(-1, dtype=torch.float64).cpu().reshape(output_mean.shape)
+        energy += float(flat.square().sum())
     number = moment.columns
     return FitMoments(moment.second, moment.mean, target / number, output_mean / number, energy / number)
 
 
 def _parts(layer: Layer, inputs: Tensor, outputs: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Cut a call into its columns (groups x n x positions) and outputs without bias (groups x rows x ...)."""
+    """Cut a call into parts of inputs and of outputs without bias, (N, ...) both, in float32 or float64."""
     if isinstance(layer, nn.Linear):
         inputs, outputs = inputs.reshape(-1, inputs.shape[-1]), outputs.reshape(-1, outputs.shape[-1])
     elif inputs.dim() == len(layer.kernel_size) + 1:
         inputs, outputs = inputs[None], outputs[None]
-    # what a sample's columns hold: its positions times n of all groups
-    positions = outputs[0].numel() // outputs.shape[1]
-    held = positions * layer.weight[0].numel() * (1 if isinstance(layer, nn.Linear) else layer.groups)
-    size = max(1, _ELEMENTS // max(1, held))
+    size = max(1, _ELEMENTS * len(outputs) // max(1, outputs.numel()))
     for given, wanted in zip(inputs.split(size), outputs.split(size), strict=True):
-        columns = layer_columns(layer, given)
-        columns = columns if columns.dtype == torch.float64 else columns.float()
-        flat = wanted.to(columns.dtype).transpose(0, 1).flatten(1)
+        given, wanted = computable(given), computable(wanted)
         if layer.bias is not None:
-            flat = flat - layer.bias.detach().to(flat.dtype).unsqueeze(-1)
-        yield columns, flat.unflatten(0, (len(columns), -1))
+            wanted = wanted - layer.bias.detach().to(wanted.dtype).reshape(-1, *[1] * (wanted.dim() - 2))
+        yield given, wanted
