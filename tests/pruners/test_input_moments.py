@@ -13,6 +13,7 @@ from torch.nn import functional
 
 import pruners
 from pruners.calibration.calibration import Calibration
+from pruners.calibration.input_moments import call_moments
 
 DOUBLE = torch.float64
 
@@ -87,6 +88,26 @@ def test_every_convolution(layer: Any, dtype: torch.dtype) -> None:
     images = torch.randn(5, layer.in_channels, *sides, dtype=dtype, generator=torch.manual_seed(0)) + 0.5
     moment = Calibration(layer, [images[:2], images[2:]]).moments([""])[""]
     check(layer, moment, explicit_columns(layer, images), 1e-10 if dtype == DOUBLE else 1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
+@pytest.mark.parametrize("layer", [*LAYERS, nn.Linear(3, 4), nn.Linear(3, 4, bias=False)], ids=str)
+def test_outputs_that_are_wanted_of_a_call(layer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pruners.calibration.input_moments._ELEMENTS", 300)  # several parts
+    layer, generator = layer.double(), torch.manual_seed(0)
+    linear = isinstance(layer, nn.Linear)
+    shape = (5, 6, 3) if linear else (5, layer.in_channels, *(7, 8, 6)[: len(layer.kernel_size)])
+    images = torch.randn(shape, dtype=DOUBLE, generator=generator)
+    wanted = torch.randn(layer(images).shape, dtype=DOUBLE, generator=generator)
+    moments = call_moments(layer, images, wanted)
+    assert moments is not None
+    columns = explicit_columns(layer, images)
+    bias = 0 if layer.bias is None else layer.bias.detach().numpy()
+    values = np.moveaxis(wanted.numpy(), -1 if linear else 1, -1).reshape(columns.shape[1], -1) - bias
+    values = values.reshape(columns.shape[1], len(columns), -1).transpose(1, 2, 0)
+    assert np.allclose(moments.target.numpy(), values @ columns / columns.shape[1], rtol=0, atol=1e-12)
+    assert np.allclose(moments.output_mean.numpy(), values.mean(-1), rtol=0, atol=1e-12)
+    assert moments.energy == pytest.approx(np.square(values).sum() / columns.shape[1], abs=1e-12)
 
 
 def test_leading_dimensions_and_several_calls_add_up() -> None:
