@@ -1,9 +1,11 @@
 """Times allocation by calibration images for torchvision's resnet18 on one core, beside plain baselines.
 
-256 images of 224 x 224. The baselines are what the definitions say: im2col by `unfold` and X^T X in float64
-for the statistics (on fewer images, as a time for each), and the dynamic programme over every single
-parameter of the budget for the knapsack. Times are processor time: ratios mean something on any machine, the
-seconds do not. Run: python bench/allocation.py
+256 images of 224 x 224, channels last, as torch advises for CPUs. The baselines are what the definitions say:
+im2col by `unfold` and X^T X in float64 for the statistics (on fewer images, as a time for each), and the
+dynamic programme over every single parameter of the budget for the knapsack. Then come what `plan` takes with
+all statistics and curves, and the refit beside it, for three settings; for a further budget statistics and
+curves are there, and the refit is mostly passes of the compressed network. Times are processor time: ratios
+mean something on any machine, the seconds do not. Run: python bench/allocation.py
 """
 
 import resource
@@ -87,11 +89,16 @@ def told(name: str, work: Callable[[], object], baseline: float = 0.0) -> None:
     print(f"{name:44}{taken:10.3f}{ratio:>18}", flush=True)
 
 
-def main() -> None:
+def fresh_network() -> nn.Module:
     torch.manual_seed(0)
+    return torchvision.models.resnet18().eval().to(memory_format=torch.channels_last)
+
+
+def main() -> None:
     torch.set_num_threads(1)
-    model = torchvision.models.resnet18().eval()
+    torch.manual_seed(0)
     images = torch.randn(IMAGES, 3, 224, 224)
+    model = fresh_network()
     names = list(pruners.compressible(model))
     few = images[:PLAIN_IMAGES]
     with torch.no_grad():
@@ -109,13 +116,13 @@ def main() -> None:
     costs, errors, budget = knapsack_problem(pruners.Spectra(model))
     baseline = seconds(lambda: plain_knapsack(costs, errors, budget))
     told("knapsack", lambda: knapsack(costs, errors, budget), baseline)
-    for name, keep_ratio in (("statistics, curves, knapsack, refit", KEEP_RATIO), ("a further budget", 0.3)):
-        told(
-            f"{name}, keep_ratio {keep_ratio}",
-            lambda r=keep_ratio: pruners.compress(
-                model, "calibrated", keep_ratio=r, data=images, refit="layer"
-            ),
-        )
+    for error, refit in (("output", "layer"), ("predicted", "layer"), ("predicted", "sequential")):
+        model = fresh_network()  # whose statistics are not known
+        for further, keep_ratio in (("", KEEP_RATIO), (", a further budget", 0.3)):
+            wanted = {"keep_ratio": keep_ratio, "data": images, "error": error}
+            told(f"{error} error{further}", lambda m=model, w=wanted: pruners.plan(m, "calibrated", **w))
+            wanted["refit"] = refit
+            told(f"  its {refit} refit", lambda m=model, w=wanted: pruners.compress(m, "calibrated", **w))
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB")
 
 

@@ -18,7 +18,7 @@ from pruners.network.batchnorm import batchnorm_statistics, recalibrate_batchnor
 Cuts = Mapping[str, tuple[int, int]]
 """Rank and num_subspaces of each decomposed layer."""
 
-_JUDGING = 64  # images that say whether a fit is kept
+_JUDGING = 32  # images that say whether a fit is kept
 
 
 def fit_network(spectra: Spectra, cuts: Cuts, calibration: Calibration, options: FitOptions) -> Fitted:
@@ -26,7 +26,7 @@ def fit_network(spectra: Spectra, cuts: Cuts, calibration: Calibration, options:
 
     BatchNorm is re-estimated on the same images. The fit is kept where the outputs' divergence from the dense
     network's is less with it than with the method's own factors, BatchNorm re-estimated too; the first
-    batches, of 64 images or more, judge. The network is not changed. Same inputs, same bits.
+    batches, of 32 images or more, judge. The network is not changed. Same inputs, same bits.
     """
     network = spectra.model()
     if network is None:
