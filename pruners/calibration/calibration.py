@@ -14,7 +14,7 @@ from pruners.calibration.divergence import OutputDistance
 from pruners.calibration.gradient_moments import gradient_moments
 from pruners.calibration.input_moments import input_moments
 from pruners.calibration.moment import Moment
-from pruners.errors import BadArtifact, PrunerError, UnknownLayer, nearest
+from pruners.errors import PrunerError, UnknownLayer, nearest
 from pruners.network.batchnorm import recalibrate_batchnorm
 from pruners.network.forward_pass import REFUSED, evaluating, naming_refusals
 from pruners.network.inputs import Inputs, batch_size, forward, join_inputs
@@ -104,36 +104,6 @@ class Calibration:
         if missing:
             kept |= self.gradient_moments_of_layers(missing, seed)
         return _known(kept, names)
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Return the input moments known so far as tensors for a file, see `restore`.
-
-        A layer's take 4 n (n + 1) bytes a group, n its inputs times kernel.
-        """
-        return {
-            f"{key} {name}": tensor
-            for name, moment in self._moments.items()
-            for key, tensor in moment.tensors().items()
-        }
-
-    def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take in what `tensors` gave of a calibration of the same network and images.
-
-        Raises BadArtifact for tensors that are damaged or of layers that the network does not have.
-        """
-        parts: dict[str, dict[str, Tensor]] = {}
-        for label, tensor in tensors.items():
-            key, _, name = label.partition(" ")
-            parts.setdefault(name, {})[key] = tensor
-        moments = {name: Moment.from_tensors(part) for name, part in parts.items()}
-        try:
-            layers = self._layers(moments)
-        except UnknownLayer as error:
-            raise BadArtifact(f"Kept moments do not fit: {error}") from None
-        for name, layer in layers.items():
-            if moments[name].second.shape[-1] != layer.weight[0].numel():
-                raise BadArtifact(f"Kept moments do not fit: layer {name!r} has other inputs.")
-        self._moments |= moments
 
     def divergence(self, small: nn.Module) -> float:
         """Compare a network's outputs with the dense one's on all images, both in eval mode.
