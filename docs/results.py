@@ -9,6 +9,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from docs import across_budgets
+from docs.across_budgets import Budgets
 from sweeps import StudyRecord, Sweep, SweepError, load_record
 from sweeps.report import summary, write_report
 from sweeps.report.charts.importance import importances
@@ -72,14 +74,18 @@ def write_page(directories: Iterable[Path], out: Path) -> None:
     """
     records = [load_record(directory) for directory in directories]
     (out / "images").mkdir(parents=True, exist_ok=True)
+    together = across_budgets.by_sweep(records)
+    taken = {record.name for budgets in together for record in budgets.studies.values()}
     with tempfile.TemporaryDirectory() as scratch, chromium(Path(scratch) / "profile") as browser:
         studies = [
             _study(record, out, browser, Path(scratch) / f"{place}.html")
-            for place, record in enumerate(records)
+            for place, record in enumerate(record for record in records if record.name not in taken)
         ]
-        with browser.page() as page:  # the README's picture: how a report begins
-            page.open(Path(scratch) / "0.html", width=1100, height=1480)
-            page.picture("", out / "images" / "report.png")
+        studies += [_at_several_budgets(budgets, out, browser, Path(scratch)) for budgets in together]
+        if (first := Path(scratch) / "0.html").exists():
+            with browser.page() as page:  # the README's picture: how a report begins
+                page.open(first, width=1100, height=1480)
+                page.picture("", out / "images" / "report.png")
     frame = Environment(
         loader=FileSystemLoader(HERE), undefined=StrictUndefined, trim_blocks=True, autoescape=False
     )
@@ -109,6 +115,56 @@ def _study(record: StudyRecord, out: Path, browser: Browser, report: Path) -> St
         _markdown(("Network", *summary.heads(record)), rows),
         " ".join(summary.notes(record)),
         [_section(record, chart) for chart in shown],
+    )
+
+
+def _at_several_budgets(budgets: Budgets, out: Path, browser: Browser, scratch: Path) -> Study:
+    studies, drawing = list(budgets.studies.values()), scratch / f"{budgets.name}.html"
+    across_budgets.picture(budgets).write_html(drawing, div_id="budgets")
+    picture = f"images/{budgets.name}-budgets.png"
+    with browser.page() as page:
+        page.open(drawing, width=1200)
+        page.picture("budgets", out / picture)
+    replicates = studies[0].sweep.get("replicates", 1)
+    sections = [
+        Section(
+            "Test accuracy over the share of the weights kept",
+            f"The mean of {replicates} replicates, bars are its standard error.",
+            picture,
+            "",
+        ),
+        Section(
+            "Compression within half a point of dense",
+            "The smallest of the budgets above at which the mean drop on test is at most half a point, as "
+            "ALDS's Table 1 asks for. CR-P and CR-F: the shares of parameters and multiply-adds removed. "
+            "The spread is one standard deviation over replicates.",
+            "",
+            _markdown(*across_budgets.compression_table(budgets)),
+        ),
+        Section(
+            "The score without labels",
+            "Spearman's rank correlation between the score that the search is told and validation accuracy, "
+            "both before any retraining, over the networks that were screened: -1 is a perfect score.",
+            "",
+            _markdown(*across_budgets.score_table(budgets)),
+        ),
+    ]
+    facts = _facts(studies[0])
+    seconds = sum(float(t.seconds or 0) for record in studies for t in (*record.trials, *record.baselines))
+    facts = [(name, text) for name, text in facts if name in ("Machine", "Versions", "Replicates")]
+    return Study(
+        budgets.name,
+        across_budgets.best_of_each(budgets),
+        "\n".join(
+            f"tombola run sweeps/configs/{budgets.name}.yaml --set budget.keep_ratio={budget:g} "
+            f"--set name={record.name}"
+            for budget, record in budgets.studies.items()
+        ),
+        [*facts, ("Time in trials and baselines", f"{compact(round(seconds))} s")],
+        _markdown(*across_budgets.accuracy_table(budgets)),
+        "± is one standard error over replicates. Selection used the validation split; the test split was "
+        "read once for each network, at the end.",
+        sections,
     )
 
 
