@@ -64,7 +64,7 @@ def drive(
         tracker = Tracker(
             paths, project=file.project, entity=file.entity, study_name=file.name, study_id=provenance["id"]
         )
-        progress = _progress(console, prepared, record)
+        progress = _progress(console, prepared, record, paths)
         conductor = Conductor(prepared, ledger, paths, prepared.target, [TrackerObserver(tracker), progress])
         idle = conductor.done and not unread(prepared, paths, record)
         with contextlib.closing(tracker), _workers(sweep, address, without_ray or idle), progress:
@@ -149,10 +149,10 @@ def _run_trials(
         raise KeyboardInterrupt
 
 
-def _progress(console: Console, prepared: Prepared, record: StudyRecord) -> Progress:
+def _progress(console: Console, prepared: Prepared, record: StudyRecord, paths: StudyPaths) -> Progress:
     done = sum(record.count(outcome) for outcome in ("complete", "stopped_early", "failed"))
     best = record.best.values[0] if record.best and record.best.values else None
-    return Progress(console, record.name, record.objectives[0], prepared.target, done, best)
+    return Progress(console, record.name, record.objectives[0], prepared.target, done, best, paths)
 
 
 def _workers(sweep: Sweep, address: str | None, without_ray: bool) -> contextlib.AbstractContextManager[None]:

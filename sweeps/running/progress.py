@@ -1,7 +1,9 @@
 """Show a study under way: a live panel on a terminal, plain lines elsewhere."""
 
+import json
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Self
 
 from rich.console import Console
@@ -9,6 +11,7 @@ from rich.live import Live
 from rich.table import Table
 
 from sweeps.running.conductor import CONSTRAINT, TrialToRun
+from sweeps.study.paths import StudyPaths
 from sweeps.study.record import BASELINE, Objective
 
 
@@ -19,7 +22,14 @@ class Progress:
     """
 
     def __init__(
-        self, console: Console, name: str, objective: Objective, target: int, done: int, best: float | None
+        self,
+        console: Console,
+        name: str,
+        objective: Objective,
+        target: int,
+        done: int,
+        best: float | None,
+        paths: StudyPaths,
     ):
         self._console = console
         self._name = name
@@ -31,6 +41,7 @@ class Progress:
         self._failed = 0
         self._screened = ""
         self._running: dict[str, Mapping[str, Any]] = {}
+        self._paths = paths
         self._first_end: float | None = None
         self._live = Live(console=console, get_renderable=self._panel, refresh_per_second=4, transient=True)
 
@@ -73,13 +84,13 @@ class Progress:
             self._console.print(self._screened, highlight=False, markup=False, soft_wrap=True)
 
     def _line(self, key: str, outcome: str, metrics: Mapping[str, Any], reason: str | None) -> str:
-        who, value = key if key.startswith(BASELINE) else f"trial {key}", metrics.get(self._objective.name)
+        value = metrics.get(self._objective.name)
         said = reason or (f"{self._objective.name} {value:.4f}" if value is not None else "")
         missed = [name.removeprefix(CONSTRAINT) for name in metrics if _is_missed(name, metrics)]
         said += f", not {' and not '.join(missed)}" if missed else ""
         best = f"best {self._best:.4f}" if self._best is not None else "no best yet"
         place = f"[{self._done}/{self._target}]"
-        return f"{place} {who} {outcome.replace('_', ' ')}: {said} | {best} | {self._left()}"
+        return f"{place} {_who(key)} {outcome.replace('_', ' ')}: {said} | {best} | {self._left()}"
 
     def _panel(self) -> Table:
         table = Table.grid(padding=(0, 2))
@@ -95,13 +106,14 @@ class Progress:
             self._left(),
         )
         if self._screened:
-            table.add_row("", self._screened, "", "")
+            table.add_row("", self._screened, _measured(self._paths.measuring("0")), "")
         for key, metrics in self._running.items():
             reached = next(
-                (f"{unit} {metrics[unit]}" for unit in ("level", "epoch") if unit in metrics), "working"
+                (f"{unit} {metrics[unit]}" for unit in ("level", "epoch") if unit in metrics),
+                _measured(self._paths.measuring(key)) or "working",
             )
             value = metrics.get(self._objective.name)
-            table.add_row("", f"trial {key}", reached, "" if value is None else f"{value:.4f}")
+            table.add_row("", _who(key), reached, "" if value is None else f"{value:.4f}")
         return table
 
     def _left(self) -> str:
@@ -118,6 +130,19 @@ class Progress:
         if self._best is None:
             return True
         return value > self._best if self._objective.goal == "maximize" else value < self._best
+
+
+def _who(key: str) -> str:
+    return key if key.startswith(BASELINE) else f"trial {key}"
+
+
+def _measured(path: Path) -> str:
+    """Say how many of the network's error curves are measured, while they are."""
+    try:
+        told = json.loads(path.read_text())
+    except FileNotFoundError:
+        return ""
+    return f"{told['measured']} of {told['of']} curves"
 
 
 def _is_missed(name: str, metrics: Mapping[str, Any]) -> bool:

@@ -78,6 +78,13 @@ class StudyPaths:
         """Return the path of what the worker wrote at the end of a trial, before the study heard of it."""
         return TrialPaths(self.trial(key)).result
 
+    def measuring(self, key: int | str) -> Path:
+        """Return the path of how many error curves are measured for a trial, while they are.
+
+        Trials that are scored without training have the first trial's.
+        """
+        return TrialPaths(self.trial(key)).measuring
+
     def networks(self, key: int | str) -> Path:
         """Return the folder of the smaller networks of a trial's replicates."""
         return TrialPaths(self.trial(key)).networks

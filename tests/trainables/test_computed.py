@@ -15,6 +15,7 @@ from tests.trainables.configs import TRAINING, comparable, same_bits, trial, wei
 from trainables.config import CompressionConfig
 from trainables.errors import StoreWarning
 from trainables.execution import run
+from trainables.execution.stored_calibration import MEASURING, StoredCalibration
 from trainables.store.computed import Computed, computed_for
 from trainables.store.removal import remove
 
@@ -104,3 +105,24 @@ def test_trials_share_the_moments_of_their_dense_network(
     assert comparable(first) == comparable(second) and same_bits(weights(config), weights(again))
     entries = [path.parent for path in (tmp_path / "store").rglob("*.safetensors") if "-" in path.stem]
     assert entries and computed_for(entries[0]) == {config.directory}
+
+
+def test_the_trials_folder_says_how_many_are_there_while_others_are_computed(tmp_path: Path) -> None:
+    network, trial_folder = torch.nn.Linear(2, 2), tmp_path / "trial"
+    calibration = StoredCalibration(network, torch.ones(1, 2), tmp_path / "store", {}, str(trial_folder))
+    path, seen = trial_folder / MEASURING, []
+
+    def compute() -> dict[str, int]:
+        seen.append(json.loads(path.read_text()))
+        return {"found": len(seen)}
+
+    wanted = {"one": compute, "two": compute}
+    assert calibration.computed(wanted) == {"one": {"found": 1}, "two": {"found": 2}}
+    assert seen == [{"measured": 0, "of": 2}, {"measured": 1, "of": 2}] and not path.exists()
+
+    def fail() -> dict[str, int]:
+        raise ValueError("failed")
+
+    with pytest.raises(ValueError, match="failed"):
+        calibration.computed({"three": fail})
+    assert not path.exists()

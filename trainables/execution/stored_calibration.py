@@ -12,8 +12,12 @@ from pruners.calibration.columns import Layer
 from pruners.calibration.moment import Moment
 from pruners.network.inputs import Inputs
 from trainables.store.computed import Computed
+from trainables.store.disk import write_json
 
 FORMAT = 1  # raised when the code computes otherwise from the same network and images
+
+MEASURING = "measuring.json"
+"""The file in a trial's folder that says how many results are there, while others are computed."""
 
 
 class StoredCalibration(Calibration):
@@ -42,13 +46,20 @@ class StoredCalibration(Calibration):
         """Return what each function gives, from the store or by calling it.
 
         Each is held alone while it is called. What another worker holds is left for later: several go through
-        the same functions side by side, and none is called twice.
+        the same functions side by side, and none is called twice. Whoever waits for the trial can read in its
+        folder how many are there.
         """
         left = [key for key in wanted if key not in self._computed]
-        while left:
-            key = next((key for key in left if not self._entry(key).is_held()), left[0])
-            self._computed[key] = self._once(key, wanted[key])
-            left.remove(key)
+        told = Path(self._owner) / MEASURING
+        told.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            while left:
+                write_json(told, {"measured": len(wanted) - len(left), "of": len(wanted)})
+                key = next((key for key in left if not self._entry(key).is_held()), left[0])
+                self._computed[key] = self._once(key, wanted[key])
+                left.remove(key)
+        finally:
+            told.unlink(missing_ok=True)
         return {key: self._computed[key] for key in wanted}
 
     def _moments_once(

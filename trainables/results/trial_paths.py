@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainables.config import TrialConfig
+from trainables.execution.stored_calibration import MEASURING
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,11 @@ class TrialPaths:
     def traceback(self) -> Path:
         """Return the path of a failed trial's traceback."""
         return self.directory / "error.txt"
+
+    @property
+    def measuring(self) -> Path:
+        """Return the path of how many of the network's error curves are there, while others are measured."""
+        return self.directory / MEASURING
 
     @property
     def networks(self) -> Path:
