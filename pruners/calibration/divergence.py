@@ -1,8 +1,10 @@
 """How far a compressed network's outputs are from the dense one's."""
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from pruners.errors import PrunerError
@@ -22,8 +24,13 @@ class OutputDistance:
     def __init__(self) -> None:
         self._total, self._weight = 0.0, 0.0
 
+    @torch.no_grad()
     def add(self, dense: Any, compressed: Any) -> None:
-        """Add the outputs for one batch. Raises PrunerError where they are of different form."""
+        """Add the outputs for one batch.
+
+        Raises PrunerError where they are of different form or hold no tensors, and for dense ones that are
+        not numbers.
+        """
         ours, theirs = class_scores(dense), class_scores(compressed)
         if ours is not None and theirs is not None:
             _check_shapes(ours, theirs)
@@ -31,7 +38,9 @@ class OutputDistance:
             size = max(1, _ELEMENTS * len(ours) // max(1, ours.numel()))
             for p, q in zip(ours.split(size), theirs.split(size), strict=True):
                 log_p, log_q = p.double().log_softmax(1), q.double().log_softmax(1)
-                self._total += float((log_p.exp() * (log_p - log_q)).sum())
+                _check_finite(log_p.exp())
+                # what a class of score -inf adds is nothing
+                self._total += float(torch.where(log_p > -inf, log_p.exp() * (log_p - log_q), 0.0).sum())
             self._weight += positions
             return
         a_parts, b_parts = tensors_of(dense), tensors_of(compressed)
@@ -40,8 +49,14 @@ class OutputDistance:
             raise PrunerError(
                 f"The networks' outputs have different forms, {number}: they cannot be compared."
             )
+        if not a_parts:
+            raise PrunerError(
+                f"The network gives a {type(dense).__name__}, which holds no tensors that could be compared: "
+                "calibration images need a network that gives tensors, or tuples or dictionaries of them."
+            )
         for a, b in zip(a_parts, b_parts, strict=True):
             _check_shapes(a, b)
+            _check_finite(a)
             self._total += float((a.double() - b.double()).square().sum())
             self._weight += float(a.double().square().sum())
 
@@ -73,6 +88,11 @@ def tensors_of(outputs: Any) -> list[Tensor]:
     if isinstance(outputs, Sequence) and not isinstance(outputs, str):
         return [tensor for part in outputs for tensor in tensors_of(part)]
     return []
+
+
+def _check_finite(dense: Tensor) -> None:
+    if not bool(dense.isfinite().all()):
+        raise PrunerError("The network's own outputs on the calibration images are not finite.")
 
 
 def _check_shapes(dense: Tensor, compressed: Tensor) -> None:

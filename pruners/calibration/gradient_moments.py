@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from math import sqrt
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -31,9 +31,11 @@ def gradient_moments(
     section 3; for convolutions Grosse and Martens, ICML 2016): with the layer's input moment A and this
     moment G the divergence of changing its weight by W is about columns / (2 images) * trace(G W A W^T). A
     ``column`` is here one output position, n the output channels of a group. A layer that is not called gets
-    no moment. Raises PrunerError for networks whose outputs are no class scores, or have no gradients.
+    no moment; the gradients of one that the class scores do not depend on, an auxiliary head, are 0. Raises
+    PrunerError for networks whose outputs are no class scores, or have no gradients, and for a layer that the
+    network runs under `torch.no_grad`.
     """
-    watched: list[tuple[str, GradientEdge]] = []
+    watched: list[_Output] = []
     sums = {name: _GradientSum(layer) for name, layer in layers.items()}
     generator = torch.Generator().manual_seed(seed)
     handles = [layer.register_forward_hook(_watching(name, watched)) for name, layer in layers.items()]
@@ -42,10 +44,10 @@ def gradient_moments(
             for part in (part for batch in batches for part in split_inputs(batch, _IMAGES_AT_ONCE)):
                 with naming_refusals(model, REFUSED):
                     loss = _drawn_loss(forward(unwrapped(model), part), generator)
-                    edges = [edge for _, edge in watched]
-                    found = torch.autograd.grad(loss, edges, materialize_grads=True) if edges else ()
-                for (name, _), gradient in zip(watched, found, strict=True):
-                    sums[name].add(gradient)
+                    edges = [output.edge for output in watched]
+                    found = torch.autograd.grad(loss, edges, allow_unused=True) if edges else ()
+                for output, gradient in zip(watched, found, strict=True):
+                    sums[output.layer].add(output.zeros if gradient is None else gradient)
                 watched.clear()
     finally:
         for handle in handles:
@@ -58,6 +60,14 @@ def draw_labels(scores: Tensor, generator: torch.Generator) -> Tensor:
     probabilities = scores.detach().double().cpu().softmax(1).movedim(1, -1)
     labels = torch.multinomial(probabilities.flatten(0, -2), 1, generator=generator)
     return labels.reshape(probabilities.shape[:-1]).to(scores.device)
+
+
+class _Output(NamedTuple):
+    """The output of one call of a layer; ``zeros`` has its shape and takes no memory."""
+
+    layer: str
+    edge: GradientEdge
+    zeros: Tensor
 
 
 class _GradientSum:
@@ -84,21 +94,31 @@ def _drawn_loss(outputs: Any, generator: torch.Generator) -> Tensor:
     scores = class_scores(outputs)
     if scores is None:
         raise PrunerError("Gradient moments need a network that gives class scores, (N, classes, ...).")
+    if not scores.requires_grad:
+        raise PrunerError(
+            "Gradient moments need a network whose class scores have gradients, these have none."
+        )
     labels = draw_labels(scores, generator)
     positions = labels[0].numel()
     return nn.functional.cross_entropy(computable(scores), labels, reduction="sum") / sqrt(positions)
 
 
 def _watching(
-    name: str, watched: list[tuple[str, GradientEdge]]
+    name: str, watched: list[_Output]
 ) -> Callable[[nn.Module, tuple[Any, ...], Tensor], Tensor | None]:
     def watch(layer: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor | None:
+        if not torch.is_grad_enabled():
+            raise PrunerError(
+                f"Layer {name!r} has no gradients, the network runs it under torch.no_grad: exclude it, or "
+                "take another error than 'predicted'."
+            )
+        zeros = output.detach().new_zeros(()).expand(output.shape)
         if output.requires_grad:
-            watched.append((name, get_gradient_edge(output)))
+            watched.append(_Output(name, get_gradient_edge(output), zeros))
             return None
         # of a frozen network: gradients begin here, and what is changed in place later is a copy
         begins = output.detach().requires_grad_()
-        watched.append((name, get_gradient_edge(begins)))
+        watched.append(_Output(name, get_gradient_edge(begins), zeros))
         return begins.clone()
 
     return watch

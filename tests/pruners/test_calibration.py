@@ -4,6 +4,7 @@ import copy
 import gc
 import weakref
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,28 @@ def test_outputs_of_another_form_or_not_finite() -> None:
     small.form = lambda x: (x, x)
     with pytest.raises(pruners.PrunerError, match="outputs have different forms"):
         calibration.divergence(small)
+
+    small.form = lambda x: SimpleNamespace(scores=x)
+    dense.form = small.form
+    with pytest.raises(pruners.PrunerError, match="gives a SimpleNamespace, which holds no tensors"):
+        Calibration(dense, images).divergence(small)
+
+
+@pytest.mark.parametrize("form", [lambda x: x, lambda x: (x, x)], ids=["scores", "others"])
+def test_a_dense_network_s_own_outputs_are_finite(form: Any) -> None:
+    dense, small, images = pair(8, 5, form=form)
+    dense.outputs.data[3, 2] = torch.nan
+    with pytest.raises(pruners.PrunerError, match="network's own outputs on the calibration images are not"):
+        Calibration(dense, images).divergence(small)
+
+
+def test_classes_that_the_network_rules_out() -> None:
+    dense, small, images = pair(8, 5)
+    expected = divergence(dense.outputs[:, 1:], small.outputs[:, 1:])
+    dense.outputs.data[:, 0] = small.outputs.data[:, 0] = -torch.inf
+    assert Calibration(dense, images).divergence(small) == pytest.approx(expected, rel=1e-9)
+    small.outputs.data[2, 3] = -torch.inf  # what the dense one thinks possible
+    assert Calibration(dense, images).divergence(small) == float("inf")
 
 
 def test_networks_run_in_eval_mode_and_stay_in_theirs() -> None:

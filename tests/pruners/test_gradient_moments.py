@@ -110,16 +110,43 @@ def test_seeds_and_refusals() -> None:
         Calibration(single, torch.randn(20, 3)).gradient_moments([""], seed=0)
 
 
-def test_a_network_without_a_way_back_is_said_to_have_none() -> None:
-    class Constant(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.inner = nn.Linear(3, 2)
+class Heads(nn.Module):
+    """An auxiliary head beside the class scores; ``without`` says what runs without gradients."""
 
-        @torch.no_grad()
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.inner(x).round()
+    def __init__(self, without: str = "") -> None:
+        super().__init__()
+        torch.manual_seed(5)
+        self.body, self.head, self.aux = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 4, 1), nn.Conv2d(8, 4, 3)
+        self.without = without
 
-    network = Constant()
-    with pytest.raises(pruners.PrunerError, match="does not require grad"):
-        Calibration(network, torch.randn(20, 3)).gradient_moments(["inner"], seed=0)
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        with torch.set_grad_enabled(self.without != "body"):
+            x = torch.relu(self.body(x))
+        scores = self.head(x)
+        return {"out": scores.detach() if self.without == "scores" else scores, "aux": self.aux(x)}
+
+
+def test_an_auxiliary_head_does_not_matter_to_the_class_scores() -> None:
+    images = torch.randn(10, 3, 6, 6, generator=torch.manual_seed(0))
+    network = Heads()
+    moments = Calibration(network, images).gradient_moments(["body", "head", "aux"], seed=0)
+    assert moments["aux"].columns == 10 * 2 * 2
+    assert not moments["aux"].second.any() and not moments["aux"].mean.any()
+    alone = Calibration(network, images).gradient_moments(["body"], seed=0)["body"]
+    assert torch.equal(moments["body"].second, alone.second) and alone.second.any()
+    artifact = pruners.compress(network, "calibrated", keep_ratio=0.6, data=images)
+    assert (artifact.layers["aux"].rank, artifact.layers["aux"].error) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("without", "said"),
+    [
+        ("body", "Layer 'body' has no gradients, the network runs it"),
+        ("scores", "class scores have gradients"),
+    ],
+)
+def test_a_network_without_a_way_back_is_said_to_have_none(without: str, said: str) -> None:
+    network = Heads(without)
+    calibration = Calibration(network, torch.randn(20, 3, 6, 6))
+    with pytest.raises(pruners.PrunerError, match=said):
+        calibration.gradient_moments(["body", "head"], seed=0)

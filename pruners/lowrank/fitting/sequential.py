@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
+import torch
 from torch import Tensor, nn
 
 from pruners.calibration.calibration import Calibration
@@ -60,6 +61,7 @@ def fit_in_sequence(
     with as_defined(), streaming(network, once, batch) as dense, ExitStack() as hooks:
 
         def fitting(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+            @torch.no_grad()  # whatever the network does
             def fit(pair: nn.Module, inputs: tuple[Tensor, ...]) -> None:
                 output = dense.next_output(name)
                 layer, call = spectra.layers[name], calls[name]
