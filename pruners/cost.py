@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 
 from pruners.artifact import Artifact, network_of
 from pruners.network.counting.multiply_adds import multiply_adds
 from pruners.network.forward_pass import batch_that_runs, evaluating
-from pruners.network.inputs import Inputs, check_example, forward, inputs_device
+from pruners.network.inputs import Inputs, check_example, forward, inputs_device, map_tensors
 from pruners.network.layer_names import check_module
 from pruners.network.readiness import check_initialized
 from pruners.network.timing import median_seconds
@@ -53,6 +54,7 @@ def cost(model: nn.Module | Artifact, example: Inputs, mask: Mask | None = None)
     removed = {} if mask is None else {n: (w, ~mask.masks[n]) for n, w in mask.weights_of(model).items()}
     batch, copies = batch_that_runs(model, example)
     count = multiply_adds(model, example, removed)
+    batch = map_tensors(torch.clone, batch)  # which the network may change
     with evaluating(model):
         seconds = median_seconds(lambda: forward(model, batch), inputs_device(batch), _REPEATS) / copies
     params = sum(parameter.numel() for parameter in model.parameters())

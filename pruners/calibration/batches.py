@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pruners.errors import PrunerError
-from pruners.network.inputs import Inputs, batch_size, input_tensors, map_tensors, split_inputs
+from pruners.network.inputs import Inputs, batch_size, input_tensors, join_inputs, map_tensors, split_inputs
 from pruners.option_values import shown
 
 IMAGES_AT_ONCE = 32  # that go through the network together, where the caller has not cut batches himself
@@ -18,8 +18,10 @@ def calibration_batches(data: Inputs | Iterable[Any], device: torch.device) -> l
     """Copy calibration data to the network's device as batches of inputs, without labels.
 
     ``data`` is one tensor or dictionary of inputs, which is cut into batches of 32, or an iterable of
-    batches, each inputs (a tensor or a dictionary) or a pair (inputs, labels). Raises PrunerError for
-    anything else, where there is no image, and where a value is not finite.
+    batches, each inputs (a tensor or a dictionary), a pair (inputs, labels) or inputs alone in a list, as
+    DataLoaders give them. An image that is a batch by itself joins its neighbours of the same shape: of it
+    alone BatchNorm estimates nothing. Raises PrunerError for anything else, where there is no image, and
+    where a value is not finite.
     """
     if isinstance(data, Tensor | Mapping):
         batches: list[Inputs] = _named(lambda: split_inputs(data, IMAGES_AT_ONCE))
@@ -29,6 +31,7 @@ def calibration_batches(data: Inputs | Iterable[Any], device: torch.device) -> l
         raise PrunerError(f"data takes inputs, or batches of them, not {shown(data)}.")
     if not sum(_named(lambda batch=batch: batch_size(batch)) for batch in batches):
         raise PrunerError("data: there are no calibration images.")
+    batches = _with_company([batch for batch in batches if batch_size(batch)])
     if not all(bool(tensor.isfinite().all()) for batch in batches for tensor in input_tensors(batch)):
         raise PrunerError("data: the calibration images hold values that are not finite.")
     return [map_tensors(lambda tensor: tensor.detach().to(device, copy=True), batch) for batch in batches]
@@ -58,10 +61,27 @@ def batches_digest(batches: Sequence[Inputs]) -> str:
     return hasher.hexdigest()
 
 
+def _with_company(batches: Sequence[Inputs]) -> list[Inputs]:
+    """Join batches of one image to the ones before, up to 32 images, and where one is left to the last."""
+    joined: list[Inputs] = []
+    for i, batch in enumerate(batches):
+        size, before = batch_size(batch), batch_size(joined[-1]) if joined else 0
+        alone = before == 1 or (size == 1 and (before < IMAGES_AT_ONCE or i == len(batches) - 1))
+        if joined and alone and _form(joined[-1]) == _form(batch):
+            joined[-1] = join_inputs([joined[-1], batch])
+        else:
+            joined.append(batch)
+    return joined
+
+
+def _form(inputs: Inputs) -> list[tuple[str, torch.dtype, torch.Size]]:
+    return [(name, tensor.dtype, tensor.shape[1:]) for name, tensor in _leaves(inputs)]
+
+
 def _without_labels(batch: Any) -> Inputs:
     if isinstance(batch, Tensor | Mapping):
         return batch
-    if isinstance(batch, tuple | list) and len(batch) == 2:
+    if isinstance(batch, tuple | list) and len(batch) in (1, 2):
         inputs: Inputs = batch[0]
         return inputs
     raise PrunerError(f"data takes batches of inputs, or pairs (inputs, labels), not {shown(batch)}.")

@@ -17,7 +17,7 @@ from pruners.calibration.moment import Moment
 from pruners.errors import PrunerError, UnknownLayer, nearest
 from pruners.network.batchnorm import recalibrate_batchnorm
 from pruners.network.forward_pass import REFUSED, evaluating, naming_refusals
-from pruners.network.inputs import Inputs, batch_size, forward, join_inputs
+from pruners.network.inputs import Inputs, batch_size, forward_on_copy, join_inputs
 from pruners.network.layer_names import (
     check_module,
     named_buffers,
@@ -190,7 +190,7 @@ class Calibration:
                 evaluating(network),
                 naming_refusals(network, REFUSED),
             ):
-                outputs = forward(network, batch)
+                outputs = forward_on_copy(network, batch)
             yield outputs
 
 

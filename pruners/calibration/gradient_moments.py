@@ -14,7 +14,7 @@ from pruners.calibration.moment import Moment, mirrored
 from pruners.errors import PrunerError
 from pruners.network.counting.multiply_adds import as_defined
 from pruners.network.forward_pass import REFUSED, evaluating, naming_refusals
-from pruners.network.inputs import Inputs, forward, split_inputs
+from pruners.network.inputs import Inputs, forward_on_copy, split_inputs
 from pruners.network.layer_names import unwrapped
 
 _IMAGES_AT_ONCE = 8  # whose activations are kept for the way back
@@ -43,7 +43,7 @@ def gradient_moments(
         with evaluating(model), as_defined(), torch.enable_grad():
             for part in (part for batch in batches for part in split_inputs(batch, _IMAGES_AT_ONCE)):
                 with naming_refusals(model, REFUSED):
-                    loss = _drawn_loss(forward(unwrapped(model), part), generator)
+                    loss = _drawn_loss(forward_on_copy(unwrapped(model), part), generator)
                     edges = [output.edge for output in watched]
                     found = torch.autograd.grad(loss, edges, allow_unused=True) if edges else ()
                 for output, gradient in zip(watched, found, strict=True):

@@ -13,7 +13,7 @@ from pruners.calibration.shifted_sum import ShiftedSum, has_shift_structure
 from pruners.errors import PrunerError
 from pruners.network.counting.multiply_adds import as_defined
 from pruners.network.forward_pass import REFUSED, evaluating, naming_refusals
-from pruners.network.inputs import Inputs, forward
+from pruners.network.inputs import Inputs, forward_on_copy, layer_input
 from pruners.network.layer_names import unwrapped
 
 _ELEMENTS = 2**21  # of outputs that are multiplied at once in the network's dtype; sums are in float64
@@ -77,7 +77,7 @@ def input_moments(
         with evaluating(model), as_defined():
             for batch in batches:
                 with naming_refusals(model, REFUSED):
-                    forward(unwrapped(model), batch)
+                    forward_on_copy(unwrapped(model), batch)
     finally:
         for handle in handles:
             handle.remove()
@@ -95,7 +95,7 @@ def input_moments(
 
 def _adding(sums: LayerSums) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
     def add(layer: nn.Module, inputs: tuple[Any, ...], by_name: dict[str, Any]) -> None:
-        sums.add(inputs[0] if inputs else by_name["input"])
+        sums.add(layer_input(inputs, by_name))
 
     return add
 

@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from pruners.calibration.columns import Layer
 from pruners.network.counting.multiply_adds import as_defined
 from pruners.network.forward_pass import REFUSED, evaluating, naming_refusals
-from pruners.network.inputs import Inputs, forward, take_inputs
+from pruners.network.inputs import Inputs, forward_on_copy, layer_input, take_inputs
 from pruners.network.layer_names import named_parameters, unwrapped
 
 _IMAGES = 2  # some networks take no batch of one
@@ -54,18 +54,19 @@ def layer_calls(network: nn.Module, layers: Mapping[str, Layer], batch: Inputs) 
 
         return note
 
-    def claim(norm: _BatchNorm, inputs: tuple[Tensor, ...]) -> None:
-        name, output, version = made.pop(id(inputs[0]), ("", inputs[0], -1))
-        if output is inputs[0] and output._version == version:  # nobody has changed it in place meanwhile
+    def claim(norm: _BatchNorm, inputs: tuple[Any, ...], by_name: dict[str, Any]) -> None:
+        given = layer_input(inputs, by_name)
+        name, output, version = made.pop(id(given), ("", given, -1))
+        if output is given and output._version == version:  # nobody has changed it in place meanwhile
             unclaimed[name] -= 1
             followers.setdefault(name, set()).add(norm)
 
     handles = [layer.register_forward_hook(noting(name)) for name, layer in layers.items()]
     norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
-    handles += [norm.register_forward_pre_hook(claim) for norm in norms]
+    handles += [norm.register_forward_pre_hook(claim, with_kwargs=True) for norm in norms]
     try:
         with evaluating(network), as_defined(), naming_refusals(network, REFUSED):
-            forward(unwrapped(network), take_inputs(batch, slice(0, _IMAGES)))
+            forward_on_copy(unwrapped(network), take_inputs(batch, slice(0, _IMAGES)))
     finally:
         for handle in handles:
             handle.remove()

@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from pruners.errors import PrunerError
 from pruners.network.forward_pass import evaluating, naming_refusals
-from pruners.network.inputs import Inputs, forward
+from pruners.network.inputs import Inputs, forward_on_copy
 from pruners.network.layer_names import check_module, named_modules
 from pruners.option_values import shown
 
@@ -31,7 +31,7 @@ def recalibrate_batchnorm(model: nn.Module, batches: Iterable[Inputs]) -> None:
     with estimating_batchnorm(model):
         for batch in batches:
             with naming_refusals(model, "The network cannot be run on a batch"):
-                forward(model, batch)
+                forward_on_copy(model, batch)
             seen += 1
     if not seen:
         raise PrunerError("Recalibrating BatchNorm needs at least one batch, and there was none.")

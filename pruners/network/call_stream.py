@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from pruners.network.forward_pass import REFUSED, evaluating, naming_refusals
-from pruners.network.inputs import Inputs, forward
+from pruners.network.inputs import Inputs, forward_on_copy
 from pruners.network.layer_names import unwrapped
 
 
@@ -58,7 +58,7 @@ class CallStream:
             self._wait()
             with evaluating(self._network), naming_refusals(self._network, REFUSED):
                 try:
-                    forward(unwrapped(self._network), self._batch)
+                    forward_on_copy(unwrapped(self._network), self._batch)
                 except _Abandoned:
                     return
         except _Abandoned:

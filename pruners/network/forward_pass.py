@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from pruners.errors import PrunerError
-from pruners.network.inputs import Inputs, batch_size, forward, input_tensors, join_inputs
+from pruners.network.inputs import Inputs, batch_size, forward_on_copy, input_tensors, join_inputs
 from pruners.network.layer_names import named_modules
 
 REFUSED = "The network cannot be run on the calibration images"
@@ -101,7 +101,7 @@ def batch_that_runs(model: nn.Module, example: Inputs) -> tuple[Inputs, int]:
 
 def _run(model: nn.Module, inputs: Inputs) -> None:
     with evaluating_on(model, inputs):
-        forward(model, inputs)
+        forward_on_copy(model, inputs)
 
 
 def _is_one(example: Inputs) -> bool:

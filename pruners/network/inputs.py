@@ -27,6 +27,17 @@ def forward(model: nn.Module, inputs: Inputs) -> Any:
     return model(*inputs) if isinstance(inputs, tuple | list) else model(inputs)
 
 
+def forward_on_copy(model: nn.Module, inputs: Inputs) -> Any:
+    """Call a network with a copy of a batch: some normalise what they are given in place."""
+    return forward(model, map_tensors(torch.clone, inputs))
+
+
+def layer_input(inputs: tuple[Any, ...], by_name: Mapping[str, Any]) -> Tensor:
+    """Return what a hook tells that one of torch's own layers was called with, by position or by name."""
+    given: Tensor = inputs[0] if inputs else by_name["input"]
+    return given
+
+
 def map_tensors(change: Callable[[Tensor], Tensor], inputs: Inputs) -> Any:
     """Return ``inputs`` in their own form with ``change`` applied to every tensor.
 

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from scipy.special import log_softmax
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 import pruners
 from pruners.calibration.calibration import Calibration, calibration_kept, calibration_of
@@ -162,6 +163,95 @@ def test_it_is_kept_until_weights_buffers_or_images_change() -> None:
 def test_refuses_what_are_no_images(data: Any, said: str) -> None:
     with pytest.raises(pruners.PrunerError, match=said):
         Calibration(nn.Linear(4, 2), data)
+
+
+def test_an_image_by_itself_joins_others_of_its_shape() -> None:
+    images = torch.arange(70.0)[:, None]
+
+    def sizes(*batches: Any) -> list[int]:
+        calibration = Calibration(nn.Linear(1, 1), batches)
+        columns = {batch.shape[1] for batch in calibration.batches}
+        if len(columns) == 1:
+            assert torch.equal(torch.cat(calibration.batches), torch.cat([*batches]))
+        return [len(batch) for batch in calibration.batches]
+
+    assert [len(batch) for batch in Calibration(nn.Linear(1, 1), images[:65]).batches] == [32, 33]
+    assert sizes(*images.split(1)) == [32, 32, 6]
+    assert sizes(*images[:65].split(1)) == [32, 33]
+    assert sizes(*images[:3].split(1), images[3:]) == [3, 67]
+    assert sizes(images[:40], images[40:41], images[41:]) == [40, 30]
+    assert sizes(images[:40], images[40:60], images[60:61]) == [40, 21]
+    assert sizes(images[:40], images[40:40], images[40:]) == [40, 30]
+    assert sizes(images[:1]) == [1]
+    assert sizes(images[:40], torch.zeros(1, 2), torch.zeros(1, 2), images[40:41]) == [40, 2, 1]
+
+
+def test_what_a_loader_of_images_alone_gives() -> None:
+    images = torch.randn(40, 3)
+    loader = DataLoader(TensorDataset(images), batch_size=20)
+    assert all(isinstance(batch, list) and len(batch) == 1 for batch in loader)
+    network = nn.Sequential(nn.Linear(3, 12), nn.Linear(12, 4))
+    first = pruners.compress(network, "alds", keep_ratio=0.6, data=loader)
+    second = pruners.compress(network, "alds", keep_ratio=0.6, data=[images[:20], images[20:]])
+    assert first.refit == second.refit and first.refit.kept
+
+
+class Uncommon(nn.Module):
+    """Normalises its inputs in place, and calls its layers by keyword."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(3)
+        self.inner, self.norm, self.last = nn.Linear(6, 24), nn.BatchNorm1d(24), nn.Linear(24, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.normalised(x)
+        return self.last(input=torch.relu(self.norm(input=self.inner(input=x))))
+
+    def normalised(self, x: torch.Tensor) -> torch.Tensor:
+        return x.sub_(0.5).div_(2)
+
+
+class Common(Uncommon):
+    """The same network, as most are."""
+
+    def normalised(self, x: torch.Tensor) -> torch.Tensor:
+        return (x - 0.5) / 2
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(torch.relu(self.norm(self.inner(self.normalised(x)))))
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("alds", {"refit": "layer"}),
+        ("alds", {"refit": "sequential", "encoders": "joint"}),
+        ("calibrated", {}),
+        ("calibrated", {"error": "measured"}),
+        ("magnitude", {"refit": "sequential", "allocation": "measured"}),
+    ],
+    ids=str,
+)
+def test_inputs_changed_in_place_and_given_by_keyword(method: str, options: dict[str, Any]) -> None:
+    images = torch.randn(65, 6, generator=torch.manual_seed(1))
+    before = images.clone()
+    uncommon, common = (
+        pruners.compress(network, method, keep_ratio=0.5, data=images, **options)
+        for network in (Uncommon(), Common())
+    )
+    assert torch.equal(images, before)
+    assert uncommon.refit == common.refit and uncommon.layers == common.layers
+    for name, file in common.files().items():
+        assert all(torch.equal(tensor, uncommon.files()[name][key]) for key, tensor in file.items())
+
+
+def test_costs_of_a_network_that_changes_its_inputs() -> None:
+    network, images = Uncommon(), torch.randn(5, 6)
+    before = images.clone()
+    assert pruners.cost(network, images).multiply_adds == 5 * (6 * 24 + 24 * 5)
+    artifact = pruners.compress(network, "alds", latency_ms=1e6, example=images)
+    assert not artifact.layers and torch.equal(images, before)
 
 
 def test_a_refusing_layer_is_named() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +25,7 @@ from pruners.network.batchnorm import batchnorm_statistics, estimating_batchnorm
 from pruners.network.call_stream import streaming
 from pruners.network.counting.multiply_adds import as_defined
 from pruners.network.forward_pass import COMPRESSED_REFUSED, naming_refusals
-from pruners.network.inputs import forward
+from pruners.network.inputs import forward_on_copy, layer_input
 from pruners.network.layer_names import named_modules
 from pruners.network.state import overwrite_state
 
@@ -60,12 +61,12 @@ def fit_in_sequence(
     batch = calibration.joined()
     with as_defined(), streaming(network, once, batch) as dense, ExitStack() as hooks:
 
-        def fitting(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        def fitting(name: str) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
             @torch.no_grad()  # whatever the network does
-            def fit(pair: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-                output = dense.next_output(name)
+            def fit(pair: nn.Module, inputs: tuple[Any, ...], by_name: dict[str, Any]) -> None:
+                given, wanted = layer_input(inputs, by_name), dense.next_output(name)
                 layer, call = spectra.layers[name], calls[name]
-                factors = _fit(layer, once[name], pair, cuts[name], call, options, inputs[0], output)
+                factors = _fit(layer, once[name], pair, cuts[name], call, options, given, wanted)
                 fitted = fitted_tensors(layer, factors, call.bias)
                 overwrite_state(small, fitted)
                 tensors.update(fitted)
@@ -74,9 +75,9 @@ def fit_in_sequence(
             return fit
 
         for name in once:
-            hooks.callback(pairs[name].register_forward_pre_hook(fitting(name)).remove)
+            hooks.callback(pairs[name].register_forward_pre_hook(fitting(name), with_kwargs=True).remove)
         with estimating_batchnorm(small), naming_refusals(small, COMPRESSED_REFUSED):
-            forward(small, batch)
+            forward_on_copy(small, batch)
     return tensors | batchnorm_statistics(small), errors
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -15,7 +16,15 @@ from pruners.lowrank.layers.candidates import Candidates
 from pruners.lowrank.layers.shapes import compressible_modules, shape_of
 from pruners.network.counting.multiply_adds import as_defined
 from pruners.network.forward_pass import batch_that_runs, evaluating
-from pruners.network.inputs import Inputs, forward, input_tensors, inputs_device
+from pruners.network.inputs import (
+    Inputs,
+    forward,
+    forward_on_copy,
+    input_tensors,
+    inputs_device,
+    layer_input,
+    map_tensors,
+)
 from pruners.network.timing import median_seconds
 
 _RANKS = 5
@@ -37,15 +46,19 @@ class LatencyTable:
         self._device = inputs_device(example)
         layers = compressible_modules(model)
         self._inputs: dict[str, list[Tensor]] = {}
-        hooks = [layer.register_forward_pre_hook(self._noting(name)) for name, layer in layers.items()]
+        hooks = [
+            layer.register_forward_pre_hook(self._noting(name), with_kwargs=True)
+            for name, layer in layers.items()
+        ]
         try:
             with evaluating(model), as_defined():
-                forward(model, batch)
+                forward_on_copy(model, batch)
         finally:
             for hook in hooks:
                 hook.remove()
         # of layers with their inputs alone: the network itself is not kept alive
         self._layers = {name: deepcopy(layers[name]).eval() for name in self._inputs}
+        batch = map_tensors(torch.clone, batch)  # which the network may change
         with evaluating(model):
             seconds = median_seconds(lambda: forward(model, batch), self._device, _REPEATS)
         self.network = self._nanoseconds(seconds)
@@ -96,9 +109,9 @@ class LatencyTable:
     def _nanoseconds(self, seconds: float) -> int:
         return round(1e9 * seconds / self._copies)
 
-    def _noting(self, name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-        def note(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            self._inputs.setdefault(name, []).append(inputs[0].detach().clone())
+    def _noting(self, name: str) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
+        def note(layer: nn.Module, inputs: tuple[Any, ...], by_name: dict[str, Any]) -> None:
+            self._inputs.setdefault(name, []).append(layer_input(inputs, by_name).detach().clone())
 
         return note
 

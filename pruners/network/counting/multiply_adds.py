@@ -17,7 +17,7 @@ from torch.utils.flop_counter import flop_registry
 from pruners.errors import PrunerError
 from pruners.network.counting.layer_pair import LayerPair
 from pruners.network.forward_pass import batch_that_runs, evaluating_on
-from pruners.network.inputs import Inputs, forward, join_inputs
+from pruners.network.inputs import Inputs, forward_on_copy, join_inputs
 from pruners.network.layer_names import unwrapped
 
 _aten = torch.ops.aten
@@ -93,7 +93,7 @@ def _counted(
     )
     counter = _Counter(tracker.formulas())
     with evaluating_on(model, example), as_defined(), counter:
-        forward(model, example)
+        forward_on_copy(model, example)
     return MultiplyAdds(counter.operations // 2, tracker.of_weight, tracker.chosen)
 
 

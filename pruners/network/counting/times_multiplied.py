@@ -8,7 +8,7 @@ from torch.nn.modules.conv import _ConvTransposeNd
 
 from pruners.network.counting.multiply_adds import as_defined, multiply_adds
 from pruners.network.forward_pass import batch_that_runs, evaluating
-from pruners.network.inputs import Inputs, forward
+from pruners.network.inputs import Inputs, forward_on_copy
 from pruners.network.layer_names import unwrapped
 
 
@@ -43,7 +43,7 @@ def times_multiplied_in_calls(
     try:
         # the fast path of nn.TransformerEncoder would read the weights of layers that it else calls
         with evaluating(model), as_defined():
-            forward(unwrapped(model), batch)
+            forward_on_copy(unwrapped(model), batch)
     finally:
         for handle in handles:
             handle.remove()

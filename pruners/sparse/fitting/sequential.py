@@ -13,7 +13,7 @@ from pruners.network.batchnorm import estimating_batchnorm
 from pruners.network.call_stream import streaming
 from pruners.network.counting.multiply_adds import as_defined
 from pruners.network.forward_pass import COMPRESSED_REFUSED, naming_refusals
-from pruners.network.inputs import forward
+from pruners.network.inputs import forward_on_copy, layer_input
 from pruners.network.layer_names import named_modules
 from pruners.sparse.fitting.layer_fit import LayerFit, fit_to_outputs
 
@@ -43,7 +43,7 @@ def fit_in_sequence(
 
         def fitting(name: str) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
             def fit(_: nn.Module, inputs: tuple[Any, ...], by_name: dict[str, Any]) -> None:
-                given, wanted = inputs[0] if inputs else by_name["input"], dense.next_output(name)
+                given, wanted = layer_input(inputs, by_name), dense.next_output(name)
                 about_means = calls[name].offset_free
                 fitted = fit_to_outputs(layers[name], kept[name], given, wanted, ridge, about_means)
                 if fitted is not None:
@@ -54,4 +54,4 @@ def fit_in_sequence(
         for name in layers:
             hooks.callback(modules[name].register_forward_pre_hook(fitting(name), with_kwargs=True).remove)
         with estimating_batchnorm(small), naming_refusals(small, COMPRESSED_REFUSED):
-            forward(small, batch)
+            forward_on_copy(small, batch)
