@@ -8,7 +8,7 @@ from pruners.errors import nearest
 from pruners.method import Method
 from sweeps.errors import Incompatible, SweepError
 from sweeps.sweep_file.keys import SweepFile
-from sweeps.sweep_file.objectives.metric import METRICS
+from sweeps.sweep_file.objectives.metric import METRICS, allows_anything, is_a_share
 from sweeps.sweep_file.sections import TrialSections
 from sweeps.sweep_file.yaml_file import Where
 from trainables.errors import TaskError
@@ -18,6 +18,8 @@ from trainables.task.metrics import metrics_of
 
 SCALE = "scale"
 """The option of methods with error curves: layer to the factor that multiplies its curve."""
+_SET_BY = {"tolerance": "tolerance", "scale": SCALE, "rank": "layers", "num_subspaces": "layers"}
+"""The option of a method that each form of per_layer sets."""
 _BY_KIND = {DENSITY: "mask", LARGEST_ERROR: "decomposition"}
 _DOES = {"mask": "removes single weights", "decomposition": "decomposes layers"}
 
@@ -51,21 +53,25 @@ def check(file: SweepFile, sections: TrialSections, where: Where) -> None:
     for path, needed, sentence in _needs(file, sections):
         if kind != needed:
             raise Incompatible(where(path), f"{sentence}, and {method} {_DOES[kind]}; {_those(needed)}.")
-    if file.per_layer and file.per_layer.scale and not _has_scale(pruners.methods()[method]):
-        having = [name for name, one in pruners.methods().items() if _has_scale(one)]
+    for form, option in _SET_BY.items():
+        if getattr(file.per_layer, form, None) is None or _has(pruners.methods()[method], option):
+            continue
+        having = ", ".join(name for name, one in pruners.methods().items() if _has(one, option))
         raise Incompatible(
-            where(["per_layer", "scale"]),
-            f"per_layer.scale needs a method with the option scale, and {method} has none; "
-            f"those that have it are {', '.join(having)}.",
+            where(["per_layer", form]),
+            f"per_layer.{form} needs a method with the option {option}, and {method} has none; "
+            f"those that have it are {having}.",
         )
 
 
 def _check_metrics(file: SweepFile, sections: TrialSections, where: Where) -> None:
     """Check the task's metrics, and that an objective is one of them. Raises `SweepError`."""
     try:
-        reported = {on_validation(metric.name) for metric in metrics_of(sections.task)} | {VAL_LOSS}
+        measured = [on_validation(metric.name) for metric in metrics_of(sections.task)]
     except TaskError as error:
         raise SweepError(f"{where(['task', 'metrics'])}: {error}") from error
+    _check_choose(file, measured[0], where)
+    reported = {*measured, VAL_LOSS}
     for path, name in _named(file):
         key = ".".join(map(str, path))
         if name == DIVERGENCE and not RECIPES[file.trainable].compresses_trained:
@@ -82,6 +88,15 @@ def _check_metrics(file: SweepFile, sections: TrialSections, where: Where) -> No
             )
         hint = nearest(name, reported)
         raise SweepError(f"{where(path)}: {key}: {name!r} is no metric of a trial{hint}")
+
+
+def _check_choose(file: SweepFile, primary: str, where: Where) -> None:
+    """Check that not every network is within what the best may lose. Raises `SweepError`."""
+    within = file.choose.smallest_within if file.choose else None
+    quality = next((one.name for one in file.objectives if one.name.startswith(VALIDATION)), primary)
+    if within is not None and within >= 1 and is_a_share(quality):
+        said = allows_anything(quality, within)
+        raise SweepError(f"{where(['choose', 'smallest_within'])}: choose.smallest_within: {said}")
 
 
 def _named(file: SweepFile) -> Iterator[tuple[list[str | int], str]]:
@@ -143,8 +158,8 @@ def _needs(file: SweepFile, sections: TrialSections) -> list[tuple[list[str | in
     return needs
 
 
-def _has_scale(method: Method) -> bool:
-    return any(option.name == SCALE for option in method.all_options)
+def _has(method: Method, option: str) -> bool:
+    return any(one.name == option for one in method.all_options)
 
 
 def _those(kind: str) -> str:

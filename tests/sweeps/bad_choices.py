@@ -48,6 +48,14 @@ BAD_CHOICES = {
         "{metric: compress/latency_ms, at_most: -2}",
         r"constraints\.0: compress/latency_ms is never -2 or less\.",
     ),
+    "a part of a parameter": _constraints(
+        "{metric: compress/params, at_most: 0.5}",
+        r"constraints\.0: compress/params is never 0\.5 or less\.",
+    ),
+    "a negative divergence": _constraints(
+        "{metric: compress/divergence, at_most: -0.1}",
+        r"constraints\.0: compress/divergence is never -0\.1 or less\.",
+    ),
     "more than everything right": _constraints(
         "{metric: val/accuracy, at_least: 90}",
         r"constraints\.0: val/accuracy is a share and never 90; it lies between 0 and 1\.",
@@ -109,6 +117,11 @@ BAD_CHOICES = {
     "choose by no objective": _choose(
         "{best_on: val/loss}",
         r"choose: best_on: 'val/loss' is none of the objectives; known are val/accuracy\.",
+    ),
+    "choose within a point written as 1": _choose(
+        "{smallest_within: 1}",
+        r"choose\.smallest_within: val/accuracy lies between 0 and 1: within 1 allows anything; "
+        r"one point is 0\.01\.",
     ),
     "choose by no key": _choose(
         "{smallest_withn: 0.1}",

@@ -13,21 +13,26 @@ from pydantic import (
 )
 
 from sweeps.sweep_file.known_names import STRICT
-from sweeps.sweep_file.objectives.metric import is_a_share, is_reported, never_on_test
+from sweeps.sweep_file.objectives.metric import allows_anything, is_a_share, is_reported, never_on_test
 from trainables.field_types import Number
 from trainables.metric_names import (
     COMPRESSION,
     DENSITY,
+    DIVERGENCE,
     FLOPS_KEPT,
+    LARGEST_ERROR,
     LATENCY_MS,
     MULTIPLY_ADDS,
     PARAMS,
     PARAMS_KEPT,
     VAL_LOSS,
     VALIDATION,
+    on_validation,
 )
 
-_ABOVE_ZERO = (PARAMS, PARAMS_KEPT, DENSITY, MULTIPLY_ADDS, FLOPS_KEPT, LATENCY_MS)
+_COUNTS = (PARAMS, MULTIPLY_ADDS)
+_ABOVE_ZERO = (PARAMS_KEPT, DENSITY, FLOPS_KEPT, LATENCY_MS)
+_NOT_BELOW_ZERO = (LARGEST_ERROR, DIVERGENCE, on_validation("mae"), on_validation("rmse"))
 KINDS = ("at_most", "at_least", "within")
 
 
@@ -60,7 +65,7 @@ class Constraint(BaseModel):
             raise ValueError("of belongs to within")
         if self.within is not None:
             self._check_within()
-        elif self.at_most is not None and self.at_most <= 0 and self._is_above_zero:
+        elif self.at_most is not None and self._is_never_at_most(self.at_most):
             raise ValueError(f"{self.metric} is never {self.at_most:g} or less")
         elif self.at_least is not None and self.at_least > 1 and is_a_share(self.metric):
             raise ValueError(f"{self.metric} is a share and never {self.at_least:g}; it lies between 0 and 1")
@@ -74,14 +79,14 @@ class Constraint(BaseModel):
                 f"give at_most{f' of {PARAMS_KEPT}' if self.metric.startswith(COMPRESSION) else ''}"
             )
         if self.within >= 1 and is_a_share(self.metric):
-            raise ValueError(
-                f"{self.metric} lies between 0 and 1: within {self.within:g} allows anything; "
-                "one point is 0.01"
-            )
+            raise ValueError(allows_anything(self.metric, self.within))
 
-    @property
-    def _is_above_zero(self) -> bool:
-        return self.metric in _ABOVE_ZERO or is_a_share(self.metric)
+    def _is_never_at_most(self, bound: float) -> bool:
+        if self.metric in _COUNTS:
+            return bound < 1
+        if self.metric in _ABOVE_ZERO or is_a_share(self.metric):
+            return bound <= 0
+        return self.metric in _NOT_BELOW_ZERO and bound < 0
 
     @model_serializer(mode="wrap")
     def _as_written(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -60,6 +60,11 @@ def is_a_share(name: str) -> bool:
     return name in (PARAMS_KEPT, FLOPS_KEPT, DENSITY) or is_share(name)
 
 
+def allows_anything(share: str, within: float) -> str:
+    """Say that a share cannot be worse by more than ``within``."""
+    return f"{share} lies between 0 and 1: within {within:g} allows anything; one point is 0.01."
+
+
 class Metric(BaseModel):
     """An objective: a metric's name and whether more is better."""
 
