@@ -7,7 +7,7 @@ from typing import Any
 
 import pruners
 from pruners.errors import nearest
-from sweeps.errors import Incompatible, SweepError
+from sweeps.errors import INFEASIBLE, Incompatible, SweepError
 from sweeps.search import feasibility
 from sweeps.sweep_file import compatibility
 from sweeps.sweep_file.keys import Baseline
@@ -71,13 +71,19 @@ def baseline_sections(sweep: Sweep, baseline: Baseline, first: Mapping[str, Any]
 
 
 def checked_sections(sweep: Sweep, baseline: Baseline, first: Mapping[str, Any]) -> TrialSections:
-    """Return a baseline's sections, held against the network. Raises `SweepError`."""
+    """Return a baseline's sections, held against the network and the budget. Raises `SweepError`."""
     sections = baseline_sections(sweep, baseline, first)
+    listed = sweep.file.baselines
+    place: list[str | int] = ["baselines", *([listed.index(baseline)] if baseline in listed else [])]
     try:
-        feasibility.check_one(sweep, sections)
+        gap = feasibility.check_one(sweep, sections)
     except Incompatible as error:
         if not baseline.options:
             raise
-        place = sweep.source.where(["baselines", sweep.file.baselines.index(baseline), "options"])
-        raise SweepError(f"{place}: baselines: {baseline.name}: {error.reason}") from error
+        raise SweepError(
+            f"{sweep.source.where([*place, 'options'])}: baselines: {baseline.name}: {error.reason}"
+        ) from error
+    if gap.over > 0 and baseline in listed:
+        said = feasibility.unmet(sweep, gap)
+        raise SweepError(f"{sweep.source.where(place)}: baselines: {baseline.name}: {said}", INFEASIBLE)
     return sections

@@ -18,6 +18,7 @@ from sweeps.errors import INFEASIBLE, Incompatible, SweepError
 from sweeps.sweep_file.sections import TrialSections
 from sweeps.sweep_file.sweep import Sweep
 from trainables.config import TaskConfig, TrainingConfig, TrialConfig
+from trainables.errors import Refused
 from trainables.recipes import RECIPES
 from trainables.stages import Compress, Recipe, Settle
 from trainables.task import loss
@@ -70,6 +71,8 @@ def check_one(sweep: Sweep, sections: TrialSections) -> BudgetGap:
     _check_names(sweep, sections)
     try:
         return budget_gap(sweep.file.trainable, sections)
+    except Refused as error:
+        raise Incompatible(sweep.where(error.key), str(error)) from error
     except trainables.TaskError as error:
         place = ["lottery", "rewind_to"] if sections.lottery else ["trainable"]
         raise Incompatible(sweep.where(place), str(error)) from error
@@ -232,12 +235,16 @@ def _check_names(sweep: Sweep, sections: TrialSections) -> None:
 
 
 def _out_of_reach(sweep: Sweep, gap: BudgetGap) -> SweepError:
+    key = "lottery" if RECIPES[sweep.file.trainable].in_levels else "budget"
+    return SweepError(f"{sweep.where([key])}: {unmet(sweep, gap)}", INFEASIBLE)
+
+
+def unmet(sweep: Sweep, gap: BudgetGap) -> str:
+    """Say that a budget cannot be met, and what is the least that can."""
     least = gap.asked * (1 + gap.over)
     shown = f"{least:.0f}" if gap.kind == "parameters" else f"{least:.4g}"
     if RECIPES[sweep.file.trainable].in_levels:
-        place, asked = sweep.where(["lottery"]), f"the last level's {gap.kind} {gap.asked:.4g}"
+        asked = f"the last level's {gap.kind} {gap.asked:.4g}"
     else:
-        place, asked = sweep.where(["budget"]), f"budget.{gap.kind} {gap.asked:g}"
-    return SweepError(
-        f"{place}: no choice of layers meets {asked}; the least possible is {shown}.", INFEASIBLE
-    )
+        asked = f"budget.{gap.kind} {gap.asked:g}"
+    return f"no choice of layers meets {asked}; the least possible is {shown}."

@@ -240,8 +240,7 @@ def prepare(sweep: Sweep) -> Prepared:
     _check_dense(prepared)
     search_settings.check(sweep.file, where, prepared.sampler, space, prepared.reports)
     if sweep.file.per_layer and sweep.file.per_layer.scale:
-        # the method's own answer with its scales: a method may take them with some of its options only
-        feasibility.check_one(sweep, prepared.sections({**first, **(prepared.first_trial or {})}))
+        _check_scaled(prepared)
     _check_enqueued(prepared)
     compared = [baselines.checked_sections(sweep, baseline, first) for baseline in prepared.baselines]
     feasibility.check(sweep, [*sweep.for_all, *compared])
@@ -261,6 +260,16 @@ def _of_layers(
 
 def _agrees(sweep: Sweep, draw: Mapping[str, Any]) -> None:
     feasibility.check_one(sweep, sweep.sections(draw))
+
+
+def _check_scaled(prepared: Prepared) -> None:
+    """Check each choice with the layers' scales: a method may take them with some of its options only."""
+    sweep, ones = prepared.sweep, prepared.first_trial or {}
+
+    def agree(draw: Mapping[str, Any]) -> None:
+        feasibility.check_one(sweep, prepared.sections({**draw, **ones}))
+
+    compatible_draws.check_choices(sweep.space, compatible_draws.first_draw(sweep.space, agree), agree)
 
 
 def _check_dense(prepared: Prepared) -> None:

@@ -231,18 +231,19 @@ MASKS = {
     ),
     "measured before training": _option(
         "allocation: measured",
-        r"s\.yaml:2: trainable prune_at_init prunes a network without training, .*: allocation measured "
-        r"and a refit are for networks that are trained\.",
+        r"s\.yaml:2: trainable prune_at_init compresses a network without training, .*: allocation measured "
+        r"is for networks that are trained\.",
     ),
     "refit before training": _option(
-        "refit: sequential", r"s\.yaml:2: trainable prune_at_init .* that are trained\."
+        "refit: sequential",
+        r"s\.yaml:2: trainable prune_at_init .*: refit sequential is for networks that are trained\.",
     ),
     "no images to fit to": BadSweep(
         (
             ("trainable: prune_at_init", "trainable: compress"),
             ("  method: random\n", "  method: random\n  options: {refit: layer}\n  calibration_images: 0\n"),
         ),
-        r"s\.yaml:2: allocation measured and a refit need compression\.calibration_images, which are 0\.",
+        r"s\.yaml:8: refit layer needs compression\.calibration_images, which are 0\.",
         2,
         AT_INIT,
     ),

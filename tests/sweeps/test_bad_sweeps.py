@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.sweeps.bad_calibrated import BAD_CALIBRATED
 from tests.sweeps.bad_choices import BAD_CHOICES
 from tests.sweeps.bad_sparse_sweeps import AT_INIT, BAD_SPARSE_SWEEPS, LOTTERY
 from tests.sweeps.bad_sweeps import BAD_SWEEPS, SWEEP, BadSweep
@@ -13,7 +14,7 @@ from tests.sweeps.bad_tasks import BAD_TASKS
 from tests.sweeps.bad_values import BAD_VALUES
 from tests.sweeps.commands import Answer, assert_short, contents
 
-BAD = BAD_SWEEPS | BAD_SPARSE_SWEEPS | BAD_TASKS | BAD_VALUES | BAD_CHOICES
+BAD = BAD_SWEEPS | BAD_SPARSE_SWEEPS | BAD_TASKS | BAD_VALUES | BAD_CHOICES | BAD_CALIBRATED
 Tombola = Callable[..., Answer]
 
 

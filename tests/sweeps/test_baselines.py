@@ -38,7 +38,7 @@ RANKS: dict[str, Any] = {
         ({"baselines": [FROBENIUS]}, ("alds", "alds_by_frobenius")),
         ({"baselines": [{"method": "alds", "name": "own"}]}, ("own",)),
         ({"compression": {}, "parameters": {"compression.method": {"value": "alds"}}}, ("alds",)),
-        ({"parameters": {"compression.method": {"values": ["svd", "alds"]}}}, ("svd", "alds")),
+        ({"parameters": {"compression.method": {"values": ["calibrated", "alds"]}}}, ("calibrated", "alds")),
         ({"per_layer": {"tolerance": {"min": 0.5, "max": 2}}}, ()),
     ],
 )

@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import pruners
 from trainables.config import CompressionConfig, TrialConfig
-from trainables.errors import TaskError
+from trainables.errors import Refused, TaskError
 from trainables.stages import Compress, Recipe, Reinitialize
 
 
@@ -12,14 +12,15 @@ def pruning(config: TrialConfig, *, is_trained: bool = True) -> Recipe:
     """Return the stages that compress, and draw the weights anew where the control says so.
 
     A network that is not trained yet has no outputs worth fitting to, and is compressed without calibration
-    images. Raises `TaskError` without a budget, and for options of a mask that would fit to these outputs.
+    images. Raises `TaskError` without a budget, and where such images are needed and there are none.
     """
     if config.budget is None:
         raise TaskError(
             f"trainable {config.trainable} needs a budget: keep_ratio, parameters or flops_ratio."
         )
     compression = config.compression
-    _check_images(config.trainable, compression, is_trained)
+    if not is_trained:
+        _check_untrained(config.trainable, compression)
     layers = {name: asdict(shape) for name, shape in compression.layers.items()}
     control = compression.control if compression.control in ("shuffle", "random") else None
     compress = Compress(
@@ -35,26 +36,36 @@ def pruning(config: TrialConfig, *, is_trained: bool = True) -> Recipe:
     return (compress, Reinitialize()) if compression.control == "reinit" else (compress,)
 
 
-def _check_images(trainable: str, compression: CompressionConfig, is_trained: bool) -> None:
-    """Raise `TaskError` where a mask is to be allocated or fitted by images and there are none for it."""
-    method = pruners.methods().get(compression.method)
-    if method is None or method.kind != "mask" or not method.wants_data(compression.options):
-        return
-    if not is_trained:
+def _check_untrained(trainable: str, compression: CompressionConfig) -> None:
+    """Raise `TaskError` where an untrained network is to be chosen or fitted by its outputs."""
+    if needing := _cannot_do_without_images(compression):
         raise TaskError(
-            f"trainable {trainable} prunes a network without training, whose outputs say nothing: allocation "
-            "measured and a refit are for networks that are trained."
+            f"trainable {trainable} compresses a network without training, whose outputs say nothing: "
+            f"{needing} is for networks that are trained."
         )
-    if not calibration_images(compression) and "loss" not in method.needs:
-        raise TaskError("allocation measured and a refit need compression.calibration_images, which are 0.")
 
 
 def calibration_images(compression: CompressionConfig) -> int:
     """Count the images that the method is given to fit to: none where it would make no use of them.
 
-    One that scores weights by labels and a loss has its scoring batch for data.
+    One that scores weights by labels and a loss has its scoring batch for data. Raises `Refused` where the
+    method or its options cannot do without them and there are to be none.
     """
     method = pruners.methods().get(compression.method)
     if method is None or "loss" in method.needs or not method.wants_data(compression.options):
         return 0
+    if not compression.calibration_images and (needing := _cannot_do_without_images(compression)):
+        key = ("compression", "calibration_images")
+        raise Refused(key, f"{needing} needs {'.'.join(key)}, which are 0.")
     return compression.calibration_images
+
+
+def _cannot_do_without_images(compression: CompressionConfig) -> str | None:
+    """Say what of a compression is done by calibration images alone; None where nothing is."""
+    method, options = pruners.methods().get(compression.method), compression.options
+    if options.get("allocation") == "measured":
+        return "allocation measured"
+    if (refit := options.get("refit")) not in (None, "none"):
+        return f"refit {refit}"
+    needs = method.needs if method else ()
+    return f"method {compression.method}" if "data" in needs and "loss" not in needs else None
