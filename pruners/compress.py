@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from pruners.calibration.calibration import calibration_of
@@ -66,64 +67,66 @@ def compress(
     that names a layer with weights or scores that are not finite or not there; BadArtifact for a mask of
     another network.
     """
-    rule = method_named(method)
-    _check_arguments(rule, data, loss, example, mask)
-    seed = SEED.checked(seed, "seed")
-    if not isinstance(rule, ScoreMethod):
-        if mask is not None:
-            raise PrunerError(f"Method {method} decomposes layers and cannot go on from a mask.")
-        chosen_options = rule.with_defaults(options)
-        fitting = fit_options(chosen_options, data is not None)
-        spectra = spectra_of(model)
-        calibration = None
-        if data is not None and rule.wants_data(options):
-            calibration = calibration_of(model, data)
-        chosen = plan(
-            spectra,
-            method,
+    with torch.inference_mode(False):  # whose tensors could be neither differentiated nor changed
+        rule = method_named(method)
+        _check_arguments(rule, data, loss, example, mask)
+        seed = SEED.checked(seed, "seed")
+        if not isinstance(rule, ScoreMethod):
+            if mask is not None:
+                raise PrunerError(f"Method {method} decomposes layers and cannot go on from a mask.")
+            chosen_options = rule.with_defaults(options)
+            fitting = fit_options(chosen_options, data is not None)
+            spectra = spectra_of(model)
+            calibration = None
+            if data is not None and rule.wants_data(options):
+                calibration = calibration_of(model, data)
+            chosen = plan(
+                spectra,
+                method,
+                keep_ratio=keep_ratio,
+                budget=budget,
+                flops_ratio=flops_ratio,
+                latency_ms=latency_ms,
+                example=example,
+                data=calibration,
+                seed=seed,
+                **options,
+            )
+            _warn_of_unreached(model, method)
+            fitted = None
+            if calibration is not None and fitting.refit != "none" and chosen.layers:
+                cuts = {name: (choice.rank, choice.num_subspaces) for name, choice in chosen.layers.items()}
+                fitted = fit_network(spectra, cuts, calibration, fitting)
+            return LiveDecomposition(chosen, spectra, fitted)
+        if flops_ratio is not None or latency_ms is not None:
+            unit, given = (
+                ("multiply-adds", "flops_ratio") if latency_ms is None else ("milliseconds", "latency_ms")
+            )
+            raise PrunerError(
+                f"Method {method} keeps a number of weights, not of {unit}: give keep_ratio or budget, "
+                f"not {given}."
+            )
+        result = prune(
+            model,
+            rule,
             keep_ratio=keep_ratio,
             budget=budget,
-            flops_ratio=flops_ratio,
-            latency_ms=latency_ms,
+            data=data,
+            loss=loss,
             example=example,
-            data=calibration,
             seed=seed,
-            **options,
+            mask=mask,
+            options=options,
         )
+        if empty := result.empty_layers:
+            warnings.warn(
+                f"Method {method} left no weights in {', '.join(map(repr, empty))}; "
+                "min_layer_keep=1 forbids it.",
+                PrunerWarning,
+                2,
+            )
         _warn_of_unreached(model, method)
-        fitted = None
-        if calibration is not None and fitting.refit != "none" and chosen.layers:
-            cuts = {name: (choice.rank, choice.num_subspaces) for name, choice in chosen.layers.items()}
-            fitted = fit_network(spectra, cuts, calibration, fitting)
-        return LiveDecomposition(chosen, spectra, fitted)
-    if flops_ratio is not None or latency_ms is not None:
-        unit, given = (
-            ("multiply-adds", "flops_ratio") if latency_ms is None else ("milliseconds", "latency_ms")
-        )
-        raise PrunerError(
-            f"Method {method} keeps a number of weights, not of {unit}: give keep_ratio or budget, "
-            f"not {given}."
-        )
-    result = prune(
-        model,
-        rule,
-        keep_ratio=keep_ratio,
-        budget=budget,
-        data=data,
-        loss=loss,
-        example=example,
-        seed=seed,
-        mask=mask,
-        options=options,
-    )
-    if empty := result.empty_layers:
-        warnings.warn(
-            f"Method {method} left no weights in {', '.join(map(repr, empty))}; min_layer_keep=1 forbids it.",
-            PrunerWarning,
-            2,
-        )
-    _warn_of_unreached(model, method)
-    return result
+        return result
 
 
 def scores(

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import torch
 from torch import nn
 
 from pruners.calibration.calibration import Calibration, calibration_of
@@ -44,29 +45,30 @@ def plan(
     Given `Spectra`, it does not look at the network's weights again. ``data`` (calibration images, or a
     `Calibration` that has them) is for methods that choose by it.
     """
-    rule = rank_method_named(method)
-    if data is None and "data" in rule.needs:
-        raise PrunerError(f"Method {method} needs data=.")
-    chosen_options = rule.with_defaults(options)
-    spectra = model if isinstance(model, Spectra) else spectra_of(model)
-    if latency_ms is not None:
-        shape: NetworkShape = _timed_shape(_network_of(spectra), example)
-    else:
-        shape = _shape_with_positions(spectra, example if flops_ratio is not None else None)
-    shape.check_any()
-    allowed = resolve_budget(shape, keep_ratio, budget, flops_ratio, latency_ms)
-    candidates = _priced(shape, rule.candidates(shape, chosen_options))
-    least = least_cost(shape, candidates, allowed.unit)
-    if least > allowed.limit:
-        raise _infeasible(allowed, least, shape)
-    problem = AllocationProblem(spectra, shape, candidates, allowed, _calibration(spectra, data), seed)
-    choice = rule.choose(problem, chosen_options)
+    with torch.inference_mode(False):  # whose tensors could be neither differentiated nor changed
+        rule = rank_method_named(method)
+        if data is None and "data" in rule.needs:
+            raise PrunerError(f"Method {method} needs data=.")
+        chosen_options = rule.with_defaults(options)
+        spectra = model if isinstance(model, Spectra) else spectra_of(model)
+        if latency_ms is not None:
+            shape: NetworkShape = _timed_shape(_network_of(spectra), example)
+        else:
+            shape = _shape_with_positions(spectra, example if flops_ratio is not None else None)
+        shape.check_any()
+        allowed = resolve_budget(shape, keep_ratio, budget, flops_ratio, latency_ms)
+        candidates = _priced(shape, rule.candidates(shape, chosen_options))
+        least = least_cost(shape, candidates, allowed.unit)
+        if least > allowed.limit:
+            raise _infeasible(allowed, least, shape)
+        problem = AllocationProblem(spectra, shape, candidates, allowed, _calibration(spectra, data), seed)
+        choice = rule.choose(problem, chosen_options)
 
-    def error_of(layer: str, rank: int, num_subspaces: int) -> float:
-        return rule.errors_of(problem, layer, chosen_options).error(rank, num_subspaces)
+        def error_of(layer: str, rank: int, num_subspaces: int) -> float:
+            return rule.errors_of(problem, layer, chosen_options).error(rank, num_subspaces)
 
-    metric = rule.metric(chosen_options)
-    return plan_from_choice(shape, allowed, choice, problem.cost(choice), method, metric, error_of)
+        metric = rule.metric(chosen_options)
+        return plan_from_choice(shape, allowed, choice, problem.cost(choice), method, metric, error_of)
 
 
 def error_curves(
@@ -82,19 +84,20 @@ def error_curves(
     The options that no other beats in both; a layer that has no choice is left out. Arguments are those of
     `plan`; ``scale`` is no part of a curve.
     """
-    rule = rank_method_named(method)
-    chosen_options, spectra = rule.with_defaults(options), spectra_of(model)
-    shape = spectra.shape
-    candidates = rule.candidates(shape, chosen_options)
-    whole = resolve_budget(shape, 1.0, None, None)
-    problem = AllocationProblem(spectra, shape, candidates, whole, _calibration(spectra, data), seed)
-    curves = {}
-    for name, options_of_layer in candidates.items():
-        if len(options_of_layer.params) > 1:
-            best = rule.errors_of(problem, name, chosen_options).frontier(options_of_layer)
-            shares = best.params / shape.layers[name].params
-            curves[name] = list(zip(shares.tolist(), best.errors.tolist(), strict=True))
-    return curves
+    with torch.inference_mode(False):  # whose tensors could be neither differentiated nor changed
+        rule = rank_method_named(method)
+        chosen_options, spectra = rule.with_defaults(options), spectra_of(model)
+        shape = spectra.shape
+        candidates = rule.candidates(shape, chosen_options)
+        whole = resolve_budget(shape, 1.0, None, None)
+        problem = AllocationProblem(spectra, shape, candidates, whole, _calibration(spectra, data), seed)
+        curves = {}
+        for name, options_of_layer in candidates.items():
+            if len(options_of_layer.params) > 1:
+                best = rule.errors_of(problem, name, chosen_options).frontier(options_of_layer)
+                shares = best.params / shape.layers[name].params
+                curves[name] = list(zip(shares.tolist(), best.errors.tolist(), strict=True))
+        return curves
 
 
 def least_budget(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from math import sqrt
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,10 +12,11 @@ from pruners.calibration.columns import Layer, computable
 from pruners.calibration.divergence import class_scores
 from pruners.calibration.moment import Moment, mirrored
 from pruners.errors import PrunerError
+from pruners.network.copying import copied
 from pruners.network.counting.multiply_adds import as_defined
 from pruners.network.forward_pass import REFUSED, evaluating, naming_refusals
 from pruners.network.inputs import Inputs, forward_on_copy, split_inputs
-from pruners.network.layer_names import unwrapped
+from pruners.network.layer_names import named_modules, unwrapped
 
 _IMAGES_AT_ONCE = 8  # whose activations are kept for the way back
 
@@ -35,6 +36,10 @@ def gradient_moments(
     PrunerError for networks whose outputs are no class scores, or have no gradients, and for a layer that the
     network runs under `torch.no_grad`.
     """
+    if any(tensor.is_inference() for tensor in (*model.parameters(), *model.buffers())):
+        model = copied(unwrapped(model))  # whose tensors take part in gradients
+        modules = dict(named_modules(model))
+        layers = {name: cast(Layer, modules[name]) for name in layers}
     watched: list[_Output] = []
     sums = {name: _GradientSum(layer) for name, layer in layers.items()}
     generator = torch.Generator().manual_seed(seed)

@@ -246,6 +246,23 @@ def test_inputs_changed_in_place_and_given_by_keyword(method: str, options: dict
         assert all(torch.equal(tensor, uncommon.files()[name][key]) for key, tensor in file.items())
 
 
+@pytest.mark.parametrize("built_there", [False, True])
+@pytest.mark.parametrize("method", ["alds", "calibrated", "magnitude"])
+def test_inference_mode_changes_nothing(method: str, built_there: bool) -> None:
+    images = torch.randn(40, 6, generator=torch.manual_seed(1))
+    with torch.inference_mode(built_there):
+        network = Common()
+    options = {"allocation": "measured", "refit": "layer"} if method == "magnitude" else {}
+    with torch.inference_mode():
+        there = pruners.compress(network, method, keep_ratio=0.5, data=images * 1, **options)
+        if method == "calibrated":
+            assert pruners.plan(network, method, keep_ratio=0.5, data=images * 2).layers
+    artifact = pruners.compress(Common(), method, keep_ratio=0.5, data=images, **options)
+    assert artifact.refit == there.refit and artifact.layers == there.layers
+    for name, file in artifact.files().items():
+        assert all(torch.equal(tensor, there.files()[name][key]) for key, tensor in file.items())
+
+
 def test_costs_of_a_network_that_changes_its_inputs() -> None:
     network, images = Uncommon(), torch.randn(5, 6)
     before = images.clone()
