@@ -110,9 +110,9 @@ def call_moments(layer: Layer, inputs: Tensor, outputs: Tensor) -> FitMoments | 
     moment = sums.moment()
     if moment is None:
         return None
-    target = torch.zeros(len(moment.second), len(layer.weight) // len(moment.second), moment.second.shape[-1])
-    target = target.double()
-    output_mean, energy = torch.zeros(target.shape[:2]).double(), 0.0
+    groups, rows = len(moment.second), len(layer.weight) // len(moment.second)
+    target = moment.second.new_zeros(groups, rows, moment.second.shape[-1])
+    output_mean, energy = target.new_zeros(groups, rows), 0.0
     for given, wanted in _parts(layer, inputs.detach(), outputs.detach()):
         target += products_with_columns(layer, given, wanted).double().cpu()
         flat = wanted.transpose(0, 1).flatten(1)

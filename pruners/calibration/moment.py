@@ -35,7 +35,7 @@ class Moment:
         """Return the moment as tensors for a file, of ``second`` the rows from the diagonal on."""
         rows = [self.second[:, i, i:] for i in range(self.second.shape[-1])]
         upper = torch.cat(rows, dim=1) if rows else self.second.flatten(1)
-        return {"upper": upper, "mean": self.mean, "columns": torch.tensor(self.columns)}
+        return {"upper": upper, "mean": self.mean, "columns": torch.tensor(self.columns, device="cpu")}
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> "Moment":

@@ -19,7 +19,7 @@ def solve_normal_equations(products: Tensor, right: Tensor) -> Tensor:
     factor, failed = torch.linalg.cholesky_ex(products)
     pivots = factor.diagonal(dim1=-2, dim2=-1)
     doubtful = (failed != 0) | (pivots.amin(-1) < _WELL_CONDITIONED * pivots.amax(-1))
-    factor[doubtful] = torch.eye(products.shape[-1], dtype=products.dtype)
+    factor[doubtful] = torch.eye(products.shape[-1], dtype=products.dtype, device=products.device)
     solved = torch.cholesky_solve(right, factor)
     if bool(doubtful.any()):
         inverse = torch.linalg.pinv(products[doubtful], rtol=_RANK_TOLERANCE, hermitian=True)

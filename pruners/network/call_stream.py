@@ -6,6 +6,7 @@ from queue import SimpleQueue
 from threading import Semaphore, Thread
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from pruners.network.forward_pass import REFUSED, evaluating, naming_refusals
@@ -29,6 +30,7 @@ class CallStream:
         self._wanted = Semaphore(0)
         self._calls: SimpleQueue[tuple[str, Tensor] | Exception | None] = SimpleQueue()
         self._abandoned = False
+        self._default_device = torch.get_default_device()  # each thread has its own
         self._thread = Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -56,7 +58,11 @@ class CallStream:
         end: Exception | None = None
         try:
             self._wait()
-            with evaluating(self._network), naming_refusals(self._network, REFUSED):
+            with (
+                self._default_device,
+                evaluating(self._network),
+                naming_refusals(self._network, REFUSED),
+            ):
                 try:
                     forward_on_copy(unwrapped(self._network), self._batch)
                 except _Abandoned:

@@ -24,7 +24,7 @@ def shuffle(mask: Mask, seed: int) -> Mask:
     """Shuffle the mask's entries within every layer; densities stay. Without a captured network."""
     mask, generator = checked_mask(mask), torch.Generator().manual_seed(SEED.checked(seed, "seed"))
     masks = {
-        name: kept.flatten()[torch.randperm(kept.numel(), generator=generator)].view(kept.shape)
+        name: kept.flatten()[torch.randperm(kept.numel(), generator=generator, device="cpu")].view(kept.shape)
         for name, kept in mask.masks.items()
     }
     return _recorded(mask, masks, "shuffle", seed)
@@ -38,8 +38,8 @@ def random_mask(mask: Mask, seed: int) -> Mask:
     mask, generator = checked_mask(mask), torch.Generator().manual_seed(SEED.checked(seed, "seed"))
     masks = {}
     for name, kept in mask.masks.items():
-        drawn = torch.zeros(kept.numel(), dtype=torch.bool)
-        drawn[torch.randperm(kept.numel(), generator=generator)[: int(kept.sum())]] = True
+        drawn = torch.zeros(kept.numel(), dtype=torch.bool, device="cpu")
+        drawn[torch.randperm(kept.numel(), generator=generator, device="cpu")[: int(kept.sum())]] = True
         masks[name] = drawn.view(kept.shape)
     return _recorded(mask, masks, "random_mask", seed)
 

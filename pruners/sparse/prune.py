@@ -150,7 +150,8 @@ def _start(
     layers = layers_to_prune(model, exclude)
     if mask is None:
         return layers, {
-            layer.parameter: torch.ones(layer.shape, dtype=torch.bool) for layer in layers.values()
+            layer.parameter: torch.ones(layer.shape, dtype=torch.bool, device="cpu")
+            for layer in layers.values()
         }
     for name in [*layers, *mask.prunable]:
         if layers.get(name) != mask.prunable.get(name):

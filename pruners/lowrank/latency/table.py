@@ -93,8 +93,8 @@ class LatencyTable:
         pair = deepcopy(self._layers[name])
         shape = shape_of(pair)
         rows, columns = shape.matrix
-        left = torch.ones(shape.groups, num_subspaces, rows, rank)
-        right = torch.ones(shape.groups, num_subspaces, rank, columns // num_subspaces)
+        left = pair.weight.new_ones(shape.groups, num_subspaces, rows, rank)
+        right = pair.weight.new_ones(shape.groups, num_subspaces, rank, columns // num_subspaces)
         first, second = weights_from_factors(shape, isinstance(pair, nn.Linear), left, right)
         decompose(pair, first, second, num_subspaces)
         return pair

@@ -46,7 +46,7 @@ class Residuals:
         vector at ``rank``.
         """
         square = self._square(rank)
-        x = torch.ones(*square.shape[:-1], 1, dtype=square.dtype)
+        x = square.new_ones(*square.shape[:-1], 1)
         for _ in range(_POWER_STEPS):
             x = torch.nn.functional.normalize(square @ x, dim=-2)
         kept = (self._kept.mT @ x.unsqueeze(1)).square().sum(dim=1)[..., 0].cumsum(dim=-1)

@@ -154,7 +154,8 @@ class _WeightTracker:
         self._alive: list[Tensor] = []
         for name, (weight, elements) in chosen.items():
             self._mark(
-                weight.detach(), {name: torch.ones((), dtype=torch.bool) if elements is None else elements}
+                weight.detach(),
+                {name: torch.ones((), dtype=torch.bool, device="cpu") if elements is None else elements},
             )
         # storages of what layer pairs multiply out where a parent reads their weight
         self._factors = {_storage_id(factor) for factor in factors}
@@ -228,7 +229,7 @@ class _WeightTracker:
             marks = [self._marked(part) for part in parts]
             for name in {name: None for marked in marks for name in marked}:
                 moved = [
-                    m.get(name, torch.zeros(t.shape, dtype=torch.bool))
+                    m.get(name, torch.zeros(t.shape, dtype=torch.bool, device="cpu"))
                     for m, t in zip(marks, parts, strict=True)
                 ]
                 where = tree_map_only(Tensor, Tensor.cpu, args[: arguments - 1])
@@ -252,7 +253,7 @@ class _WeightTracker:
         _, marks = self._marks.setdefault(_storage_id(tensor), (tensor.dtype, {}))
         self._alive.append(tensor)  # its storage's place is not taken by another's meanwhile
         for name, chosen in elements.items():
-            mark = torch.zeros(storage.nbytes() // tensor.element_size(), dtype=torch.bool)
+            mark = torch.zeros(storage.nbytes() // tensor.element_size(), dtype=torch.bool, device="cpu")
             mark.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset()).copy_(chosen)
             marks[name] = mark
 

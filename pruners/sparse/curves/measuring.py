@@ -44,7 +44,8 @@ def measure_density_curve(
         weight = weights[parameter]
         whole, counts, divergences = weight.detach().clone(), measured_counts(len(order)), []
         for count in counts:
-            kept = torch.zeros(weight.numel(), dtype=torch.bool).index_fill_(0, order[:count], True)
+            kept = torch.zeros(weight.numel(), dtype=torch.bool, device="cpu")
+            kept.index_fill_(0, order[:count], True)
             weight.copy_(whole.masked_fill(~kept.view(weight.shape).to(weight.device), 0))
             divergences.append(calibration.divergence_recalibrated(small))
     return DensityCurve(tuple(counts), tuple(divergences))

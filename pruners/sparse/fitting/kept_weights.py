@@ -27,7 +27,7 @@ def fitted_weights(
     row; rows that keep nothing cost nothing, and nor do whole ones without a target.
     """
     noise = ridge * float(second.diagonal().mean())
-    noisy = second + noise * torch.eye(len(second), dtype=second.dtype)
+    noisy = second + noise * torch.eye(len(second), dtype=second.dtype, device=second.device)
     aimed = matrix @ noisy if target is None else target + noise * matrix
     fitted = matrix.masked_fill(~kept, 0)
     patterns, members = torch.unique(kept, dim=0, return_inverse=True)

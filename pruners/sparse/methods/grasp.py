@@ -164,7 +164,9 @@ def _linear_drawn_anew(
             for weight in linear:
                 # drawn on the CPU, so that every device gets the same
                 weight.copy_(
-                    nn.init.xavier_normal_(torch.empty(weight.shape, dtype=weight.dtype), generator=generator)
+                    nn.init.xavier_normal_(
+                        torch.empty(weight.shape, dtype=weight.dtype, device="cpu"), generator=generator
+                    )
                 )
                 if weight in masks:
                     weight.masked_fill_(~masks[weight], 0)

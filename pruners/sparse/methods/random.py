@@ -32,6 +32,8 @@ class Random(ScoreMethod):
     ) -> Scores:
         """Draw uniform scores in float64, where ties are as good as impossible, the same on every device."""
         return {
-            n: torch.rand(w.shape, generator=scoring_inputs.generator, dtype=torch.float64).to(w.device)
+            n: torch.rand(w.shape, generator=scoring_inputs.generator, dtype=torch.float64, device="cpu").to(
+                w.device
+            )
             for n, w in weights.items()
         }

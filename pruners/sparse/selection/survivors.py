@@ -45,7 +45,8 @@ class Survivors:
         kept = highest_of_layers(candidates, sizes, count, least).nonzero().flatten().cpu()
         self._places = kept if self._places is None else self._places.index_select(0, kept)
         self._left = count
-        flat = torch.zeros(sum(self._sizes), dtype=torch.bool).index_fill_(0, self._places, True)
+        flat = torch.zeros(sum(self._sizes), dtype=torch.bool, device="cpu")
+        flat.index_fill_(0, self._places, True)
         parts = zip(self._masks.items(), flat.split(self._sizes), strict=True)
         # copies: a mask that is sent or stored by itself would take all others' memory along
         self._masks = {name: part.view(mask.shape).clone() for (name, mask), part in parts}
