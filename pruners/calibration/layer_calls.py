@@ -40,7 +40,8 @@ class LayerCall:
 def layer_calls(network: nn.Module, layers: Mapping[str, Layer], batch: Inputs) -> dict[str, LayerCall]:
     """Run the network on two images of a batch: return the layers that it calls, in the order of the calls.
 
-    A layer whose weight alone is read (by a parent that multiplies by it itself) is not called.
+    A layer whose weight alone is read (by a parent that multiplies by it itself) is not called; neither is
+    one that is given nothing.
     """
     made: dict[int, tuple[str, Tensor, int]] = {}
     times, unclaimed = Counter[str](), Counter[str]()
@@ -48,6 +49,8 @@ def layer_calls(network: nn.Module, layers: Mapping[str, Layer], batch: Inputs) 
 
     def noting(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
         def note(_layer: nn.Module, _inputs: Any, output: Tensor) -> None:
+            if not output.numel():
+                return
             made[id(output)] = name, output, output._version
             times[name] += 1
             unclaimed[name] += 1

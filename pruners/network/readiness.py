@@ -41,6 +41,13 @@ def check_has_values(model: nn.Module) -> None:
             )
 
 
+def has_own_forward(module: nn.Module, torchs: type[nn.Module]) -> bool:
+    """Tell whether a module computes otherwise than ``torchs``, the class of torch's that it is one of."""
+    own, steps = type(module), ("forward", "_conv_forward", "__call__")
+    replaced = any(getattr(own, step, None) is not getattr(torchs, step, None) for step in steps)
+    return replaced or not vars(module).keys().isdisjoint(steps)
+
+
 def check_computable(name: str, weight: Tensor) -> None:
     """Raise PrunerError where a weight is of a dtype or layout that cannot be computed with.
 

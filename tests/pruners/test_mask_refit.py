@@ -194,6 +194,37 @@ def test_in_sequence_a_layer_called_twice_is_fitted_as_by_itself():
     assert not torch.equal(layer.output.weight, sequential.output.weight)
 
 
+class Padded(nn.Conv2d):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(nn.functional.pad(x, (0, 1, 0, 1)))
+
+
+class Standardised(nn.Conv2d):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.conv2d(x, self.weight / self.weight.std((1, 2, 3), keepdim=True), self.bias)
+
+
+@pytest.mark.parametrize("refit", ["layer", "sequential"])
+@pytest.mark.parametrize("kind", [Padded, Standardised])
+def test_layers_with_a_forward_of_their_own_are_left(kind, refit):
+    torch.manual_seed(0)
+    own = kind(3, 12, 3)
+    network = nn.Sequential(
+        own, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(12, 4), nn.Linear(4, 4)
+    )
+    artifact = pruners.compress(
+        network,
+        "magnitude",
+        keep_ratio=0.5,
+        data=torch.randn(30, 3, 8, 8),
+        refit=refit,
+        allocation="layerwise",
+    )
+    assert artifact.refit.output_errors.keys() == {"4", "5"} and artifact.refit.kept
+    masked = own.weight.detach() * artifact.masks["0.weight"]
+    assert torch.equal(artifact.apply(network)[0].weight, masked)
+
+
 def test_in_sequence_takes_images_of_one_shape():
     images = [IMAGES[:8], torch.rand(8, 3, 9, 9).double()]
     ask = {"keep_ratio": 0.5, "data": images}

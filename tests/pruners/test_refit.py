@@ -207,6 +207,29 @@ def test_layers_that_are_not_called_once(refit):
     assert small.one[1].bias is small.other[1].bias
 
 
+class Rarely(nn.Module):
+    """A layer that is given nothing, and two that are given one vector whatever the images are."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(6)
+        self.query, self.scale, self.nothing, self.last = (nn.Linear(12, 12) for _ in range(4))
+        self.vector = nn.Parameter(torch.randn(12))
+
+    def forward(self, x):
+        scale = self.scale(torch.relu(self.query(self.vector)))
+        return self.last(x * scale) + self.nothing(x[:0]).sum(0)
+
+
+@pytest.mark.parametrize("refit", ["layer", "sequential"])
+@pytest.mark.parametrize("encoders", ["weight", "joint"])
+def test_layers_that_are_given_little(refit, encoders):
+    model, x = Rarely(), images(60, (1, 4, 3)).flatten(1)
+    artifact = pruners.compress(model, "svd", keep_ratio=0.6, data=x, refit=refit, encoders=encoders)
+    assert artifact.refit.kept and artifact.refit.output_errors.keys() == {"query", "scale", "last"}
+    assert torch.equal(artifact.apply(model).nothing[1].bias, model.nothing.bias)
+
+
 def test_a_network_held_by_wrappers():
     model, x = two_layers().float().eval(), images()
     artifact = refitted(nn.DataParallel(model), keep_ratio=0.5)

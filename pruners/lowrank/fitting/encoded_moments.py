@@ -67,7 +67,7 @@ def encoded_moments(
 
     ``bias`` is what the outputs have on top of what the two halves are to make.
     """
-    if outputs.dim() == 3 and isinstance(first, nn.Conv2d):  # no batch dimension
+    if outputs.dim() == (3 if isinstance(first, nn.Conv2d) else 1):  # no batch dimension
         inputs, outputs = inputs[None], outputs[None]
     sums: list[Tensor] = []
     positions = 0

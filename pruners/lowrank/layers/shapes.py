@@ -14,7 +14,7 @@ from pruners.network.copying import values_kept
 from pruners.network.counting.times_multiplied import times_multiplied, times_multiplied_in_calls
 from pruners.network.inputs import Inputs, check_example
 from pruners.network.layer_names import check_module, matching_layers, named_modules
-from pruners.network.readiness import check_initialized
+from pruners.network.readiness import check_initialized, has_own_forward
 
 
 @dataclass(frozen=True)
@@ -216,9 +216,7 @@ def why_not_decomposable(module: nn.Conv2d | nn.Linear) -> str | None:
     if "weight" not in module._parameters:
         return "its weight is computed"
     own = type(module)
-    steps = ("forward", "_conv_forward", "__call__")
-    replaced = any(getattr(own, step, None) is not getattr(torchs, step, None) for step in steps)
-    if replaced or not vars(module).keys().isdisjoint(steps):
+    if has_own_forward(module, torchs):
         return f"{own.__name__} has a forward of its own"
     if module._modules or module._buffers or module._parameters.keys() - {"weight", "bias"}:
         return f"{own.__name__} holds more than a weight and a bias"

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from typing import get_args
 
 import torch
 from torch import nn
@@ -12,6 +13,7 @@ from pruners.calibration.layer_calls import layer_calls
 from pruners.calibration.refit import Refit
 from pruners.errors import PrunerError
 from pruners.network.layer_names import named_modules, named_parameters
+from pruners.network.readiness import has_own_forward
 from pruners.sparse.fitting.layer_fit import LayerFit, fit_to_own_outputs
 from pruners.sparse.fitting.sequential import fit_in_sequence
 from pruners.sparse.mask import Mask
@@ -27,7 +29,8 @@ def refitted(mask: Mask, calibration: Calibration, refit: str, ridge: float) -> 
     has one, or goes into BatchNorm, the fit is hence about the means. BatchNorm's statistics are estimated on
     the same images, with and without the fit, which is kept where the outputs' divergence is less with it
     (``refit.kept``). Left as they are: layers that are not called (attention multiplies by their weights
-    itself), and weights that something else uses too.
+    itself), those with a forward of their own (which may multiply by another weight, or pad), and weights
+    that something else uses too.
 
     The network is not changed. Same inputs, same bits.
     """
@@ -52,7 +55,7 @@ def refitted(mask: Mask, calibration: Calibration, refit: str, ridge: float) -> 
 
 
 def _own_layers(network: nn.Module, mask: Mask) -> dict[str, Layer]:
-    """Return the layers that lost weights and whose weight nothing else uses."""
+    """Return the layers that lost weights, multiply by these as torch's do, and share them with nothing."""
     parameters = named_parameters(network)
     holders = Counter(id(parameter) for parameter in parameters.values())
     modules = dict(named_modules(network))
@@ -60,6 +63,7 @@ def _own_layers(network: nn.Module, mask: Mask) -> dict[str, Layer]:
         name: module
         for name, layer in mask.prunable.items()
         if isinstance(module := modules.get(name), Layer)
+        and not any(isinstance(module, kind) and has_own_forward(module, kind) for kind in get_args(Layer))
         and holders[id(parameters[layer.parameter])] == 1
         and not bool(mask.masks[layer.parameter].all())
     }
