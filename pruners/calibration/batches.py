@@ -24,12 +24,12 @@ def calibration_batches(data: Inputs | Iterable[Any], device: torch.device) -> l
     where a value is not finite.
     """
     if isinstance(data, Tensor | Mapping):
-        batches: list[Inputs] = _named(lambda: split_inputs(data, IMAGES_AT_ONCE))
+        batches: list[Inputs] = _named(lambda: split_inputs(_dense(data), IMAGES_AT_ONCE))
     elif isinstance(data, Iterable) and not isinstance(data, str):
         batches = [_without_labels(batch) for batch in data]
     else:
         raise PrunerError(f"data takes inputs, or batches of them, not {shown(data)}.")
-    if not sum(_named(lambda batch=batch: batch_size(batch)) for batch in batches):
+    if not sum(_named(lambda batch=batch: batch_size(_dense(batch))) for batch in batches):
         raise PrunerError("data: there are no calibration images.")
     batches = _with_company([batch for batch in batches if batch_size(batch)])
     if not all(bool(tensor.isfinite().all()) for batch in batches for tensor in input_tensors(batch)):
@@ -85,6 +85,12 @@ def _without_labels(batch: Any) -> Inputs:
         inputs: Inputs = batch[0]
         return inputs
     raise PrunerError(f"data takes batches of inputs, or pairs (inputs, labels), not {shown(batch)}.")
+
+
+def _dense(inputs: Inputs) -> Inputs:
+    if any(tensor.layout is not torch.strided for tensor in input_tensors(inputs)):
+        raise PrunerError("the calibration images are sparse tensors: convert them with to_dense().")
+    return inputs
 
 
 def _named(work: Any) -> Any:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pruners.errors import BadArtifact
+from pruners.errors import BadArtifact, PrunerError
 
 _ROWS = 512  # that are mirrored at once
 
@@ -73,6 +73,10 @@ class FitMoments:
         output_mean = (matrix @ moment.mean.unsqueeze(-1)).squeeze(-1)
         return cls(moment.second, moment.mean, target, output_mean, float((target * matrix).sum()))
 
+    def check_finite(self, layer: str) -> None:
+        """Raise PrunerError, which names the layer, where its inputs or outputs were not finite."""
+        check_finite_fit(layer, self.second, self.target)
+
     def centred(self) -> "FitMoments":
         """Return the moments about the means, which a bias takes care of."""
         return FitMoments(
@@ -81,6 +85,15 @@ class FitMoments:
             self.target - _outer(self.output_mean, self.mean),
             self.output_mean,
             self.energy - float(self.output_mean.square().sum()),
+        )
+
+
+def check_finite_fit(layer: str, *moments: Tensor) -> None:
+    """Raise PrunerError, which names the layer, where moments of its inputs and outputs are not finite."""
+    if not all(bool(moment.isfinite().all()) for moment in moments):
+        raise PrunerError(
+            f"Layer {layer!r}: its inputs or outputs on the calibration images are not finite, in the dense "
+            "or in the compressed network."
         )
 
 

@@ -151,6 +151,7 @@ def test_it_is_kept_until_weights_buffers_or_images_change() -> None:
         ([], "data: there are no calibration images"),
         (torch.zeros(0, 4), "data: there are no calibration images"),
         (torch.full((2, 4), torch.nan), "data: the calibration images hold values that are not finite"),
+        (torch.ones(2, 4).to_sparse(), "data: the calibration images are sparse tensors"),
         (3, "data takes inputs, or batches of them, not 3"),
         ("images", "data takes inputs"),
         ([3], r"data takes batches of inputs, or pairs \(inputs, labels\), not 3"),

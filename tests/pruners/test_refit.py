@@ -207,6 +207,28 @@ def test_layers_that_are_not_called_once(refit):
     assert small.one[1].bias is small.other[1].bias
 
 
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("svd", {"refit": "layer"}),
+        ("svd", {}),
+        ("svd", {"encoders": "joint"}),
+        ("calibrated", {"error": "measured"}),
+        ("magnitude", {"refit": "sequential"}),
+        ("magnitude", {"refit": "layer"}),
+        ("magnitude", {"allocation": "measured"}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_not_finite_within_the_network_is_told(method, options, value):
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Linear(12, 12), nn.ReLU(), nn.Linear(12, 12))
+    model[0].bias.data[3] = value
+    with pytest.raises(pruners.PrunerError, match="on the calibration images are not finite"):
+        pruners.compress(model, method, keep_ratio=0.6, data=images(40, (1, 4, 3)).flatten(1), **options)
+
+
 class Rarely(nn.Module):
     """A layer that is given nothing, and two that are given one vector whatever the images are."""
 

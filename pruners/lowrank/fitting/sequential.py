@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from pruners.calibration.calibration import Calibration
 from pruners.calibration.input_moments import call_moments
 from pruners.calibration.layer_calls import LayerCall, layer_calls
+from pruners.calibration.moment import check_finite_fit
 from pruners.errors import PrunerError
 from pruners.lowrank.decompose import decomposed_copy, pair_names
 from pruners.lowrank.fitting.encoded_moments import encoded_moments
@@ -96,6 +97,7 @@ def _fit(
         written_out = call_moments(dense, inputs, output)
         if written_out is None:
             raise PrunerError(f"Layer {layer.name!r}: the calibration images leave it no inputs.")
+        written_out.check_finite(layer.name)
         return fitted_factors(layer.matrix, cut, written_out, options, call)
     encoders = weight_encoders(layer.matrix, *cut)
     left = layer.matrix.new_zeros(*encoders.shape[:2], layer.shape.matrix[0], cut[0])
@@ -103,6 +105,7 @@ def _fit(
     half = pair.get_submodule("0")
     half.get_parameter("weight").data.copy_(first)
     moments = encoded_moments(half, inputs, output, dense.bias, layer.shape.groups)
+    check_finite_fit(layer.name, moments.products, moments.targets)
     if call.offset_free:
         moments = moments.centred()
     decoder = moments.decoder(layer.matrix, encoders, options.ridge)

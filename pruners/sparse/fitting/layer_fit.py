@@ -34,15 +34,17 @@ def fit_to_own_outputs(
 
 
 def fit_to_outputs(
-    layer: Layer, kept: Tensor, inputs: Tensor, outputs: Tensor, ridge: float, about_means: bool
+    name: str, layer: Layer, kept: Tensor, inputs: Tensor, outputs: Tensor, ridge: float, about_means: bool
 ) -> LayerFit | None:
     """Fit the kept weights so that they make ``outputs`` (a call's, of the dense layer) of other ``inputs``.
 
     ``about_means`` says that a constant offset of the outputs does not matter. None where inputs are empty.
+    Raises PrunerError with the layer's name where inputs or outputs are not finite.
     """
     moments = call_moments(layer, inputs, outputs)
     if moments is None:
         return None
+    moments.check_finite(name)
     return _fitted(layer, kept, moments.centred() if about_means else moments, ridge, True)
 
 

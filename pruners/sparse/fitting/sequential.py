@@ -45,7 +45,7 @@ def fit_in_sequence(
             def fit(_: nn.Module, inputs: tuple[Any, ...], by_name: dict[str, Any]) -> None:
                 given, wanted = layer_input(inputs, by_name), dense.next_output(name)
                 about_means = calls[name].offset_free
-                fitted = fit_to_outputs(layers[name], kept[name], given, wanted, ridge, about_means)
+                fitted = fit_to_outputs(name, layers[name], kept[name], given, wanted, ridge, about_means)
                 if fitted is not None:
                     put(name, fitted)
 
