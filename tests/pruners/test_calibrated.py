@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import pruners
+from pruners.planning import error_curves
 
 
 @pytest.fixture
@@ -35,6 +36,19 @@ def test_a_large_power_is_min_max(network, images):
     errors = [planned(network, images, error="output", power=p).error for p in (0.5, 30.0)]
     assert errors[0] > 1.02 * largest
     assert largest <= errors[1] <= 1.01 * largest
+
+
+@pytest.mark.parametrize("pinned", [False, True])
+def test_errors_of_all_layers_come_from_one_pass(network, images, pinned):
+    shapes, passes = pruners.compressible(network), []
+    network.register_forward_hook(lambda *_: passes.append(1))
+    if pinned:
+        pins = {name: {"rank": 1, "num_subspaces": 1} for name in shapes}
+        pruners.plan(network, "calibrated", keep_ratio=1.0, data=images, error="output", layers=pins)
+    else:
+        error_curves(network, "calibrated", data=images, error="output")
+    batches = -(-len(images) // 32)
+    assert len(shapes) > 2 and len(passes) == batches + 1  # one to see which layers are called
 
 
 @pytest.mark.parametrize("error", ["output", "predicted", "measured"])

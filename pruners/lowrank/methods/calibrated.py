@@ -90,8 +90,13 @@ class Calibrated(RankMethod):
         return str(options["error"])
 
     def errors_of(self, problem: AllocationProblem, layer: str, options: Mapping[str, Any]) -> LayerErrors:
-        """Return what is known about a layer's errors; what is dear is kept with the calibration."""
-        return self._errors(problem, [layer], options)[layer]
+        """Return what is known about a layer's errors; what is dear is kept with the calibration.
+
+        It is computed for all layers at once that have a choice, or all that are set outright.
+        """
+        choice = {n: len(one.params) > 1 for n, one in problem.candidates.items() if one.subspaces.any()}
+        alike = [name for name, several in choice.items() if several == choice.get(layer)]
+        return self._errors(problem, alike or [layer], options)[layer]
 
     def candidates(self, shape: NetworkShape, options: Mapping[str, Any]) -> dict[str, Candidates]:
         """Return each layer's options: ranks in every number of subspaces, within its bounds."""
