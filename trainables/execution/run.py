@@ -25,7 +25,7 @@ from trainables.stages import Adopt, Compress, Recipe, Reinitialize, Rewind, Set
 from trainables.store.trajectory import Snapshot, Trajectory, address, removal_explained
 from trainables.task.data.data_checks import explain_non_finite_loss
 from trainables.task.task import build_network
-from trainables.training.evaluation import BATCH
+from trainables.training.evaluation import batch_size
 from trainables.training.loop import train
 from trainables.training.optimizer import make
 from trainables.training.step_plan import StepPlan
@@ -321,7 +321,7 @@ class Run:
         }
         if not math.isfinite(metrics[VAL_LOSS]):
             epoch = first // setting.steps_per_epoch
-            held_out = setting.data.validation.in_order(BATCH, setting.device)
+            held_out = setting.data.validation.in_order(batch_size(setting.device), setting.device)
             why = explain_non_finite_loss((inputs for inputs, _ in held_out), "a validation batch")
             raise TrainingError(f"the validation loss became {metrics[VAL_LOSS]} after epoch {epoch}; {why}.")
         return metrics

@@ -10,8 +10,13 @@ from trainables.task.data.splits import Split
 from trainables.task.loss import Loss
 from trainables.task.metrics.users import Counter
 
-# fixed: the order of summation, and with it the last bits of the loss, does not depend on the trial
-BATCH = 512
+
+def batch_size(device: torch.device) -> int:
+    """Return how many examples are evaluated at once: on a CPU as many as its cache has room for.
+
+    It does not depend on the trial, nor do the order of summation and with it the last bits of the loss.
+    """
+    return 128 if device.type == "cpu" else 512
 
 
 @torch.no_grad()
@@ -33,7 +38,7 @@ def evaluate(
     total = torch.zeros((), dtype=torch.float64, device=device)
     weights = torch.zeros((), dtype=torch.int64, device=device)
     try:
-        for inputs, labels in split.in_order(BATCH, device):
+        for inputs, labels in split.in_order(batch_size(device), device):
             outputs = forward(network, inputs)
             weighs = torch.as_tensor(weight(labels), device=device)
             total += torch.where(weighs > 0, loss(outputs, labels).double() * weighs, 0.0)
