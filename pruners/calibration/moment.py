@@ -9,6 +9,7 @@ from torch import Tensor
 from pruners.errors import BadArtifact, PrunerError
 
 _ROWS = 512  # that are mirrored at once
+_ROUNDING = 1e-6  # of a mean square: what is left about the mean of values that do not vary
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,13 +80,27 @@ class FitMoments:
 
     def centred(self) -> "FitMoments":
         """Return the moments about the means, which a bias takes care of."""
-        return FitMoments(
-            self.second - _outer(self.mean, self.mean),
-            self.mean,
-            self.target - _outer(self.output_mean, self.mean),
-            self.output_mean,
-            self.energy - float(self.output_mean.square().sum()),
-        )
+        second, target = about_means(self.second, self.target, self.mean, self.output_mean)
+        energy = variance(self.energy, self.output_mean)
+        return FitMoments(second, self.mean, target, self.output_mean, energy)
+
+
+def about_means(second: Tensor, target: Tensor, mean: Tensor, output_mean: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the means of x x^T and y x^T (groups x n x n, groups x rows x n) about those of x and y.
+
+    Both are 0 for a group whose x does not vary, by more than rounding: where there was but one image, say.
+    What rounding leaves is no direction to fit anything to.
+    """
+    centred = second - _outer(mean, mean)
+    spread, size = (moment.diagonal(dim1=-2, dim2=-1).sum(-1) for moment in (centred, second))
+    varies = (spread > _ROUNDING * size)[:, None, None]
+    return centred.where(varies, 0.0), (target - _outer(output_mean, mean)).where(varies, 0.0)
+
+
+def variance(square: float, mean: Tensor) -> float:
+    """Return a mean square about the mean; 0 where that is rounding."""
+    about = square - float(mean.square().sum())
+    return about if about > _ROUNDING * square else 0.0
 
 
 def check_finite_fit(layer: str, *moments: Tensor) -> None:

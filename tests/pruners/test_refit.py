@@ -229,6 +229,30 @@ def test_what_is_not_finite_within_the_network_is_told(method, options, value):
         pruners.compress(model, method, keep_ratio=0.6, data=images(40, (1, 4, 3)).flatten(1), **options)
 
 
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        *(("svd", {"refit": r, "encoders": e}) for r in ("layer", "sequential") for e in ("weight", "joint")),
+        ("magnitude", {"refit": "layer"}),
+        ("magnitude", {"refit": "sequential"}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("number", [1, 40])
+def test_images_that_do_not_vary_move_biases_alone(method, options, number):
+    """What rounding leaves about the mean is nothing to fit a weight to."""
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Linear(12, 12), nn.ReLU(), nn.Linear(12, 12), nn.ReLU(), nn.Linear(12, 6))
+    image = images(1, (1, 4, 3)).flatten(1)
+    artifact = pruners.compress(model, method, keep_ratio=0.6, data=image.expand(number, -1), **options)
+    plain = pruners.compress(model, method, keep_ratio=0.6)
+    assert artifact.refit.kept and artifact.refit.divergence < 1e-12
+    fitted, own = artifact.apply(model), plain.apply(model)
+    for name in ("0", "2", "4"):
+        ours, theirs = (small.get_submodule(name).weight for small in (fitted, own))
+        assert torch.allclose(ours, theirs, rtol=0, atol=1e-6)
+
+
 class Rarely(nn.Module):
     """A layer that is given nothing, and two that are given one vector whatever the images are."""
 

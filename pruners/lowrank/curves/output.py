@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pruners.calibration.moment import Moment
+from pruners.calibration.moment import Moment, about_means
 from pruners.lowrank.fitting.encoders import weight_encoders, whitened_encoders
 from pruners.lowrank.fitting.output_fit import OutputFit
 from pruners.lowrank.layers.candidates import Candidates
@@ -36,7 +36,7 @@ class LayerData:
     def second(self) -> Tensor:
         """Return the moment of the inputs that the outputs' error follows from."""
         mean, second = self.inputs.mean, self.inputs.second
-        return second - mean.unsqueeze(-1) * mean.unsqueeze(-2) if self.centred else second
+        return about_means(second, second, mean, mean)[0] if self.centred else second
 
 
 class OutputErrors:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from pruners.calibration.columns import computable
+from pruners.calibration.moment import about_means, variance
 from pruners.calibration.normal_equations import solve_normal_equations
 from pruners.lowrank.fitting.output_fit import encoded, mean_diagonal
 
@@ -28,13 +29,9 @@ class EncodedMoments:
 
     def centred(self) -> "EncodedMoments":
         """Return the moments about the means, which a bias takes care of."""
-        return EncodedMoments(
-            self.products - self.mean.unsqueeze(-1) * self.mean.unsqueeze(-2),
-            self.targets - self.mean.unsqueeze(-1) * self.output_mean.unsqueeze(-2),
-            self.mean,
-            self.output_mean,
-            self.energy - float(self.output_mean.square().sum()),
-        )
+        products, targets = about_means(self.products, self.targets.mT, self.mean, self.output_mean)
+        energy = variance(self.energy, self.output_mean)
+        return EncodedMoments(products, targets.mT, self.mean, self.output_mean, energy)
 
     def decoder(self, matrix: Tensor, encoders: Tensor, ridge: float) -> Tensor:
         """Return the least-squares decoder of orthonormal encoders: groups x k x rows x rank.
