@@ -38,6 +38,23 @@ def test_a_large_power_is_min_max(network, images):
     assert largest <= errors[1] <= 1.01 * largest
 
 
+@pytest.mark.parametrize("error", ["output", "predicted"])
+def test_powers_and_scales_of_any_size(network, images, error):
+    def chosen(**options):
+        return planned(network, images, error=error, **options).layers
+
+    largest = planned(network, images, error=error, allocate="minmax").error
+    assert largest <= planned(network, images, error=error, power=300.0).error <= 1.01 * largest
+    # all layers alike: no scale at all
+    for factor in (1e200, 1e308, 1e-300):
+        assert chosen(scale=dict.fromkeys(pruners.compressible(network), factor)) == chosen()
+    name = min(pruners.compressible(network), key=lambda layer: pruners.compressible(network)[layer].params)
+    assert name in chosen()
+    for allocate in ("sum", "minmax"):
+        assert name not in chosen(scale={name: 1e308}, allocate=allocate)  # it stays dense
+    assert chosen(allocate="minmax", power=500.0) == chosen(allocate="minmax")
+
+
 @pytest.mark.parametrize("pinned", [False, True])
 def test_errors_of_all_layers_come_from_one_pass(network, images, pinned):
     shapes, passes = pruners.compressible(network), []

@@ -1,7 +1,11 @@
 """Calibrated: the least error within the budget, as a few unlabelled images tell it."""
 
-from collections.abc import Collection, Mapping
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pruners.allocation.knapsack import knapsack
 from pruners.allocation.minmax import minmax
@@ -19,6 +23,8 @@ from pruners.lowrank.methods.rank_method import AllocationProblem, LayerErrors, 
 from pruners.lowrank.spectra.metrics import ERROR_METRICS
 from pruners.method import Option
 from pruners.option_values import ByLayer, Choice, Number
+
+Costs = NDArray[np.int64]
 
 
 @final
@@ -110,10 +116,22 @@ class Calibrated(RankMethod):
         fixed = {n: problem.spectra.search(n, "max") for n in problem.candidates if n not in free}
         errors = {**fixed, **self._errors(problem, free, options)}
 
-        def weighed(layer: str, errors: Errors) -> Errors:
-            return (options["scale"].get(layer, 1.0) * errors) ** options["power"]
+        scale = {name: options["scale"].get(name, 1.0) for name in errors}
+        largest = _power_of_two(scale.values())
 
-        return best_options(problem, errors, minmax if options["allocate"] == "minmax" else knapsack, weighed)
+        def weighed(layer: str, errors: Errors) -> Errors:
+            return scale[layer] / largest * errors
+
+        def least_sum(costs: Sequence[Costs], errors: Sequence[Errors], budget: int) -> list[int]:
+            within_reach = minmax(costs, errors, budget)
+            most = _power_of_two(float(e[pick]) for e, pick in zip(errors, within_reach, strict=True))
+            with np.errstate(over="ignore"):  # what is infinite then is no part of the least sum
+                powers = [(of_layer / most) ** options["power"] for of_layer in errors]
+            return knapsack(costs, powers, budget)
+
+        return best_options(
+            problem, errors, minmax if options["allocate"] == "minmax" else least_sum, weighed
+        )
 
     def _errors(
         self, problem: AllocationProblem, layers: Collection[str], options: Mapping[str, Any]
@@ -125,3 +143,8 @@ class Calibrated(RankMethod):
         encoders = "whitened" if options["encoders"] == "whitened" else "weight"
         kind = ErrorKind(options["error"], encoders, options["ridge"], problem.seed)
         return {**errors_by_data(problem.calibration, problem.spectra, layers, kind)}
+
+
+def _power_of_two(numbers: Iterable[float]) -> float:
+    """Return one near the largest number: divided by it, exactly, powers of that are neither huge nor 0."""
+    return math.ldexp(1.0, min(math.frexp(max(numbers))[1], 1023))
