@@ -98,7 +98,10 @@ class _GradientSum:
 def _drawn_loss(outputs: Any, generator: torch.Generator) -> Tensor:
     scores = class_scores(outputs)
     if scores is None:
-        raise PrunerError("Gradient moments need a network that gives class scores, (N, classes, ...).")
+        raise PrunerError(
+            "Gradient moments need a network that gives class scores, (N, classes, ...): take another error "
+            "than 'predicted'."
+        )
     if not scores.requires_grad:
         raise PrunerError(
             "Gradient moments need a network whose class scores have gradients, these have none."

@@ -14,8 +14,8 @@ from pruners.network.inputs import Inputs, forward_on_copy
 from pruners.network.layer_names import unwrapped
 
 
-class _Abandoned(Exception):
-    """Nobody waits for further calls."""
+class _Abandoned(BaseException):
+    """Nobody waits for further calls. Not an Exception: a network may catch those of its layers."""
 
 
 class CallStream:
@@ -44,7 +44,10 @@ class CallStream:
         if isinstance(call, Exception):
             raise call
         if call is None or call[0] != name:
-            raise RuntimeError(f"{call[0] if call else 'no layer'!r} is called next, not {name!r}")
+            raise RuntimeError(
+                f"the dense network calls {repr(call[0]) if call else 'no layer'} next, the compressed one "
+                f"{name!r}; where inputs decide which layers run, give refit='layer'"
+            )
         return call[1]
 
     def close(self) -> None:
@@ -84,6 +87,8 @@ class CallStream:
         return note
 
     def _wait(self) -> None:
+        if self._abandoned:  # and the network has caught that: it may go on to its end
+            return
         self._wanted.acquire()
         if self._abandoned:
             raise _Abandoned

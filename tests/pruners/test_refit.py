@@ -267,6 +267,51 @@ class Rarely(nn.Module):
         return self.last(x * scale) + self.nothing(x[:0]).sum(0)
 
 
+class Catching(nn.Module):
+    """Tries again where something is raised; ``caught`` is what."""
+
+    def __init__(self, caught):
+        super().__init__()
+        torch.manual_seed(6)
+        self.one, self.other, self.caught = nn.Linear(12, 12), nn.Linear(12, 12), caught
+
+    def forward(self, x):
+        try:
+            return self.other(torch.relu(self.one(x)))
+        except self.caught:
+            return self.other(torch.relu(self.one(2 * x)))
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("caught", [Exception, BaseException])
+def test_a_network_that_catches_what_its_layers_raise(caught):
+    x = images(60, (1, 4, 3)).flatten(1)
+    artifact = pruners.compress(Catching(caught), "svd", keep_ratio=0.6, data=x)
+    same = pruners.compress(Catching(ValueError), "svd", keep_ratio=0.6, data=x)
+    assert artifact.refit.kept and artifact.refit == same.refit
+
+
+class Deciding(nn.Module):
+    """Its first layer's outputs decide which layer is next."""
+
+    def __init__(self, x):
+        super().__init__()
+        torch.manual_seed(6)
+        self.first, self.one, self.other = (nn.Linear(12, 12) for _ in range(3))
+        self.least = 0.999 * self.first(x).detach().abs().mean().item()
+
+    def forward(self, x):
+        x = self.first(x)
+        return self.one(x) if x.abs().mean() > self.least else self.other(x)
+
+
+def test_inputs_that_decide_which_layers_run():
+    x = images(60, (1, 4, 3)).flatten(1)
+    with pytest.raises(pruners.PrunerError, match=r"dense network calls 'one' next, .* give refit='layer'"):
+        pruners.compress(Deciding(x), "svd", keep_ratio=0.3, data=x)
+    assert pruners.compress(Deciding(x), "svd", keep_ratio=0.3, data=x, refit="layer").refit
+
+
 @pytest.mark.parametrize("refit", ["layer", "sequential"])
 @pytest.mark.parametrize("encoders", ["weight", "joint"])
 def test_layers_that_are_given_little(refit, encoders):
