@@ -307,7 +307,9 @@ class Deciding(nn.Module):
 
 def test_inputs_that_decide_which_layers_run():
     x = images(60, (1, 4, 3)).flatten(1)
-    with pytest.raises(pruners.PrunerError, match=r"dense network calls 'one' next, .* give refit='layer'"):
+    with pytest.raises(
+        pruners.PrunerError, match=r"dense network calls .* next, the compressed one .* give refit='layer'"
+    ):
         pruners.compress(Deciding(x), "svd", keep_ratio=0.3, data=x)
     assert pruners.compress(Deciding(x), "svd", keep_ratio=0.3, data=x, refit="layer").refit
 
