@@ -13,7 +13,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.samplers import BaseSampler
 
 from pruners.errors import nearest
-from sweeps.sweep_file.samplers import SAMPLERS
+from sweeps.sweep_file.samplers import SAMPLERS, CmaEs
 
 _MOST_POINTS = 1_000_000
 # Their place in the sequence or the grid follows from the study, so that their seed must stay the study's.
@@ -50,7 +50,10 @@ def build(
     if method == "cmaes":
         options.setdefault("warn_independent_sampling", False)
     own_seed = seed if method in _ONE_SEED else (seed * 1_000_003 + number) % 2**32
-    return SAMPLERS[method](seed=own_seed, **options)
+    sampler = SAMPLERS[method](seed=own_seed, **options)
+    if isinstance(sampler, CmaEs):
+        sampler.place = number
+    return sampler
 
 
 @contextmanager

@@ -1,6 +1,11 @@
 """Optuna's samplers by the names that a sweep file has for them."""
 
+import copy
+from typing import Any
+
 import optuna
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial
 
 
 class _Grid(optuna.samplers.GridSampler):
@@ -10,12 +15,29 @@ class _Grid(optuna.samplers.GridSampler):
         """Do nothing when a trial ends."""
 
 
+class CmaEs(optuna.samplers.CmaEsSampler):
+    """Optuna's CMA-ES, which draws by a trial's ``place`` in the study in place of its row's number.
+
+    That number is part of its seed, and a trial whose driver died takes a row more.
+    """
+
+    place = 0
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Return what is drawn for the trial."""
+        placed = copy.copy(trial)
+        placed.number = self.place
+        return super().sample_relative(study, placed, search_space)
+
+
 SAMPLERS = {
     "tpe": optuna.samplers.TPESampler,
     "random": optuna.samplers.RandomSampler,
     "nsga2": optuna.samplers.NSGAIISampler,
     "nsga3": optuna.samplers.NSGAIIISampler,
-    "cmaes": optuna.samplers.CmaEsSampler,
+    "cmaes": CmaEs,
     "gp": optuna.samplers.GPSampler,
     "qmc": optuna.samplers.QMCSampler,
     "grid": _Grid,
