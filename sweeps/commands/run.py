@@ -178,7 +178,7 @@ def _tell_end(
         "study": paths.root,
         "more trials": None
         if record.time_is_up
-        else f"{_resume_command(out, options)} --trials {2 * record.target}",
+        else f"{_resume_command(out, options)} {_more_trials(record)}",
         "upload to W&B": shlex.join([_program("wandb"), "sync", "--yes", str(paths.wandb)])
         if offline
         else None,
@@ -186,6 +186,14 @@ def _tell_end(
     for name, value in lines.items():
         if value is not None:
             console.print(f"{name + ':':<17}{value}", soft_wrap=True, markup=False)
+
+
+def _more_trials(record: StudyRecord) -> str:
+    """Return the options that give the study twice as many trials; at least as many must be screened."""
+    screen, wanted = record.sweep.get("screen"), 2 * max(record.target, record.sweep["run_cap"])
+    if not screen or (wanted <= screen["trials"] and record.target == record.sweep["run_cap"]):
+        return f"--trials {2 * record.target}"
+    return f"--trials {wanted} --set screen.trials={max(wanted, 2 * screen['trials'])}"
 
 
 def _counts(record: StudyRecord) -> str:

@@ -46,7 +46,7 @@ class Observer(Protocol):
 
 
 class Conductor:
-    """One driver's view of a study under way."""
+    """One driver's view of a study under way, which is to have ``target`` trials."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Conductor:
         self._prepared = prepared
         self._ledger = ledger
         self._paths = paths
-        self._target = target
+        self.target = target
         self._observers = observers
         self._clock = clock
         limit = prepared.sweep.file.seconds
@@ -83,7 +83,7 @@ class Conductor:
         if self._baselines:
             return self._begin(self._baselines.pop(0), {})
         for _ in range(_PATIENCE):
-            if self._taken() >= self._target or self.time_is_up:
+            if self._taken() >= self.target or self.time_is_up:
                 return None
             asked = self._ledger.ask()
             if asked:
@@ -105,7 +105,7 @@ class Conductor:
     def done(self) -> bool:
         """Tell whether as many trials have ended as the study wants."""
         counts = self._ledger.counts()
-        return not self._started and not self._baselines and self._ended(counts) >= self._target
+        return not self._started and not self._baselines and self._ended(counts) >= self.target
 
     @property
     def time_is_up(self) -> bool:

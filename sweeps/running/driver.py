@@ -24,8 +24,8 @@ from sweeps.study.ledger import Ledger, enqueue
 from sweeps.study.load import load_record
 from sweeps.study.lock import only_driver
 from sweeps.study.paths import StudyPaths
-from sweeps.study.provenance import note_that_time_is_up
-from sweeps.study.record import StudyRecord
+from sweeps.study.provenance import note
+from sweeps.study.record import TARGET, TIME_IS_UP, StudyRecord
 from sweeps.sweep_file.sweep import Sweep
 from sweeps.tracking.tracker import Tracker
 
@@ -69,10 +69,11 @@ def drive(
         idle = conductor.done and not unread(prepared, paths, record)
         with contextlib.closing(tracker), _workers(sweep, address, without_ray or idle), progress:
             if not conductor.done and _is_screened(prepared, conductor, ledger, paths, progress, without_ray):
+                note(paths, provenance, {TARGET: conductor.target})
                 _run_trials(prepared, conductor, paths, address, without_ray)
             time_is_up = not conductor.done
             if time_is_up:
-                note_that_time_is_up(paths, provenance)
+                note(paths, provenance, {TIME_IS_UP: True})
             record = close(
                 prepared,
                 paths,
@@ -125,7 +126,8 @@ def _is_screened(
             score = partial(call, trainables.screened)
             screening.run(score, lambda: conductor.time_is_up, told)
     if screening.is_complete:
-        screening.pass_on(ledger.study)
+        conductor.target = screening.pass_on(ledger.study)
+        progress.trains(conductor.target, prepared.target)
     return screening.is_complete
 
 

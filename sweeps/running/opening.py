@@ -13,12 +13,13 @@ from sweeps.search.unreached import unreached
 from sweeps.study import storage
 from sweeps.study.paths import StudyPaths
 from sweeps.study.provenance import git_commit, machine, read_provenance, versions
-from sweeps.study.record import BASELINE, TIME_IS_UP
+from sweeps.study.record import BASELINE, TARGET, TIME_IS_UP
 from sweeps.sweep_file import yaml_file
 from sweeps.sweep_file.sweep import Sweep
 
 _MAY_CHANGE = (
     "run_cap",
+    "screen.trials",
     "time_limit",
     "stop_after_failures",
     "enqueue",
@@ -60,7 +61,7 @@ def begin(paths: StudyPaths, prepared: Prepared) -> dict[str, Any]:
     provenance |= {
         "name": sweep.file.name,
         "objectives": [m.model_dump() for m in sweep.file.objectives],
-        "target": prepared.target,
+        TARGET: prepared.target,
         "seed": sweep.file.seed,
         "own": "0" if prepared.first_trial else prepared.own_baseline,
         "unreached": unreached(prepared),
@@ -82,7 +83,7 @@ def _same_sweep(paths: StudyPaths, sweep: Sweep) -> None:
     now = yaml_file.parse(_dumped(sweep), sweep.source.name).data
     _same_baselines(paths, held, now)
     for key in differences(held, now):
-        if key.split(".")[0] not in _MAY_CHANGE:
+        if not {key, key.split(".")[0]} & {*_MAY_CHANGE}:
             raise SweepError(
                 f'{paths.root}: holds a study of another sweep: "{key}" differs. '
                 "Give --out another folder, or set it back to go on with that study."

@@ -54,6 +54,13 @@ class Progress:
         if self._console.is_terminal:
             self._live.stop()
 
+    def trains(self, trials: int, wanted: int) -> None:
+        """Hear how many of the screened trials are trained, and say so where it is fewer than ``wanted``."""
+        self._target = trials
+        if trials < wanted:
+            said = f"Networks that the screening came to: {trials}, fewer than run_cap {wanted}."
+            self._console.print(said, highlight=False, markup=False, soft_wrap=True)
+
     def started(self, trial: TrialToRun) -> None:
         """Show that a trial begins."""
         self._running[trial.key] = {}

@@ -13,7 +13,7 @@ from sweeps.errors import FAILED, INFEASIBLE, TOO_MANY_FAILED, Incompatible, Swe
 from sweeps.running import retries
 from sweeps.search.prepare import Prepared
 from sweeps.study import storage
-from sweeps.study.ledger import Ledger, enqueue
+from sweeps.study.ledger import Ledger, enqueue, rows_by_trial
 from sweeps.study.paths import StudyPaths
 from sweeps.study.screening import finalists, name_of_screening
 from sweeps.sweep_file.keys import Screen
@@ -83,10 +83,14 @@ class Screening:
                     return config
         return None
 
-    def pass_on(self, study: optuna.Study) -> None:
-        """Enqueue in the sweep's own study whoever is to be trained and was not passed on before."""
-        chosen = finalists(self._ledger.study, own=self._prepared.first_trial is not None)
-        enqueue(study, list(itertools.islice(chosen, self._prepared.target)))
+    def pass_on(self, study: optuna.Study) -> int:
+        """Enqueue in the sweep's own study whoever is to be trained and was not passed on before.
+
+        Returns how many the study is to have: as many as the sweep wants, or as there are networks.
+        """
+        target = self._prepared.target
+        enqueue(study, finalists(self._ledger.study, own=self._prepared.first_trial is not None), target)
+        return min(target, len(rows_by_trial(study)))
 
     def _next(self) -> tuple[int, dict[str, Any]]:
         for _ in range(_PATIENCE):
@@ -107,7 +111,8 @@ class Screening:
 
     def _failed(self, root: int, reason: str) -> None:
         self._ledger.failed(root, reason, {})
-        counts, most = self._ledger.counts(), self._prepared.sweep.file.stop_after_failures
+        counts = self._ledger.counts()
+        most = min(self._prepared.sweep.file.stop_after_failures, self._wanted)
         if counts.get("failed", 0) >= most and not counts.get("complete"):
             raise SweepError(
                 f"the first {most} screened trials all failed, the last with this reason: "

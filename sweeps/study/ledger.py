@@ -5,7 +5,8 @@ is told FAIL and a waiting row with the same parameters and the attribute ``root
 trial may own several rows and ends exactly once.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -67,20 +68,22 @@ def standing(rows: Sequence[FrozenTrial]) -> FrozenTrial:
     return ended[0] if ended else rows[-1]
 
 
-def enqueue(study: optuna.Study, configurations: Sequence[Mapping[str, Any]]) -> None:
+def enqueue(study: optuna.Study, configurations: Iterable[Mapping[str, Any]], most: float = math.inf) -> None:
     """Put the configurations to try first into the queue that were not put there before.
 
-    Each is one write that holds all of it, so that a driver killed between two leaves the rest to its
-    successor.
+    The study is given no more of them once it holds ``most`` trials. Each is one write that holds all of it,
+    so that a driver killed between two leaves the rest to its successor.
     """
     held = [
         row.user_attrs[ENQUEUED] for row in study.get_trials(deepcopy=False) if ENQUEUED in row.user_attrs
     ]
+    room = most - len(rows_by_trial(study))
     for params in configurations:
         if params in held:
             held.remove(params)
-        else:
+        elif room > 0:
             study.enqueue_trial(dict(params), user_attrs={ENQUEUED: dict(params)})
+            room -= 1
 
 
 class Ledger:

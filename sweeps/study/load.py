@@ -16,7 +16,7 @@ from sweeps.study import storage
 from sweeps.study.ledger import DETAILS, REASON, TRIAL_METRICS, outcome_of, rows_by_trial, standing
 from sweeps.study.paths import StudyPaths
 from sweeps.study.provenance import read_provenance
-from sweeps.study.record import BASELINE, Objective, Outcome, StudyRecord, TrialRecord
+from sweeps.study.record import BASELINE, TARGET, Objective, Outcome, StudyRecord, TrialRecord
 from sweeps.study.screening import name_of_screening
 from sweeps.sweep_file import yaml_file
 from trainables.results.result import TrialResult, read_result
@@ -49,7 +49,7 @@ def load_record(directory: Path | str, url: str | None = None) -> StudyRecord:
         paths.root,
         provenance["name"],
         objectives,
-        provenance["target"],
+        provenance[TARGET],
         trials,
         baselines,
         {},

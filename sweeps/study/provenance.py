@@ -12,7 +12,6 @@ from typing import Any
 from pruners.whole_files import write_whole
 from sweeps.errors import FAILED, SweepError
 from sweeps.study.paths import StudyPaths
-from sweeps.study.record import TIME_IS_UP
 
 
 def read_provenance(paths: StudyPaths) -> dict[str, Any]:
@@ -41,12 +40,13 @@ def read_provenance(paths: StudyPaths) -> dict[str, Any]:
     return provenance
 
 
-def note_that_time_is_up(paths: StudyPaths, provenance: Mapping[str, Any]) -> None:
-    """Write into study.json that the sweep's time limit ended this run.
+def note(paths: StudyPaths, provenance: dict[str, Any], facts: Mapping[str, Any]) -> None:
+    """Write what turned out while the study ran into study.json, and into ``provenance`` as it stands there.
 
-    Whoever goes on with the study takes it back.
+    Whoever goes on with the study begins without it.
     """
-    write_whole(paths.provenance, json.dumps({**provenance, TIME_IS_UP: True}, indent=1).encode())
+    provenance |= facts
+    write_whole(paths.provenance, json.dumps(provenance, indent=1).encode())
 
 
 def versions() -> dict[str, str]:

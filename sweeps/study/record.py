@@ -18,6 +18,8 @@ from trainables.config import TaskConfig
 from trainables.metric_names import on_validation
 from trainables.task.metrics import metrics_of
 
+TARGET = "target"
+"""How many trials the study is to have; in study.json."""
 TIME_IS_UP = "time_is_up"
 """Whether the study's last run ended at the sweep's time limit; in study.json."""
 BASELINE = "baseline-"

@@ -25,7 +25,8 @@ def finalists(screening: optuna.Study, own: bool) -> Iterator[Mapping[str, Any]]
     for root, rows in sorted(rows_by_trial(screening).items()):
         row = standing(rows)
         if (own and root == 0) or ENQUEUED in rows[0].user_attrs:
-            given.append(row)
+            if outcome_of(row) != "infeasible":
+                given.append(row)
         elif outcome_of(row) == "complete":
             others.append(row)
     seen = {_network(row) for row in given}

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import sweeps
 from sweeps import StudyRecord, Sweep, SweepError
 from sweeps.commands.status import describe
+from sweeps.errors import TOO_MANY_FAILED
 from sweeps.report.charts.screening import rank_correlation, score_chart
 from sweeps.search.dry_run import dry_run_text
 from sweeps.search.prepare import prepare
@@ -22,6 +23,7 @@ from tests.sweeps.studies import USERS, digits, run
 from trainables.metric_names import DIVERGENCE
 from trainables.trials.screening import NETWORK
 
+REFITS = {"compression.options.refit": {"values": ["none", "layer"]}}
 ERROR_METRICS = {"compression.options.metric": {"values": ["max", "sum"]}}
 
 
@@ -98,6 +100,26 @@ def test_stopped_again_and_again_it_comes_to_the_same_study(
     assert [(t.params, t.values) for t in record.trials] == [(t.params, t.values) for t in study.trials]
 
 
+def test_where_few_networks_differ_no_trial_is_trained_that_was_not_screened(tmp_path: Path) -> None:
+    few = screened_sweep(per_layer=None, parameters=REFITS, run_cap=4)
+    del few["per_layer"]
+    record = run(few, tmp_path)
+    assert len({found[NETWORK] for _, found in scores(tmp_path)}) == 2
+    assert [t.outcome for t in record.trials] == ["complete"] * 2 and record.target == 2
+    again = run({**few, "screen": {"trials": 12, "images": 64}}, tmp_path)
+    assert len(scores(tmp_path)) == 12, "more may be screened when the study goes on"
+    assert [t.values for t in again.trials] == [t.values for t in record.trials] and again.target == 2
+    with pytest.raises(SweepError, match=r'"screen\.images" differs'):
+        run({**few, "screen": {"trials": 12, "images": 32}}, tmp_path)
+
+
+def test_a_screening_of_which_every_trial_fails_says_so(tmp_path: Path) -> None:
+    task = {"network": f"{USERS}:not_finite_when_judged", "data": "digits"}
+    with pytest.raises(SweepError, match="the first 3 screened trials all failed") as refused:
+        run(screened_sweep(task=task, screen={"trials": 3, "images": 64}), tmp_path)
+    assert refused.value.exit_code == TOO_MANY_FAILED
+
+
 def test_what_is_enqueued_is_trained_whatever_its_score(tmp_path: Path) -> None:
     names = list(prepare(Sweep.from_data(screened_sweep())).space.distributions)
     bad = {names[0]: 4.0, names[1]: 0.25}
@@ -125,8 +147,10 @@ def test_status_and_report_tell_of_it(study: StudyRecord) -> None:
     chart = score_chart(study)
     assert chart is not None and chart.figure is not None
     assert list(chart.figure.data[0].x) == [one[DIVERGENCE] for one in found]
-    expected = by_hand([one[DIVERGENCE] for one in found], [one["val/accuracy"] for one in found])
-    assert f"correlation before retraining is {expected:+.2f} over 9 networks." in chart.caption
+    networks = {one[NETWORK]: (one[DIVERGENCE], one["val/accuracy"]) for one in found}
+    expected = by_hand(*map(list, zip(*networks.values(), strict=True)))
+    told_over = f"correlation before retraining is {expected:+.2f} over {len(networks)} networks."
+    assert told_over in chart.caption
     assert "Divergence before retraining" in (study.directory / "report.html").read_text()
 
 

@@ -82,6 +82,24 @@ def diverging(broken: bool = True) -> nn.Module:
     return _Diverging(broken)
 
 
+class _NotFinite(nn.Module):
+    """A network that trains well, and whose outputs are no numbers once it is judged after that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 10))
+        self.register_buffer("steps", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.steps += self.training
+        outputs: Tensor = self.body(x)
+        return outputs if self.training or self.steps < 3 else outputs * float("nan")
+
+
+def not_finite_when_judged() -> nn.Module:
+    return _NotFinite()
+
+
 def interrupted_when_asked(outputs: Tensor, labels: Tensor) -> Tensor:
     """Cross entropy, until a file tells it that a person presses Ctrl-C."""
     flag = Path(os.environ.get("INTERRUPT", "nowhere"))

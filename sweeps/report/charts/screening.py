@@ -83,10 +83,12 @@ def _points(record: StudyRecord, trials: Sequence[TrialRecord], quality: str) ->
 
 
 def _correlation(points: Sequence[Point], when: str) -> str:
-    found = rank_correlation([score for _, score, _ in points], [value for _, _, value in points])
+    # Trials that came to the same network agree to the bit in both.
+    pairs = list(dict.fromkeys((score, value) for _, score, value in points))
+    found = rank_correlation([score for score, _ in pairs], [value for _, value in pairs])
     if found is None:
         return ""
-    return f"Spearman's rank correlation {when} is {found:+.2f} over {count(len(points), 'network')}."
+    return f"Spearman's rank correlation {when} is {found:+.2f} over {count(len(pairs), 'network')}."
 
 
 def _screened_name(trial: TrialRecord) -> str:
