@@ -16,7 +16,7 @@ from pruners.lowrank.spectra.network_spectra import spectra_of
 from pruners.method import Method
 from pruners.methods import method_named, score_method_named
 from pruners.network.inputs import Inputs, check_example
-from pruners.network.seeding import SEED
+from pruners.network.seeding import SEED, seeded
 from pruners.option_values import shown
 from pruners.planning import plan
 from pruners.sparse.curvature.scoring_inputs import Scores
@@ -96,7 +96,8 @@ def compress(
             fitted = None
             if calibration is not None and fitting.refit != "none" and chosen.layers:
                 cuts = {name: (choice.rank, choice.num_subspaces) for name, choice in chosen.layers.items()}
-                fitted = fit_network(spectra, cuts, calibration, fitting)
+                with seeded(seed, model):
+                    fitted = fit_network(spectra, cuts, calibration, fitting)
             return LiveDecomposition(chosen, spectra, fitted)
         if flops_ratio is not None or latency_ms is not None:
             unit, given = (

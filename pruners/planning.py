@@ -1,6 +1,7 @@
 """From a network and a budget to every layer's rank and num_subspaces, without touching a weight."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -25,6 +26,7 @@ from pruners.lowrank.plan import Plan, plan_from_choice
 from pruners.lowrank.spectra.network_spectra import Spectra, spectra_of
 from pruners.methods import rank_method_named
 from pruners.network.inputs import Inputs, check_example
+from pruners.network.seeding import seeded
 
 
 def plan(
@@ -61,14 +63,16 @@ def plan(
         least = least_cost(shape, candidates, allowed.unit)
         if least > allowed.limit:
             raise _infeasible(allowed, least, shape)
-        problem = AllocationProblem(spectra, shape, candidates, allowed, _calibration(spectra, data), seed)
-        choice = rule.choose(problem, chosen_options)
+        calibration = _calibration(spectra, data)
+        problem = AllocationProblem(spectra, shape, candidates, allowed, calibration, seed)
 
         def error_of(layer: str, rank: int, num_subspaces: int) -> float:
             return rule.errors_of(problem, layer, chosen_options).error(rank, num_subspaces)
 
-        metric = rule.metric(chosen_options)
-        return plan_from_choice(shape, allowed, choice, problem.cost(choice), method, metric, error_of)
+        with _seeded(calibration, seed):
+            choice = rule.choose(problem, chosen_options)
+            metric = rule.metric(chosen_options)
+            return plan_from_choice(shape, allowed, choice, problem.cost(choice), method, metric, error_of)
 
 
 def error_curves(
@@ -90,11 +94,13 @@ def error_curves(
         shape = spectra.shape
         candidates = rule.candidates(shape, chosen_options)
         whole = resolve_budget(shape, 1.0, None, None)
-        problem = AllocationProblem(spectra, shape, candidates, whole, _calibration(spectra, data), seed)
+        calibration = _calibration(spectra, data)
+        problem = AllocationProblem(spectra, shape, candidates, whole, calibration, seed)
         curves = {}
         for name, options_of_layer in candidates.items():
             if len(options_of_layer.params) > 1:
-                best = rule.errors_of(problem, name, chosen_options).frontier(options_of_layer)
+                with _seeded(calibration, seed):
+                    best = rule.errors_of(problem, name, chosen_options).frontier(options_of_layer)
                 shares = best.params / shape.layers[name].params
                 curves[name] = list(zip(shares.tolist(), best.errors.tolist(), strict=True))
         return curves
@@ -163,6 +169,11 @@ def _shape_for(kind: str, model: nn.Module | NetworkShape, example: Inputs | Non
 
 def _calibration(spectra: Spectra, data: Calibration | Inputs | Iterable[Any] | None) -> Calibration | None:
     return None if data is None else calibration_of(_network_of(spectra), data)
+
+
+def _seeded(calibration: Calibration | None, seed: int) -> AbstractContextManager[None]:
+    """Seed the random numbers of a network that draws some in eval mode too, while it may be run."""
+    return nullcontext() if calibration is None else seeded(seed, calibration.network())
 
 
 def _network_of(spectra: Spectra) -> nn.Module:

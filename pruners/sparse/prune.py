@@ -64,7 +64,8 @@ def prune(
         chosen["mask"] = {"method": mask.method, "options": mask.options}
     chosen_mask = Mask(method.name, chosen, layers, alive, source=model)
     if calibration is not None and chosen["refit"] != "none":
-        return refitted(chosen_mask, calibration, chosen["refit"], chosen["ridge"])
+        with seeded(seed, model):
+            return refitted(chosen_mask, calibration, chosen["refit"], chosen["ridge"])
     return chosen_mask
 
 

@@ -264,6 +264,39 @@ def test_inference_mode_changes_nothing(method: str, built_there: bool) -> None:
         assert all(torch.equal(tensor, there.files()[name][key]) for key, tensor in file.items())
 
 
+class Noisy(Common):
+    """Drops activations in eval mode too, as a functional dropout does that was not told otherwise."""
+
+    def normalised(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.dropout(x, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("alds", {"refit": "layer"}),
+        ("alds", {"refit": "sequential"}),
+        ("calibrated", {}),
+        ("calibrated", {"error": "measured"}),
+        ("magnitude", {"refit": "sequential", "allocation": "measured"}),
+    ],
+    ids=str,
+)
+def test_random_numbers_of_a_network_are_seeded(method: str, options: dict[str, Any]) -> None:
+    images = torch.randn(40, 6, generator=torch.manual_seed(1))
+    artifacts = []
+    for other in (3, 4):
+        network = Noisy()
+        torch.manual_seed(other)
+        before = torch.get_rng_state()
+        artifacts.append(pruners.compress(network, method, keep_ratio=0.5, data=images, **options))
+        assert torch.equal(torch.get_rng_state(), before)
+    first, second = artifacts
+    assert first.refit == second.refit and first.layers == second.layers
+    for name, file in first.files().items():
+        assert all(torch.equal(tensor, second.files()[name][key]) for key, tensor in file.items())
+
+
 def test_costs_of_a_network_that_changes_its_inputs() -> None:
     network, images = Uncommon(), torch.randn(5, 6)
     before = images.clone()

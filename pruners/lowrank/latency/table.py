@@ -25,6 +25,7 @@ from pruners.network.inputs import (
     layer_input,
     map_tensors,
 )
+from pruners.network.seeding import seeded
 from pruners.network.timing import median_seconds
 
 _RANKS = 5
@@ -126,7 +127,8 @@ def latency_table_of(model: nn.Module, example: Inputs) -> LatencyTable:
     layers = {name: shape_of(layer) for name, layer in compressible_modules(model).items()}
     key = repr((shapes, inputs_device(example), layers))
     if key not in tables:
-        tables[key] = LatencyTable(model, example)
+        with seeded(0, model):  # it may draw random numbers, and others are not to notice
+            tables[key] = LatencyTable(model, example)
     return tables[key]
 
 
