@@ -15,7 +15,7 @@ from sweeps.errors import INFEASIBLE, INTERRUPTED, TOO_MANY_FAILED, SweepError
 from sweeps.search.dry_run import dry_run_text
 from sweeps.search.epochs import epochs_if_alone, epochs_trained, format_epochs
 from sweeps.search.prepare import prepare
-from sweeps.study.closing_table import closing_table
+from sweeps.study.closing_table import closing_table, failed_baselines
 from sweeps.study.paths import StudyPaths
 from sweeps.study.provenance import read_provenance
 from sweeps.study.record import StudyRecord
@@ -162,6 +162,8 @@ def _tell_end(
             soft_wrap=True,
             markup=False,
         )
+    for sentence in failed_baselines(record):
+        console.print(sentence, soft_wrap=True, markup=False)
     console.print(_counts(record))
     console.print(_epochs(sweep, record), soft_wrap=True)
     if record.time_is_up:

@@ -70,11 +70,17 @@ def notes(record: StudyRecord) -> list[str]:
                 f"({number(metric.name, error)}{points_of(metric.name)})"
                 + (": on other examples any of them could be the best." if near else ".")
             )
-    if any(record.compared(key, "test") for key in _read(record)):
+    compared = [found for key in _read(record) if (found := record.compared(key, "test"))]
+    if any(found.p is not None for found in compared):
         said.append(
             "Differences from the method's own answer are on test. With several seeds they are judged by "
             "Student's paired t-test over the seeds, with one by McNemar's exact test over the examples. "
             f"p is how often chance alone gives one as large; below {SURE:g} it is called more than chance."
+        )
+    elif compared:
+        said.append(
+            "Differences from the method's own answer are on test, and nothing tells them from chance: "
+            "replicates would, and with one seed the metric accuracy."
         )
     return said
 

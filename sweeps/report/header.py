@@ -34,12 +34,18 @@ def facts(record: StudyRecord) -> list[tuple[str, str]]:
                 f"{o.goal} {name_of(o.name)[0].lower()}{name_of(o.name)[1:]}" for o in record.objectives
             ),
         ),
+        ("Constraints", ", ".join(limit.name for limit in record.limits)),
+        ("Screened", _screened(record)),
         ("Early stopping", _named(sweep.get("early_terminate"))),
         ("Time limit", _time_limit(record)),
         ("Started", _moment(came_from.get("created"))),
         ("Versions", plain(came_from.get("versions", {}))),
     ]
     return [(name, text) for name, text in lines if text]
+
+
+def _screened(record: StudyRecord) -> str:
+    return count(len(record.screened), "trial") + " without training" if record.screened else ""
 
 
 def tally(record: StudyRecord) -> list[tuple[str, str, str]]:

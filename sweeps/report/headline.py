@@ -165,7 +165,27 @@ def _best_trial(record: StudyRecord, best: TrialRecord) -> str:
         against.append(f"the dense network{'' if against else ' reaches'} {with_unit(quality, dense)}")
     told = [said, _sentence(", ".join(against)) if against else ""]
     told += [certainty.against_own(record, best), certainty.chosen(record, best)]
+    told.append(_better_baseline(record, value, quality))
     return " ".join(filter(None, told))
+
+
+def _better_baseline(record: StudyRecord, reached: float, quality: str) -> str:
+    """Name the baseline that is ahead of the best found, which is chosen among the trials; nothing elsewise.
+
+    Only where the best is taken for its quality.
+    """
+    goal = record.choice.goal
+    if record.choice.within is not None or goal.name != quality:
+        return ""
+    own = record.own.key if record.own else None
+    others = [
+        t for t in record.baselines if t.outcome == "complete" and t.key != own and not record.missed(t)
+    ]
+    values = {method_of(t): v for t in others if (v := value_of(record, t, quality)) is not None}
+    ahead = max(values, key=lambda name: goal.gain(values[name]), default=None)
+    if ahead is None or goal.gain(values[ahead]) <= goal.gain(reached):
+        return ""
+    return f"The baseline {ahead} does better: {with_unit(quality, values[ahead])}."
 
 
 def _sentence(text: str) -> str:

@@ -48,6 +48,12 @@ def closing_table(record: StudyRecord) -> Table:
     return table
 
 
+def failed_baselines(record: StudyRecord) -> list[str]:
+    """Return a sentence for each baseline that failed, and is in no table."""
+    failed = (trial for trial in record.baselines if trial.outcome == "failed")
+    return [f"Baseline {trial.key.removeprefix(BASELINE)} failed: {trial.reason}" for trial in failed]
+
+
 @dataclass(frozen=True)
 class _Row:
     """One network: whose it is (``dense``, a trial's key, nothing of a ticket), and what is kept of it."""

@@ -16,7 +16,7 @@ import pruners
 from sweeps import Objective, StudyRecord, TrialRecord
 from sweeps.report import certainty
 from sweeps.report.headline import headline
-from sweeps.study.closing_table import closing_table
+from sweeps.study.closing_table import closing_table, failed_baselines
 from tests.sweeps.studies import digits, run
 from trainables.config import TaskConfig
 from trainables.task import task
@@ -138,6 +138,19 @@ def test_the_headline_says_how_sure_it_is(study: StudyRecord) -> None:
         t for t in study.complete if t != best and abs(t.metrics["val/accuracy"] - accuracy) <= (error or 0)
     ]
     assert any(note.startswith(f"{len(near)} other trial") for note in certainty.notes(study))
+
+
+@pytest.mark.parametrize(("reached", "is_told"), [(0.93, True), (0.9, False), (0.7, False)])
+def test_the_headline_names_a_baseline_that_is_ahead_of_the_best_found(reached: float, is_told: bool) -> None:
+    objectives = (Objective("val/accuracy", "maximize"),)
+    trial = TrialRecord("0", "complete", values=(0.9,), metrics={"val/accuracy": 0.9})
+    svd = TrialRecord("baseline-svd", "complete", metrics={"val/accuracy": reached})
+    failed = TrialRecord("baseline-x", "failed", metrics={"val/accuracy": 0.99}, reason="out of memory")
+    study = optuna.create_study(directions=["maximize"])
+    record = StudyRecord(Path(), "s", objectives, 1, (trial,), (svd, failed), {}, None, {}, {}, {}, study)
+    told = "The baseline svd does better: 93.00\N{NARROW NO-BREAK SPACE}%."
+    assert (told in headline(record)) == is_told and "baseline x" not in headline(record)
+    assert failed_baselines(record) == ["Baseline x failed: out of memory"]
 
 
 @pytest.mark.parametrize(
