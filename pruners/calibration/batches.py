@@ -17,14 +17,14 @@ IMAGES_AT_ONCE = 32  # that go through the network together, where the caller ha
 def calibration_batches(data: Inputs | Iterable[Any], device: torch.device) -> list[Inputs]:
     """Copy calibration data to the network's device as batches of inputs, without labels.
 
-    ``data`` is one tensor or dictionary of inputs, which is cut into batches of 32, or an iterable of
+    ``data`` is one tensor or dictionary of inputs, which is cut into batches of up to 32, or an iterable of
     batches, each inputs (a tensor or a dictionary), a pair (inputs, labels) or inputs alone in a list, as
     DataLoaders give them. An image that is a batch by itself joins its neighbours of the same shape: of it
     alone BatchNorm estimates nothing. Raises PrunerError for anything else, where there is no image, and
     where a value is not finite.
     """
     if isinstance(data, Tensor | Mapping):
-        batches: list[Inputs] = _named(lambda: split_inputs(_dense(data), IMAGES_AT_ONCE))
+        batches: list[Inputs] = _named(lambda: _evenly_cut(_dense(data)))
     elif isinstance(data, Iterable) and not isinstance(data, str):
         batches = [_without_labels(batch) for batch in data]
     else:
@@ -59,6 +59,12 @@ def batches_digest(batches: Sequence[Inputs]) -> str:
             hasher.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
         hasher.update(b"\n")
     return hasher.hexdigest()
+
+
+def _evenly_cut(inputs: Inputs) -> list[Inputs]:
+    """Cut inputs into as few batches as may be, of about the same size: BatchNorm counts each the same."""
+    images = batch_size(inputs)
+    return split_inputs(inputs, -(-images // max(1, -(-images // IMAGES_AT_ONCE))) or 1)
 
 
 def _with_company(batches: Sequence[Inputs]) -> list[Inputs]:

@@ -129,7 +129,7 @@ def test_it_is_kept_until_weights_buffers_or_images_change() -> None:
     assert pruners.held_memory(network) >= 2 * own + 4 * images.numel() + 8 * (16 + 4)
     labels = torch.zeros(40)
     assert calibration_of(network, images.clone()) is first
-    assert calibration_of(network, [(images[:32], labels[:32]), (images[32:], labels[32:])]) is first
+    assert calibration_of(network, [(images[:20], labels[:20]), (images[20:], labels[20:])]) is first
     assert calibration_of(network, [images]) is not first
     for tensor in (images, network[0].weight.data, network[1].running_var):
         before = calibration_of(network, images)
@@ -176,7 +176,8 @@ def test_an_image_by_itself_joins_others_of_its_shape() -> None:
             assert torch.equal(torch.cat(calibration.batches), torch.cat([*batches]))
         return [len(batch) for batch in calibration.batches]
 
-    assert [len(batch) for batch in Calibration(nn.Linear(1, 1), images[:65]).batches] == [32, 33]
+    for number, cut in ((65, [22, 22, 21]), (64, [32, 32]), (34, [17, 17]), (20, [20]), (1, [1])):
+        assert [len(batch) for batch in Calibration(nn.Linear(1, 1), images[:number]).batches] == cut
     assert sizes(*images.split(1)) == [32, 32, 6]
     assert sizes(*images[:65].split(1)) == [32, 33]
     assert sizes(*images[:3].split(1), images[3:]) == [3, 67]
