@@ -107,6 +107,16 @@ def test_one_table_serves_all_budgets(network, batch):
     assert latency_table_of(network, torch.cat([batch, batch])) is not table
 
 
+def test_a_network_of_another_dtype_or_memory_format_is_timed_anew(network, batch):
+    first = latency_table_of(network, batch)
+    assert latency_table_of(network, batch.clone()) is first
+    last = latency_table_of(network.to(memory_format=torch.channels_last), batch)
+    tokens = torch.zeros(2, 3, dtype=torch.int64)
+    reads = torch.nn.Sequential(torch.nn.Embedding(4, 8), torch.nn.Linear(8, 8))
+    single = latency_table_of(reads, tokens)
+    assert last is not first and latency_table_of(reads.double(), tokens) is not single
+
+
 def test_what_a_budget_in_time_needs_is_said(network, batch):
     with pytest.raises(pruners.PrunerError, match=r"latency_ms\) needs example="):
         pruners.compress(network, latency_ms=1.0)

@@ -25,6 +25,7 @@ from pruners.network.inputs import (
     layer_input,
     map_tensors,
 )
+from pruners.network.layer_names import named_parameters
 from pruners.network.seeding import seeded
 from pruners.network.timing import median_seconds
 
@@ -120,12 +121,14 @@ class LatencyTable:
 def latency_table_of(model: nn.Module, example: Inputs) -> LatencyTable:
     """Return the network's kept table for examples of this shape on this device, made where there is none.
 
-    One table serves all budgets, so that these agree with each other though times never do.
+    It is made anew where parameters are of other shapes, dtypes or memory formats than before. One table
+    serves all budgets, so that these agree with each other though times never do.
     """
     tables = _kept.setdefault(model, {})
     shapes = [(tuple(tensor.shape), tensor.dtype) for tensor in input_tensors(example)]
     layers = {name: shape_of(layer) for name, layer in compressible_modules(model).items()}
-    key = repr((shapes, inputs_device(example), layers))
+    parameters = [(n, tuple(p.shape), p.stride(), p.dtype) for n, p in named_parameters(model).items()]
+    key = repr((shapes, inputs_device(example), layers, parameters))
     if key not in tables:
         with seeded(0, model):  # it may draw random numbers, and others are not to notice
             tables[key] = LatencyTable(model, example)
