@@ -120,6 +120,14 @@ def test_a_network_of_another_dtype_or_memory_format_is_timed_anew(network, batc
 def test_what_a_budget_in_time_needs_is_said(network, batch):
     with pytest.raises(pruners.PrunerError, match=r"latency_ms\) needs example="):
         pruners.compress(network, latency_ms=1.0)
+    with torch.device("meta"):
+        nowhere = nn.Sequential(nn.Linear(3, 3))
+    with pytest.raises(pruners.PrunerError, match="on the meta device and has no values"):
+        pruners.least_budget(nowhere, "latency_ms", example=batch)
+    with pytest.raises(pruners.PrunerError, match="has no weights before it has seen an input"):
+        pruners.least_budget(nn.Sequential(nn.LazyLinear(3)), "latency_ms", example=batch)
+    with pytest.raises(pruners.PrunerError, match=r"must be a torch\.nn\.Module"):
+        pruners.least_budget("network", "latency_ms", example=batch)
     with pytest.raises(pruners.PrunerError, match="such as alds"):
         pruners.compress(network, "svd", latency_ms=1000.0, example=batch)
     with pytest.raises(pruners.PrunerError, match="not of milliseconds"):

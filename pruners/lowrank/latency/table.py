@@ -25,7 +25,8 @@ from pruners.network.inputs import (
     layer_input,
     map_tensors,
 )
-from pruners.network.layer_names import named_parameters
+from pruners.network.layer_names import check_module, named_parameters
+from pruners.network.readiness import check_has_values
 from pruners.network.seeding import seeded
 from pruners.network.timing import median_seconds
 
@@ -122,8 +123,11 @@ def latency_table_of(model: nn.Module, example: Inputs) -> LatencyTable:
     """Return the network's kept table for examples of this shape on this device, made where there is none.
 
     It is made anew where parameters are of other shapes, dtypes or memory formats than before. One table
-    serves all budgets, so that these agree with each other though times never do.
+    serves all budgets, so that these agree with each other though times never do. Raises PrunerError for a
+    network without values.
     """
+    check_module(model)
+    check_has_values(model)
     tables = _kept.setdefault(model, {})
     shapes = [(tuple(tensor.shape), tensor.dtype) for tensor in input_tensors(example)]
     layers = {name: shape_of(layer) for name, layer in compressible_modules(model).items()}
