@@ -107,7 +107,7 @@ def _calibration(
         measured = options["allocation"] == "measured"
         wish = "allocation measured" if measured else f"refit {options['refit']}"
         raise PrunerError(f"{wish} needs data=, a few hundred inputs of the network.")
-    return data if isinstance(data, Calibration) else calibration_of(model, data)
+    return calibration_of(model, data)
 
 
 def _known(scores: Scores, _: Masks) -> Scores:

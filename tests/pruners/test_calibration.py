@@ -331,6 +331,26 @@ def test_a_calibration_given_as_data_is_kept_while_it_is_the_network_s_own() -> 
     assert fresh is not given and fresh.digest == given.digest and fresh.network_digest != before
 
 
+@pytest.mark.parametrize(("method", "refit"), [("alds", "sequential"), ("magnitude", "layer")])
+def test_a_calibration_of_another_network_or_of_old_weights_is_its_images(method: str, refit: str) -> None:
+    images = torch.randn(40, 6, generator=torch.manual_seed(1))
+    network, other = Common(), Common()
+    with torch.no_grad():
+        other.inner.weight.mul_(2)
+    given = Calibration(network, images)
+
+    def compressed(model: nn.Module, data: Any) -> dict[str, torch.Tensor]:
+        artifact = pruners.compress(model, method, keep_ratio=0.5, data=data, refit=refit)
+        return artifact.apply(model).state_dict()
+
+    for model in (other, network):
+        expected = compressed(model, images)
+        found = compressed(model, given)
+        assert all(torch.equal(tensor, expected[name]) for name, tensor in found.items())
+        with torch.no_grad():
+            network.last.weight.mul_(3)
+
+
 def test_what_is_computed_of_it_is_computed_once_for_its_key() -> None:
     calibration, called = Calibration(nn.Linear(4, 3), torch.randn(5, 4)), []
 
