@@ -15,7 +15,7 @@ from pruners.errors import PrunerError
 from pruners.network.copying import copied
 from pruners.network.counting.multiply_adds import as_defined
 from pruners.network.forward_pass import REFUSED, evaluating, naming_refusals
-from pruners.network.inputs import Inputs, forward_on_copy, split_inputs
+from pruners.network.inputs import Inputs, forward_on_copy, split_inputs, take_inputs
 from pruners.network.layer_names import named_modules, unwrapped
 
 _IMAGES_AT_ONCE = 8  # whose activations are kept for the way back
@@ -34,7 +34,7 @@ def gradient_moments(
     ``column`` is here one output position, n the output channels of a group. A layer that is not called gets
     no moment; the gradients of one that the class scores do not depend on, an auxiliary head, are 0. Raises
     PrunerError for networks whose outputs are no class scores, or have no gradients, and for a layer that the
-    network runs under `torch.no_grad`.
+    network runs under `torch.no_grad` or detaches.
     """
     if any(tensor.is_inference() for tensor in (*model.parameters(), *model.buffers())):
         model = copied(unwrapped(model))  # whose tensors take part in gradients
@@ -42,6 +42,7 @@ def gradient_moments(
         layers = {name: cast(Layer, modules[name]) for name in layers}
     watched: list[_Output] = []
     sums = {name: _GradientSum(layer) for name, layer in layers.items()}
+    reached: set[str] = set()
     generator = torch.Generator().manual_seed(seed)
     handles = [layer.register_forward_hook(_watching(name, watched)) for name, layer in layers.items()]
     try:
@@ -53,11 +54,15 @@ def gradient_moments(
                     found = torch.autograd.grad(loss, edges, allow_unused=True) if edges else ()
                 for output, gradient in zip(watched, found, strict=True):
                     sums[output.layer].add(output.zeros if gradient is None else gradient)
+                    reached |= set() if gradient is None else {output.layer}
                 watched.clear()
     finally:
         for handle in handles:
             handle.remove()
-    return {name: total.moment() for name, total in sums.items() if total.columns}
+    called = {name: total for name, total in sums.items() if total.columns}
+    for name in sorted(called.keys() - reached):
+        _check_does_not_matter(model, name, layers[name], take_inputs(batches[0], slice(0, _IMAGES_AT_ONCE)))
+    return {name: total.moment() for name, total in called.items()}
 
 
 def draw_labels(scores: Tensor, generator: torch.Generator) -> Tensor:
@@ -65,6 +70,30 @@ def draw_labels(scores: Tensor, generator: torch.Generator) -> Tensor:
     probabilities = scores.detach().double().cpu().softmax(1).movedim(1, -1)
     labels = torch.multinomial(probabilities.flatten(0, -2), 1, generator=generator)
     return labels.reshape(probabilities.shape[:-1]).to(scores.device)
+
+
+def _check_does_not_matter(model: nn.Module, name: str, layer: Layer, batch: Inputs) -> None:
+    """Raise PrunerError where class scores depend on a layer that their gradients do not reach."""
+
+    def change(_layer: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
+        pattern = torch.arange(output.numel(), device=output.device) % 7 - 3
+        return output + pattern.reshape(output.shape).to(output.dtype) * (1 + output.abs().max())
+
+    def scores() -> Tensor | None:
+        with evaluating(model), as_defined(), naming_refusals(model, REFUSED):
+            return class_scores(forward_on_copy(unwrapped(model), batch))
+
+    before = scores()
+    handle = layer.register_forward_hook(change)
+    try:
+        after = scores()
+    finally:
+        handle.remove()
+    if before is not None and after is not None and not torch.equal(before, after):
+        raise PrunerError(
+            f"Layer {name!r} has no gradients, the network detaches what it makes of it: exclude it, or take "
+            "another error than 'predicted'."
+        )
 
 
 class _Output(NamedTuple):

@@ -122,6 +122,7 @@ class Heads(nn.Module):
     def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
         with torch.set_grad_enabled(self.without != "body"):
             x = torch.relu(self.body(x))
+        x = x.detach() if self.without == "detached" else x
         scores = self.head(x)
         return {"out": scores.detach() if self.without == "scores" else scores, "aux": self.aux(x)}
 
@@ -142,6 +143,7 @@ def test_an_auxiliary_head_does_not_matter_to_the_class_scores() -> None:
     ("without", "said"),
     [
         ("body", "Layer 'body' has no gradients, the network runs it"),
+        ("detached", "Layer 'body' has no gradients, the network detaches"),
         ("scores", "class scores have gradients"),
     ],
 )
