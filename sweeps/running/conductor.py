@@ -142,10 +142,7 @@ class Conductor:
         if not metrics.get("final"):
             self._note(key, metrics)
             return self._close(key, "stopped_early", metrics, None)
-        if not reason:
-            needed = [*self._prepared.metric_names, *(limit.metric for limit in self._prepared.limits)]
-            missing = [n for n in needed if not math.isfinite(metrics.get(n, math.nan))]
-            reason = f"{missing[0]} is {metrics.get(missing[0], 'missing')}" if missing else None
+        reason = reason or _not_a_number(self._prepared, metrics)
         self._close(key, "failed" if reason else "complete", metrics, reason)
 
     def crashed(self, key: str, out_of_memory: bool = False) -> None:
@@ -235,6 +232,13 @@ class Conductor:
         return sum(counts.get(kind, 0) for kind in kinds)
 
 
+def _not_a_number(prepared: Prepared, metrics: Mapping[str, Any]) -> str | None:
+    """Say which metric of an objective or a constraint is missing or not finite; None where all are fine."""
+    needed = [*prepared.metric_names, *(limit.metric for limit in prepared.limits)]
+    missing = next((n for n in needed if not math.isfinite(metrics.get(n, math.nan))), None)
+    return None if missing is None else f"{missing} is {metrics.get(missing, 'missing')}"
+
+
 def violations(prepared: Prepared, metrics: Mapping[str, Any]) -> dict[str, float]:
     """Return by which share of its bound each constraint is missed; 0 or less: it is kept."""
     return {limit.name: limit.violation(metrics) for limit in prepared.limits}
@@ -264,6 +268,7 @@ def finished_result(paths: StudyPaths, prepared: Prepared, root: int) -> dict[st
     metrics, reason = plain(result.metrics), result.failed
     if not reason and not all(n in metrics for n in prepared.metric_names):
         return None
+    reason = reason or _not_a_number(prepared, metrics)
     values = None if reason else [metrics[n] for n in prepared.metric_names]
     held = {} if reason else violations(prepared, metrics)
     return {"values": values, TRIAL_METRICS: metrics, DETAILS: {}, REASON: reason, VIOLATIONS: held}

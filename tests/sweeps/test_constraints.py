@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,15 @@ import pytest
 import yaml
 
 from sweeps import StudyRecord, Sweep
+from sweeps.running.conductor import finished_result
 from sweeps.search.dry_run import dry_run_text
 from sweeps.search.prepare import prepare
-from sweeps.study.ledger import rows_by_trial, standing
+from sweeps.study import storage
+from sweeps.study.ledger import REASON, Ledger, rows_by_trial, standing
+from sweeps.study.paths import StudyPaths
 from tests.sweeps.commands import Answer
 from tests.sweeps.studies import digits, run
+from trainables.results.result import TrialResult, write_result
 
 RECIPE = Path(__file__).parents[2] / "sweeps/configs/smallest_within_a_point.yaml"
 KEPT = [0.02, 0.1, 0.5]
@@ -54,6 +59,23 @@ def test_the_best_is_the_smallest_that_keeps_every_constraint(study: StudyRecord
     assert study.feasible == tuple(ok) and study.nearest is None
     assert study.best == min(ok, key=lambda t: t.metrics["compress/params_kept"])
     assert study.front == (study.best,)  # Optuna's own opinion, which was told the constraints
+
+
+def test_a_result_that_lacks_what_is_bounded_fails_its_trial_though_its_driver_died(tmp_path: Path) -> None:
+    prepared, paths = prepare(Sweep.from_data(smallest())), StudyPaths(tmp_path)
+    study = storage.create(paths, "s", None, ["minimize"])
+
+    def ledger() -> Ledger:
+        read = partial(finished_result, paths, prepared)
+        return Ledger(study, prepared.space, prepared.sampler, prepared.violation, read)
+
+    asked = ledger().ask()
+    assert asked is not None
+    told = {"val/accuracy": 0.5, "dense/val/accuracy": 0.5, "compress/params_kept": 0.5}
+    write_result(prepared.trial_config("0", asked[1], paths), TrialResult("0", told))
+    assert ledger().counts() == {"failed": 1}, "as it is where its driver lives"
+    [rows] = rows_by_trial(study).values()
+    assert standing(rows).user_attrs[REASON] == "compress/latency_ms is missing"
 
 
 def test_optuna_is_told_by_which_share_each_bound_is_missed(study: StudyRecord) -> None:
