@@ -63,11 +63,13 @@ class Screening:
             # What it trains before is the first trial's: both are compressed from the same dense network.
             config = self._prepared.trial_config("0", params, self._paths)
             try:
-                self._record(root, _scored(score, config))
+                found = _scored(score, config)
             except StoreError as error:
                 raise SweepError(str(error), FAILED) from error
             except Exception as error:
                 self._failed(root, " ".join(str(error).split()) or describe(error))
+            else:
+                self._record(root, found)
             told(self._ended, self._best)
 
     def measuring(self) -> TrialConfig | None:

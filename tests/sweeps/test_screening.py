@@ -113,9 +113,17 @@ def test_where_few_networks_differ_no_trial_is_trained_that_was_not_screened(tmp
         run({**few, "screen": {"trials": 12, "images": 32}}, tmp_path)
 
 
-def test_a_screening_of_which_every_trial_fails_says_so(tmp_path: Path) -> None:
-    task = {"network": f"{USERS}:not_finite_when_judged", "data": "digits"}
-    with pytest.raises(SweepError, match="the first 3 screened trials all failed") as refused:
+@pytest.mark.parametrize(
+    ("network", "reason"),
+    [
+        ("not_finite_when_judged", "the validation loss became nan after epoch 0"),
+        ("not_finite_once_smaller", "its outputs are not finite"),
+    ],
+)
+def test_a_screening_of_which_every_trial_fails_says_so(tmp_path: Path, network: str, reason: str) -> None:
+    task = {"network": f"{USERS}:{network}", "data": "digits"}
+    said = f"the first 3 screened trials all failed, the last with this reason: {reason}"
+    with pytest.raises(SweepError, match=said) as refused:
         run(screened_sweep(task=task, screen={"trials": 3, "images": 64}), tmp_path)
     assert refused.value.exit_code == TOO_MANY_FAILED
 

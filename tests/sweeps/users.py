@@ -100,6 +100,22 @@ def not_finite_when_judged() -> nn.Module:
     return _NotFinite()
 
 
+class _NotFiniteOnceSmaller(nn.Module):
+    """A network whose outputs are no numbers once its first layer is another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(64, 16), nn.Linear(16, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        outputs: Tensor = self.second(self.first(x.flatten(1)).relu())
+        return outputs if type(self.first) is nn.Linear or self.training else outputs * float("nan")
+
+
+def not_finite_once_smaller() -> nn.Module:
+    return _NotFiniteOnceSmaller()
+
+
 def interrupted_when_asked(outputs: Tensor, labels: Tensor) -> Tensor:
     """Cross entropy, until a file tells it that a person presses Ctrl-C."""
     flag = Path(os.environ.get("INTERRUPT", "nowhere"))
