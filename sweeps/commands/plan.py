@@ -43,7 +43,8 @@ _BATCH = 64
     "--data",
     "data_set",
     help="A data set of a sweep's task, or your package.module:factory, in place of --input and --classes. "
-    "256 of its training images, without labels, are for a method that chooses by them.",
+    f"{CompressionConfig.calibration_images} of its training images, without labels, are for a method that "
+    "chooses by them.",
 )
 @click.option("--input", "shape", default="3,32,32", show_default=True, help="Shape of one input.")
 @click.option(

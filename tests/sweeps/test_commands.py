@@ -156,6 +156,7 @@ def test_a_plan_by_calibration_images(tombola: Tombola) -> None:
     # the data set's own shape and classes
     assert told["budget"] == int(0.1 * (64 * 300 + 300 * 100 + 1000))
     assert all(0 < layer["error"] < 1 for layer in told["layers"].values())
+    assert "512 of its training images" in " ".join(tombola("plan", "--help").stdout.split())
 
 
 def test_a_dry_run_trains_nothing_and_counts_epochs(tombola: Tombola) -> None:
