@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -155,11 +156,7 @@ def _at_several_budgets(budgets: Budgets, out: Path, browser: Browser, scratch: 
     return Study(
         budgets.name,
         across_budgets.best_of_each(budgets),
-        "\n".join(
-            f"tombola run sweeps/configs/{budgets.name}.yaml --set budget.keep_ratio={budget:g} "
-            f"--set name={record.name}"
-            for budget, record in budgets.studies.items()
-        ),
+        "\n".join(_command_with_changes(record, f"{budgets.name}.yaml") for record in studies),
         [*facts, ("Time in trials and baselines", f"{compact(round(seconds))} s")],
         _markdown(*across_budgets.accuracy_table(budgets)),
         "± is one standard error over replicates. Selection used the validation split; the test split was "
@@ -185,6 +182,23 @@ def _command(record: StudyRecord) -> str:
     ):
         return f"tombola run sweeps/configs/{shipped.name}"
     return f"tombola run {os.path.relpath(record.directory)}/sweep.yaml"
+
+
+def _command_with_changes(record: StudyRecord, shipped: str) -> str:
+    """Return the command of a shipped sweep file with the keys set in which the study differs from it."""
+    theirs, ours = (
+        Sweep.from_file(SHIPPED / shipped).resolved(),
+        Sweep.from_data(dict(record.sweep)).resolved(),
+    )
+    changes = []
+    for key in differences(theirs, ours):
+        if key.startswith("storage."):  # where, not what
+            continue
+        value: Any = ours
+        for part in key.split("."):
+            value = value[part]
+        changes.append(f"--set {key}={value}")
+    return " ".join([f"tombola run sweeps/configs/{shipped}", *changes])
 
 
 def _facts(record: StudyRecord) -> list[tuple[str, str]]:
