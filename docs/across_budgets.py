@@ -151,9 +151,13 @@ def score_table(budgets: Budgets) -> tuple[list[str], list[list[str]]]:
 
 
 def picture(budgets: Budgets) -> go.Figure:
-    """Draw test accuracy over the share of the weights kept; bars are standard errors over replicates."""
+    """Draw test accuracy over the share of the weights kept; bars are standard errors over replicates.
+
+    The network that is best where it is worst comes first.
+    """
     figure = chart.figure("Weights kept, %", "Test accuracy, %", height=560)
-    for place, (name, found) in enumerate(budgets.networks.items()):
+    best_first = sorted(budgets.networks.items(), key=lambda item: -min(r.mean for r in item[1].values()))
+    for place, (name, found) in enumerate(best_first):
         color = chart.BEST if name == BEST else chart.SERIES[1 + place % (len(chart.SERIES) - 1)]
         figure.add_scatter(
             x=[100 * budget for budget in found],

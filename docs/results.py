@@ -121,7 +121,7 @@ def _study(record: StudyRecord, out: Path, browser: Browser, report: Path) -> St
 
 def _at_several_budgets(budgets: Budgets, out: Path, browser: Browser, scratch: Path) -> Study:
     studies, drawing = list(budgets.studies.values()), scratch / f"{budgets.name}.html"
-    across_budgets.picture(budgets).write_html(drawing, div_id="budgets")
+    across_budgets.picture(budgets).write_html(drawing, div_id="budgets", config={"displayModeBar": False})
     picture = f"images/{budgets.name}-budgets.png"
     with browser.page() as page:
         page.open(drawing, width=1200)
