@@ -44,7 +44,7 @@ def test_curve_reproduces_a_direct_measurement_bit_for_bit(trained, images, laye
         else:
             small = copy.deepcopy(trained)
             assert weight_error == 0.0
-        pruners.recalibrate_batchnorm(small, list(images.split(32)))
+        pruners.recalibrate_batchnorm(small, list(images.split(len(calibration.batches[0]))))
         assert divergence == calibration.divergence(small)
 
 
