@@ -71,7 +71,7 @@ class SmallResNet(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        # many small groups, which decompositions make of a convolution, take half the time on CPUs like this
+        # so convolutions of many small groups, which decompositions make, take half the time on a CPU
         self.to(memory_format=torch.channels_last)
 
     @staticmethod
