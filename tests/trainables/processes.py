@@ -67,10 +67,11 @@ def hold(folder: Path, log: Path, seconds: float) -> None:
             file.write(f"{os.getpid()} left\n")
 
 
-def diverge_layer_by_layer(store: Path, log: Path, answer: Path, die_in: str | None) -> None:
+def diverge_layer_by_layer(store: Path, log: Path, answer: Path, killed_in: int | None) -> None:
     """Measure a small network's divergence without each of its layers, sharing the work through ``store``.
 
-    ``log`` gets a line for each measurement begun; in the one of layer ``die_in`` the process is killed.
+    ``log`` gets a line for each measurement begun; the process is killed in its ``killed_in``-th one, counted
+    from 1: whichever layer's that is, as no worker knows what the others leave to it.
     """
     import signal
     from functools import partial
@@ -83,12 +84,14 @@ def diverge_layer_by_layer(store: Path, log: Path, answer: Path, die_in: str | N
     network = torch.nn.Sequential(*(torch.nn.Linear(6, 6) for _ in range(7)))
     images, owner = torch.randn(40, 6), str(store / "trial")
     calibration = StoredCalibration(network, images, store, {"layers": 7}, owner)
+    begun: list[str] = []
 
     def measured(name: str) -> dict[str, float]:
         with log.open("a") as file:
             file.write(f"{name}\n")
+        begun.append(name)
         time.sleep(0.2)
-        if name == die_in:
+        if len(begun) == killed_in:
             os.kill(os.getpid(), signal.SIGKILL)
         without = (torch.nn.Identity() if n == name else m for n, m in network.named_children())
         return {"divergence": calibration.divergence(torch.nn.Sequential(*without))}

@@ -22,8 +22,8 @@ from trainables.store.removal import remove
 LAYERS = [str(number) for number in range(7)]
 
 
-def started(root: Path, name: str, die_in: str | None = None) -> processes.BaseProcess:
-    arguments = (root / "store", root / "log", root / name, die_in)
+def started(root: Path, name: str, killed_in: int | None = None) -> processes.BaseProcess:
+    arguments = (root / "store", root / "log", root / name, killed_in)
     return processes.start(processes.diverge_layer_by_layer, *arguments)
 
 
@@ -45,7 +45,7 @@ def test_killed_workers_leave_their_part_to_others_and_the_answer_is_the_same(tm
     alone = tmp_path / "alone"
     alone.mkdir()
     started(alone, "whole").join(60)
-    mortals = [started(tmp_path, "dead", die_in=layer) for layer in ("2", "4")]
+    mortals = [started(tmp_path, "dead", killed_in=2) for _ in range(2)]
     for worker in mortals:
         worker.join(60)
         assert worker.exitcode == -9
