@@ -91,10 +91,12 @@ def about_means(second: Tensor, target: Tensor, mean: Tensor, output_mean: Tenso
     Both are 0 for a group whose x does not vary, by more than rounding: where there was but one image, say.
     What rounding leaves is no direction to fit anything to.
     """
-    centred = second - _outer(mean, mean)
+    centred = torch.baddbmm(second, mean.unsqueeze(-1), mean.unsqueeze(-2), alpha=-1)
+    crossed = torch.baddbmm(target, output_mean.unsqueeze(-1), mean.unsqueeze(-2), alpha=-1)
     spread, size = (moment.diagonal(dim1=-2, dim2=-1).sum(-1) for moment in (centred, second))
-    varies = (spread > _ROUNDING * size)[:, None, None]
-    return centred.where(varies, 0.0), (target - _outer(output_mean, mean)).where(varies, 0.0)
+    constant = ~(spread > _ROUNDING * size)
+    centred[constant], crossed[constant] = 0.0, 0.0
+    return centred, crossed
 
 
 def variance(square: float, mean: Tensor) -> float:
@@ -121,6 +123,3 @@ def mirrored(upper: Tensor) -> Tensor:
         upper[:, stop:, start:stop] = upper[:, start:stop, stop:].mT
     return upper
 
-
-def _outer(one: Tensor, other: Tensor) -> Tensor:
-    return one.unsqueeze(-1) * other.unsqueeze(-2)

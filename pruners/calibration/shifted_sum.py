@@ -74,14 +74,15 @@ class ShiftedSum:
 
     def _add(self, maps: Tensor) -> None:
         samples, channels, height, width = maps.shape
-        # zeros after each row and after each map keep shifted ones from meeting their neighbours
-        arranged = maps.new_zeros(samples, height + self._reach[0], width + self._reach[1], channels)
-        arranged[:, :height, :width] = maps.permute(0, 2, 3, 1)
+        # a row of all maps before the next row: values shifted down run off the end. Zeros after each row of a
+        # map keep those shifted right from meeting their neighbours
+        arranged = maps.new_zeros(height, samples, width + self._reach[1], channels)
+        arranged[:, :, :width] = maps.permute(2, 0, 3, 1)
 
         def along(row: Line, column: Line) -> Tensor:
             """The values of these rows and columns, (their number, channels)."""
-            part = arranged if column is None else arranged[:, :, column : column + 1]
-            return (part if row is None else part[:, row : row + 1]).reshape(-1, channels)
+            part = arranged if row is None else arranged[row]
+            return (part if column is None else part[..., column, :]).reshape(-1, channels)
 
         for (row, column), total in self._sums.items():
             total += along(_index(row, height), _index(column, width)).sum(0).double()
@@ -90,7 +91,7 @@ class ShiftedSum:
             some = along(row, column)
             others = along(None if row is None else row + down, None if column is None else column + right)
             step = (right if column is None else 0) + (
-                0 if row is not None else down * (arranged.shape[2] if column is None else 1)
+                0 if row is not None else down * samples * (arranged.shape[2] if column is None else 1)
             )
             ahead, behind = max(step, 0), max(-step, 0)
             total += some[behind : len(some) - ahead].T @ others[ahead : len(others) - behind]

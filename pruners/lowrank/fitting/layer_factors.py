@@ -48,7 +48,7 @@ def fitted_factors(
     left, right = balanced(fit.decoder(encoders), encoders)
     replacement = (left @ right).transpose(1, 2).flatten(2)
     shift = moments.output_mean - (replacement @ moments.mean.unsqueeze(-1)).squeeze(-1)
-    return LayerFactors(left, right, shift, fit.error(replacement))
+    return LayerFactors(left, right, shift, fit.fitted_error(replacement))
 
 
 def balanced(decoder: Tensor, encoders: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,9 +5,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pruners.calibration.moment import mirrored
 from pruners.calibration.normal_equations import solve_normal_equations
 
 _LEAST_NOISE = 1e-14
+_PARTS = 8  # that E S E^T is computed in: the more, the less is computed twice, but by smaller products
 
 
 class OutputFit:
@@ -37,8 +39,9 @@ class OutputFit:
         energy: float | None = None,
     ) -> None:
         noise = ridge * mean_diagonal(second)[:, None]
-        self.second = second + torch.diag_embed(noise.expand(second.shape[:2]))
+        self.second = second.clone()
         """The moment with the ridge."""
+        self.second.diagonal(dim1=-2, dim2=-1).add_(noise)
         aimed = matrix @ second if target is None else target
         if energy is None:
             energy = float((aimed * matrix).sum())
@@ -54,7 +57,7 @@ class OutputFit:
         Where E S E^T is singular, the D of smallest norm.
         """
         groups, subspaces, rank, _ = encoders.shape
-        products = encoded(encoders, encoded(encoders, self.second).mT)
+        products = self._products(encoders)
         solved = solve_normal_equations(products, encoded(encoders, self.aimed.mT))
         return solved.mT.reshape(groups, -1, subspaces, rank).transpose(1, 2)
 
@@ -66,12 +69,13 @@ class OutputFit:
         with E's rows in the order of their rank (the first of every slice, then the second ...) and
         L L^T = E S E^T, the first rows of L^-1 E S W^T hold what the smaller ranks explain.
         """
-        groups, subspaces, rank, size = encoders.shape
-        parts = self.second.unflatten(1, (subspaces, size))
-        # rows of E S, then columns of E S E^T, in the order of their rank
-        half = (encoders @ parts).transpose(1, 2).reshape(groups, rank * subspaces, -1)
-        slices = half.unflatten(2, (subspaces, size)).transpose(1, 2)
-        products = (slices @ encoders.mT).permute(0, 2, 3, 1).flatten(2)
+        groups, subspaces, rank, _ = encoders.shape
+        products = (
+            self._products(encoders)
+            .reshape(groups, subspaces, rank, subspaces, rank)
+            .permute(0, 2, 1, 4, 3)
+            .reshape(groups, rank * subspaces, -1)
+        )
         targets = (
             encoded(encoders, self.aimed.mT).unflatten(1, (subspaces, rank)).transpose(1, 2).flatten(1, 2)
         )
@@ -84,7 +88,27 @@ class OutputFit:
     def error(self, replacement: Tensor) -> float:
         """Return the relative output error of any weight of W's shape in W's place."""
         left = float(((replacement @ self.second - 2 * self.aimed) * replacement).sum()) + self.energy
+        return self._relative(left)
+
+    def fitted_error(self, fitted: Tensor) -> float:
+        """Return `error` for the product of encoders with their own decoder: (D E S) E^T is then aimed E^T."""
+        return self._relative(self.energy - float((self.aimed * fitted).sum()))
+
+    def _relative(self, left: float) -> float:
         return (max(left, 0.0) / self.energy) ** 0.5 if self.energy > 0 else 0.0
+
+    def _products(self, encoders: Tensor) -> Tensor:
+        """Return E S E^T, groups x (k rank) x (k rank): blocks below the diagonal are those above it."""
+        groups, subspaces, rank, size = encoders.shape
+        products = encoders.new_zeros(groups, subspaces * rank, subspaces * rank)
+        at_once = -(-subspaces // _PARTS)
+        for start in range(0, subspaces, at_once):
+            some, following = encoders[:, start : start + at_once], encoders[:, start:]
+            rows = slice(start * size, (start + at_once) * size)
+            half = encoded(some, self.second[:, rows, start * size :])
+            place = slice(start * rank, (start + at_once) * rank)
+            products[:, place, start * rank :] = encoded(following, half.mT).mT
+        return mirrored(products)
 
 
 def mean_diagonal(second: Tensor) -> Tensor:
