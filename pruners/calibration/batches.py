@@ -14,6 +14,9 @@ from pruners.option_values import shown
 IMAGES_AT_ONCE = 32  # that go through the network together, where the caller has not cut batches himself
 
 
+_KEPT_AT_ONCE = 8 * 3 * 224 * 224  # values of images whose activations are all kept for a way back
+
+
 def calibration_batches(data: Inputs | Iterable[Any], device: torch.device) -> list[Inputs]:
     """Copy calibration data to the network's device as batches of inputs, without labels.
 
@@ -35,6 +38,18 @@ def calibration_batches(data: Inputs | Iterable[Any], device: torch.device) -> l
     if not all(bool(tensor.isfinite().all()) for batch in batches for tensor in input_tensors(batch)):
         raise PrunerError("data: the calibration images hold values that are not finite.")
     return [map_tensors(lambda tensor: tensor.detach().to(device, copy=True), batch) for batch in batches]
+
+
+def parts(batch: Inputs) -> list[Inputs]:
+    """Cut a batch evenly into parts that are small enough for a pass there and back.
+
+    They are of 8 images of 224 x 224 pixels, of more where these are smaller, and of 8 of anything else:
+    what tokens become in a network is larger than they are.
+    """
+    images, tensors = batch_size(batch), input_tensors(batch)
+    values = sum(tensor.numel() for tensor in tensors) // images
+    fit = _KEPT_AT_ONCE // max(1, values) if all(tensor.is_floating_point() for tensor in tensors) else 0
+    return split_inputs(batch, -(-images // -(-images // max(8, fit))))
 
 
 def same_batches(some: Sequence[Inputs], others: Sequence[Inputs]) -> bool:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from pruners.calibration.batches import batches_digest, calibration_batches, same_batches
 from pruners.calibration.columns import Layer
 from pruners.calibration.divergence import OutputDistance
-from pruners.calibration.gradient_moments import gradient_moments
+from pruners.calibration.gradient_moments import both_moments, gradient_moments
 from pruners.calibration.input_moments import input_moments
 from pruners.calibration.moment import Moment
 from pruners.errors import PrunerError, UnknownLayer, nearest
@@ -35,8 +35,8 @@ class Calibration:
     their number. Everything is computed in eval mode when it is asked for first. Raises PrunerError for data
     without an image and a network without values.
 
-    All that is dear goes through `moments_of_layers`, `gradient_moments_of_layers` and `computed`: a subclass
-    may take from elsewhere what was computed before, or leave a part of it to others.
+    All that is dear goes through `computed` and the methods that end in ``_of_layers``: a subclass may take
+    from elsewhere what was computed before, or leave a part of it to others.
     """
 
     def __init__(self, model: nn.Module, data: Inputs | Iterable[Any]) -> None:
@@ -80,6 +80,12 @@ class Calibration:
         """Compute the moments of the gradients at the outputs of ``layers``, in one pass there and back."""
         return gradient_moments(self.network(), layers, self.batches, seed)
 
+    def both_moments_of_layers(
+        self, layers: Mapping[str, Layer], seed: int
+    ) -> tuple[dict[str, Moment], dict[str, Moment]] | None:
+        """Compute both kinds in one pass, or return None where each needs its own."""
+        return both_moments(self.network(), layers, self.batches, seed)
+
     def moments(self, names: Collection[str]) -> dict[str, Moment]:
         """Return the input moments of the named Conv1d, 2d, 3d and Linear layers.
 
@@ -104,6 +110,16 @@ class Calibration:
         if missing:
             kept |= self.gradient_moments_of_layers(missing, seed)
         return _known(kept, names)
+
+    def both_moments(self, names: Collection[str], seed: int) -> tuple[dict[str, Moment], dict[str, Moment]]:
+        """Return `moments` and `gradient_moments`, from one pass where neither is known yet."""
+        gradients = self._gradient_moments.setdefault(seed, {})
+        missing = self._layers([name for name in names if name not in self._moments.keys() | gradients])
+        found = self.both_moments_of_layers(missing, seed) if missing else None
+        if found is not None:
+            self._moments |= found[0]
+            gradients |= found[1]
+        return self.moments(names), self.gradient_moments(names, seed)
 
     def divergence(self, small: nn.Module) -> float:
         """Compare a network's outputs with the dense one's on all images, both in eval mode.

@@ -1,6 +1,6 @@
 """Second moments of the gradients at layers' outputs, with labels drawn from the network itself."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from math import sqrt
 from typing import Any, NamedTuple, cast
 
@@ -8,17 +8,18 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
+from pruners.calibration.batches import parts
 from pruners.calibration.columns import Layer, computable
 from pruners.calibration.divergence import class_scores
+from pruners.calibration.input_moments import moments_of_sums, summing_inputs
 from pruners.calibration.moment import Moment, mirrored
 from pruners.errors import PrunerError
 from pruners.network.copying import copied
 from pruners.network.counting.multiply_adds import as_defined
 from pruners.network.forward_pass import REFUSED, evaluating, naming_refusals
-from pruners.network.inputs import Inputs, forward_on_copy, split_inputs, take_inputs
+from pruners.network.inputs import Inputs, forward_on_copy
 from pruners.network.layer_names import named_modules, unwrapped
-
-_IMAGES_AT_ONCE = 8  # whose activations are kept for the way back
+from pruners.network.seeding import seeded
 
 
 def gradient_moments(
@@ -36,10 +37,50 @@ def gradient_moments(
     PrunerError for networks whose outputs are no class scores, or have no gradients, and for a layer that the
     network runs under `torch.no_grad` or detaches.
     """
-    if any(tensor.is_inference() for tensor in (*model.parameters(), *model.buffers())):
+    if _in_inference_mode(model):
         model = copied(unwrapped(model))  # whose tensors take part in gradients
         modules = dict(named_modules(model))
         layers = {name: cast(Layer, modules[name]) for name in layers}
+    return _moments(model, layers, batches, *_summed(model, layers, batches, seed))
+
+
+def both_moments(
+    model: nn.Module, layers: Mapping[str, Layer], batches: Sequence[Inputs], seed: int
+) -> tuple[dict[str, Moment], dict[str, Moment]] | None:
+    """Compute `input_moments` and `gradient_moments` in one pass there and back, to the same bits.
+
+    None where that cannot be promised: a first part's outputs are others when gradients are kept. None as
+    well where either of the two would raise an error, which then says what is wrong.
+    """
+    if _in_inference_mode(model):
+        return None
+    try:
+        if not _same_with_gradients(model, parts(batches[0])[0]):
+            return None
+        with summing_inputs(layers) as inputs:
+            gradients, reached = _summed(model, layers, batches, seed)
+        return moments_of_sums(inputs), _moments(model, layers, batches, gradients, reached)
+    except PrunerError:
+        return None
+
+
+def _in_inference_mode(model: nn.Module) -> bool:
+    return any(tensor.is_inference() for tensor in (*model.parameters(), *model.buffers()))
+
+
+def _same_with_gradients(model: nn.Module, part: Inputs) -> bool:
+    outputs = []
+    for gradients in (False, True):
+        with evaluating(model), as_defined(), torch.set_grad_enabled(gradients), seeded(0, model):
+            outputs.append(class_scores(forward_on_copy(unwrapped(model), part)))
+    without, kept = outputs
+    return without is not None and kept is not None and torch.equal(without, kept)
+
+
+def _summed(
+    model: nn.Module, layers: Mapping[str, Layer], batches: Sequence[Inputs], seed: int
+) -> tuple[dict[str, "_GradientSum"], set[str]]:
+    """Sum up the gradients; returns with them the layers that the class scores depend on."""
     watched: list[_Output] = []
     sums = {name: _GradientSum(layer) for name, layer in layers.items()}
     reached: set[str] = set()
@@ -47,7 +88,7 @@ def gradient_moments(
     handles = [layer.register_forward_hook(_watching(name, watched)) for name, layer in layers.items()]
     try:
         with evaluating(model), as_defined(), torch.enable_grad():
-            for part in (part for batch in batches for part in split_inputs(batch, _IMAGES_AT_ONCE)):
+            for part in (part for batch in batches for part in parts(batch)):
                 with naming_refusals(model, REFUSED):
                     loss = _drawn_loss(forward_on_copy(unwrapped(model), part), generator)
                     edges = [output.edge for output in watched]
@@ -59,9 +100,19 @@ def gradient_moments(
     finally:
         for handle in handles:
             handle.remove()
+    return sums, reached
+
+
+def _moments(
+    model: nn.Module,
+    layers: Mapping[str, Layer],
+    batches: Sequence[Inputs],
+    sums: Mapping[str, "_GradientSum"],
+    reached: Collection[str],
+) -> dict[str, Moment]:
     called = {name: total for name, total in sums.items() if total.columns}
     for name in sorted(called.keys() - reached):
-        _check_does_not_matter(model, name, layers[name], take_inputs(batches[0], slice(0, _IMAGES_AT_ONCE)))
+        _check_does_not_matter(model, name, layers[name], parts(batches[0])[0])
     return {name: total.moment() for name, total in called.items()}
 
 

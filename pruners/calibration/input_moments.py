@@ -1,11 +1,13 @@
 """Second moments of layers' inputs, all of them from one pass over the calibration images."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from pruners.calibration.batches import parts
 from pruners.calibration.column_sum import ColumnSum
 from pruners.calibration.columns import Layer, computable, products_with_columns
 from pruners.calibration.moment import FitMoments, Moment
@@ -42,14 +44,14 @@ class LayerSums:
 
     def moment(self) -> Moment | None:
         """Divide the sums by the number of columns; None where there is none."""
-        parts = [part for part in self._sums.values() if part.columns]
-        if not parts:
+        kinds = [kind for kind in self._sums.values() if kind.columns]
+        if not kinds:
             return None
-        columns = sum(part.columns for part in parts)
-        second, *more = (part.second() for part in parts)
+        columns = sum(kind.columns for kind in kinds)
+        second, *more = (kind.second() for kind in kinds)
         for other in more:
             second += other
-        return Moment.of_sums(second, torch.stack([part.first() for part in parts]).sum(0), columns)
+        return Moment.of_sums(second, torch.stack([kind.first() for kind in kinds]).sum(0), columns)
 
 
 def input_moments(
@@ -58,31 +60,45 @@ def input_moments(
     """Compute the input moments of ``layers`` in one forward pass over batches, in eval mode.
 
     Exact: all output positions of all images count, a layer that is called several times in a pass has the
-    columns of all its calls. Products within one batch are in the network's dtype (float32 for shorter ones),
-    sums of these in float64: in float32 a moment is within about 3e-7 of that in float64 (Frobenius norm). A
-    layer that is not called gets no moment.
+    columns of all its calls. Products within one part of a batch are in the network's dtype (float32 for
+    shorter ones), sums of these in float64: in float32 a moment is within about 3e-7 of that in float64
+    (Frobenius norm). A layer that is not called gets no moment.
 
-    Memory: a pass over one batch, 64 MiB of columns, and 8 n^2 bytes for each group of each layer, n its
+    Memory: a pass over one part, 64 MiB of columns, and 8 n^2 bytes for each group of each layer, n its
     inputs times kernel: 0.7 GB for ResNet-18, 1.0 GB for ResNet-50 and ViT-B/16, 5 GB for VGG-16's first
     Linear alone. The largest layer needs that twice.
 
     Raises PrunerError, which names the layer, for inputs that are not finite.
     """
+    with summing_inputs(layers) as sums, evaluating(model), as_defined():
+        for part in (part for batch in batches for part in parts(batch)):
+            with naming_refusals(model, REFUSED):
+                forward_on_copy(unwrapped(model), part)
+    return moments_of_sums(sums)
+
+
+@contextmanager
+def summing_inputs(layers: Mapping[str, Layer]) -> Iterator[dict[str, LayerSums]]:
+    """Sum up what ``layers`` are called with in the block."""
     sums = {name: LayerSums(layer) for name, layer in layers.items()}
     handles = [
         layer.register_forward_pre_hook(_adding(sums[name]), with_kwargs=True)
         for name, layer in layers.items()
     ]
     try:
-        with evaluating(model), as_defined():
-            for batch in batches:
-                with naming_refusals(model, REFUSED):
-                    forward_on_copy(unwrapped(model), batch)
+        yield sums
     finally:
         for handle in handles:
             handle.remove()
+
+
+def moments_of_sums(sums: dict[str, LayerSums]) -> dict[str, Moment]:
+    """Turn each layer's sums into its moment, emptying ``sums``; a layer that was not called gets none.
+
+    Raises PrunerError, which names the layer, for inputs that are not finite.
+    """
     moments = {}
-    for name in layers:
+    for name in list(sums):
         moment = sums.pop(name).moment()
         if moment is None:
             continue
@@ -113,7 +129,7 @@ def call_moments(layer: Layer, inputs: Tensor, outputs: Tensor) -> FitMoments | 
     groups, rows = len(moment.second), len(layer.weight) // len(moment.second)
     target = moment.second.new_zeros(groups, rows, moment.second.shape[-1])
     output_mean, energy = target.new_zeros(groups, rows), 0.0
-    for given, wanted in _parts(layer, inputs.detach(), outputs.detach()):
+    for given, wanted in _cut(layer, inputs.detach(), outputs.detach()):
         target += products_with_columns(layer, given, wanted).double().cpu()
         flat = wanted.transpose(0, 1).flatten(1)
         output_mean += flat.sum(-1, dtype=torch.float64).cpu().reshape(output_mean.shape)
@@ -122,7 +138,7 @@ def call_moments(layer: Layer, inputs: Tensor, outputs: Tensor) -> FitMoments | 
     return FitMoments(moment.second, moment.mean, target / number, output_mean / number, energy / number)
 
 
-def _parts(layer: Layer, inputs: Tensor, outputs: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+def _cut(layer: Layer, inputs: Tensor, outputs: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """Cut a call into parts of inputs and of outputs without bias, (N, ...) both, in float32 or float64."""
     if isinstance(layer, nn.Linear):
         inputs, outputs = inputs.reshape(-1, inputs.shape[-1]), outputs.reshape(-1, outputs.shape[-1])

@@ -122,4 +122,3 @@ def mirrored(upper: Tensor) -> Tensor:
         upper[:, start:stop, start:stop] = corner + corner.triu(1).mT
         upper[:, stop:, start:stop] = upper[:, start:stop, stop:].mT
     return upper
-

@@ -74,7 +74,7 @@ class ShiftedSum:
 
     def _add(self, maps: Tensor) -> None:
         samples, channels, height, width = maps.shape
-        # a row of all maps before the next row: values shifted down run off the end. Zeros after each row of a
+        # a row of all maps, then the next row: values shifted down run off the end. Zeros after each row of a
         # map keep those shifted right from meeting their neighbours
         arranged = maps.new_zeros(height, samples, width + self._reach[1], channels)
         arranged[:, :, :width] = maps.permute(2, 0, 3, 1)

@@ -13,8 +13,10 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import pruners
+from pruners.calibration.batches import parts
 from pruners.calibration.calibration import Calibration, calibration_kept, calibration_of
 from pruners.calibration.moment import Moment
+from pruners.network.inputs import batch_size, input_tensors, join_inputs
 
 
 def test_networks_run_in_eval_mode_and_stay_in_theirs() -> None:
@@ -96,6 +98,26 @@ def test_an_image_by_itself_joins_others_of_its_shape() -> None:
     assert sizes(images[:40], images[40:40], images[40:]) == [40, 30]
     assert sizes(images[:1]) == [1]
     assert sizes(images[:40], torch.zeros(1, 2), torch.zeros(1, 2), images[40:41]) == [40, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("batch", "sizes"),
+    [
+        (torch.zeros(32, 3, 224, 224), [8, 8, 8, 8]),
+        (torch.zeros(17, 3, 224, 224), [6, 6, 5]),
+        (torch.zeros(9, 3, 500, 500), [5, 4]),
+        (torch.zeros(33, 1, 28, 28), [33]),
+        (torch.zeros(20, 12, dtype=torch.int64), [7, 7, 6]),
+        ({"image": torch.zeros(16, 3, 224, 112), "mask": torch.zeros(16, 3, 224, 112)}, [8, 8]),
+        (torch.zeros(1, 2), [1]),
+    ],
+    ids=["pixels", "no part of one", "large", "small", "tokens", "several tensors", "one"],
+)
+def test_a_pass_there_and_back_takes_even_parts(batch: Any, sizes: list[int]) -> None:
+    cut = parts(batch)
+    assert [batch_size(part) for part in cut] == sizes
+    whole = join_inputs(cut)
+    assert all(map(torch.equal, input_tensors(whole), input_tensors(batch)))
 
 
 def test_what_a_loader_of_images_alone_gives() -> None:

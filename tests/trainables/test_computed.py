@@ -2,8 +2,10 @@
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -105,6 +107,29 @@ def test_trials_share_the_moments_of_their_dense_network(
     assert comparable(first) == comparable(second) and same_bits(weights(config), weights(again))
     entries = [path.parent for path in (tmp_path / "store").rglob("*.safetensors") if "-" in path.stem]
     assert entries and computed_for(entries[0]) == {config.directory}
+
+
+def test_one_pass_gives_both_moments_to_every_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+
+    def counting(name: str) -> Callable[..., Any]:
+        original = getattr(calibrations, name)
+
+        def counted(*arguments: Any) -> Any:
+            calls.append(name)
+            return original(*arguments)
+
+        return counted
+
+    for name in ("input_moments", "gradient_moments", "both_moments"):
+        monkeypatch.setattr(calibrations, name, counting(name))
+    training = replace(TRAINING, epochs=1)
+    for key, method in enumerate(("calibrated", "calibrated", "alds")):
+        run._kept.clear()
+        compression = CompressionConfig(method, {"refit": "layer"}, recalibrate_bn=128)
+        one = trial(tmp_path, training=training, compression=compression)
+        trainables.run_trial(replace(one, key=str(key), directory=str(tmp_path / "trials" / str(key))))
+        assert calls == ["both_moments"]
 
 
 def test_the_trials_folder_says_how_many_are_there_while_others_are_computed(tmp_path: Path) -> None:

@@ -14,10 +14,13 @@ from pruners.network.inputs import Inputs
 from trainables.store.computed import Computed
 from trainables.store.disk import write_json
 
-FORMAT = 1  # raised when the code computes otherwise from the same network and images
+FORMAT = 2  # raised when the code computes otherwise from the same network and images
 
 MEASURING = "measuring.json"
 """The file in a trial's folder that says how many results are there, while others are computed."""
+
+
+_INPUTS = "moments"
 
 
 class StoredCalibration(Calibration):
@@ -35,12 +38,28 @@ class StoredCalibration(Calibration):
 
     def moments_of_layers(self, layers: Mapping[str, Layer]) -> dict[str, Moment]:
         """Read the moments from the store; those that it lacks come from one pass that is made once."""
-        return self._moments_once("moments", layers, super().moments_of_layers)
+        return self._moments_once(_INPUTS, layers, super().moments_of_layers)
 
     def gradient_moments_of_layers(self, layers: Mapping[str, Layer], seed: int) -> dict[str, Moment]:
         """Read the moments of gradients from the store, as those of inputs."""
         compute = partial(super().gradient_moments_of_layers, seed=seed)
-        return self._moments_once(f"gradient moments, seed {seed}", layers, compute)
+        return self._moments_once(_gradients(seed), layers, compute)
+
+    def both_moments_of_layers(
+        self, layers: Mapping[str, Layer], seed: int
+    ) -> tuple[dict[str, Moment], dict[str, Moment]] | None:
+        """Compute both kinds in one pass where the store has neither; else each is read, or has its own."""
+        inputs, gradients = self._entry(_INPUTS), self._entry(_gradients(seed))
+        if not (inputs.is_empty() and gradients.is_empty()):
+            return None
+        with inputs.held(), gradients.held():  # everybody who holds both takes them in this order
+            if not (inputs.is_empty() and gradients.is_empty()):  # another has made them meanwhile
+                return None
+            found = super().both_moments_of_layers(layers, seed)
+            if found is not None:
+                _keep(inputs, found[0])
+                _keep(gradients, found[1])
+        return found
 
     def computed(self, wanted: Mapping[str, Callable[[], dict[str, Any]]]) -> dict[str, dict[str, Any]]:
         """Return what each function gives, from the store or by calling it.
@@ -76,8 +95,7 @@ class StoredCalibration(Calibration):
             found |= _kept(entry, layers.keys() - found.keys())
             missing = {name: layer for name, layer in layers.items() if name not in found}
             computed = compute(missing) if missing else {}
-            for name, moment in computed.items():
-                entry.keep_tensors(name, moment.tensors())
+            _keep(entry, computed)
         return found | computed
 
     def _once(self, key: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -99,6 +117,15 @@ class StoredCalibration(Calibration):
             "images": self.digest,
         }
         return Computed(self._store, spec, self._owner)
+
+
+def _gradients(seed: int) -> str:
+    return f"gradient moments, seed {seed}"
+
+
+def _keep(entry: Computed, moments: Mapping[str, Moment]) -> None:
+    for name, moment in moments.items():
+        entry.keep_tensors(name, moment.tensors())
 
 
 def _kept(entry: Computed, names: Collection[str]) -> dict[str, Moment]:

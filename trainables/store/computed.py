@@ -55,6 +55,10 @@ class Computed:
         """Tell whether somebody may be computing it."""
         return is_held(self.folder)
 
+    def is_empty(self) -> bool:
+        """Tell whether it has no tensors yet."""
+        return not any(self.folder.glob(f"*.{_TENSORS}"))
+
     def tensors(self, part: str) -> dict[str, Tensor] | None:
         """Read a part that is tensors; None where there is none, or a damaged one."""
         content = self._read(part, _TENSORS)

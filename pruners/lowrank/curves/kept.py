@@ -61,8 +61,10 @@ def _measured(
 def _of_outputs(
     calibration: Calibration, spectra: Spectra, layers: Collection[str], kind: ErrorKind
 ) -> dict[str, OutputErrors | MeasuredErrors]:
-    moments = calibration.moments(layers)
-    gradients = calibration.gradient_moments(layers, kind.seed) if kind.error == "predicted" else {}
+    if kind.error == "predicted":
+        moments, gradients = calibration.both_moments(layers, kind.seed)
+    else:
+        moments, gradients = calibration.moments(layers), {}
     network = calibration.network()
     modules = compressible_modules(network)
     calls = layer_calls(network, {name: modules[name] for name in layers}, calibration.batches[0])

@@ -91,7 +91,7 @@ class OutputFit:
         return self._relative(left)
 
     def fitted_error(self, fitted: Tensor) -> float:
-        """Return `error` for the product of encoders with their own decoder: (D E S) E^T is then aimed E^T."""
+        """Return `error` for D E of any encoders with their own decoder: D E S E^T is then ``aimed`` E^T."""
         return self._relative(self.energy - float((self.aimed * fitted).sum()))
 
     def _relative(self, left: float) -> float:
