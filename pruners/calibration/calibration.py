@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from pruners.calibration.batches import batches_digest, calibration_batches, same_batches
-from pruners.calibration.columns import Layer
 from pruners.calibration.divergence import OutputDistance
-from pruners.calibration.gradient_moments import both_moments, gradient_moments
-from pruners.calibration.input_moments import input_moments
-from pruners.calibration.moment import Moment
+from pruners.calibration.moments.columns import Layer
+from pruners.calibration.moments.gradient_moments import both_moments, gradient_moments
+from pruners.calibration.moments.input_moments import input_moments
+from pruners.calibration.moments.moment import Moment
 from pruners.errors import PrunerError, UnknownLayer, nearest
 from pruners.network.batchnorm import recalibrate_batchnorm
 from pruners.network.forward_pass import REFUSED, evaluating, naming_refusals
@@ -102,7 +102,7 @@ class Calibration:
         """Return the moments of the loss's gradients at the outputs of the named layers.
 
         Labels are drawn from the network's own softmax, from ``seed`` on: see
-        `pruners.calibration.gradient_moments`. Those not known yet come from one pass there and back. Raises
+        `pruners.calibration.moments.gradient_moments`. Those not known yet come from one pass there and back. Raises
         what `moments` does, and PrunerError for a network that gives no class scores.
         """
         kept = self._gradient_moments.setdefault(seed, {})

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from pruners.calibration.columns import Layer
+from pruners.calibration.moments.columns import Layer
 from pruners.network.counting.multiply_adds import as_defined
 from pruners.network.forward_pass import REFUSED, evaluating, naming_refusals
 from pruners.network.inputs import Inputs, forward_on_copy, layer_input, take_inputs

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import pruners
 from pruners.calibration.batches import parts
 from pruners.calibration.calibration import Calibration, calibration_kept, calibration_of
-from pruners.calibration.moment import Moment
+from pruners.calibration.moments.moment import Moment
 from pruners.network.inputs import batch_size, input_tensors, join_inputs
 
 

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 import pruners
 from pruners.calibration.calibration import Calibration
-from pruners.calibration.input_moments import call_moments
+from pruners.calibration.moments.input_moments import call_moments
 
 DOUBLE = torch.float64
 
@@ -93,7 +93,7 @@ def test_every_convolution(layer: Any, dtype: torch.dtype) -> None:
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
 @pytest.mark.parametrize("layer", [*LAYERS, nn.Linear(3, 4), nn.Linear(3, 4, bias=False)], ids=str)
 def test_outputs_that_are_wanted_of_a_call(layer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pruners.calibration.input_moments._ELEMENTS", 300)  # several parts
+    monkeypatch.setattr("pruners.calibration.moments.input_moments._ELEMENTS", 300)  # several parts
     layer, generator = layer.double(), torch.manual_seed(0)
     linear = isinstance(layer, nn.Linear)
     shape = (5, 6, 3) if linear else (5, layer.in_channels, *(7, 8, 6)[: len(layer.kernel_size)])

@@ -8,8 +8,8 @@ from typing import Any
 from torch import nn
 
 from pruners.calibration.calibration import Calibration
-from pruners.calibration.columns import Layer
-from pruners.calibration.moment import Moment
+from pruners.calibration.moments.columns import Layer
+from pruners.calibration.moments.moment import Moment
 from pruners.network.inputs import Inputs
 from trainables.store.computed import Computed
 from trainables.store.disk import write_json

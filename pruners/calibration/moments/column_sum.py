@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from pruners.calibration.columns import Layer, computable, layer_columns
-from pruners.calibration.moment import mirrored
+from pruners.calibration.moments.columns import Layer, computable, layer_columns
+from pruners.calibration.moments.moment import mirrored
 
 _ELEMENTS = 2**22  # of columns that are written out at once
 _ROWS = 512  # of the product made at once; only those on and right of the diagonal

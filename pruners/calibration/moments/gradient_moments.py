@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from pruners.calibration.batches import parts
-from pruners.calibration.columns import Layer, computable
 from pruners.calibration.divergence import class_scores
-from pruners.calibration.input_moments import moments_of_sums, summing_inputs
-from pruners.calibration.moment import Moment, mirrored
+from pruners.calibration.moments.columns import Layer, computable
+from pruners.calibration.moments.input_moments import moments_of_sums, summing_inputs
+from pruners.calibration.moments.moment import Moment, mirrored
 from pruners.errors import PrunerError
 from pruners.network.copying import copied
 from pruners.network.counting.multiply_adds import as_defined

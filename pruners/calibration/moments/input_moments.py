@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from pruners.calibration.batches import parts
-from pruners.calibration.column_sum import ColumnSum
-from pruners.calibration.columns import Layer, computable, products_with_columns
-from pruners.calibration.moment import FitMoments, Moment
-from pruners.calibration.shifted_sum import ShiftedSum, has_shift_structure
+from pruners.calibration.moments.column_sum import ColumnSum
+from pruners.calibration.moments.columns import Layer, computable, products_with_columns
+from pruners.calibration.moments.moment import FitMoments, Moment
+from pruners.calibration.moments.shifted_sum import ShiftedSum, has_shift_structure
 from pruners.errors import PrunerError
 from pruners.network.counting.multiply_adds import as_defined
 from pruners.network.forward_pass import REFUSED, evaluating, naming_refusals

@@ -6,8 +6,8 @@ from itertools import combinations_with_replacement, product
 import torch
 from torch import Tensor, nn
 
-from pruners.calibration.columns import Layer, computable, padded, padding_around
-from pruners.calibration.moment import mirrored
+from pruners.calibration.moments.columns import Layer, computable, padded, padding_around
+from pruners.calibration.moments.moment import mirrored
 
 _ELEMENTS = 2**23  # of maps that are arranged at once
 

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pruners.calibration.moment import Moment, about_means
+from pruners.calibration.moments.moment import Moment, about_means
 from pruners.lowrank.fitting.encoders import weight_encoders, whitened_encoders
 from pruners.lowrank.fitting.output_fit import OutputFit
 from pruners.lowrank.layers.candidates import Candidates

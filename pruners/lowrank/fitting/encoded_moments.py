@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from pruners.calibration.columns import computable
-from pruners.calibration.moment import about_means, variance
+from pruners.calibration.moments.columns import computable
+from pruners.calibration.moments.moment import about_means, variance
 from pruners.calibration.normal_equations import solve_normal_equations
 from pruners.lowrank.fitting.output_fit import encoded, mean_diagonal
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pruners.calibration.layer_calls import LayerCall
-from pruners.calibration.moment import FitMoments
+from pruners.calibration.moments.moment import FitMoments
 from pruners.lowrank.fitting.encoders import weight_encoders, whitened_encoders
 from pruners.lowrank.fitting.joint_encoders import joint_encoders
 from pruners.lowrank.fitting.options import FitOptions

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from pruners.calibration.calibration import Calibration
 from pruners.calibration.layer_calls import layer_calls
-from pruners.calibration.moment import FitMoments
+from pruners.calibration.moments.moment import FitMoments
 from pruners.lowrank.decompose import pair_bias_name
 from pruners.lowrank.fitting.factor_tensors import factor_tensors
 from pruners.lowrank.fitting.layer_factors import LayerFactors, fitted_factors

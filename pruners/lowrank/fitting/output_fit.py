@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pruners.calibration.moment import mirrored
+from pruners.calibration.moments.moment import mirrored
 from pruners.calibration.normal_equations import solve_normal_equations
 
 _LEAST_NOISE = 1e-14

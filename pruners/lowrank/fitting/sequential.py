@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from pruners.calibration.calibration import Calibration
-from pruners.calibration.input_moments import call_moments
 from pruners.calibration.layer_calls import LayerCall, layer_calls
-from pruners.calibration.moment import check_finite_fit
+from pruners.calibration.moments.input_moments import call_moments
+from pruners.calibration.moments.moment import check_finite_fit
 from pruners.errors import PrunerError
 from pruners.lowrank.decompose import decomposed_copy, pair_names
 from pruners.lowrank.fitting.encoded_moments import encoded_moments

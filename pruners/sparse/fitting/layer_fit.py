@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from pruners.calibration.columns import Layer
-from pruners.calibration.input_moments import call_moments
-from pruners.calibration.moment import FitMoments, Moment
+from pruners.calibration.moments.columns import Layer
+from pruners.calibration.moments.input_moments import call_moments
+from pruners.calibration.moments.moment import FitMoments, Moment
 from pruners.sparse.fitting.kept_weights import fitted_weights
 
 

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from pruners.calibration.calibration import Calibration
-from pruners.calibration.columns import Layer
 from pruners.calibration.layer_calls import layer_calls
+from pruners.calibration.moments.columns import Layer
 from pruners.calibration.refit import Refit
 from pruners.errors import PrunerError
 from pruners.network.layer_names import named_modules, named_parameters

@@ -7,8 +7,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from pruners.calibration.calibration import Calibration
-from pruners.calibration.columns import Layer
 from pruners.calibration.layer_calls import LayerCall
+from pruners.calibration.moments.columns import Layer
 from pruners.network.batchnorm import estimating_batchnorm
 from pruners.network.call_stream import streaming
 from pruners.network.counting.multiply_adds import as_defined

@@ -1,0 +1,1 @@
+"""Second moments of what layers are given, and of the gradients at their outputs."""
