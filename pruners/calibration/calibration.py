@@ -102,8 +102,8 @@ class Calibration:
         """Return the moments of the loss's gradients at the outputs of the named layers.
 
         Labels are drawn from the network's own softmax, from ``seed`` on: see
-        `pruners.calibration.moments.gradient_moments`. Those not known yet come from one pass there and back. Raises
-        what `moments` does, and PrunerError for a network that gives no class scores.
+        `pruners.calibration.moments.gradient_moments`. Those not known yet come from one pass there and back.
+        Raises what `moments` does, and PrunerError for a network that gives no class scores.
         """
         kept = self._gradient_moments.setdefault(seed, {})
         missing = self._layers([name for name in names if name not in kept])

@@ -10,7 +10,7 @@ from torch import nn
 
 import pruners
 from pruners.calibration.calibration import Calibration
-from pruners.calibration.moments.gradient_moments import draw_labels
+from pruners.calibration.moments.drawn_loss import draw_labels
 
 DOUBLE = torch.float64
 

@@ -1,7 +1,6 @@
 """Second moments of the gradients at layers' outputs, with labels drawn from the network itself."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from math import sqrt
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -10,9 +9,11 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from pruners.calibration.batches import parts
 from pruners.calibration.divergence import class_scores
-from pruners.calibration.moments.columns import Layer, computable
+from pruners.calibration.moments.columns import Layer
+from pruners.calibration.moments.drawn_loss import drawn_loss
+from pruners.calibration.moments.gradient_sum import GradientSum
 from pruners.calibration.moments.input_moments import moments_of_sums, summing_inputs
-from pruners.calibration.moments.moment import Moment, mirrored
+from pruners.calibration.moments.moment import Moment
 from pruners.errors import PrunerError
 from pruners.network.copying import copied
 from pruners.network.counting.multiply_adds import as_defined
@@ -79,10 +80,10 @@ def _same_with_gradients(model: nn.Module, part: Inputs) -> bool:
 
 def _summed(
     model: nn.Module, layers: Mapping[str, Layer], batches: Sequence[Inputs], seed: int
-) -> tuple[dict[str, "_GradientSum"], set[str]]:
+) -> tuple[dict[str, GradientSum], set[str]]:
     """Sum up the gradients; returns with them the layers that the class scores depend on."""
     watched: list[_Output] = []
-    sums = {name: _GradientSum(layer) for name, layer in layers.items()}
+    sums = {name: GradientSum(layer) for name, layer in layers.items()}
     reached: set[str] = set()
     generator = torch.Generator().manual_seed(seed)
     handles = [layer.register_forward_hook(_watching(name, watched)) for name, layer in layers.items()]
@@ -90,7 +91,7 @@ def _summed(
         with evaluating(model), as_defined(), torch.enable_grad():
             for part in (part for batch in batches for part in parts(batch)):
                 with naming_refusals(model, REFUSED):
-                    loss = _drawn_loss(forward_on_copy(unwrapped(model), part), generator)
+                    loss = drawn_loss(forward_on_copy(unwrapped(model), part), generator)
                     edges = [output.edge for output in watched]
                     found = torch.autograd.grad(loss, edges, allow_unused=True) if edges else ()
                 for output, gradient in zip(watched, found, strict=True):
@@ -107,20 +108,13 @@ def _moments(
     model: nn.Module,
     layers: Mapping[str, Layer],
     batches: Sequence[Inputs],
-    sums: Mapping[str, "_GradientSum"],
+    sums: Mapping[str, GradientSum],
     reached: Collection[str],
 ) -> dict[str, Moment]:
     called = {name: total for name, total in sums.items() if total.columns}
     for name in sorted(called.keys() - reached):
         _check_does_not_matter(model, name, layers[name], parts(batches[0])[0])
     return {name: total.moment() for name, total in called.items()}
-
-
-def draw_labels(scores: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw a label from the softmax of every image's and position's class scores (N, classes, ...)."""
-    probabilities = scores.detach().double().cpu().softmax(1).movedim(1, -1)
-    labels = torch.multinomial(probabilities.flatten(0, -2), 1, generator=generator)
-    return labels.reshape(probabilities.shape[:-1]).to(scores.device)
 
 
 def _check_does_not_matter(model: nn.Module, name: str, layer: Layer, batch: Inputs) -> None:
@@ -153,42 +147,6 @@ class _Output(NamedTuple):
     layer: str
     edge: GradientEdge
     zeros: Tensor
-
-
-class _GradientSum:
-    def __init__(self, layer: Layer) -> None:
-        self.groups = 1 if isinstance(layer, nn.Linear) else layer.groups
-        self._dimensions = 0 if isinstance(layer, nn.Linear) else len(layer.kernel_size)
-        rows, device = len(layer.weight) // self.groups, layer.weight.device
-        self._second = torch.zeros(self.groups, rows, rows, dtype=torch.float64, device=device)
-        self._first = torch.zeros(self.groups, rows, dtype=torch.float64, device=device)
-        self.columns = 0
-
-    def add(self, gradient: Tensor) -> None:
-        channels = gradient.movedim(-1 - self._dimensions, 0)
-        columns = computable(channels.reshape(*self._first.shape, -1))
-        self._second += columns @ columns.mT
-        self._first += columns.sum(-1).double()
-        self.columns += columns.shape[-1]
-
-    def moment(self) -> Moment:
-        return Moment.of_sums(mirrored(self._second), self._first, self.columns)
-
-
-def _drawn_loss(outputs: Any, generator: torch.Generator) -> Tensor:
-    scores = class_scores(outputs)
-    if scores is None:
-        raise PrunerError(
-            "Gradient moments need a network that gives class scores, (N, classes, ...): take another error "
-            "than 'predicted'."
-        )
-    if not scores.requires_grad:
-        raise PrunerError(
-            "Gradient moments need a network whose class scores have gradients, these have none."
-        )
-    labels = draw_labels(scores, generator)
-    positions = labels[0].numel()
-    return nn.functional.cross_entropy(computable(scores), labels, reduction="sum") / sqrt(positions)
 
 
 def _watching(
