@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 
 from sweeps.report.drawing import chart
 from sweeps.report.drawing.chart import Chart
+from sweeps.report.drawing.limits import bounds_on, draw_bounds
 from sweeps.report.drawing.wording import (
     lower_name,
     method_of,
@@ -41,9 +42,10 @@ class _Point:
 
 
 def front_charts(record: StudyRecord) -> list[Chart]:
-    """Draw quality against parameters kept, then against every further objective."""
+    """Draw quality against parameters kept, then against every further objective and constraint."""
     quality = quality_of(record)
-    costs = dict.fromkeys([PARAMS_KEPT, *(o.name for o in record.objectives)])
+    further = (*(o.name for o in record.objectives), *(limit.metric for limit in record.limits))
+    costs = dict.fromkeys([PARAMS_KEPT, *further])
     return [_front_chart(record, _Axes(quality, cost)) for cost in costs if cost != quality]
 
 
@@ -75,17 +77,20 @@ def _front_chart(record: StudyRecord, axes: _Axes) -> Chart:
 
     heights = [p.y for p in points.values()]
     dense = record.dense.get(axes.quality)
+    levels = ([] if dense is None else [dense], bounds_on(record, axes.quality).values())
     bounds = chart.opening_range(
-        heights, must_show=[scaled(axes.quality, dense)] if dense is not None else []
+        heights, must_show=[scaled(axes.quality, level) for some in levels for level in some]
     )
     figure.update_yaxes(range=bounds)
+    if limits := [scaled(axes.cost, bound) for bound in bounds_on(record, axes.cost).values()]:
+        figure.update_xaxes(range=chart.opening_range([p.x for p in points.values()], must_show=limits))
+    draw_bounds(figure, record, x=axes.cost, y=axes.quality)
     if dense is not None:
         chart.level(
             figure, scaled(axes.quality, dense), f"dense {with_unit(axes.quality, dense)}", chart.DENSE
         )
-    return Chart(
-        anchor, title, _caption(list(points.values()), is_objective) + chart.outside(heights, bounds), figure
-    )
+    caption = _caption(list(points.values()), is_objective, record)
+    return Chart(anchor, title, caption + chart.outside(heights, bounds), figure)
 
 
 def _point(record: StudyRecord, trial: TrialRecord, axes: _Axes) -> _Point | None:
@@ -100,19 +105,19 @@ def _point(record: StudyRecord, trial: TrialRecord, axes: _Axes) -> _Point | Non
 
 def _add_networks(figure: go.Figure, record: StudyRecord, points: dict[str, _Point]) -> None:
     named = {t.key for t in (record.best, record.own) if t is not None}
-    _add(
-        figure,
-        [points[t.key] for t in record.complete if t.key in points.keys() - named],
-        "trials",
-        chart.TRIAL,
-        size=8,
-    )
+    others = [t for t in record.complete if t.key in points.keys() - named]
+    kept = [points[t.key] for t in others if not record.missed(t)]
+    missing = [points[t.key] for t in others if record.missed(t)]
+    _add(figure, kept, "trials", chart.TRIAL, size=8)
+    _add(figure, missing, "trials that miss a constraint", chart.TRIAL, symbol="circle-open", size=8)
     marked = [points[t.key] for t in record.baselines if t.key in points.keys() - named]
     for place, point in enumerate(marked):
-        _add(figure, [point], method_of(point.trial), chart.BASELINE, symbol=_SYMBOLS[place % len(_SYMBOLS)])
+        symbol = _SYMBOLS[place % len(_SYMBOLS)] + ("-open" if record.missed(point.trial) else "")
+        _add(figure, [point], method_of(point.trial), chart.BASELINE, symbol=symbol)
     own, best = (points.get(t.key) if t is not None else None for t in (record.own, record.best))
     if own is not None and own != best:
-        _add(figure, [own], "method's own answer", chart.OWN, symbol="diamond")
+        symbol = "diamond-open" if record.missed(own.trial) else "diamond"
+        _add(figure, [own], "method's own answer", chart.OWN, symbol=symbol)
     if best is not None:
         _add(
             figure,
@@ -145,7 +150,7 @@ def _add(
             "symbol": symbol,
             "size": size,
             "opacity": 0.85,
-            "line": {"color": "#ffffff", "width": 1},
+            "line": {"color": color if symbol.endswith("-open") else "#ffffff", "width": 1},
         },
         error_y={"array": spreads, "color": color, "thickness": 1, "width": 3, "visible": any(spreads)},
         hovertext=[p.hover for p in points],
@@ -153,10 +158,12 @@ def _add(
     )
 
 
-def _caption(points: Sequence[_Point], is_objective: bool) -> str:
+def _caption(points: Sequence[_Point], is_objective: bool, record: StudyRecord) -> str:
     shown = "Every complete trial is a point; the dashed line is the uncompressed network."
     if any(p.spread for p in points):
         shown += " Bars span one standard deviation over replicates."
+    if record.limits:
+        shown += f" Hollow ones miss a constraint: {', '.join(limit.name for limit in record.limits)}."
     if is_objective:
         shown += " The line joins the trials that no other beats in every objective."
     return shown

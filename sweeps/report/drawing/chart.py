@@ -164,6 +164,23 @@ def level(chart: go.Figure, value: float, label: str, color: str, *, below: bool
     )
 
 
+def upright(chart: go.Figure, value: float, label: str, color: str) -> None:
+    """Draw a labelled vertical line up the chart, the label at its foot."""
+    chart.add_vline(
+        x=value,
+        line={"color": color, "width": 1.2, "dash": "dash"},
+        annotation={
+            "text": label,
+            "font": {"color": color, "size": 12},
+            "xanchor": "right",
+            "y": 0,
+            "yanchor": "bottom",
+            "bgcolor": "rgba(255,255,255,.8)",
+            "borderpad": 1,
+        },
+    )
+
+
 def opening_range(values: Sequence[float], *, must_show: Sequence[float] = ()) -> tuple[float, float]:
     """Return the range an axis opens with: everything but far outliers.
 

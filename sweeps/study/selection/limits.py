@@ -37,7 +37,7 @@ class Limit:
 
         Infinite where the trial does not tell the metric.
         """
-        value, bound = metrics.get(self.metric), self._bound(metrics)
+        value, bound = metrics.get(self.metric), self.bound(metrics)
         if value is None or bound is None:
             return math.inf
         excess = float(value - bound if self.is_most else bound - value)
@@ -49,9 +49,10 @@ class Limit:
 
     def violation(self, metrics: Mapping[str, Any]) -> float:
         """Return the excess as a share of the bound, so that those of several constraints compare."""
-        return self.excess(metrics) / (abs(self._bound(metrics) or 0.0) or 1.0)
+        return self.excess(metrics) / (abs(self.bound(metrics) or 0.0) or 1.0)
 
-    def _bound(self, metrics: Mapping[str, Any]) -> float | None:
+    def bound(self, metrics: Mapping[str, Any]) -> float | None:
+        """Return the bound of a trial with these metrics; None where they do not tell its dense network's."""
         if not self.from_dense:
             return self.amount
         dense = metrics.get(of_dense(self.metric))
