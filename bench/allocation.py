@@ -3,9 +3,9 @@
 256 images of 224 x 224, channels last, as torch advises for CPUs. The baselines are what the definitions say:
 im2col by `unfold` and X^T X in float64 for the statistics (on fewer images, as a time for each), and the
 dynamic programme over every single parameter of the budget for the knapsack. Then come what `plan` takes with
-all statistics and curves, and the refit beside it, for three settings; for a further budget statistics and
-curves are there, and the refit is mostly passes of the compressed network. Times are processor time: ratios
-mean something on any machine, the seconds do not. Run: python bench/allocation.py
+all statistics and curves, and the refit beside it, for four settings; for a further budget statistics and
+curves are there, and the refit is mostly passes of the compressed network, but by moments. Times are
+processor time: ratios mean something on any machine, the seconds do not. Run: python bench/allocation.py
 """
 
 import resource
@@ -27,6 +27,12 @@ from pruners.lowrank.layers.candidates import layer_candidates
 IMAGES = 256
 PLAIN_IMAGES = 8
 KEEP_RATIO = 0.15
+SETTINGS = (
+    ("output", "layer"),
+    ("predicted", "moments"),
+    ("predicted", "layer"),
+    ("predicted", "sequential"),
+)
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -116,10 +122,11 @@ def main() -> None:
     costs, errors, budget = knapsack_problem(pruners.Spectra(model))
     baseline = seconds(lambda: plain_knapsack(costs, errors, budget))
     told("knapsack", lambda: knapsack(costs, errors, budget), baseline)
-    for error, refit in (("output", "layer"), ("predicted", "layer"), ("predicted", "sequential")):
-        model = fresh_network()  # whose statistics are not known
+    for error, refit in SETTINGS:
+        model = fresh_network()
+        data = Calibration(model, images)  # whose statistics are not known
         for further, keep_ratio in (("", KEEP_RATIO), (", a further budget", 0.3)):
-            wanted = {"keep_ratio": keep_ratio, "data": images, "error": error}
+            wanted = {"keep_ratio": keep_ratio, "data": data, "error": error}
             told(f"{error} error{further}", lambda m=model, w=wanted: pruners.plan(m, "calibrated", **w))
             wanted["refit"] = refit
             told(f"  its {refit} refit", lambda m=model, w=wanted: pruners.compress(m, "calibrated", **w))

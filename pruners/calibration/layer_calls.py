@@ -23,13 +23,15 @@ class LayerCall:
 
     ``bias`` is its own where no other module uses it too. ``into_batchnorm``: all its outputs go as they are
     into BatchNorm, which subtracts their mean again. ``scale`` is what BatchNorm then multiplies each output
-    channel by, None where that is not one and the same BatchNorm with running statistics.
+    channel by, None where that is not one and the same BatchNorm with running statistics; ``norm`` is that
+    BatchNorm where it is given nothing else.
     """
 
     times: int
     bias: Tensor | None
     into_batchnorm: bool
     scale: Tensor | None
+    norm: _BatchNorm | None
 
     @property
     def offset_free(self) -> bool:
@@ -46,6 +48,7 @@ def layer_calls(network: nn.Module, layers: Mapping[str, Layer], batch: Inputs) 
     made: dict[int, tuple[str, Tensor, int]] = {}
     times, unclaimed = Counter[str](), Counter[str]()
     followers: dict[str, set[_BatchNorm]] = {}
+    given_to = Counter[_BatchNorm]()
 
     def noting(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
         def note(_layer: nn.Module, _inputs: Any, output: Tensor) -> None:
@@ -59,6 +62,7 @@ def layer_calls(network: nn.Module, layers: Mapping[str, Layer], batch: Inputs) 
 
     def claim(norm: _BatchNorm, inputs: tuple[Any, ...], by_name: dict[str, Any]) -> None:
         given = layer_input(inputs, by_name)
+        given_to[norm] += 1
         name, output, version = made.pop(id(given), ("", given, -1))
         if output is given and output._version == version:  # nobody has changed it in place meanwhile
             unclaimed[name] -= 1
@@ -74,24 +78,28 @@ def layer_calls(network: nn.Module, layers: Mapping[str, Layer], batch: Inputs) 
         for handle in handles:
             handle.remove()
     holders = Counter(id(parameter) for parameter in named_parameters(network).values())
-    return {
-        name: LayerCall(
+    found = {}
+    for name, number in times.items():
+        norm = None if unclaimed[name] else _single(followers[name])
+        found[name] = LayerCall(
             number,
             _own_bias(layers[name], holders),
             not unclaimed[name],
-            None if unclaimed[name] else _scale(followers[name]),
+            None if norm is None else _scale(norm),
+            norm if norm is not None and given_to[norm] == number else None,
         )
-        for name, number in times.items()
-    }
+    return found
 
 
-def _scale(norms: Collection[_BatchNorm]) -> Tensor | None:
-    """Return gamma / sqrt(variance + epsilon) of a single BatchNorm, in float64 on the CPU."""
-    if len(norms) != 1:
-        return None
-    (norm,) = norms
-    if norm.running_var is None:
-        return None
+def _single(norms: Collection[_BatchNorm]) -> _BatchNorm | None:
+    """Return the one BatchNorm, where it is one and has running statistics."""
+    norm = next(iter(norms)) if len(norms) == 1 else None
+    return None if norm is None or norm.running_var is None else norm
+
+
+def _scale(norm: _BatchNorm) -> Tensor:
+    """Return gamma / sqrt(variance + epsilon) of a BatchNorm, in float64 on the CPU."""
+    assert norm.running_var is not None
     deviation = (norm.running_var.double() + norm.eps).sqrt()
     scale = 1 / deviation if norm.weight is None else norm.weight.detach().double() / deviation
     return scale.cpu()

@@ -13,7 +13,8 @@ class Refit:
     ``refit``, ``ridge`` and ``encoders`` (None of a mask) are the options, ``images`` the number of
     calibration images. ``divergence`` is that of the refitted network from the dense one on (some of) them,
     ``divergence_without`` that of the network with the method's own factors or weights, both with BatchNorm
-    re-estimated (see `Calibration`); the refitted network is ``kept`` where its own is less.
+    re-estimated (see `Calibration`); the refitted network is ``kept`` where its own is less. A refit by
+    moments alone runs neither and is kept: both are None.
     ``output_errors`` is the relative output error of each layer that was fitted; one that the network does
     not call is not.
     """
@@ -21,8 +22,8 @@ class Refit:
     refit: str
     ridge: float
     images: int
-    divergence: float
-    divergence_without: float
+    divergence: float | None
+    divergence_without: float | None
     kept: bool
     output_errors: Mapping[str, float]
     encoders: str | None = None

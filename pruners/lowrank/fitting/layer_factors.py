@@ -18,13 +18,16 @@ class LayerFactors:
     """Left factors, groups x k x rows x rank, and right ones, groups x k x rank x (columns / k), in float64.
 
     ``shift`` (groups x rows) is what the layer's outputs lack on average, ``output_error`` the relative error
-    that remains when a bias has it.
+    that remains when a bias has it. ``variance_left`` (groups x rows) is the variance that the layer's
+    outputs have, divided by the dense layer's, both from the dense network's inputs; None where the factors
+    were fitted to others.
     """
 
     left: Tensor
     right: Tensor
     shift: Tensor
     output_error: float
+    variance_left: Tensor | None = None
 
 
 def fitted_factors(
@@ -48,7 +51,9 @@ def fitted_factors(
     left, right = balanced(fit.decoder(encoders), encoders)
     replacement = (left @ right).transpose(1, 2).flatten(2)
     shift = moments.output_mean - (replacement @ moments.mean.unsqueeze(-1)).squeeze(-1)
-    return LayerFactors(left, right, shift, fit.fitted_error(replacement))
+    own, fitted = (moments.target * matrix).sum(-1), fit.fitted_energies(replacement)
+    variance_left = torch.where(own > 0, fitted / own, 1.0)
+    return LayerFactors(left, right, shift, fit.fitted_error(replacement), variance_left)
 
 
 def balanced(decoder: Tensor, encoders: Tensor) -> tuple[Tensor, Tensor]:

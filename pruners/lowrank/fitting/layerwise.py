@@ -1,13 +1,14 @@
 """Each layer fitted by itself, from the dense network's inputs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
 from pruners.calibration.calibration import Calibration
-from pruners.calibration.layer_calls import layer_calls
-from pruners.calibration.moments.moment import FitMoments
+from pruners.calibration.layer_calls import LayerCall, layer_calls
+from pruners.calibration.moments.moment import FitMoments, Moment
 from pruners.lowrank.decompose import pair_bias_name
 from pruners.lowrank.fitting.factor_tensors import factor_tensors
 from pruners.lowrank.fitting.layer_factors import LayerFactors, fitted_factors
@@ -29,17 +30,42 @@ def fit_layers(
     Returns weights and biases by their names in the small network, and each layer's relative output error.
     One pass over the images for all layers whose moments are not known yet.
     """
-    modules = compressible_modules(network)
-    calls = layer_calls(network, {name: modules[name] for name in cuts}, calibration.batches[0])
     tensors: dict[str, Tensor] = {}
     errors: dict[str, float] = {}
-    for name, moment in calibration.moments(calls).items():
-        layer = spectra.layers[name]
-        moments = FitMoments.of_dense_inputs(layer.matrix, moment)
-        factors = fitted_factors(layer.matrix, cuts[name], moments, options, calls[name])
-        tensors |= fitted_tensors(layer, factors, calls[name].bias)
+    for name, call, factors in fitted_layers(network, spectra, cuts, calibration, options):
+        tensors |= fitted_tensors(spectra.layers[name], factors, call.bias)
         errors[name] = factors.output_error
     return tensors, errors
+
+
+def fitted_layers(
+    network: nn.Module,
+    spectra: Spectra,
+    cuts: Mapping[str, tuple[int, int]],
+    calibration: Calibration,
+    options: FitOptions,
+) -> Iterator[tuple[str, LayerCall, LayerFactors]]:
+    """Fit one layer after the other that the network calls, as `fit_layers` does."""
+    modules = compressible_modules(network)
+    calls = layer_calls(network, {name: modules[name] for name in cuts}, calibration.batches[0])
+    for name, moment in calibration.moments(calls).items():
+        matrix = spectra.layers[name].matrix
+        moments = _fit_moments(matrix, moment)
+        yield name, calls[name], fitted_factors(matrix, cuts[name], moments, options, calls[name])
+
+
+def _fit_moments(matrix: Tensor, moment: Moment) -> FitMoments:
+    """Return a layer's moments with its own outputs; kept for further budgets where they are the smaller."""
+    found = _kept.get(moment)
+    if found is None:
+        found = FitMoments.of_dense_inputs(matrix, moment)
+        if found.target.numel() <= moment.second.numel():
+            _kept[moment] = found
+    return found
+
+
+_kept: WeakKeyDictionary[Moment, FitMoments] = WeakKeyDictionary()
+"""By the moment of a layer's inputs, which is that of one network with the weights that it has."""
 
 
 def fitted_tensors(layer: LayerSpectra, factors: LayerFactors, bias: Tensor | None) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ from pruners.calibration.refit import Fitted, Refit
 from pruners.errors import PrunerError
 from pruners.lowrank.decompose import decomposed_copy
 from pruners.lowrank.fitting.factor_tensors import unfitted_tensors
+from pruners.lowrank.fitting.from_moments import fit_from_moments
 from pruners.lowrank.fitting.layerwise import fit_layers
 from pruners.lowrank.fitting.options import FitOptions
 from pruners.lowrank.fitting.sequential import fit_in_sequence
@@ -26,11 +27,14 @@ def fit_network(spectra: Spectra, cuts: Cuts, calibration: Calibration, options:
 
     BatchNorm is re-estimated on the same images. The fit is kept where the outputs' divergence from the dense
     network's is less with it than with the method's own factors, BatchNorm re-estimated too; the first
-    batches, of 32 images or more, judge. The network is not changed. Same inputs, same bits.
+    batches, of 32 images or more, judge; a refit by moments alone runs no network and is not judged, see
+    `fit_from_moments`. The network is not changed. Same inputs, same bits.
     """
     network = spectra.model()
     if network is None:
         raise PrunerError("The network of these spectra is gone: keep a reference to it.")
+    if options.refit == "moments":
+        return fit_from_moments(network, spectra, cuts, calibration, options)
     own = unfitted_tensors(spectra, cuts)
     if options.refit == "sequential":
         fitted, errors = fit_in_sequence(network, spectra, cuts, calibration, options)

@@ -9,15 +9,16 @@ from pruners.lowrank.fitting.encoders import ENCODERS
 from pruners.method import Option
 from pruners.option_values import Choice, Number
 
-REFITS = ("none", "layer", "sequential")
+REFITS = ("none", "moments", "layer", "sequential")
 
 REFIT_OPTIONS = (
     Option(
         "refit",
         None,
         "fit each layer's second half to the dense outputs on data=, by least squares: none, layer (from the "
-        "dense network's inputs), sequential (layer after layer, from the compressed network's own inputs); "
-        "None: sequential where data= is given",
+        "dense network's inputs), moments (the same, BatchNorm by a formula: the compressed network is not "
+        "run), sequential (layer after layer, from the compressed network's own inputs); None: sequential "
+        "where data= is given",
         Choice(REFITS),
     ),
     Option(

@@ -38,7 +38,7 @@ class OutputFit:
         target: Tensor | None = None,
         energy: float | None = None,
     ) -> None:
-        noise = ridge * mean_diagonal(second)[:, None]
+        self._noise = noise = ridge * mean_diagonal(second)[:, None]
         self.second = second.clone()
         """The moment with the ridge."""
         self.second.diagonal(dim1=-2, dim2=-1).add_(noise)
@@ -93,6 +93,11 @@ class OutputFit:
     def fitted_error(self, fitted: Tensor) -> float:
         """Return `error` for D E of any encoders with their own decoder: D E S E^T is then ``aimed`` E^T."""
         return self._relative(self.energy - float((self.aimed * fitted).sum()))
+
+    def fitted_energies(self, fitted: Tensor) -> Tensor:
+        """Return the mean square (groups x rows) of each output of fitted factors, without the ridge."""
+        noise = self._noise * fitted.square().sum(-1)
+        return ((self.aimed * fitted).sum(-1) - noise).clamp_min(0)
 
     def _relative(self, left: float) -> float:
         return (max(left, 0.0) / self.energy) ** 0.5 if self.energy > 0 else 0.0
