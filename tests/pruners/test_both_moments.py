@@ -105,6 +105,11 @@ def test_what_is_wrong_is_said_as_ever() -> None:
         Calibration(network, images).both_moments(["first", "last"], seed=0)
     with pytest.raises(pruners.PrunerError, match="need a network that gives class scores"):
         Calibration(single, images).both_moments(["first", "last"], seed=0)
+    without = Scored(lambda x: torch.as_tensor(x.numpy()))
+    with pytest.raises(pruners.PrunerError, match=r"cannot be run on the calibration images.* call numpy"):
+        Calibration(without, images).both_moments(["first", "last"], seed=0)
+    with pytest.raises(pruners.PrunerError, match=r"layer 'first' \(Linear\) refuses"):
+        Calibration(without, images[:, :5]).both_moments(["first", "last"], seed=0)
 
 
 def test_each_layer_is_passed_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,7 +72,13 @@ def _in_inference_mode(model: nn.Module) -> bool:
 def _same_with_gradients(model: nn.Module, part: Inputs) -> bool:
     outputs = []
     for gradients in (False, True):
-        with evaluating(model), as_defined(), torch.set_grad_enabled(gradients), seeded(0, model):
+        with (
+            evaluating(model),
+            as_defined(),
+            torch.set_grad_enabled(gradients),
+            seeded(0, model),
+            naming_refusals(model, REFUSED),
+        ):
             outputs.append(class_scores(forward_on_copy(unwrapped(model), part)))
     without, kept = outputs
     return without is not None and kept is not None and torch.equal(without, kept)
