@@ -2,13 +2,22 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from pruners.errors import PrunerError
-from pruners.network.inputs import Inputs, batch_size, input_tensors, join_inputs, map_tensors, split_inputs
+from pruners.network.inputs import (
+    Inputs,
+    batch_size,
+    input_tensors,
+    join_inputs,
+    map_tensors,
+    split_inputs,
+    take_inputs,
+)
 from pruners.option_values import shown
 
 IMAGES_AT_ONCE = 32  # that go through the network together, where the caller has not cut batches himself
@@ -44,12 +53,15 @@ def parts(batch: Inputs) -> list[Inputs]:
     """Cut a batch evenly into parts that are small enough for a pass there and back.
 
     They are of 8 images of 224 x 224 pixels, of more where these are smaller, and of 8 of anything else:
-    what tokens become in a network is larger than they are.
+    what tokens become in a network is larger than they are. None is of one image where the batch has more:
+    some networks take no such batch, or give it an output of another form.
     """
     images, tensors = batch_size(batch), input_tensors(batch)
     values = sum(tensor.numel() for tensor in tensors) // images
     fit = _KEPT_AT_ONCE // max(1, values) if all(tensor.is_floating_point() for tensor in tensors) else 0
-    return split_inputs(batch, -(-images // -(-images // max(8, fit))))
+    number = -(-images // max(8, fit))
+    bounds = [images * part // number for part in range(number + 1)]
+    return [take_inputs(batch, slice(*ends)) for ends in pairwise(bounds)]
 
 
 def same_batches(some: Sequence[Inputs], others: Sequence[Inputs]) -> bool:

@@ -104,14 +104,15 @@ def test_an_image_by_itself_joins_others_of_its_shape() -> None:
     ("batch", "sizes"),
     [
         (torch.zeros(32, 3, 224, 224), [8, 8, 8, 8]),
-        (torch.zeros(17, 3, 224, 224), [6, 6, 5]),
-        (torch.zeros(9, 3, 500, 500), [5, 4]),
+        (torch.zeros(17, 3, 224, 224), [5, 6, 6]),
+        (torch.zeros(57, 3, 224, 224), [7, 7, 7, 7, 7, 7, 7, 8]),
+        (torch.zeros(9, 3, 500, 500), [4, 5]),
         (torch.zeros(33, 1, 28, 28), [33]),
-        (torch.zeros(20, 12, dtype=torch.int64), [7, 7, 6]),
+        (torch.zeros(20, 12, dtype=torch.int64), [6, 7, 7]),
         ({"image": torch.zeros(16, 3, 224, 112), "mask": torch.zeros(16, 3, 224, 112)}, [8, 8]),
         (torch.zeros(1, 2), [1]),
     ],
-    ids=["pixels", "no part of one", "large", "small", "tokens", "several tensors", "one"],
+    ids=["pixels", "no part of one", "nor here", "large", "small", "tokens", "several tensors", "one"],
 )
 def test_a_pass_there_and_back_takes_even_parts(batch: Any, sizes: list[int]) -> None:
     cut = parts(batch)

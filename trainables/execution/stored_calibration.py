@@ -14,7 +14,7 @@ from pruners.network.inputs import Inputs
 from trainables.store.computed import Computed
 from trainables.store.disk import write_json
 
-FORMAT = 2  # raised when the code computes otherwise from the same network and images
+FORMAT = 3  # raised when the code computes otherwise from the same network and images
 
 MEASURING = "measuring.json"
 """The file in a trial's folder that says how many results are there, while others are computed."""
