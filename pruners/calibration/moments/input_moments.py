@@ -110,6 +110,8 @@ def moments_of_sums(sums: dict[str, LayerSums]) -> dict[str, Moment]:
 
 
 def _adding(sums: LayerSums) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
+    @torch.inference_mode(False)  # whatever the network does: sums are gone on with outside of its pass
+    @torch.no_grad()
     def add(layer: nn.Module, inputs: tuple[Any, ...], by_name: dict[str, Any]) -> None:
         sums.add(layer_input(inputs, by_name))
 

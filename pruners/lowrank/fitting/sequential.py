@@ -63,7 +63,8 @@ def fit_in_sequence(
     with as_defined(), streaming(network, once, batch) as dense, ExitStack() as hooks:
 
         def fitting(name: str) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
-            @torch.no_grad()  # whatever the network does
+            @torch.inference_mode(False)  # whatever the network does
+            @torch.no_grad()
             def fit(pair: nn.Module, inputs: tuple[Any, ...], by_name: dict[str, Any]) -> None:
                 given, wanted = layer_input(inputs, by_name), dense.next_output(name)
                 layer, call = spectra.layers[name], calls[name]
