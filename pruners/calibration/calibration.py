@@ -13,7 +13,7 @@ from pruners.calibration.divergence import OutputDistance
 from pruners.calibration.moments.columns import Layer
 from pruners.calibration.moments.gradient_moments import both_moments, gradient_moments
 from pruners.calibration.moments.input_moments import input_moments
-from pruners.calibration.moments.moment import Moment
+from pruners.calibration.moments.moment import FitMoments, Moment
 from pruners.errors import PrunerError, UnknownLayer, nearest
 from pruners.network.batchnorm import recalibrate_batchnorm
 from pruners.network.forward_pass import REFUSED, evaluating, naming_refusals
@@ -47,6 +47,7 @@ class Calibration:
         self.images = sum(batch_size(batch) for batch in self.batches)
         self._state = {name: tensor.detach().clone() for name, tensor in _state(model).items()}
         self._moments: dict[str, Moment] = {}
+        self._fit_moments: dict[str, FitMoments] = {}
         self._gradient_moments: dict[int, dict[str, Moment]] = {}
         self._computed: dict[str, dict[str, Any]] = {}
         self._dense_outputs: list[Any] | None = None
@@ -97,6 +98,18 @@ class Calibration:
         if missing:
             self._moments |= self.moments_of_layers(missing)
         return _known(self._moments, names)
+
+    def fit_moments(self, name: str, matrix: Tensor) -> FitMoments:
+        """Return the moments of a layer's inputs with its own outputs; ``matrix`` is its folded weight.
+
+        Kept where they are smaller than those of the inputs. Raises what `moments` does.
+        """
+        if name in self._fit_moments:
+            return self._fit_moments[name]
+        found = FitMoments.of_dense_inputs(matrix, self.moments([name])[name])
+        if found.target.numel() <= found.second.numel():
+            self._fit_moments[name] = found
+        return found
 
     def gradient_moments(self, names: Collection[str], seed: int) -> dict[str, Moment]:
         """Return the moments of the loss's gradients at the outputs of the named layers.

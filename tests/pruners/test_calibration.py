@@ -100,6 +100,21 @@ def test_an_image_by_itself_joins_others_of_its_shape() -> None:
     assert sizes(images[:40], torch.zeros(1, 2), torch.zeros(1, 2), images[40:41]) == [40, 2, 1]
 
 
+def test_what_fits_keep_for_further_budgets_is_counted() -> None:
+    torch.manual_seed(0)
+    network, images = nn.Sequential(nn.Linear(40, 12)), torch.randn(50, 40)
+    calibration = calibration_of(network, images)
+    pruners.compress(network, "svd", keep_ratio=0.5, data=images, refit="none")
+    calibration.moments(["0"])
+    before = pruners.held_memory(network)
+    pruners.compress(network, "svd", keep_ratio=0.5, data=images, refit="moments")
+    matrix = network[0].weight.detach().double()[None]
+    assert pruners.held_memory(network) == before + 8 * (12 * 40 + 12)
+    kept = calibration.fit_moments("0", matrix)
+    assert kept is calibration.fit_moments("0", matrix)
+    torch.testing.assert_close(kept.target, matrix @ kept.second)
+
+
 @pytest.mark.parametrize(
     ("batch", "sizes"),
     [

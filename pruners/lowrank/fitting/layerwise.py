@@ -1,14 +1,12 @@
 """Each layer fitted by itself, from the dense network's inputs."""
 
 from collections.abc import Iterator, Mapping
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
 from pruners.calibration.calibration import Calibration
 from pruners.calibration.layer_calls import LayerCall, layer_calls
-from pruners.calibration.moments.moment import FitMoments, Moment
 from pruners.lowrank.decompose import pair_bias_name
 from pruners.lowrank.fitting.factor_tensors import factor_tensors
 from pruners.lowrank.fitting.layer_factors import LayerFactors, fitted_factors
@@ -48,24 +46,11 @@ def fitted_layers(
     """Fit one layer after the other that the network calls, as `fit_layers` does."""
     modules = compressible_modules(network)
     calls = layer_calls(network, {name: modules[name] for name in cuts}, calibration.batches[0])
-    for name, moment in calibration.moments(calls).items():
+    calibration.moments(calls)  # all from one pass
+    for name in calls:
         matrix = spectra.layers[name].matrix
-        moments = _fit_moments(matrix, moment)
+        moments = calibration.fit_moments(name, matrix)
         yield name, calls[name], fitted_factors(matrix, cuts[name], moments, options, calls[name])
-
-
-def _fit_moments(matrix: Tensor, moment: Moment) -> FitMoments:
-    """Return a layer's moments with its own outputs; kept for further budgets where they are the smaller."""
-    found = _kept.get(moment)
-    if found is None:
-        found = FitMoments.of_dense_inputs(matrix, moment)
-        if found.target.numel() <= moment.second.numel():
-            _kept[moment] = found
-    return found
-
-
-_kept: WeakKeyDictionary[Moment, FitMoments] = WeakKeyDictionary()
-"""By the moment of a layer's inputs, which is that of one network with the weights that it has."""
 
 
 def fitted_tensors(layer: LayerSpectra, factors: LayerFactors, bias: Tensor | None) -> dict[str, Tensor]:
