@@ -163,6 +163,17 @@ class LayerPin:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class DistillationConfig:
+    """Retraining that follows the dense network too: ``weight`` of the loss is the distance to its outputs.
+
+    ``temperature`` divides the class scores of both (Hinton et al. 2015, arXiv 1503.02531, section 2).
+    """
+
+    weight: ShareUpToOne = 0.9
+    temperature: Positive = 4.0
+
+
+@dataclass(frozen=True, config=_STRICT)
 class CompressionConfig:
     """Which method compresses, with its options, and what follows.
 
@@ -171,7 +182,8 @@ class CompressionConfig:
     layers outright. ``control`` puts a network without the method's merit in its place: ``shuffle`` and
     ``random`` keep the layers' densities only, ``reinit`` the mask only. ``scoring_per_class`` training
     images of each class are what a method scores on that needs data; ``calibration_images`` training images,
-    without their labels, are what one is fitted to that makes use of such (0: none).
+    without their labels, are what one is fitted to that makes use of such (0: none). ``distillation`` is what
+    retraining takes from the dense network, beside the labels.
     """
 
     method: str
@@ -183,6 +195,7 @@ class CompressionConfig:
     control: Literal["none", "shuffle", "random", "reinit"] = "none"
     scoring_per_class: Count = 10
     calibration_images: Annotated[WholeNumber, Field(ge=0)] = 512
+    distillation: DistillationConfig | None = None
 
 
 @dataclass(frozen=True, config=_STRICT)

@@ -5,7 +5,7 @@ through.
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from trainables.config import BudgetConfig, TaskConfig, TrainingConfig
+from trainables.config import BudgetConfig, DistillationConfig, TaskConfig, TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,8 @@ class Train:
     """Train with a fresh optimiser from step ``start`` to ``stop`` of a schedule ``horizon`` steps long.
 
     ``order`` numbers the order of the images; with ``last_rate`` the learning rate stays at the schedule's
-    last (fine-tuning).
+    last (fine-tuning). ``distillation`` says how much it follows the network that the recipe compressed
+    first.
     """
 
     start: int
@@ -21,6 +22,7 @@ class Train:
     horizon: int
     order: int = 0
     last_rate: bool = False
+    distillation: DistillationConfig | None = None
 
 
 @dataclass(frozen=True)

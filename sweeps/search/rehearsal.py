@@ -14,7 +14,6 @@ from trainables.config import TrialConfig, trial_config
 from trainables.errors import Refused
 from trainables.execution.rehearsal import rehearse
 from trainables.execution.trial_setting import TrialSetting
-from trainables.stages import Train
 from trainables.task.task import sources
 
 _MOST = 24
@@ -51,9 +50,7 @@ def _rehearsed(config: str, _: tuple[str, ...]) -> None:
     """Rehearse a trial once in this process for each state of the user's code."""
     trial: TrialConfig = trial_config.validate_python(json.loads(config))
     recipe = stages_of(trial)
-    rehearse(
-        TrialSetting.of(trial), smallest(recipe), trains=any(isinstance(stage, Train) for stage in recipe)
-    )
+    rehearse(TrialSetting.of(trial), smallest(recipe), recipe)
 
 
 def _kinds(prepared: Prepared) -> Iterator[TrialSections]:
@@ -72,5 +69,7 @@ def _kind(sections: TrialSections) -> str:
     training = {name: value for name, value in asdict(sections.training).items() if name not in _NO_MATTER}
     training |= {name: bool(training[name]) for name in ("momentum", "label_smoothing")}
     told: dict[str, Any] = {"task": asdict(sections.task), "training": training}
-    told |= {"method": sections.compression.method, "options": sections.compression.options}
+    compression = sections.compression
+    told |= {"method": compression.method, "options": compression.options}
+    told |= {"distilled": compression.distillation is not None}
     return json.dumps(told, sort_keys=True, default=repr)

@@ -15,7 +15,13 @@ from sweeps.sweep_file.yaml_file import Where
 from trainables.metric_names import TRAIN_LOSS
 from trainables.recipes import RECIPES
 
-_NOT_SCREENED = ("task.", "training.", "budget.", "compression.retrain_epochs")
+_NOT_SCREENED = (
+    "task.",
+    "training.",
+    "budget.",
+    "compression.retrain_epochs",
+    "compression.distillation",
+)
 """Settings about which a score before retraining says nothing, or the same each time: smaller is worse."""
 
 

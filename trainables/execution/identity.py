@@ -32,8 +32,10 @@ def stage_identity(stage: Stage) -> dict[str, Any]:
             "stages": stages,
         }
     plain = asdict(stage)
+    # an address of before there were any of these stays what it was
     for compress in (plain, plain.get("compress", {})):
-        # an address of before there were any stays what it was
         if not compress.get("calibration_images", True):
             del compress["calibration_images"]
+    if not plain.get("distillation", True):
+        del plain["distillation"]
     return {"stage": type(stage).__name__, **plain}

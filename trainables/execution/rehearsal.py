@@ -15,15 +15,17 @@ import pruners
 from pruners.network.copying import copied
 from pruners.network.inputs import forward
 from trainables import seeds
+from trainables.config import DistillationConfig
 from trainables.errors import Refused, TaskError
 from trainables.execution import compressing
 from trainables.execution.network import Network
 from trainables.execution.trial_setting import TrialSetting
-from trainables.stages import Compress
+from trainables.stages import Compress, Recipe, Train
 from trainables.task.data.data_checks import check_data
 from trainables.task.data.splits import Batch, Split, TensorSplit
 from trainables.task.task import build_network
 from trainables.training.augment import augment
+from trainables.training.distillation import Distillation
 from trainables.training.evaluation import evaluate
 from trainables.training.optimizer import make
 from trainables.training.update import masked_parameters, update
@@ -32,27 +34,31 @@ from trainables.users_code.factory import describe
 _BATCH = 4
 
 
-def rehearse(setting: TrialSetting, compress: Compress, trains: bool) -> None:
+def rehearse(setting: TrialSetting, compress: Compress, recipe: Recipe) -> None:
     """Train the network and what ``compress`` makes of it for one step on one small batch, and evaluate both;
     all of it is thrown away.
 
-    A trial that ``trains`` nothing, of a checkpoint say, is evaluated only.
+    A ``recipe`` that trains nothing, of a checkpoint say, is evaluated only.
 
     Raises `Refused` with the key to blame: data with inputs that are no numbers or labels that are no
     classes, a network that fails in train or in eval mode, a loss that gives no scalar with a gradient, an
     optimiser that refuses its settings, a method that fails on this network.
     """
     check_data(setting.data, setting.task)
+    trainings = [stage for stage in recipe if isinstance(stage, Train)]
+    distilled = next((stage.distillation for stage in trainings if stage.distillation), None)
     with seeds.own_random_numbers(setting.device), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what is emptied or left out here is not what the trial will leave
         seeds.seed_everything(0, "rehearsal", 0, setting.device)
         batch, held_out = _batch(setting, setting.data.train), _batch(setting, setting.data.validation)
         network = Network(build_network(setting.task).to(setting.device))
-        _try_out(setting, network, batch if trains else None, held_out)
+        _try_out(setting, network, batch if trainings else None, held_out)
+        if distilled:
+            _check_distillation(network.module, distilled, batch)
         few = replace(setting.data, train=_OneBatch(batch, setting.data.train))
         with TemporaryDirectory() as store:
             small = _compressed(network, compress, replace(setting, data=few, store=Path(store)))
-        _try_out(setting, small, batch if trains else None, held_out)
+        _try_out(setting, small, batch if trainings else None, held_out)
 
 
 class _OneBatch(Split):
@@ -148,6 +154,14 @@ def _trained(
         step,
         lambda: update(module, optimizer, criterion, (inputs, labels), setting.training, masked),
     )
+
+
+def _check_distillation(module: nn.Module, distilled: DistillationConfig, batch: Batch) -> None:
+    outputs = forward(module.eval(), batch[0])
+    try:
+        Distillation(module, distilled).loss(torch.zeros(()), outputs, batch[0])
+    except TaskError as error:
+        raise Refused(("compression", "distillation"), str(error)) from error
 
 
 def _evaluated(

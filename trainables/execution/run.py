@@ -25,6 +25,7 @@ from trainables.stages import Adopt, Compress, Recipe, Reinitialize, Rewind, Set
 from trainables.store.trajectory import Snapshot, Trajectory, address, removal_explained
 from trainables.task.data.data_checks import explain_non_finite_loss
 from trainables.task.task import build_network
+from trainables.training.distillation import Distillation
 from trainables.training.evaluation import batch_size
 from trainables.training.loop import train
 from trainables.training.optimizer import make
@@ -313,6 +314,7 @@ class Run:
             setting.device,
             masks,
             keep,
+            self._distillation(stage),
         )
         metrics = {
             "step": last,
@@ -325,6 +327,13 @@ class Run:
             why = explain_non_finite_loss((inputs for inputs, _ in held_out), "a validation batch")
             raise TrainingError(f"the validation loss became {metrics[VAL_LOSS]} after epoch {epoch}; {why}.")
         return metrics
+
+    def _distillation(self, stage: Train) -> Distillation | None:
+        """Return what a training takes from the network that the recipe compressed first."""
+        if stage.distillation is None:
+            return None
+        first = next(count for count, one in enumerate(self.recipe) if isinstance(one, Compress))
+        return Distillation(self.up_to(first).module, stage.distillation)
 
     def _keeping(
         self, trajectory: Trajectory, current: Network, steps: Set[int]

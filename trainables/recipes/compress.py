@@ -29,5 +29,6 @@ class TrainCompressRetrain(Trainable):
             stages.append(RecalibrateBN(compression.recalibrate_bn))
         if compression.retrain_epochs:
             horizon = max(epochs, compression.retrain_epochs) * steps_per_epoch
-            stages.append(Train(horizon - compression.retrain_epochs * steps_per_epoch, horizon, horizon))
+            start = horizon - compression.retrain_epochs * steps_per_epoch
+            stages.append(Train(start, horizon, horizon, distillation=compression.distillation))
         return tuple(stages)

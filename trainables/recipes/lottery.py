@@ -53,21 +53,22 @@ def recipes_by_level(config: TrialConfig, steps_per_epoch: int) -> list[dict[str
     rewind_to = training_step.steps(lottery.rewind_to, steps_per_epoch)
     if rewind_to >= whole:
         raise TaskError(f"lottery.rewind_to {lottery.rewind_to} lies beyond the training's {whole} steps.")
-    start = dense(config, steps_per_epoch)
+    start, distillation = dense(config, steps_per_epoch), config.compression.distillation
     found: list[dict[str, Recipe]] = [_with_second_order(lottery, {TICKET: start})]
     before = start
     for level in range(1, lottery.levels + 1):
         compress = _compress(config, level)
-        ticket = (*before, compress, *_retraining(lottery, rewind_to, whole))
+        ticket = (*before, compress, *_retraining(config, rewind_to, whole))
         tracks: dict[str, Recipe] = {TICKET: ticket}
         if "reinit" in lottery.controls:
-            tracks["reinit"] = (*before, compress, Reinitialize(level), Train(0, whole, whole))
+            anew = Train(0, whole, whole, distillation=distillation)
+            tracks["reinit"] = (*before, compress, Reinitialize(level), anew)
         if "random" in lottery.controls:
             tracks["random"] = (
                 *before,
                 replace(compress, control="random"),
                 Rewind(rewind_to),
-                Train(rewind_to, whole, whole),
+                Train(rewind_to, whole, whole, distillation=distillation),
             )
         tracks = _with_second_order(lottery, tracks)
         found.append(tracks)
@@ -124,10 +125,12 @@ def _kept(rate: float, level: int) -> float:
     return float((1 - Fraction(str(rate))) ** level)
 
 
-def _retraining(lottery: LotteryConfig, rewind_to: int, whole: int) -> Recipe:
-    if lottery.mode == "rewind":
-        return (Rewind(rewind_to), Train(rewind_to, whole, whole))
-    return (Train(rewind_to, whole, whole, last_rate=lottery.mode == "fine_tune"),)
+def _retraining(config: TrialConfig, rewind_to: int, whole: int) -> Recipe:
+    mode = section(config).mode
+    train = Train(rewind_to, whole, whole, distillation=config.compression.distillation)
+    if mode == "rewind":
+        return (Rewind(rewind_to), train)
+    return (replace(train, last_rate=mode == "fine_tune"),)
 
 
 def _with_second_order(lottery: LotteryConfig, tracks: dict[str, Recipe]) -> dict[str, Recipe]:

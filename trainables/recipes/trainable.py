@@ -15,6 +15,8 @@ TRAINS_ANEW = {
     "compression.recalibrate_bn": "training after pruning estimates BatchNorm's statistics anyway",
 }
 """What a trainable does not use that trains over the whole schedule after pruning."""
+NO_TEACHER = {"compression.distillation": "it prunes before a dense network is trained to its end"}
+"""What a trainable does not use that has no trained dense network."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from trainables.task.data.data_checks import explain_non_finite_loss
 from trainables.task.data.splits import Split
 from trainables.task.loss import Loss
 from trainables.training.augment import augment
+from trainables.training.distillation import Distillation
 from trainables.training.step_plan import StepPlan
 from trainables.training.update import masked_parameters, update
 
@@ -40,14 +41,15 @@ def train(
     device: torch.device,
     masks: Mapping[str, Tensor] | None = None,
     reached: Mapping[int, Callable[[], None]] | None = None,
+    distillation: Distillation | None = None,
 ) -> dict[str, float]:
     """Train ``network`` in place from step ``first`` to ``last``, both in one epoch.
 
     Returns ``train/loss``, the mean over the steps, and ``train/grad_norm``, the mean L2 norm of the gradient
     at every 32nd of them. Weights that ``masks`` (parameter name to bool tensor) leaves out must be zero and
     stay so, and so do their momenta: their gradient is set to zero. ``reached`` holds what is to be done
-    after certain numbers of steps. Raises `TrainingError` naming the step where the loss stopped being
-    finite.
+    after certain numbers of steps, ``distillation`` what another network adds to the loss. Raises
+    `TrainingError` naming the step where the loss stopped being finite.
     """
     losses, norms = torch.zeros(last - first, device=device), []
     masked = masked_parameters(network, masks or {})
@@ -69,7 +71,8 @@ def train(
                 (inputs, labels),
                 step_plan.training,
                 masked,
-                with_norm=i % _NORM_EVERY == 0,
+                i % _NORM_EVERY == 0,
+                distillation,
             )
             if norm is not None:
                 norms.append(norm)

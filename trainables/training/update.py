@@ -11,6 +11,7 @@ from pruners.network.layer_names import named_parameters
 from trainables.config import TrainingConfig
 from trainables.task.data.splits import Batch
 from trainables.task.loss import Loss
+from trainables.training.distillation import Distillation
 from trainables.training.optimizer import is_built_in
 
 MaskedParameters = Iterable[tuple[nn.Parameter, Tensor]]
@@ -24,18 +25,22 @@ def update(
     training: TrainingConfig,
     masked: MaskedParameters = (),
     with_norm: bool = False,
+    distillation: Distillation | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """Take one optimiser step on ``batch``, in place; return the loss before it and the gradient's norm.
 
     The loss is a scalar, the L2 norm is there if asked for. The gradient of each of ``masked`` (a parameter
     beside its mask, 0 or 1 in the parameter's dtype) is set to zero where the mask is, before it is clipped;
-    after the step of an optimiser that is not built in, so is the parameter.
+    after the step of an optimiser that is not built in, so is the parameter. ``distillation`` changes the
+    loss.
     """
     inputs, labels = batch
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     with torch.autocast(parameters[0].device.type, torch.bfloat16, enabled=training.precision == "bf16"):
         outputs = forward(network, inputs)
     value = loss(_in_full(outputs), labels)
+    if distillation is not None:
+        value = distillation.loss(value, outputs, inputs)
     optimizer.zero_grad()
     value.backward()
     for parameter, mask in masked:
