@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from pruners.errors import PrunerError
 from pruners.whole_files import write_whole
 
-FORMAT = 2
+FORMAT = 3
 """Raised when an artifact's files change their form."""
+UNPACKED = 2
+"""The form before, which is read too: masks and what they leave are not packed."""
 
 
 class Artifact(ABC):
@@ -70,7 +72,7 @@ class Artifact(ABC):
     @classmethod
     @abstractmethod
     def restored(cls, described: Mapping[str, Any], files: Mapping[str, Mapping[str, Tensor]]) -> Self:
-        """Restore the artifact that `described` and `files` told of.
+        """Restore the artifact that `described` and `files` told of; ``described`` has their format, too.
 
         Raises KeyError, TypeError or AttributeError for another's data.
         """
@@ -79,25 +81,36 @@ class Artifact(ABC):
         """Write the artifact into ``directory``, which is created: spec.json and the .safetensors files.
 
         Each file appears whole or not at all. spec.json says what was chosen and holds the other files'
-        checksums; the tensors go first, so that it makes the artifact valid.
+        checksums, and of a tensor with several names those under which it is in no file; the tensors go
+        first, so that it makes the artifact valid.
         """
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
+        files = self.files()
+        tied = {name: _other_names(tensors) for name, tensors in files.items()}
         contents = {
             f"{name}.safetensors": serialize_tensors(
-                {n: tensor.contiguous() for n, tensor in tensors.items()}
+                {n: tensor.contiguous() for n, tensor in tensors.items() if n not in tied[name]}
             )
-            for name, tensors in self.files().items()
+            for name, tensors in files.items()
         }
         spec = {
             "format": FORMAT,
             "kind": self.kind,
             **self.described(),
+            "tied": {name: others for name, others in tied.items() if others},
             "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
         }
         for name, content in contents.items():
             write_whole(directory / name, content)
         write_whole(directory / "spec.json", json.dumps(spec, indent=2).encode() + b"\n")
+
+
+def _other_names(tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    """Map the names of tensors that have come before to their first name."""
+    first: dict[int, str] = {}
+    names = {name: first.setdefault(id(tensor), name) for name, tensor in tensors.items()}
+    return {name: of for name, of in names.items() if name != of}
 
 
 def network_of(artifact: Artifact) -> nn.Module:

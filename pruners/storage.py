@@ -8,7 +8,7 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load as parse_tensors
 
-from pruners.artifact import FORMAT, Artifact
+from pruners.artifact import FORMAT, UNPACKED, Artifact
 from pruners.errors import BadArtifact
 from pruners.lowrank.decomposition import Decomposition
 from pruners.sparse.mask import Mask
@@ -26,10 +26,10 @@ def load(directory: str | Path) -> Artifact:
     try:
         spec = json.loads(spec_bytes)
         kind, number = spec["kind"], spec["format"]
-        if kind not in _KINDS or number != FORMAT:
+        if kind not in _KINDS or number not in (UNPACKED, FORMAT):
             raise BadArtifact(
                 f"{directory / 'spec.json'} is a {kind} of format {number}; known are "
-                f"{' and '.join(_KINDS)} of format {FORMAT}."
+                f"{' and '.join(_KINDS)} of format {UNPACKED} and {FORMAT}."
             )
         return _artifact(spec, directory)
     except (
@@ -54,6 +54,8 @@ def _artifact(spec: dict[str, Any], directory: Path) -> Artifact:
                 f"{directory / name} is damaged, or not the file that spec.json was written with."
             )
         files[name.removesuffix(".safetensors")] = parse_tensors(content)
+    for name, others in spec.get("tied", {}).items():
+        files[name] |= {other: files[name][first] for other, first in others.items()}
     return _KINDS[spec["kind"]].restored(spec, files)
 
 

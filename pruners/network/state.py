@@ -10,11 +10,10 @@ from pruners.network.layer_names import named_buffers, named_parameters
 
 
 def state_of(model: nn.Module) -> dict[str, Tensor]:
-    """Copy all parameters and buffers to the CPU, each under every name it has."""
-    return {
-        name: tensor.detach().to("cpu", copy=True).contiguous()
-        for name, tensor in _named_tensors(model).items()
-    }
+    """Copy all parameters and buffers to the CPU, each once, under every name it has."""
+    tensors = _named_tensors(model)
+    copies = {id(tensor): tensor.detach().to("cpu", copy=True).contiguous() for tensor in tensors.values()}
+    return {name: copies[id(tensor)] for name, tensor in tensors.items()}
 
 
 def restore_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:

@@ -8,13 +8,14 @@ from typing import Any, ClassVar, Literal, Self
 import torch
 from torch import Tensor, nn
 
-from pruners.artifact import Artifact
+from pruners.artifact import UNPACKED, Artifact
 from pruners.calibration.refit import Refit
 from pruners.errors import BadArtifact, PrunerError
 from pruners.network.copying import copied
 from pruners.network.layer_names import named_parameters, unwrapped
 from pruners.network.state import restore_state, state_of
 from pruners.option_values import shown
+from pruners.sparse.packing import packed, packed_state, unpacked, unpacked_state
 from pruners.sparse.selection.prunable import PrunableLayer
 
 
@@ -138,7 +139,9 @@ class Mask(Artifact):
         """Return the mask with all parameters and buffers of ``small``, a network that it was applied to.
 
         ``refit`` tells how its weights were fitted, where they were; else what was told of the mask stays.
+        BadArtifact where the network has other weights than the mask.
         """
+        self.weights_of(small)
         return Mask(
             self.method,
             self.options,
@@ -163,8 +166,12 @@ class Mask(Artifact):
         return described if self.refit is None else described | {"refit": asdict(self.refit)}
 
     def files(self) -> Mapping[str, Mapping[str, Tensor]]:
-        """Return the tensors to save: the captured state as "model", and the masks."""
-        return {"model": self._state, "masks": self.masks}
+        """Return the tensors to save: the captured state as "model", and the masks, both packed.
+
+        Values in removed places are not among them: `apply` puts zeros there, whatever they are.
+        """
+        state = packed_state(self._state, self.masks) if self.complete else {}
+        return {"model": state, "masks": packed(self.masks)}
 
     @classmethod
     def restored(cls, described: Mapping[str, Any], files: Mapping[str, Mapping[str, Tensor]]) -> Self:
@@ -173,13 +180,20 @@ class Mask(Artifact):
             name: PrunableLayer(**(layer | {"shape": tuple(layer["shape"])}))
             for name, layer in described["prunable"].items()
         }
-        masks = files["masks"]
-        expected = {layer.parameter: (layer.shape, torch.bool) for layer in prunable.values()}
-        if expected != {name: (tuple(mask.shape), mask.dtype) for name, mask in masks.items()}:
+        shapes = {layer.parameter: layer.shape for layer in prunable.values()}
+        masks, state = files["masks"], files["model"] if described["complete"] else None
+        if described["format"] != UNPACKED:
+            masks = unpacked(masks, shapes)
+            state = None if state is None else unpacked_state(state, masks)
+        if {n: (shape, torch.bool) for n, shape in shapes.items()} != {
+            n: (tuple(mask.shape), mask.dtype) for n, mask in masks.items()
+        }:
             raise TypeError("the masks are not those of its layers")
-        state = files["model"] if described["complete"] else None
         refit = Refit(**described["refit"]) if "refit" in described else None
-        return cls(described["method"], {**described["options"]}, prunable, masks, state=state, refit=refit)
+        mask = cls(described["method"], {**described["options"]}, prunable, masks, state=state, refit=refit)
+        if {name: asdict(layer) for name, layer in mask.layers.items()} != described["layers"]:
+            raise TypeError("the masks are not those of its layers")
+        return mask
 
 
 def checked_mask(mask: Any) -> Mask:

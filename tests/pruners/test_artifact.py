@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 import pruners
@@ -79,6 +80,28 @@ def test_saving_again_replaces(saved, network):
     assert sorted(p.name for p in saved.iterdir()) == ["model.safetensors", "spec.json"]
 
 
+def test_the_form_before_still_loads(saved):
+    artifact = pruners.load(saved)
+    damage_spec(saved, lambda spec: (spec.pop("tied"), spec.update(format=2)))
+    again = pruners.load(saved)
+    assert again.plan == artifact.plan and again.tensors.keys() == artifact.tensors.keys()
+    assert all(torch.equal(tensor, artifact.tensors[name]) for name, tensor in again.tensors.items())
+
+
+def test_a_tied_weight_is_written_once(tmp_path):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(30, 30), nn.ReLU(), nn.Linear(30, 30), nn.Linear(30, 8))
+    model[2].weight = model[0].weight
+    with pytest.warns(pruners.PrunerWarning, match="stays dense"):
+        artifact = pruners.compress(model, keep_ratio=0.9)
+    small = artifact.apply(model)
+    artifact.capture(small).save(tmp_path)
+    assert "2.weight" not in load_file(tmp_path / "model.safetensors")
+    again = pruners.load(tmp_path).apply(model)
+    assert again[2].weight is again[0].weight
+    assert all(torch.equal(tensor, again.state_dict()[name]) for name, tensor in small.state_dict().items())
+
+
 def damage_spec(directory, change):
     path = directory / "spec.json"
     spec = json.loads(path.read_text())
@@ -99,9 +122,13 @@ DAMAGES = {
         lambda d: (d / "model.safetensors").write_bytes((d / "model.safetensors").read_bytes()[:-9]),
         "model.safetensors is damaged",
     ),
-    "other kind": (lambda d: damage_spec(d, lambda s: s.update(kind="clay")), "is a clay of format 2"),
+    "other kind": (lambda d: damage_spec(d, lambda s: s.update(kind="clay")), "is a clay of format 3"),
     "later format": (lambda d: damage_spec(d, lambda s: s.update(format=99)), "of format 99"),
     "no plan": (lambda d: damage_spec(d, lambda s: s.pop("plan")), "spec.json is damaged"),
+    "tied to nothing": (
+        lambda d: damage_spec(d, lambda s: s["tied"].update(model={"x": "y"})),
+        "spec.json is damaged",
+    ),
     "odd layer": (
         lambda d: damage_spec(d, lambda s: s["plan"]["layers"].update(x={"rank": 1})),
         "spec.json is damaged",

@@ -171,6 +171,9 @@ def test_bad_checkpoints_are_explained(tmp_path: Path) -> None:
     torch.save({"epoch": 3, "state": state}, tmp_path / "nested.pt")
     torch.save(torch.nn.Linear(2, 2), tmp_path / "module.pt")
     (tmp_path / "torn.safetensors").write_bytes(b"torn")
+    network = trainables.build_network(TASK)
+    mask = pruners.compress(network, "magnitude", keep_ratio=0.5)
+    mask.capture(mask.apply(network)).save(tmp_path / "small")
     expected = {
         "absent.pt": "there is no checkpoint",
         "short.pt": "lacks '5.bias', which the network has",
@@ -179,6 +182,7 @@ def test_bad_checkpoints_are_explained(tmp_path: Path) -> None:
         "nested.pt": "is no state dict; save the network's state_dict",
         "module.pt": "holds more than tensors; save the network's state_dict",
         "torn.safetensors": "cannot be read",
+        "small/model.safetensors": "a compressed network's: name a file of the state_dict",
     }
     for name, message in expected.items():
         with pytest.raises(trainables.TaskError, match=message):

@@ -26,16 +26,24 @@ def restore(network: nn.Module, path: str) -> None:
     }
     for name, tensor in expected.items():
         if name not in state:
-            raise TaskError(f"checkpoint {path} lacks {name!r}, which the network has.")
+            raise _unfit(path, f" lacks {name!r}, which the network has.")
         if state[name].shape != tensor.shape:
-            raise TaskError(
-                f"checkpoint {path}: {name!r} has shape {tuple(state[name].shape)}, the network's "
-                f"{tuple(tensor.shape)}."
+            raise _unfit(
+                path,
+                f": {name!r} has shape {tuple(state[name].shape)}, the network's {tuple(tensor.shape)}.",
             )
     for name in state:
         if name not in expected:
-            raise TaskError(f"checkpoint {path} has {name!r}, which the network lacks.")
+            raise _unfit(path, f" has {name!r}, which the network lacks.")
     network.load_state_dict(state)
+
+
+def _unfit(path: str, what: str) -> TaskError:
+    """Return the error; a compressed network's files are no state dict of the dense one."""
+    is_compressed = Path(path).expanduser().with_name("spec.json").is_file()
+    hint = " The spec.json beside it is a compressed network's: name a file of the state_dict() that "
+    hint += "pruners.load(folder).apply(network) has."
+    return TaskError(f"checkpoint {path}{what}{hint if is_compressed else ''}")
 
 
 def _read(path: Path) -> dict[str, Tensor]:
