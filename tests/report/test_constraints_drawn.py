@@ -82,6 +82,28 @@ def test_a_bound_that_nobody_comes_near_is_within_the_range_shown(tmp_path: Path
 
 def test_a_bound_that_differs_from_trial_to_trial_has_no_line(tmp_path: Path) -> None:
     within = {"metric": ACCURACY, "within": 0.03, "of": "dense"}
-    record = replace(constrained(study_record(tmp_path), within), dense={})
-    figure = figures(record)["front-compress/params_kept"]
-    assert levels(figure, "y") == [] and points(figure, hollow=True) > 0
+    record = constrained(study_record(tmp_path), within)
+    drawn = figures(record)["front-compress/params_kept"]
+    assert levels(drawn, "y") == pytest.approx([96.12, 99.12])
+    first, *others = record.trials
+    better = replace(first, metrics={**first.metrics, of_dense(ACCURACY): 0.9951})
+    drawn = figures(replace(record, trials=(better, *others)))["front-compress/params_kept"]
+    assert levels(drawn, "y") == pytest.approx([99.12]) and points(drawn, hollow=True) > 0
+
+
+def test_networks_beyond_the_range_shown_are_counted(tmp_path: Path) -> None:
+    record = constrained(study_record(tmp_path), {"metric": LATENCY, "at_most": 40.0})
+    slow, *others = record.baselines
+    slow = replace(slow, metrics={**slow.metrics, LATENCY: 900.0})
+    charts = {chart.anchor: chart for chart in front_charts(replace(record, baselines=(slow, *others)))}
+    chart = charts[f"front-{LATENCY}"]
+    assert chart.figure is not None and chart.figure.layout.xaxis.range[1] < 900
+    assert f"1 of {len(record.complete) + len(record.baselines)} points lie outside" in chart.caption
+
+
+def test_what_is_no_number_keeps_no_constraint(tmp_path: Path) -> None:
+    record = constrained(study_record(tmp_path), {"metric": LATENCY, "at_most": 40.0})
+    [limit] = record.limits
+    for untold in ({}, {LATENCY: float("nan")}):
+        trial = replace(record.complete[0], metrics=untold)
+        assert record.misses(trial) == f"{limit.name}, which is not told"

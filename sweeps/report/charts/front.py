@@ -1,5 +1,6 @@
 """The Pareto front: quality against what the network still costs."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -83,7 +84,9 @@ def _front_chart(record: StudyRecord, axes: _Axes) -> Chart:
     )
     figure.update_yaxes(range=bounds)
     if limits := [scaled(axes.cost, bound) for bound in bounds_on(record, axes.cost).values()]:
-        figure.update_xaxes(range=chart.opening_range([p.x for p in points.values()], must_show=limits))
+        left, right = chart.opening_range([p.x for p in points.values()], must_show=limits)
+        figure.update_xaxes(range=(left, right))
+        heights = [p.y if left <= p.x <= right else math.inf for p in points.values()]
     draw_bounds(figure, record, x=axes.cost, y=axes.quality)
     if dense is not None:
         chart.level(

@@ -6,15 +6,20 @@ from sweeps.report.drawing import chart
 from sweeps.report.drawing.wording import scaled, with_unit
 from sweeps.study.record import StudyRecord
 from sweeps.study.selection.limits import Limit
-from trainables.metric_names import of_dense
 
 
 def bounds_on(record: StudyRecord, metric: str) -> dict[Limit, float]:
-    """Return the constraints on a metric with their bounds, those that are the same for all trials."""
-    dense = record.dense.get(metric)
-    known = {} if dense is None else {of_dense(metric): dense}
-    bounds = {limit: limit.bound(known) for limit in record.limits if limit.metric == metric}
-    return {limit: bound for limit, bound in bounds.items() if bound is not None}
+    """Return the constraints on a metric with their bounds, those that are the same for all networks.
+
+    Where network or training are searched, every trial has a dense network of its own.
+    """
+    finished = (*record.complete, *(t for t in record.baselines if t.outcome == "complete"))
+    bounds = {
+        limit: {bound for trial in finished if (bound := limit.bound(trial.metrics)) is not None}
+        for limit in record.limits
+        if limit.metric == metric
+    }
+    return {limit: found.pop() for limit, found in bounds.items() if len(found) == 1}
 
 
 def draw_bounds(figure: go.Figure, record: StudyRecord, *, x: str, y: str) -> None:

@@ -35,12 +35,14 @@ class Limit:
     def excess(self, metrics: Mapping[str, Any]) -> float:
         """Return by how much a trial's metrics miss the bound, in the metric's unit; 0 or less: they keep it.
 
-        Infinite where the trial does not tell the metric.
+        Infinite where the trial does not tell the metric, or it is no number.
         """
         value, bound = metrics.get(self.metric), self.bound(metrics)
         if value is None or bound is None:
             return math.inf
         excess = float(value - bound if self.is_most else bound - value)
+        if math.isnan(excess):
+            return math.inf
         return 0.0 if 0 < excess <= ROUNDING * max(1.0, abs(bound)) else excess
 
     def missed_by(self, excess: float) -> str:
