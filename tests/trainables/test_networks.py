@@ -25,6 +25,10 @@ FITS = [
     [
         *((name, {}, shape) for name, shape in FITS),
         ("resnet32", {"width": 4, "shortcut": "projection"}, (3, 17, 9)),
+        ("resnet18", {"width": 4}, (3, 17, 9)),
+        ("wrn16_8", {}, (3, 17, 9)),
+        ("densenet22", {}, (3, 17, 9)),
+        ("densenet22", {}, (1, 1, 2)),
         ("vgg19", {"last_pooling": "average"}, (3, 40, 24)),
         ("vgg16", {"last_pooling": "average"}, (1, 8, 8)),
         ("mlp", {"widths": [9, 5, 3], "dropout": 0.1}, (1, 40)),

@@ -17,9 +17,13 @@ BUILT_IN = {  # imported when asked for: torchvision alone takes seconds
     "conv2": "trainables.task.networks.conv:conv2",
     "conv4": "trainables.task.networks.conv:conv4",
     "conv6": "trainables.task.networks.conv:conv6",
+    "resnet18": "trainables.task.networks.resnet:resnet18",
     "resnet20": "trainables.task.networks.resnet:resnet20",
     "resnet32": "trainables.task.networks.resnet:resnet32",
     "resnet56": "trainables.task.networks.resnet:resnet56",
+    "wrn16_8": "trainables.task.networks.wide_resnet:wrn16_8",
+    "densenet22": "trainables.task.networks.densenet:densenet22",
+    "vgg11": "trainables.task.networks.vgg:vgg11",
     "vgg16": "trainables.task.networks.vgg:vgg16",
     "vgg19": "trainables.task.networks.vgg:vgg19",
 }

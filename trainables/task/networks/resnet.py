@@ -1,9 +1,10 @@
-"""ResNets for small images (He et al., CVPR 2016, section 4.2): three stages of two-convolution blocks.
+"""ResNets for small images (He et al., CVPR 2016, section 4.2): stages of two-convolution blocks.
 
-The convolutions are 3x3. Where the channels change, ``shortcut`` says how the block's input is fitted to its
-output: ``pad`` subsamples and fills up with zeros (the paper's option A, without weights), ``projection`` is
-a 1x1 convolution with BatchNorm (option B). GraSP's and the lottery-ticket authors' code (alecwangcq/GraSP,
-facebookresearch/open_lth) have the projection.
+The convolutions are 3x3; ResNet-18 has four stages, the others three. Where the channels change, ``shortcut``
+says how the block's input is fitted to its output: ``pad`` subsamples and fills up with zeros (the paper's
+option A, without weights), ``projection`` is a 1x1 convolution with BatchNorm (option B). GraSP's, ALDS's and
+the lottery-ticket authors' code (alecwangcq/GraSP, lucaslie/torchprune, facebookresearch/open_lth) have the
+projection.
 """
 
 import torch
@@ -52,12 +53,14 @@ class Block(nn.Module):
 
 
 class SmallResNet(nn.Module):
-    """A 3x3 stem, three stages of ``blocks`` blocks, global average pooling, Linear.
+    """A 3x3 stem, ``stages`` stages of ``blocks`` blocks, global average pooling, Linear.
 
-    The stages have 1, 2 and 4 times ``width`` channels.
+    The stages have 1, 2, 4 (and 8) times ``width`` channels.
     """
 
-    def __init__(self, blocks: int, in_channels: int, num_classes: int, width: int, shortcut: str):
+    def __init__(
+        self, blocks: int, in_channels: int, num_classes: int, width: int, shortcut: str, stages: int = 3
+    ):
         super().__init__()
         if shortcut not in SHORTCUTS:
             raise TaskError(f"a ResNet has no shortcut {shortcut!r}; {nearest(shortcut, SHORTCUTS)}")
@@ -67,7 +70,10 @@ class SmallResNet(nn.Module):
         self.stage1 = self._stage(blocks, width, width, 1, projection)
         self.stage2 = self._stage(blocks, width, 2 * width, 2, projection)
         self.stage3 = self._stage(blocks, 2 * width, 4 * width, 2, projection)
-        self.linear = nn.Linear(4 * width, num_classes)
+        if stages == 4:
+            self.stage4 = self._stage(blocks, 4 * width, 8 * width, 2, projection)
+        self.stages = [f"stage{number}" for number in range(1, stages + 1)]
+        self.linear = nn.Linear(2 ** (stages - 1) * width, num_classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -82,8 +88,18 @@ class SmallResNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Map images (N, in_channels, H, W) to logits (N, num_classes); any H, W."""
         out = functional.relu(self.bn(self.conv(images)))
-        out = self.stage3(self.stage2(self.stage1(out)))
+        for stage in self.stages:
+            out = getattr(self, stage)(out)
         return self.linear(torch.mean(out, dim=(2, 3)))
+
+
+def resnet18(input_shape: tuple[int, ...], num_classes: int, *, width: int = 64) -> nn.Module:
+    """Build ResNet-18 for small images: 11.2 million parameters at width 64.
+
+    Its four stages are those for ImageNet (He et al., table 1); the stem is a 3x3 convolution without
+    pooling. So it is in SynFlow's code (Tanaka et al., NeurIPS 2020; ganguli-lab/Synaptic-Flow).
+    """
+    return SmallResNet(2, input_shape[0], num_classes, width, "projection", stages=4)
 
 
 def resnet20(

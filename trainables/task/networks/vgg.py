@@ -1,4 +1,4 @@
-"""VGG with BatchNorm for small images (Simonyan & Zisserman, ICLR 2015, table 1, D and E).
+"""VGG with BatchNorm for small images (Simonyan & Zisserman, ICLR 2015, table 1, A, D and E).
 
 Its convolutions, and one Linear after them. The fifth group is followed by 2x2 max pooling as in the paper,
 or, with ``last_pooling="average"``, by the global average alone, as in GraSP's and the lottery-ticket
@@ -12,7 +12,7 @@ from trainables.errors import TaskError, nearest
 
 LAST_POOLINGS = ("max", "average")
 _CHANNELS = (64, 128, 256, 512, 512)
-_DEPTHS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
+_DEPTHS = {11: (1, 1, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 
 
 class SmallVGG(nn.Module):
@@ -53,6 +53,11 @@ class SmallVGG(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Map images (N, channels, H, W) to logits (N, num_classes)."""
         return self.linear(torch.mean(self.features(images), dim=(2, 3)))
+
+
+def vgg11(input_shape: tuple[int, ...], num_classes: int, *, last_pooling: str = "max") -> nn.Module:
+    """Build VGG-11 with BatchNorm: 8 convolutions and one Linear, 9.2 million parameters."""
+    return SmallVGG(_DEPTHS[11], input_shape, num_classes, last_pooling)
 
 
 def vgg16(input_shape: tuple[int, ...], num_classes: int, *, last_pooling: str = "max") -> nn.Module:
