@@ -7,7 +7,7 @@ from torch import nn
 
 import pruners
 from pruners.calibration.calibration import Calibration
-from pruners.calibration.moments.gradient_moments import draw_labels
+from pruners.calibration.moments.drawn_loss import draw_labels
 from pruners.lowrank.curves.kept import ErrorKind, errors_by_data
 from pruners.lowrank.curves.output import _not_too_many_encoders
 from pruners.lowrank.layers.candidates import Candidates, layer_candidates
