@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 import pruners
 from pruners.calibration import calibration as calibrations
@@ -96,6 +97,25 @@ def test_none_where_one_pass_cannot_do_for_both(network: nn.Module) -> None:
     images = torch.randn(20, 6, generator=torch.manual_seed(1))
     layers = {name: network.get_submodule(name) for name in ("first", "last")}
     assert both_moments(network, layers, Calibration(network, images).batches, seed=0) is None
+
+
+def test_layers_that_checkpointing_calls_again_count_once() -> None:
+    class Checkpointed(Scored):
+        def forward(self, x: Tensor) -> Tensor:
+            made: Tensor = self.last(checkpoint(lambda x: torch.relu(self.first(x)), x, use_reentrant=False))
+            return made
+
+    torch.manual_seed(0)
+    network, plain = Checkpointed(torch.relu), Scored(torch.relu)
+    plain.load_state_dict(network.state_dict())
+    images = torch.randn(20, 6, generator=torch.manual_seed(1))
+    found, expected = (
+        Calibration(net, images).both_moments(["first", "last"], seed=0) for net in (network, plain)
+    )
+    for some, others in zip(found, expected, strict=True):
+        for name, moment in others.items():
+            assert some[name].columns == moment.columns == 20
+            assert torch.equal(some[name].second, moment.second)
 
 
 def test_what_is_wrong_is_said_as_ever() -> None:

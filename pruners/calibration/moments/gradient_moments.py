@@ -50,8 +50,9 @@ def both_moments(
 ) -> tuple[dict[str, Moment], dict[str, Moment]] | None:
     """Compute `input_moments` and `gradient_moments` in one pass there and back, to the same bits.
 
-    None where that cannot be promised: a first part's outputs are others when gradients are kept. None as
-    well where either of the two would raise an error, which then says what is wrong.
+    None where that cannot be promised: a first part's outputs are others when gradients are kept, or layers
+    are called again on the way back, by checkpointing. None as well where either of the two would raise an
+    error, which then says what is wrong.
     """
     if _in_inference_mode(model):
         return None
@@ -60,9 +61,11 @@ def both_moments(
             return None
         with summing_inputs(layers) as inputs:
             gradients, reached = _summed(model, layers, batches, seed)
-        return moments_of_sums(inputs), _moments(model, layers, batches, gradients, reached)
+        both = moments_of_sums(inputs), _moments(model, layers, batches, gradients, reached)
     except PrunerError:
         return None
+    called_again = any(moment.columns != both[1][name].columns for name, moment in both[0].items())
+    return None if called_again else both
 
 
 def _in_inference_mode(model: nn.Module) -> bool:
@@ -100,7 +103,8 @@ def _summed(
                     loss = drawn_loss(forward_on_copy(unwrapped(model), part), generator)
                     edges = [output.edge for output in watched]
                     found = torch.autograd.grad(loss, edges, allow_unused=True) if edges else ()
-                for output, gradient in zip(watched, found, strict=True):
+                # checkpointing calls layers once more on the way back, behind those that are asked for
+                for output, gradient in zip(watched, found, strict=False):
                     sums[output.layer].add(output.zeros if gradient is None else gradient)
                     reached |= set() if gradient is None else {output.layer}
                 watched.clear()
