@@ -6,7 +6,7 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Allocation:
     """A recipe: weights and biases of the dense network, batch, decay, the learning rate from an epoch on,
-    epochs of training and retraining, trials, baselines, seeds.
+    epochs of training and retraining, trials, baselines, seeds, Nesterov's momentum.
     """
 
     parameters: int
@@ -18,6 +18,7 @@ class Allocation:
     trials: int
     baselines: int = 0
     seeds: int = 3
+    nesterov: bool = False
 
 
 def _balf(parameters: int) -> Allocation:
@@ -29,9 +30,15 @@ def _trained(parameters: int) -> Allocation:
 
 
 RECIPES = {
-    "alds_resnet20_cifar10": Allocation(269_722, 128, 1e-4, {5: 0.1, 91: 0.01, 136: 1e-3}, 182, 182, 60),
+    "alds_resnet20_cifar10": Allocation(272_474, 128, 1e-4, {5: 0.1, 91: 0.01, 136: 1e-3}, 182, 182, 60),
     "alds_vgg16_cifar10": Allocation(
         14_724_042, 256, 5e-4, {10: 0.05, 30: 0.025, 299: 0.05 / 2**9}, 300, 300, 60
+    ),
+    "alds_densenet22_cifar10": Allocation(
+        71_686, 64, 1e-4, {10: 0.1, 150: 0.01, 225: 1e-3}, 300, 300, 42, nesterov=True
+    ),
+    "alds_wrn16_8_cifar10": Allocation(
+        10_961_370, 128, 5e-4, {5: 0.1, 60: 0.02, 120: 4e-3, 160: 8e-4}, 200, 200, 60, nesterov=True
     ),
     "alds_resnet18_imagenet": Allocation(
         11_689_512, 256, 1e-4, {5: 0.1, 30: 0.01, 60: 1e-3, 80: 1e-4}, 90, 90, 30
