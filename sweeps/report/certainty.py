@@ -1,5 +1,6 @@
 """How sure it is that the best is the best, in sentences."""
 
+from sweeps.report.drawing.how_sure import how_sure
 from sweeps.report.drawing.wording import (
     count,
     difference,
@@ -10,7 +11,7 @@ from sweeps.report.drawing.wording import (
     value_of,
 )
 from sweeps.study.record import StudyRecord, TrialRecord
-from sweeps.study.selection.comparison import SURE, Comparison
+from sweeps.study.selection.comparison import SURE
 
 
 def against_own(record: StudyRecord, best: TrialRecord) -> str:
@@ -20,7 +21,7 @@ def against_own(record: StudyRecord, best: TrialRecord) -> str:
     """
     metric = record.measured[0].name
     told = [
-        f"{difference(metric, found.difference)}{points_of(metric)} on {split}{_how_sure(found)}"
+        f"{difference(metric, found.difference)}{points_of(metric)} on {split}{how_sure(found)}"
         for split, found in (
             ("validation", record.compared(best.key, "val")),
             ("test", record.compared(best.key, "test")),
@@ -28,15 +29,6 @@ def against_own(record: StudyRecord, best: TrialRecord) -> str:
         if found
     ]
     return f"Against the method's own answer: {'; '.join(told)}." if told else ""
-
-
-def _how_sure(found: Comparison) -> str:
-    if found.error is None:
-        return ", which one seed cannot tell from chance"
-    told = f"{found.chance}, {found.over}" if found.p is not None else found.over
-    if found.is_tie:
-        return f", a tie within its standard error ({told})"
-    return f", {'more than' if found.is_sure else 'not told from'} chance ({told})"
 
 
 def chosen(record: StudyRecord, best: TrialRecord) -> str:

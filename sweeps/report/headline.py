@@ -16,12 +16,7 @@ from sweeps.report.drawing.wording import (
     value_of,
     with_unit,
 )
-from sweeps.report.sparse.method_curves import (
-    CONTROL_NAMES,
-    MethodCurve,
-    lowest_common_density,
-    method_curves,
-)
+from sweeps.report.sparse.methods_sentence import methods_sentence
 from sweeps.study import winning_tickets
 from sweeps.study.record import StudyRecord, TrialRecord
 from sweeps.study.winning_tickets import TICKET, Level
@@ -40,7 +35,7 @@ def headline(record: StudyRecord) -> str:
         return _nearest(record) if record.nearest else _nothing_found(record)
     if best.levels:
         return _tickets(record, best)
-    return _methods(record) or _best_trial(record, best)
+    return methods_sentence(record) or _best_trial(record, best)
 
 
 def _tickets(record: StudyRecord, trial: TrialRecord) -> str:
@@ -93,56 +88,6 @@ def _reached(level: Level, metric: str) -> str:
     ticket = level["tracks"][TICKET]
     value = mean_and_spread(metric, ticket[metric], ticket.get(f"{metric}_std"))
     return f"{value}\N{NARROW NO-BREAK SPACE}{unit_of(metric)}".rstrip()
-
-
-def _methods(record: StudyRecord) -> str:
-    """Say which method of a grid does best at the least density that all were run at.
-
-    Nothing for other studies.
-    """
-    found = [curve for curve in method_curves(record) if curve.control == "none"]
-    common = lowest_common_density(found) if found else None
-    if common is None or len({curve.method for curve in found}) < 2 or record.sweep.get("method") != "grid":
-        return ""
-    goal = next(o.goal for o in (*record.objectives, *record.measured) if o.name == quality_of(record))
-    ranked = sorted(found, key=lambda curve: _curve_value(record, curve, common), reverse=goal == "maximize")
-    first, second = ranked[0], ranked[1]
-    said = f"With {percent(common)}\N{NARROW NO-BREAK SPACE}% of the weights, "
-    said += "the fewest that every method was run with, "
-    said += (
-        f"{first.label} does best: {_curve_reached(record, first, common)} {lower_name(quality_of(record))}, "
-    )
-    said += f"before {second.label} with {_curve_reached(record, second, common)}."
-    control = {
-        f.control: f
-        for f in method_curves(record)
-        if f.method == first.method and f.rest == first.rest and f.control != "none"
-    }
-    beside = [
-        f"{CONTROL_NAMES[name]} {_curve_reached(record, curve, common)}"
-        for name, curve in control.items()
-        if percent(curve.nearest(common).metrics[DENSITY]) == percent(common)
-    ]
-    if beside:
-        said += f" Its controls: {', '.join(beside)}."
-    if (dense := record.dense.get(quality_of(record))) is not None:
-        said += f" The dense network reaches {with_unit(quality_of(record), dense)}."
-    return said
-
-
-def _curve_value(record: StudyRecord, curve: MethodCurve, density: float) -> float:
-    """Return the quality that a method's curve reaches at a density."""
-    value = value_of(record, curve.nearest(density), quality_of(record))
-    assert value is not None  # a curve holds trials with values only
-    return value
-
-
-def _curve_reached(record: StudyRecord, curve: MethodCurve, density: float) -> str:
-    quality = quality_of(record)
-    text = mean_and_spread(
-        quality, _curve_value(record, curve, density), curve.nearest(density).metrics.get(f"{quality}_std")
-    )
-    return f"{text}\N{NARROW NO-BREAK SPACE}{unit_of(quality)}".rstrip()
 
 
 def _best_trial(record: StudyRecord, best: TrialRecord) -> str:

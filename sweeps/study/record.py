@@ -50,6 +50,7 @@ class TrialRecord:
     ``intermediate`` maps epochs of the closing training (a lottery's levels) to the first objective,
     ``history`` holds all metrics of each such epoch. ``levels`` is what a lottery found at each level, the
     dense network first, as result.json has it. ``seconds`` is the wall time of its last attempt.
+    ``validation`` counts that split's ``examples`` and ``classes``, where each example has one class.
     """
 
     key: str
@@ -65,6 +66,7 @@ class TrialRecord:
     reason: str | None = None
     seconds: float | None = None
     curves: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
+    validation: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,13 @@ class StudyRecord:
             return None
         one, own = (self._network(each, split) for each in (key, self.own.key))
         return compare(one, own, self.measured[0].goal)
+
+    def between(self, one: TrialRecord, other: TrialRecord, metric: Objective) -> Comparison | None:
+        """Compare two trials by a metric on validation; None where not all of their replicates tell it."""
+        if not all(metric.name in each["metrics"] for t in (one, other) for each in t.replicates):
+            return None
+        first, second = (network_on("val", metric.name, t.replicates, {}) for t in (one, other))
+        return compare(first, second, metric.goal)
 
     def standard_error(self, trial: TrialRecord) -> float | None:
         """Return the standard error of a trial's primary metric on validation, where it is known."""

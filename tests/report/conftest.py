@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+import pruners
 from sweeps import StudyRecord
 
 from . import sparse_studies
@@ -24,6 +25,12 @@ def two_rewind_points(without_wandb: None, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture(scope="session")
 def at_initialisation(without_wandb: None, tmp_path_factory: pytest.TempPathFactory) -> StudyRecord:
     return sparse_studies.at_initialisation(tmp_path_factory.mktemp("s") / "masks")
+
+
+@pytest.fixture(scope="session")
+def with_empty_layers(without_wandb: None, tmp_path_factory: pytest.TempPathFactory) -> StudyRecord:
+    with pytest.warns(pruners.PrunerWarning, match="min_layer_keep"):
+        return sparse_studies.with_empty_layers(tmp_path_factory.mktemp("s") / "empty")
 
 
 @pytest.fixture(scope="session")

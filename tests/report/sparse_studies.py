@@ -50,6 +50,25 @@ def at_initialisation(folder: Path) -> StudyRecord:
     return _run({**_COMMON, **named, "replicates": 2}, folder)
 
 
+def with_empty_layers(folder: Path) -> StudyRecord:
+    """Magnitude at 2 % of the weights as torch draws them, which leaves none in two layers; one seed."""
+    parameters = {
+        "compression.method": {"values": ["magnitude", "snip"]},
+        "budget.keep_ratio": {"values": [0.5, 0.02]},
+    }
+    named = {
+        "name": "empty",
+        "trainable": "prune_at_init",
+        "task": {"network": "lenet_300_100", "data": "digits"},
+        "training": {"epochs": 3, "batch_size": 60, "optimizer": "adam", "lr": 1.2e-3},
+        "compression": {},
+        "budget": {},
+        "parameters": parameters,
+        "run_cap": 4,
+    }
+    return _run({**_COMMON, **named, "replicates": 1}, folder)
+
+
 def without_dense(folder: Path) -> StudyRecord:
     """Drawn densities and learning rates, two objectives; no dense network is trained."""
     parameters = {

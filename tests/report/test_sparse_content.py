@@ -136,7 +136,7 @@ def test_methods_beside_their_controls(at_initialisation: StudyRecord) -> None:
     assert sum(trace.line.dash == "dash" for trace in controls.figure.data) == 4, (
         "three methods and the legend's entry"
     )
-    assert len(table.table.rows) == 6 and table.table.heads == ("Method", "30 % kept", "5 % kept")
+    assert len(table.table.rows) == 7 and table.table.heads == ("Method", "30 % kept", "5 % kept")
 
 
 def test_layers_and_gradients_are_those_of_the_lowest_common_density(at_initialisation: StudyRecord) -> None:

@@ -47,6 +47,11 @@ def test_a_whole_trial(tmp_path: Path, task: TaskConfig, method: str) -> None:
     told = trainables.run_trial(config)
     assert "failed" not in told, told["failed"]
     found, labels = outputs(config, "validation")
+    ended = result_of(config)
+    assert ended is not None
+    # a guess among classes is known where each example has one
+    classes = {"examples": len(labels), "classes": found.shape[1]} if task is PAIRS else {}
+    assert ended.validation == classes
     if task is LINE:
         assert told["val/mae"] == pytest.approx(
             sklearn.mean_absolute_error(labels, found.flatten()), rel=1e-5

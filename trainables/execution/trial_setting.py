@@ -77,6 +77,14 @@ class TrialSetting:
         return task.task_identity(self.task)
 
     @property
+    def validation_size(self) -> dict[str, int]:
+        """Count the validation split's examples and classes; nothing where labels are no single classes."""
+        classes = self.data.num_classes
+        if classes is None or self.data.validation.first()[1].dim() != 1:
+            return {}
+        return {"examples": len(self.data.validation), "classes": classes}
+
+    @property
     def steps_per_epoch(self) -> int:
         """Count the optimiser steps in an epoch."""
         return steps_per_epoch(len(self.data.train), self.training.batch_size)

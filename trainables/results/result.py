@@ -31,7 +31,8 @@ class TrialResult:
     tells what became of each layer of the lowest seed's network (see `compression_figures.layers`),
     ``curves`` the errors that it was chosen by (see `error_curves`), ``dense`` the dense network's figures.
     ``history`` has one entry for each epoch of the closing training, ``levels`` one for each level of a
-    lottery, the dense network's first. ``trained_with`` names what the networks were trained with, ``failed``
+    lottery, the dense network's first. ``validation`` counts that split's ``examples`` and ``classes``, where
+    each example has one class. ``trained_with`` names what the networks were trained with, ``failed``
     the reason of a trial that failed, in a line. ``versions``, of Python and of the packages that a result
     depends on, are filled in when it is written.
     """
@@ -44,6 +45,7 @@ class TrialResult:
     dense: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
     levels: list[dict[str, Any]] = field(default_factory=list)
+    validation: dict[str, int] = field(default_factory=dict)
     trained_with: list[str] = field(default_factory=list)
     failed: str | None = None
     versions: dict[str, str] = field(default_factory=dict)

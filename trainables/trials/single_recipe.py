@@ -30,6 +30,7 @@ class RecipeSteps(TrialSteps):
             Replicate(setting, uncompressed, stages, seed, diverges) for seed in sorted(config.seeds)
         ]
         self._steps_per_epoch, self._started = setting.steps_per_epoch, False
+        self._validation = setting.validation_size
 
     def advance(self) -> Metrics:
         """Train every replicate for one more epoch; the first step also does all that comes before."""
@@ -89,6 +90,7 @@ class RecipeSteps(TrialSteps):
                 curves=self._replicates[0].curves,
                 dense=averaged([replicate.dense for replicate in self._replicates]),
                 history=history,
+                validation=self._validation,
                 trained_with=sorted(
                     set().union(*(replicate.trained_with() for replicate in self._replicates))
                 ),

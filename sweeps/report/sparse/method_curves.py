@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sweeps.report.drawing import chart
 from sweeps.report.drawing.density import Point
-from sweeps.report.drawing.wording import plain, quality_of, scaled, setting_of, value_of
+from sweeps.report.drawing.wording import percent, plain, quality_of, scaled, setting_of, value_of
 from sweeps.study.record import StudyRecord, TrialRecord
 from trainables.metric_names import DENSITY
 
@@ -50,6 +50,10 @@ class MethodCurve:
         """Return the quality over density, one value a replicate."""
         quality = quality_of(record)
         return [Point(t.metrics[DENSITY], _values(t, quality)) for t in self.trials]
+
+    def at(self, kept: str) -> TrialRecord | None:
+        """Return the trial with this share of the weights, as `percent` writes it."""
+        return next((t for t in self.trials if percent(t.metrics[DENSITY]) == kept), None)
 
     def nearest(self, density: float) -> TrialRecord:
         """Return the trial that comes nearest to this share of the weights."""

@@ -8,18 +8,13 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from sweeps.report.drawing import chart, density
-from sweeps.report.drawing.chart import Chart, Table
+from sweeps.report.drawing.chart import Chart
 from sweeps.report.drawing.wording import (
-    NONE,
-    lower_name,
-    mean_and_spread,
     name_of,
-    percent,
     quality_of,
     scaled,
     titled,
     unit_of,
-    value_of,
     with_unit,
 )
 from sweeps.report.sparse.method_curves import (
@@ -30,6 +25,7 @@ from sweeps.report.sparse.method_curves import (
     looks,
     method_curves,
 )
+from sweeps.report.sparse.method_table import method_table
 from sweeps.study.record import StudyRecord
 from trainables.metric_names import DENSITY
 
@@ -47,7 +43,7 @@ def method_charts(record: StudyRecord) -> list[Chart]:
     if len(plain) < len(found):
         charts.append(_controls(record, found))
     if any(len(curve.trials) > 1 for curve in found) and record.sweep.get("method") == "grid":
-        charts.append(_table(record, found))
+        charts.append(method_table(record, found))
     return charts
 
 
@@ -141,39 +137,3 @@ def _unit(record: StudyRecord) -> str:
     """Return what follows a value of the study's quality."""
     unit = unit_of(quality_of(record))
     return f" {unit}" if unit else ""
-
-
-def _table(record: StudyRecord, found: Sequence[MethodCurve]) -> Chart:
-    quality = quality_of(record)
-    kept = sorted(
-        {percent(t.metrics[DENSITY]) for curve in found for t in curve.trials},
-        key=float,
-        reverse=True,
-    )
-    rows = []
-    for curve in found:
-        cells = dict.fromkeys(kept, NONE)
-        for trial in curve.trials:
-            value = value_of(record, trial, quality)
-            cells[percent(trial.metrics[DENSITY])] = mean_and_spread(
-                quality, value, trial.metrics.get(f"{quality}_std")
-            )
-        detail = ", ".join(
-            part
-            for part in ("" if curve.control == "none" else CONTROL_NAMES[curve.control], curve.rest)
-            if part
-        )
-        rows.append(((curve.method, detail), *((text, "") for text in cells.values())))
-    caption = f"The {lower_name(quality)}{' in per cent' if unit_of(quality) else ''}"
-    caption += (
-        " ± one standard deviation over the replicates."
-        if any(len(t.replicates) > 1 for t in record.complete)
-        else "."
-    )
-    heads = ("Method", *(f"{text} % kept" for text in kept))
-    return Chart(
-        "method-table",
-        f"{name_of(quality)} by method and weights kept",
-        caption,
-        table=Table(heads, tuple(rows)),
-    )
