@@ -51,6 +51,6 @@ def test_what_the_users_code_imports_is_packed_with_it(
     with runtime_env(Sweep.from_data(digits(task=task))) as env:
         packed = {
             path.relative_to(env["working_dir"]).as_posix()
-            for path in Path(env["working_dir"]).rglob("*pack*")
+            for path in Path(env["working_dir"]).glob("*pack*")
         }
     assert packed == {"packed_net.py", "packed_parts", "packed_helper.py", "packed_metric.py"}
