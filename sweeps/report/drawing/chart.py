@@ -10,6 +10,7 @@ import html
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -149,36 +150,28 @@ def ramp(amount: int) -> list[str]:
 
 def level(chart: go.Figure, value: float, label: str, color: str, *, below: bool = False) -> None:
     """Draw a labelled horizontal line across the chart, the label at its right end."""
+    line, annotation = _labelled_line(label, color)
     chart.add_hline(
-        y=value,
-        line={"color": color, "width": 1.2, "dash": "dash"},
-        annotation={
-            "text": label,
-            "font": {"color": color, "size": 12},
-            "xanchor": "right",
-            "x": 1,
-            "yanchor": "top" if below else "bottom",
-            "bgcolor": "rgba(255,255,255,.8)",
-            "borderpad": 1,
-        },
+        y=value, line=line, annotation={**annotation, "x": 1, "yanchor": "top" if below else "bottom"}
     )
 
 
 def upright(chart: go.Figure, value: float, label: str, color: str) -> None:
     """Draw a labelled vertical line up the chart, the label at its foot."""
-    chart.add_vline(
-        x=value,
-        line={"color": color, "width": 1.2, "dash": "dash"},
-        annotation={
-            "text": label,
-            "font": {"color": color, "size": 12},
-            "xanchor": "right",
-            "y": 0,
-            "yanchor": "bottom",
-            "bgcolor": "rgba(255,255,255,.8)",
-            "borderpad": 1,
-        },
-    )
+    line, annotation = _labelled_line(label, color)
+    chart.add_vline(x=value, line=line, annotation={**annotation, "y": 0, "yanchor": "bottom"})
+
+
+def _labelled_line(label: str, color: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the style of a dashed line, and its label without a place."""
+    annotation = {
+        "text": label,
+        "font": {"color": color, "size": 12},
+        "xanchor": "right",
+        "bgcolor": "rgba(255,255,255,.8)",
+        "borderpad": 1,
+    }
+    return {"color": color, "width": 1.2, "dash": "dash"}, annotation
 
 
 def opening_range(values: Sequence[float], *, must_show: Sequence[float] = ()) -> tuple[float, float]:
