@@ -1,6 +1,7 @@
 """A network on its way through a recipe, and how it is kept on disk."""
 
 import errno
+import io
 import shutil
 import uuid
 from dataclasses import dataclass, field
@@ -14,6 +15,9 @@ import pruners
 from pruners.whole_files import sync
 from trainables.config import TaskConfig
 from trainables.task.task import build_network
+
+OPTIMIZER = "optimizer.pt"
+"""The file of a snapshot that holds the optimiser's state."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,15 @@ def save(network: Network, folder: Path) -> None:
         save_model(network.module, str(folder / "model.safetensors"))
     else:
         network.artifact.capture(network.module).save(folder)
+
+
+def save_snapshot(network: Network, optimizer: torch.optim.Optimizer | None, folder: Path) -> None:
+    """Write the files of a snapshot; without ``optimizer`` training cannot go on from it."""
+    save(network, folder)
+    if optimizer is not None:
+        content = io.BytesIO()  # torch's own writing to a file hides why it failed
+        torch.save(optimizer.state_dict(), content)
+        (folder / OPTIMIZER).write_bytes(content.getbuffer())
 
 
 def export(network: Network, folder: Path) -> None:

@@ -1,13 +1,11 @@
 """The one executor of recipes: an epoch at a time, and nothing that the store already holds."""
 
-import io
 import math
 import warnings
 from collections.abc import Callable, Generator, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -32,7 +30,6 @@ from trainables.training.optimizer import make
 from trainables.training.step_plan import StepPlan
 from trainables.training.validation_history import to_store
 
-_OPTIMIZER = "optimizer.pt"
 _kept = KeptNetworks()
 
 
@@ -187,7 +184,9 @@ class Run:
                 if done == epochs or done % self.setting.checkpoint_every == 0:
                     goes_on = None if done == epochs and stage.stop == stage.horizon else optimizer
                     told = to_store(history, self.setting.stored_names)
-                    trajectory.write(done, told, partial(_save, current, goes_on), current.trained_with)
+                    trajectory.write(
+                        done, told, partial(network.save_snapshot, current, goes_on), current.trained_with
+                    )
                 yield Epoch(count, done, history, current)
         return current
 
@@ -227,7 +226,9 @@ class Run:
             current, done = self._trained_further(current, history), len(history)
             if further is None or further.epoch < done:
                 told = to_store(history, self.setting.stored_names)
-                trajectory.write(done, told, partial(_save, current, optimizer), current.trained_with)
+                trajectory.write(
+                    done, told, partial(network.save_snapshot, current, optimizer), current.trained_with
+                )
             yield Epoch(1, done, history, current)
 
     def _begin(
@@ -277,7 +278,7 @@ class Run:
             )
         if snapshot.epoch < epochs:  # a finished training may have left no optimiser
             optimizer.load_state_dict(
-                torch.load(snapshot.folder / _OPTIMIZER, map_location="cpu", weights_only=True)
+                torch.load(snapshot.folder / network.OPTIMIZER, map_location="cpu", weights_only=True)
             )
         return current, optimizer, current.history
 
@@ -391,12 +392,3 @@ def _result_of(epochs: Generator[Epoch, None, Network]) -> Network:
         except StopIteration as end:
             network: Network = end.value
             return network
-
-
-def _save(current: Network, optimizer: torch.optim.Optimizer | None, folder: Path) -> None:
-    """Write the files of a snapshot; without ``optimizer`` training cannot go on from it."""
-    network.save(current, folder)
-    if optimizer is not None:
-        content = io.BytesIO()  # torch's own writing to a file hides why it failed
-        torch.save(optimizer.state_dict(), content)
-        (folder / _OPTIMIZER).write_bytes(content.getbuffer())
