@@ -45,12 +45,14 @@ def check(
     file: SweepFile, where: Where, sampler: Callable[[int], BaseSampler], space: Space, reports: Reports
 ) -> None:
     """Check sampler, objectives and early stopping. Raises `SweepError`, its place from ``where``."""
-    if file.method == "grid" and space.conditions:
-        name = next(iter(space.conditions))
+    under_a_value = [name for name in space.conditions if name in space.distributions]
+    if file.method == "grid" and under_a_value:
+        name = under_a_value[0]
         raise SweepError(
-            f"{where(['method'])}: a grid has every parameter in every trial, "
+            f"{where(['method'])}: a grid searches every parameter in every trial, "
             f"and {name} stands under a value of "
-            f"{space.conditions[name].parent}; use another sampler, or a sweep for each value."
+            f"{space.conditions[name].parent}; hold it at one value, use another sampler, or a sweep for "
+            "each value."
         )
     try:
         _draw(file, sampler, space)

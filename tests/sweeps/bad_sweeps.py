@@ -521,7 +521,7 @@ SEARCH = {
             ),
             ("method: random", "method: grid"),
         ),
-        r"s\.yaml:12: a grid has every parameter in every trial, "
+        r"s\.yaml:12: a grid searches every parameter in every trial, "
         r"and training\.lr stands under a value of training\.optimizer; .*",
     ),
     "lists as values": _lr(

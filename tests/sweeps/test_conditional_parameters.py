@@ -162,6 +162,27 @@ def test_lists_and_mappings_are_choices_that_the_study_shows_and_the_trial_gets(
         assert config.task.network_options == {"dropout": 0.25}
 
 
+def test_a_grid_over_methods_holds_the_options_of_each(tmp_path: Path) -> None:
+    own = {"compression.options": {"value": {"refit": "none", "metric": "sum"}}}
+    parameters = {
+        "compression.method": {"values": ["svd", {"value": "alds", "parameters": own}]},
+        "budget.keep_ratio": {"values": [0.5, 0.3]},
+    }
+    given = digits(method="grid", parameters=parameters, run_cap=9, compression={"calibration_images": 32})
+    record = run(given, tmp_path)
+    assert record.count("complete") == 4
+    prepared = prepare(Sweep.from_data(given))
+    told = {}
+    for trial in record.trials:
+        config = prepared.trial_config(trial.key, trial.params, StudyPaths(tmp_path))
+        told[config.compression.method, config.budget.keep_ratio] = config.compression.options
+    assert told == {
+        (method, kept): options
+        for method, options in (("svd", {}), ("alds", {"refit": "none", "metric": "sum"}))
+        for kept in (0.5, 0.3)
+    }
+
+
 def test_a_key_below_a_mapping_lays_itself_over_it() -> None:
     parameters = {
         "training.schedule.warmup": {"values": [0, 1]},

@@ -84,7 +84,9 @@ def method_curves(record: StudyRecord) -> list[MethodCurve]:
         for key, trials in found.items()
     ]
     searched = (record.sweep.get("parameters") or {}).get(METHOD) or {}
-    methods = list(dict.fromkeys([*searched.get("values", ()), *(curve.method for curve in curves)]))
+    # a method may be written with parameters of its own
+    listed = [one["value"] if isinstance(one, dict) else one for one in searched.get("values", ())]
+    methods = list(dict.fromkeys([*listed, *(curve.method for curve in curves)]))
     return sorted(
         curves,
         key=lambda curve: (methods.index(curve.method), curve.rest, list(CONTROLS).index(curve.control)),
