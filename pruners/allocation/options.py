@@ -44,3 +44,21 @@ def worthwhile_options(layer: int, costs: ArrayLike, errors: ArrayLike) -> Optio
     if not len(kept):
         raise PrunerError(f"Layer {layer} has no option whose error is finite.")
     return Options(cost[kept].astype(np.int64), error[kept], kept.astype(np.int64))
+
+
+def lower_hull(options: Options) -> NDArray[np.bool_]:
+    """Tell which options are corners of the lower convex hull of (cost, error); the ends are."""
+    costs, errors = options.costs.astype(np.float64).tolist(), options.errors.tolist()
+    kept: list[int] = []
+    for i, (cost, error) in enumerate(zip(costs, errors, strict=True)):
+        while len(kept) > 1:
+            first, last = kept[-2:]
+            if (errors[first] - errors[last]) * (cost - costs[first]) > (errors[first] - error) * (
+                costs[last] - costs[first]
+            ):
+                break
+            kept.pop()
+        kept.append(i)
+    corners = np.zeros(len(costs), dtype=np.bool_)
+    corners[kept] = True
+    return corners

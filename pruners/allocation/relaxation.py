@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pruners.allocation.options import Options
+from pruners.allocation.options import Options, lower_hull
 
 Numbers = NDArray[np.float64]
 
@@ -34,13 +34,13 @@ class Relaxation:
     """
 
     def __init__(self, layers: Sequence[Options]) -> None:
-        hulls = [_hull(layer) for layer in layers]
-        self._owners = np.repeat(np.arange(len(hulls)), [len(cost) - 1 for cost, _ in hulls])
-        steps = np.concatenate([np.zeros(0), *(np.diff(cost) for cost, _ in hulls)])
-        gains = np.concatenate([np.zeros(0), *(-np.diff(error) for _, error in hulls)])
+        hulls = [layer.only(lower_hull(layer)) for layer in layers]
+        self._owners = np.repeat(np.arange(len(hulls)), [len(hull.costs) - 1 for hull in hulls])
+        steps = np.concatenate([np.zeros(0), *(np.diff(hull.costs) for hull in hulls)])
+        gains = np.concatenate([np.zeros(0), *(-np.diff(hull.errors) for hull in hulls)])
         order = np.argsort(-gains / steps, kind="stable")
         self._owners, self._steps, self._gains = self._owners[order], steps[order], gains[order]
-        self._first = np.array([(cost[0], error[0]) for cost, error in hulls]).reshape(-1, 2)
+        self._first = np.array([(hull.costs[0], hull.errors[0]) for hull in hulls]).reshape(-1, 2)
 
     def bound(self, chosen: NDArray[np.bool_]) -> Bound:
         """Return the bound for the chosen layers together."""
@@ -50,18 +50,3 @@ class Relaxation:
             cost + np.concatenate([[0.0], np.cumsum(self._steps[used])]),
             error - np.concatenate([[0.0], np.cumsum(self._gains[used])]),
         )
-
-
-def _hull(layer: Options) -> tuple[Numbers, Numbers]:
-    """The options on the lower convex hull of (cost, error)."""
-    costs, errors = layer.costs.astype(np.float64), layer.errors
-    kept: list[tuple[float, float]] = []
-    for cost, error in zip(costs.tolist(), errors.tolist(), strict=True):
-        while len(kept) > 1:
-            (cost0, error0), (cost1, error1) = kept[-2:]
-            if (error0 - error1) * (cost - cost0) > (error0 - error) * (cost1 - cost0):
-                break
-            kept.pop()
-        kept.append((cost, error))
-    hull = np.array(kept)
-    return hull[:, 0], hull[:, 1]
