@@ -62,6 +62,17 @@ class Artifact(ABC):
         """
 
     @abstractmethod
+    def project_back(self, small: nn.Module) -> nn.Module:
+        """Return a network of the dense network's shape that computes the same function as ``small``.
+
+        ``small`` is a (perhaps retrained) network that `apply` gave; it is not changed. Wrappers around it
+        are left out. What comes back can be compressed again, by any method (Liebenwein et al. 2021, section
+        3: the way from one step of compressing and retraining to the next).
+
+        BadArtifact for a network that is not of this artifact.
+        """
+
+    @abstractmethod
     def described(self) -> dict[str, Any]:
         """Describe the artifact, all but its tensors, as JSON-able data."""
 

@@ -1,6 +1,6 @@
 """Two thinner layers in the place of a dense one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
 import torch
 from torch import Tensor, nn
@@ -65,7 +65,7 @@ def decompose(module: nn.Conv2d | nn.Linear, first: Tensor, second: Tensor, num_
 
 
 def _set_weight(part: nn.Module, weight: Tensor, dense: nn.Conv2d | nn.Linear) -> None:
-    layout = _layout(dense.weight) if weight.dim() == 4 else torch.contiguous_format
+    layout = memory_layout(dense.weight) if weight.dim() == 4 else torch.contiguous_format
     own = torch.empty(
         weight.shape, device=dense.weight.device, dtype=dense.weight.dtype, memory_format=layout
     )
@@ -74,7 +74,7 @@ def _set_weight(part: nn.Module, weight: Tensor, dense: nn.Conv2d | nn.Linear) -
     )
 
 
-def _layout(weight: Tensor) -> torch.memory_format:
+def memory_layout(weight: Tensor) -> torch.memory_format:
     """Return the memory format of a layer's weight; of a 1 x 1 kernel only the strides tell."""
     if weight.dim() == 4:
         plain, last = (
@@ -140,13 +140,16 @@ def replace_layers(
                 f"The artifact does not fit: layer {name!r} is {shape_of(modules[name])}, not {shapes[name]}."
             )
         decompose(modules[name], first, second, num_subspaces)
-    decomposed = {modules[name] for name in weights}
-    for parent in list(model.modules()):
-        for child_name, child in parent._modules.items():
-            # a wrapper around the layer itself goes: what it compiled is the dense layer
-            if child is not None and unwrapped(child) in decomposed:
-                parent._modules[child_name] = unwrapped(child)
+    unwrap_layers(model, {modules[name] for name in weights})
     return model
+
+
+def unwrap_layers(model: nn.Module, layers: Set[nn.Module]) -> None:
+    """Take away the wrappers around each of ``layers``, in place: what they compiled is another layer."""
+    for parent in list(model.modules()):
+        for name, child in parent._modules.items():
+            if child is not None and unwrapped(child) in layers:
+                parent._modules[name] = unwrapped(child)
 
 
 def decomposed_copy(

@@ -14,6 +14,7 @@ from pruners.lowrank.decompose import decomposed_copy, pair_names
 from pruners.lowrank.fitting.factor_tensors import unfitted_tensors
 from pruners.lowrank.layers.shapes import LayerShape
 from pruners.lowrank.plan import LayerChoice, Plan
+from pruners.lowrank.recompose import recomposed_copy
 from pruners.lowrank.spectra.layer_error import layer_errors
 from pruners.lowrank.spectra.metrics import ERROR_METRICS
 from pruners.lowrank.spectra.network_spectra import Spectra
@@ -126,6 +127,14 @@ class Decomposition(Artifact):
         return Decomposition(
             self.plan, self.shapes, state, self.layer_errors, complete=True, refit=self.refit
         )
+
+    def project_back(self, small: nn.Module) -> nn.Module:
+        """Return a dense network that computes what ``small`` does: the factors are multiplied out.
+
+        ``small`` is a (perhaps retrained) network that `apply` gave; it is not changed. Each decomposed layer
+        is a plain Conv2d or Linear again. BadArtifact where one is not decomposed.
+        """
+        return recomposed_copy(small, self.shapes)
 
     def described(self) -> dict[str, Any]:
         """Describe the plan, the errors and the dense shapes as JSON-able data."""

@@ -152,6 +152,14 @@ class Mask(Artifact):
             refit=refit or self.refit,
         )
 
+    def project_back(self, small: nn.Module) -> nn.Module:
+        """Return a copy of ``small``, a network that the mask was applied to: its shape is the dense one's.
+
+        BadArtifact where the network has other weights than the mask.
+        """
+        self.weights_of(small)
+        return copied(unwrapped(small))
+
     def described(self) -> dict[str, Any]:
         """Describe the mask for its spec.json: method, options, and how much is kept of each layer."""
         described = {

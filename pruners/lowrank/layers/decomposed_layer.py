@@ -3,6 +3,8 @@
 Two thinner layers, still readable as the one that they replace.
 """
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -40,6 +42,8 @@ class DecomposedLinear(LayerPair):
     Such a reader computes with the dense weight and saves no multiply-adds.
     """
 
+    stands_for: ClassVar[type[nn.Module]] = nn.Linear
+
     @property
     def weight(self) -> Tensor:
         """Multiply out the two weights: out_features x in_features. The product cannot be assigned."""
@@ -57,6 +61,7 @@ class DecomposedConv2d(LayerPair):
     channels, kernel_size, stride and so on are the dense layer's.
     """
 
+    stands_for: ClassVar[type[nn.Module]] = nn.Conv2d
     groups: int
 
     @property
