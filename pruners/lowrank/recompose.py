@@ -1,9 +1,10 @@
 """A dense layer in the place of its two thinner ones."""
 
 from collections.abc import Mapping
+from typing import cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pruners.errors import BadArtifact
 from pruners.lowrank.decompose import memory_layout, unwrap_layers
@@ -27,8 +28,7 @@ def recomposed_copy(small: nn.Module, shapes: Mapping[str, LayerShape]) -> nn.Mo
             raise BadArtifact(
                 f"This network does not come from the artifact: its layer {name!r} is not decomposed."
             )
-        recompose(pair)
-        if (found := shape_of(pair)) != shape:
+        if (found := shape_of(recompose(pair))) != shape:
             raise BadArtifact(
                 f"This network does not come from the artifact: its layer {name!r} is {found}, not {shape}."
             )
@@ -36,13 +36,13 @@ def recomposed_copy(small: nn.Module, shapes: Mapping[str, LayerShape]) -> nn.Mo
     return dense
 
 
-def recompose(pair: DecomposedConv2d | DecomposedLinear) -> None:
-    """Make of a decomposed layer a plain one that computes the same, in place.
+def recompose(pair: DecomposedConv2d | DecomposedLinear) -> nn.Conv2d | nn.Linear:
+    """Make of a decomposed layer a plain one that computes the same, in place; returns it.
 
     This undoes `pruners.lowrank.decompose.decompose`: it stays the same object with its attributes and hooks;
     bias, device, dtype, requires_grad, memory format and the mode are the parts' own.
     """
-    parts = [part.weight for part in pair]
+    parts: list[Tensor] = [part.weight for part in pair]  # type: ignore[misc]  # no child is without
     last = any(memory_layout(part) is torch.channels_last for part in parts)
     layout = torch.channels_last if last else torch.contiguous_format
     weight = pair.weight.detach().clone(memory_format=layout)
@@ -51,3 +51,4 @@ def recompose(pair: DecomposedConv2d | DecomposedLinear) -> None:
     pair.__class__ = pair.stands_for  # type: ignore[assignment]
     pair.register_parameter("weight", nn.Parameter(weight, any(part.requires_grad for part in parts)))
     pair.register_parameter("bias", bias)  # type: ignore[arg-type]  # a parameter, told of as a tensor
+    return cast(nn.Conv2d | nn.Linear, pair)
