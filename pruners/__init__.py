@@ -36,7 +36,7 @@ from pruners.lowrank.plan import LayerChoice, Plan
 from pruners.lowrank.spectra.held_memory import held_memory
 from pruners.lowrank.spectra.network_spectra import Spectra
 from pruners.method import Method, Option
-from pruners.methods import methods
+from pruners.methods import method_named, methods
 from pruners.network.batchnorm import recalibrate_batchnorm
 from pruners.planning import budget_of, least_budget, plan
 from pruners.sparse.controls import random_mask, reinitialize, shuffle
@@ -81,6 +81,7 @@ __all__ = [
     "least_budget",
     "load",
     "mask_distance",
+    "method_named",
     "methods",
     "plan",
     "prunable",

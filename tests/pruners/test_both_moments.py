@@ -11,8 +11,8 @@ import pruners
 from pruners.calibration import calibration as calibrations
 from pruners.calibration.calibration import Calibration
 from pruners.calibration.moments.gradient_moments import both_moments
+from pruners.testing.sparse.network import OddNetwork
 from tests.pruners.attention_networks import Attended, ByHand, Encoded
-from tests.pruners.odd_network import OddNetwork
 from trainables.task.networks.resnet import resnet20
 
 

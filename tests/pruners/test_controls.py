@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import pruners
-from tests.pruners.odd_network import OddNetwork
+from pruners.testing.sparse.network import OddNetwork
 
 CONTROLS = pytest.mark.parametrize("control", [pruners.shuffle, pruners.random_mask])
 

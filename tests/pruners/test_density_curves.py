@@ -17,7 +17,7 @@ from pruners.sparse.curves.density_curve import DensityCurve
 from pruners.sparse.curves.kept_curves import density_curves_of
 from pruners.sparse.curves.measured_allocation import divided_by_curves
 from pruners.sparse.curves.measuring import curve_digest, measure_density_curve, measured_counts
-from tests.pruners.odd_network import WEIGHTS, OddNetwork
+from pruners.testing.sparse.network import WEIGHTS, OddNetwork
 
 pytestmark = pytest.mark.filterwarnings("ignore::pruners.PrunerWarning")
 IMAGES = torch.randn(48, 4, 6, 6, generator=torch.Generator().manual_seed(8))

@@ -8,8 +8,8 @@ from torch import nn
 
 import pruners
 from pruners.sparse.selection.lamp import lamp_scores
-from tests.pruners.odd_network import WEIGHTS, OddNetwork, best
-from tests.pruners.odd_network import given as scored_with
+from pruners.testing.sparse.network import WEIGHTS, OddNetwork, best
+from pruners.testing.sparse.network import given as scored_with
 
 pytestmark = pytest.mark.filterwarnings("ignore::pruners.PrunerWarning")
 

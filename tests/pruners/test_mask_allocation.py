@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import pruners
-from tests.pruners.odd_network import WEIGHTS, OddNetwork
+from pruners.testing.sparse.network import WEIGHTS, OddNetwork
 
 pytestmark = pytest.mark.filterwarnings("ignore::pruners.PrunerWarning")
 ALLOCATIONS = ("global", "layerwise", "erk")

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 import pruners
-from tests.pruners.odd_network import WEIGHTS, OddNetwork
+from pruners.testing.sparse.network import WEIGHTS, OddNetwork
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from torch import nn
 
 import pruners
 from pruners.sparse.packing import packed, unpacked
-from tests.pruners.odd_network import OddNetwork
+from pruners.testing.sparse.network import OddNetwork
 
 DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16]
 SHAPES = st.lists(st.integers(1, 12), min_size=1, max_size=4).map(tuple) | st.just((3000,)) | st.just((2, 0))

@@ -10,7 +10,7 @@ from torch import nn
 import pruners
 from pruners.calibration.calibration import Calibration
 from pruners.sparse.fitting.network_refit import refitted
-from tests.pruners.odd_network import OddNetwork
+from pruners.testing.sparse.network import OddNetwork
 
 pytestmark = pytest.mark.filterwarnings("ignore::pruners.PrunerWarning")
 

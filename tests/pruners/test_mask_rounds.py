@@ -13,7 +13,7 @@ from torch import nn
 import pruners
 from pruners.sparse.methods.score_method import ScoreMethod
 from pruners.sparse.prune import prune, score
-from tests.pruners.odd_network import WEIGHTS, OddNetwork
+from pruners.testing.sparse.network import WEIGHTS, OddNetwork
 
 pytestmark = pytest.mark.filterwarnings("ignore::pruners.PrunerWarning")
 NOTHING: Mapping[str, None] = {"data": None, "loss": None, "example": None, "mask": None}

@@ -1,5 +1,7 @@
 """A small network of all the layers that a mask may have to do with, and what methods score it with."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -27,6 +29,7 @@ class OddNetwork(nn.Module):
         self.stem.eval()
 
     def forward(self, x: Tensor) -> Tensor:
+        """Run the network."""
         x = torch.relu(self.grouped(self.stem(x)))
         x = torch.tanh(self.line(torch.tanh(self.pointwise(x)).flatten(2)))
         x = torch.tanh(self.hidden(self.dropout(x.flatten(1))))
@@ -37,8 +40,8 @@ class OddNetwork(nn.Module):
 WEIGHTS = 873
 
 
-def given(dtype: torch.dtype = torch.float32) -> dict[str, object]:
-    """data, loss and example for any method: two batches in class order."""
+def given(dtype: torch.dtype = torch.float32) -> dict[str, Any]:
+    """Return data, loss and example for any method: two batches in class order."""
     generator = torch.Generator().manual_seed(4)
     labels = torch.arange(3).repeat_interleave(4)
     batches = [(torch.randn(12, 4, 6, 6, generator=generator).to(dtype), labels) for _ in range(2)]
@@ -50,7 +53,7 @@ def given(dtype: torch.dtype = torch.float32) -> dict[str, object]:
 
 
 def best(scores: dict[str, Tensor], count: int, lowest: bool = False) -> dict[str, Tensor]:
-    """The masks of the ``count`` highest scores by a sort of everything, earlier ones first among equals."""
+    """Return the masks of the ``count`` highest scores by a sort of everything, the earlier of equal ones."""
     flat = torch.cat([score.flatten() for score in scores.values()])
     order = torch.sort(flat, descending=not lowest, stable=True).indices[:count]
     keep = torch.zeros(len(flat), dtype=torch.bool).index_fill(0, order, True)

@@ -1,0 +1,1 @@
+"""What every method that chooses ranks must hold to."""

@@ -1,0 +1,1 @@
+"""What every method that scores single weights must hold to."""
