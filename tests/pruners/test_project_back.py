@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 import pruners
-from tests.pruners.odd_network import OddNetwork
-from tests.pruners.odd_network import given as odd_given
+from pruners.testing.sparse.network import OddNetwork
+from pruners.testing.sparse.network import given as odd_given
 from tests.pruners.test_decompose import convolutions
 
 
