@@ -178,18 +178,20 @@ class CompressionConfig:
     """Which method compresses, with its options, and what follows.
 
     ``recalibrate_bn`` is the number of training images that BatchNorm statistics are estimated on again (0:
-    leave them). ``tolerance`` bends the allocator per layer (1: the method's own answer); ``layers`` sets
-    layers outright. ``control`` puts a network without the method's merit in its place: ``shuffle`` and
-    ``random`` keep the layers' densities only, ``reinit`` the mask only. ``scoring_per_class`` training
-    images of each class are what a method scores on that needs data; ``calibration_images`` training images,
-    without their labels, are what one is fitted to that makes use of such (0: none). ``distillation`` is what
-    retraining takes from the dense network, beside the labels.
+    leave them). It is compressed and retrained ``cascade`` times, down to the budget in equal ratios.
+    ``tolerance`` bends the allocator per layer (1: the method's own answer); ``layers`` sets layers outright.
+    ``control`` puts a network without the method's merit in its place: ``shuffle`` and ``random`` keep the
+    layers' densities only, ``reinit`` the mask only. ``scoring_per_class`` training images of each class are
+    what a method scores on that needs data; ``calibration_images`` training images, without their labels, are
+    what one is fitted to that makes use of such (0: none). ``distillation`` is what retraining takes from the
+    dense network, beside the labels.
     """
 
     method: str
     options: dict[str, Any] = Field(default_factory=dict)
     recalibrate_bn: Annotated[WholeNumber, Field(ge=0)] = 512
     retrain_epochs: Epochs = 0
+    cascade: Levels = 1
     tolerance: dict[str, Positive] = Field(default_factory=dict)
     layers: dict[str, LayerPin] = Field(default_factory=dict)
     control: Literal["none", "shuffle", "random", "reinit"] = "none"

@@ -50,6 +50,13 @@ class Compress:
 
 
 @dataclass(frozen=True)
+class ProjectBack:
+    """The compressed network becomes one of the dense network's shape that computes the same, to be
+    compressed again.
+    """
+
+
+@dataclass(frozen=True)
 class Rewind:
     """The kept weights return to what they were ``to`` steps into the recipe's first training; the mask
     stays.
@@ -100,6 +107,6 @@ class Adopt:
     recipe: "Recipe"
 
 
-Stage = Train | Compress | RecalibrateBN | Rewind | Reinitialize | Settle | Adopt
+Stage = Train | Compress | RecalibrateBN | ProjectBack | Rewind | Reinitialize | Settle | Adopt
 Recipe = tuple[Stage, ...]
 """What a trial does."""

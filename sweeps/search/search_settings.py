@@ -20,6 +20,7 @@ _NOT_SCREENED = (
     "training.",
     "budget.",
     "compression.retrain_epochs",
+    "compression.cascade",
     "compression.distillation",
 )
 """Settings about which a score before retraining says nothing, or the same each time: smaller is worse."""

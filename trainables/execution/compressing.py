@@ -40,6 +40,12 @@ def compress(network: Network, stage: Compress, setting: TrialSetting, seed: int
     return Network(artifact.apply(network.module), artifact, trained_with=network.trained_with)
 
 
+def projected_back(network: Network) -> Network:
+    """Make of a compressed network one of the dense network's shape that computes the same."""
+    assert network.artifact is not None
+    return Network(network.artifact.project_back(network.module), trained_with=network.trained_with)
+
+
 def with_weights_of(network: Network, other: Network) -> Network:
     """Put the weights of ``other``, a dense network, under the mask of ``network``."""
     mask = mask_of(network, "rewinding")

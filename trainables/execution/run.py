@@ -19,7 +19,17 @@ from trainables.execution.kept_networks import KeptNetworks
 from trainables.execution.network import Network
 from trainables.execution.trial_setting import TrialSetting
 from trainables.metric_names import VAL_LOSS
-from trainables.stages import Adopt, Compress, Recipe, Reinitialize, Rewind, Settle, Stage, Train
+from trainables.stages import (
+    Adopt,
+    Compress,
+    ProjectBack,
+    Recipe,
+    Reinitialize,
+    Rewind,
+    Settle,
+    Stage,
+    Train,
+)
 from trainables.store.trajectory import Snapshot, Trajectory, address, removal_explained
 from trainables.task.data.data_checks import explain_non_finite_loss
 from trainables.task.task import build_network
@@ -135,6 +145,8 @@ class Run:
         before = yield from self._after(count - 1)
         if isinstance(stage, Compress):
             return compressing.compress(before, stage, self.setting, self.seed)
+        if isinstance(stage, ProjectBack):
+            return compressing.projected_back(before)
         if isinstance(stage, Rewind):
             return compressing.with_weights_of(before, (yield from self._dense_at(stage.to)))
         if isinstance(stage, Reinitialize):

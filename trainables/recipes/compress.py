@@ -1,12 +1,14 @@
-"""Train, compress, retrain."""
+"""Train, compress, retrain, perhaps several times."""
 
+from dataclasses import replace
 from typing import final
 
 from trainables.config import TrialConfig
+from trainables.recipes.cascade import cascade_budgets, goes_on_from_its_mask
 from trainables.recipes.dense import dense
 from trainables.recipes.pruning import pruning
 from trainables.recipes.trainable import Reported, Trainable
-from trainables.stages import RecalibrateBN, Recipe, Stage, Train
+from trainables.stages import ProjectBack, RecalibrateBN, Recipe, Stage, Train
 
 
 @final
@@ -20,15 +22,25 @@ class TrainCompressRetrain(Trainable):
     def stages(self, config: TrialConfig, steps_per_epoch: int) -> Recipe:
         """Return the stages; those that do nothing are left out.
 
+        A cascade compresses and retrains several times, each time from the network projected back to the
+        dense one's shape (section 3, step 4), or, of single weights, from where the mask is.
+
         Retraining runs the last ``retrain_epochs`` epochs of the training schedule again; when it is longer
         than training, the whole schedule over its own length.
         """
         compression, epochs = config.compression, config.training.epochs
-        stages: list[Stage] = [*dense(config, steps_per_epoch), *pruning(config)]
+        after: list[Stage] = []
         if compression.recalibrate_bn:
-            stages.append(RecalibrateBN(compression.recalibrate_bn))
+            after.append(RecalibrateBN(compression.recalibrate_bn))
         if compression.retrain_epochs:
             horizon = max(epochs, compression.retrain_epochs) * steps_per_epoch
             start = horizon - compression.retrain_epochs * steps_per_epoch
-            stages.append(Train(start, horizon, horizon, distillation=compression.distillation))
+            after.append(Train(start, horizon, horizon, distillation=compression.distillation))
+        between = () if goes_on_from_its_mask(compression.method) else (ProjectBack(),)
+        first, *others = (
+            (*pruning(replace(config, budget=budget)), *after) for budget in cascade_budgets(config)
+        )
+        stages = [*dense(config, steps_per_epoch), *first]
+        for step in others:
+            stages += (*between, *step)
         return tuple(stages)

@@ -25,6 +25,7 @@ class Lottery(Trainable):
     name = "lottery"
     reports = Reported("levels", "lottery.levels")
     unused = TRAINS_ANEW | {
+        "compression.cascade": "its levels are the steps",
         "compression.control": "the controls of its tickets stand in lottery.controls",
         "budget": "its levels say how much is kept",
     }

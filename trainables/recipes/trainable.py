@@ -12,6 +12,7 @@ NO_LEVELS = {"lottery": "the section is that of trainable lottery"}
 """What a trainable does not use that goes through no levels."""
 TRAINS_ANEW = {
     "compression.retrain_epochs": "after pruning it trains for training.epochs",
+    "compression.cascade": "its steps are retrained, and here nothing is",
     "compression.recalibrate_bn": "training after pruning estimates BatchNorm's statistics anyway",
 }
 """What a trainable does not use that trains over the whole schedule after pruning."""

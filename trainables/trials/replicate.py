@@ -19,7 +19,7 @@ class Replicate:
     Nobody waits for a replicate that is not inside one of its methods: a stopped trial may be kept without
     ever being told. ``done`` counts those epochs; ``dense`` holds validation's metrics and loss, params,
     multiply_adds and latency_ms of the uncompressed network (without a recipe for it the last three),
-    ``layers`` what became of each compressed layer, ``curves`` the errors that it was chosen by,
+    ``layers`` what became of each compressed layer, ``curves`` the errors that it was (last) chosen by,
     ``compressed`` the metrics that retraining does not change. With ``divergence_images`` the compressed
     network's divergence from the trained one is among them.
     """
@@ -53,7 +53,8 @@ class Replicate:
         )
         diverged = {}
         if self._divergence_images:
-            diverged, self.curves = self._divergence(), error_curves(*self._trained(), self.seed)
+            chosen_from = self._compressed_from(-1)
+            diverged, self.curves = self._divergence(), error_curves(*chosen_from, self.seed)
         compressed = self._to_closing_train()
         self.run.pause()
         self.layers = compression_figures.layers(compressed)
@@ -131,17 +132,16 @@ class Replicate:
         self._not_retrained = self.setting.evaluate(network.module, self.setting.data.validation, "val")
         return network
 
-    def _trained(self) -> tuple[Network, Compress]:
-        """Return the network that is compressed, and how."""
-        return next(
-            (self.run.up_to(count), stage)
-            for count, stage in enumerate(self.run.recipe)
-            if isinstance(stage, Compress)
-        )
+    def _compressed_from(self, step: int) -> tuple[Network, Compress]:
+        """Return the network that is compressed at a step of the cascade (0: the dense one), and how."""
+        steps = [(n, stage) for n, stage in enumerate(self.run.recipe) if isinstance(stage, Compress)]
+        count, stage = steps[step]
+        return self.run.up_to(count), stage
 
     def _divergence(self) -> dict[str, float]:
         """Measure the divergence before retraining; one that is not finite tells nothing and is left out."""
-        (trained, _), compressed = self._trained(), self.run.up_to(len(self.run.recipe) - self._retrains)
+        trained, _ = self._compressed_from(0)
+        compressed = self.run.up_to(len(self.run.recipe) - self._retrains)
         found = divergence(trained, compressed, self.setting, self.seed, self._divergence_images)
         return {DIVERGENCE: found} if math.isfinite(found) else {}
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -25,6 +26,8 @@ NETWORK = "network"
 def screened(config: TrialConfig) -> dict[str, Any]:
     """Compress a trial's dense network for its first seed, and judge it as it is before any retraining.
 
+    A cascade's is compressed at one go.
+
     Returns `DIVERGENCE` from the dense network on ``divergence_images`` training images, without a label; for
     a look at how much that tells, the task's metrics (``val/<metric>``) on as many validation images; and
     `NETWORK`. The dense network and what was computed of it stay in memory for the next trial. Raises what a
@@ -32,7 +35,8 @@ def screened(config: TrialConfig) -> dict[str, Any]:
     """
     with reproducible(config.threads):
         setting, seed = TrialSetting.of(config), min(config.seeds)
-        stages = RECIPES[config.trainable].stages(config, setting.steps_per_epoch)
+        at_one_go = replace(config, compression=replace(config.compression, cascade=1))
+        stages = RECIPES[config.trainable].stages(at_one_go, setting.steps_per_epoch)
         run = Run(setting, stages, seed)
         trained = next(count for count, stage in enumerate(stages) if isinstance(stage, Compress))
         small = run.up_to(len(stages) - isinstance(stages[-1], Train))
