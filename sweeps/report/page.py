@@ -21,6 +21,7 @@ from sweeps.report.sparse.methods import method_charts
 from sweeps.report.sparse.stability import stability_charts
 from sweeps.report.sparse.tickets import accuracy_chart, all_tickets_chart, early_stop_chart
 from sweeps.report.sparse.verdicts import verdicts_chart
+from sweeps.report.tradeoff.charts import tradeoff_charts
 from sweeps.report.trials import trial_table
 from sweeps.study.record import StudyRecord, TrialRecord
 
@@ -79,6 +80,7 @@ def charts(record: StudyRecord, shares: dict[str, float], reason: str) -> list[C
     errors = error_curves_chart(record)
     return [
         *by_method,
+        *tradeoff_charts(record),
         *where,
         *(front_charts(record) if len(record.objectives) > 1 or not by_method else []),
         *([] if by_method and record.sweep.get("method") == "grid" else [history_chart(record)]),

@@ -1,0 +1,1 @@
+"""What a network loses for how much smaller and faster it becomes, by method."""
