@@ -12,6 +12,7 @@ from pruners.errors import PrunerError, PrunerWarning
 from pruners.lowrank.decomposition import LiveDecomposition
 from pruners.lowrank.fitting.network_fit import fit_network
 from pruners.lowrank.fitting.options import fit_options
+from pruners.lowrank.methods.rank_method import RankMethod
 from pruners.lowrank.spectra.network_spectra import spectra_of
 from pruners.method import Method
 from pruners.methods import method_named, score_method_named
@@ -72,10 +73,12 @@ def compress(
         _check_arguments(rule, data, loss, example, mask)
         seed = SEED.checked(seed, "seed")
         if not isinstance(rule, ScoreMethod):
+            assert isinstance(rule, RankMethod)
             if mask is not None:
                 raise PrunerError(f"Method {method} decomposes layers and cannot go on from a mask.")
             chosen_options = rule.with_defaults(options)
-            fitting = fit_options(chosen_options, data is not None)
+            own_encoders = rule.with_defaults({})["encoders"]
+            fitting = fit_options(chosen_options, own_encoders, data is not None)
             spectra = spectra_of(model)
             calibration = None
             if data is not None and rule.wants_data(options):
@@ -93,12 +96,14 @@ def compress(
                 **options,
             )
             _warn_of_unreached(model, method)
-            fitted = None
-            if calibration is not None and fitting.refit != "none" and chosen.layers:
+            fitted = own = None
+            refitting = fitting.refit != "none"
+            if calibration is not None and chosen.layers and (refitting or rule.factors_from_data):
                 cuts = {name: (choice.rank, choice.num_subspaces) for name, choice in chosen.layers.items()}
                 with seeded(seed, model):
-                    fitted = fit_network(spectra, cuts, calibration, fitting)
-            return LiveDecomposition(chosen, spectra, fitted)
+                    own = rule.own_tensors(spectra, cuts, calibration)
+                    fitted = fit_network(spectra, cuts, calibration, fitting, own) if refitting else None
+            return LiveDecomposition(chosen, spectra, fitted, own)
         if flops_ratio is not None or latency_ms is not None:
             unit, given = (
                 ("multiply-adds", "flops_ratio") if latency_ms is None else ("milliseconds", "latency_ms")

@@ -4,6 +4,7 @@ from pruners.errors import PrunerError, UnknownMethod, nearest
 from pruners.lowrank.methods.alds import ALDS
 from pruners.lowrank.methods.calibrated import Calibrated
 from pruners.lowrank.methods.l_rank import LRank
+from pruners.lowrank.methods.pca import PCA
 from pruners.lowrank.methods.rank_method import RankMethod
 from pruners.lowrank.methods.svd import SVD
 from pruners.lowrank.methods.svd_energy import SVDEnergy
@@ -26,6 +27,7 @@ _METHODS: tuple[Method, ...] = (
     Calibrated(),
     SVD(),
     SVDEnergy(),
+    PCA(),
     LRank(),
     Magnitude(),
     Random(),

@@ -167,11 +167,20 @@ class Decomposition(Artifact):
 
 
 class LiveDecomposition(Decomposition):
-    """A decomposition whose errors, and weights unless ``fitted``, come from kept spectra when asked for."""
+    """A decomposition whose errors come from kept spectra when asked for, and its weights unless given.
 
-    def __init__(self, plan: Plan, spectra: Spectra, fitted: Fitted | None = None) -> None:
+    ``fitted`` are those of a refit, ``own`` those that a method has made itself.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        spectra: Spectra,
+        fitted: Fitted | None = None,
+        own: Mapping[str, Tensor] | None = None,
+    ) -> None:
         self._spectra = spectra
-        self._fitted = fitted
+        self._made = fitted.tensors if fitted else own
         shapes = {name: spectra.shape.layers[name] for name in plan.layers}
         super().__init__(plan, shapes, {}, {}, complete=False, refit=fitted.refit if fitted else None)
 
@@ -185,8 +194,8 @@ class LiveDecomposition(Decomposition):
     @cached_property
     def tensors(self) -> Mapping[str, Tensor]:
         """Return the weights of the decomposed layers, in the layers' own dtype, on the CPU."""
-        if self._fitted is not None:
-            return self._fitted.tensors
+        if self._made is not None:
+            return self._made
         cuts = {name: (choice.rank, choice.num_subspaces) for name, choice in self.layers.items()}
         return unfitted_tensors(self._spectra, cuts)
 

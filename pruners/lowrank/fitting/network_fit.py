@@ -8,7 +8,6 @@ from pruners.calibration.calibration import Calibration
 from pruners.calibration.refit import Fitted, Refit
 from pruners.errors import PrunerError
 from pruners.lowrank.decompose import decomposed_copy
-from pruners.lowrank.fitting.factor_tensors import unfitted_tensors
 from pruners.lowrank.fitting.from_moments import fit_from_moments
 from pruners.lowrank.fitting.layerwise import fit_layers
 from pruners.lowrank.fitting.options import FitOptions
@@ -22,9 +21,16 @@ Cuts = Mapping[str, tuple[int, int]]
 _JUDGING = 32  # images that say whether a fit is kept
 
 
-def fit_network(spectra: Spectra, cuts: Cuts, calibration: Calibration, options: FitOptions) -> Fitted:
+def fit_network(
+    spectra: Spectra,
+    cuts: Cuts,
+    calibration: Calibration,
+    options: FitOptions,
+    own: Mapping[str, Tensor],
+) -> Fitted:
     """Fit the factors of a network's decomposed layers to its outputs on calibration images.
 
+    ``own`` are the factors without it, the method's own, by their names in the small network.
     BatchNorm is re-estimated on the same images. The fit is kept where the outputs' divergence from the dense
     network's is less with it than with the method's own factors, BatchNorm re-estimated too; the first
     batches, of 32 images or more, judge; a refit by moments alone runs no network and is not judged, see
@@ -35,13 +41,12 @@ def fit_network(spectra: Spectra, cuts: Cuts, calibration: Calibration, options:
         raise PrunerError("The network of these spectra is gone: keep a reference to it.")
     if options.refit == "moments":
         return fit_from_moments(network, spectra, cuts, calibration, options)
-    own = unfitted_tensors(spectra, cuts)
     if options.refit == "sequential":
         fitted, errors = fit_in_sequence(network, spectra, cuts, calibration, options)
-        small = small_network(network, spectra, cuts, own | fitted)
+        small = small_network(network, spectra, cuts, {**own, **fitted})
     else:
         fitted, errors = fit_layers(network, spectra, cuts, calibration, options)
-        small = small_network(network, spectra, cuts, own | fitted)
+        small = small_network(network, spectra, cuts, {**own, **fitted})
         recalibrate_batchnorm(small, calibration.batches)
     without = small_network(network, spectra, cuts, own)
     judge = calibration.first(_JUDGING)
@@ -59,7 +64,9 @@ def fit_network(spectra: Spectra, cuts: Cuts, calibration: Calibration, options:
         errors,
         options.encoders,
     )
-    return Fitted(own | (fitted if kept else {}) | batchnorm_statistics(small if kept else without), refit)
+    return Fitted(
+        {**own, **(fitted if kept else {}), **batchnorm_statistics(small if kept else without)}, refit
+    )
 
 
 def small_network(

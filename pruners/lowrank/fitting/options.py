@@ -11,6 +11,19 @@ from pruners.option_values import Choice, Number
 
 REFITS = ("none", "moments", "layer", "sequential")
 
+
+def encoders_option(default: str) -> Option:
+    """Return the option that says which encoders a refit begins with, at a method's own default."""
+    return Option(
+        "encoders",
+        default,
+        "rows of each layer's first half: of the slices' own SVD (weight), of that of the slices times the "
+        "root of their inputs' second moment (whitened), or fitted to the outputs in turn with the second "
+        f"half (joint; slower); others than {default} need a refit",
+        Choice(ENCODERS),
+    )
+
+
 REFIT_OPTIONS = (
     Option(
         "refit",
@@ -28,14 +41,7 @@ REFIT_OPTIONS = (
         "as the weights alone give them",
         Number(),
     ),
-    Option(
-        "encoders",
-        "weight",
-        "rows of each layer's first half: of the slices' own SVD (weight), of that of the slices times the "
-        "root of their inputs' second moment (whitened), or fitted to the outputs in turn with the second "
-        "half (joint; slower); the last two need a refit",
-        Choice(ENCODERS),
-    ),
+    encoders_option("weight"),
 )
 
 
@@ -48,15 +54,15 @@ class FitOptions:
     encoders: str
 
 
-def fit_options(options: Mapping[str, Any], has_data: bool) -> FitOptions:
-    """Read what a method's options say of fitting.
+def fit_options(options: Mapping[str, Any], own_encoders: str, has_data: bool) -> FitOptions:
+    """Read what a method's options say of fitting; ``own_encoders`` are the method's without a refit.
 
     Raises PrunerError where they ask for a fit and there are no calibration images, or for encoders without.
     """
     refit = options["refit"] or ("sequential" if has_data else "none")
     if refit != "none" and not has_data:
         raise PrunerError(f"refit {refit!r} needs data=, a few hundred inputs of the network.")
-    if refit == "none" and options["encoders"] != "weight":
+    if refit == "none" and options["encoders"] != own_encoders:
         raise PrunerError(
             f"encoders {options['encoders']!r} belong to a refit: give data=, and another refit than 'none'."
         )

@@ -1,8 +1,11 @@
 """The largest share, common to all layers, whose ranks are within the budget."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pruners.errors import PrunerError
 from pruners.lowrank.layers.budget import NANOSECONDS
@@ -45,3 +48,26 @@ def ranks_at_largest_share(
         )
 
     return choices(shares[max(0, bisect_right(shares, problem.budget.limit, key=cost) - 1)])
+
+
+def ranks_at_largest_energy_share(
+    problem: AllocationProblem, energies: Mapping[str, NDArray[np.float64]], step: Mapping[str, int]
+) -> dict[str, tuple[int, int]]:
+    """Find the largest share of energy within the budget that the ranks of all ``energies`` hold alike.
+
+    ``energies`` tells what rank 1, 2, ... of each layer adds; its rank is the smallest multiple of ``step``
+    that holds the share. Exact: ranks change only where one layer's share at some rank is reached.
+    """
+    held = {name: _shares(of_layer) for name, of_layer in energies.items()}
+    shares = np.unique(np.concatenate([*held.values(), [1.0]])).tolist()
+
+    def ranks(share: float) -> dict[str, int]:
+        return {n: step[n] * (int(np.searchsorted(h, share)) // step[n] + 1) for n, h in held.items()}
+
+    return ranks_at_largest_share(problem, shares, ranks)
+
+
+def _shares(energies: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the share of the energy that rank 1, 2, ... holds; 1 throughout where there is none."""
+    held = np.cumsum(energies)
+    return held / held[-1] if held[-1] else np.ones_like(held)

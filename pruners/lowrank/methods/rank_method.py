@@ -5,7 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
+from torch import Tensor
+
 from pruners.calibration.calibration import Calibration
+from pruners.lowrank.fitting.factor_tensors import unfitted_tensors
 from pruners.lowrank.fitting.options import REFIT_OPTIONS
 from pruners.lowrank.layers.budget import Budget
 from pruners.lowrank.layers.candidates import Candidates, check_not_empty, dense_candidate
@@ -79,11 +82,14 @@ class RankMethod(Method):
     """
 
     kind: ClassVar[Literal["decomposition", "mask"]] = "decomposition"
+    factors_from_data: ClassVar[bool] = False
+    """Whether its factors without a refit are those of `own_tensors`, not the truncated weights."""
 
     @property
     def all_options(self) -> tuple[Option, ...]:
         """Return the method's own options, and those that say how its factors are fitted to data."""
-        return *self.options, *REFIT_OPTIONS
+        own = {option.name for option in self.options}
+        return *self.options, *(option for option in REFIT_OPTIONS if option.name not in own)
 
     def wants_data(self, given: Mapping[str, Any]) -> bool:
         """Tell whether calibration images would be used: to refit the factors."""
@@ -96,6 +102,15 @@ class RankMethod(Method):
     def errors_of(self, problem: AllocationProblem, layer: str, options: Mapping[str, Any]) -> LayerErrors:
         """Return what is known about a layer's errors by `metric`."""
         return problem.spectra.search(layer, self.metric(options))
+
+    def own_tensors(
+        self, spectra: Spectra, cuts: Mapping[str, tuple[int, int]], calibration: Calibration
+    ) -> Mapping[str, Tensor]:
+        """Return what layers decomposed at {layer: (rank, num_subspaces)} hold without a refit.
+
+        By their names in the small network, other tensors that the method changes among them.
+        """
+        return unfitted_tensors(spectra, cuts)
 
     @abstractmethod
     def candidates(self, shape: NetworkShape, options: Mapping[str, Any]) -> dict[str, Candidates]:
