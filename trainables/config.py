@@ -242,6 +242,34 @@ class LotteryConfig:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class GradualConfig:
+    """Pruning while training, ever more from ``begin`` to ``end`` (Zhu & Gupta 2017, arXiv 1710.01878).
+
+    All three count from where that training begins. ``every`` so many steps the mask is drawn again, for the
+    last time at ``end``, where the budget is met.
+    """
+
+    end: TrainingStep
+    begin: TrainingStep = "0it"
+    every: TrainingStep = "100it"
+
+
+@dataclass(frozen=True, config=_STRICT)
+class DynamicSparseConfig:
+    """A mask that moves while what it keeps is trained: RigL (Evci et al. 2020, arXiv 1911.11134) or SET.
+
+    ``every`` so many steps, until ``stop`` of the training, each layer drops a share of its weights,
+    ``alpha`` at first, and grows as many: those of the largest ``gradient`` (RigL) or ``random`` ones (SET,
+    Mocanu et al. 2018, arXiv 1707.04780).
+    """
+
+    grow: Literal["gradient", "random"] = "gradient"
+    alpha: ShareUpToOne = 0.3
+    every: TrainingStep = "100it"
+    stop: ShareUpToOne = 0.75
+
+
+@dataclass(frozen=True, config=_STRICT)
 class TrialConfig:
     """Everything a worker needs for one trial.
 
@@ -267,6 +295,8 @@ class TrialConfig:
     threads: Count = 1
     checkpoint_every: Count = 1
     lottery: LotteryConfig | None = None
+    gradual: GradualConfig | None = None
+    dynamic_sparse: DynamicSparseConfig = Field(default_factory=DynamicSparseConfig)
     keep_at: tuple[TrainingStep, ...] = ()
     dense_reference: bool = True
     num_workers: Annotated[int, Field(ge=0)] = 0

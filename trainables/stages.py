@@ -9,12 +9,38 @@ from trainables.config import BudgetConfig, DistillationConfig, TaskConfig, Trai
 
 
 @dataclass(frozen=True)
+class Gradual:
+    """Prune by ``compress`` again and again while training, less at first (Zhu & Gupta 2017, section 3).
+
+    The mask is drawn ``every`` so many steps after step ``begin``, and for the last time after ``end``.
+    """
+
+    compress: "Compress"
+    begin: int
+    end: int
+    every: int
+
+
+@dataclass(frozen=True)
+class DropAndGrow:
+    """Move a mask while training: each layer drops weights and grows as many (Evci et al. 2020, section 3).
+
+    It moves at every step below ``stop`` that ``every`` divides; ``alpha`` is the share dropped at first.
+    """
+
+    grow: Literal["gradient", "random"]
+    alpha: float
+    every: int
+    stop: int
+
+
+@dataclass(frozen=True)
 class Train:
     """Train with a fresh optimiser from step ``start`` to ``stop`` of a schedule ``horizon`` steps long.
 
     ``order`` numbers the order of the images; with ``last_rate`` the learning rate stays at the schedule's
     last (fine-tuning). ``distillation`` says how much it follows the network that the recipe compressed
-    first.
+    first. ``changing`` says how the mask changes meanwhile.
     """
 
     start: int
@@ -23,6 +49,7 @@ class Train:
     order: int = 0
     last_rate: bool = False
     distillation: DistillationConfig | None = None
+    changing: Gradual | DropAndGrow | None = None
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from sweeps.sweep_file.sweep import Sweep
 from trainables.config import TaskConfig, TrainingConfig, TrialConfig
 from trainables.errors import Refused
 from trainables.recipes import RECIPES
-from trainables.stages import Compress, Recipe, Settle
+from trainables.stages import Compress, Gradual, Recipe, Settle, Stage, Train
 from trainables.task import loss
 from trainables.task.metrics import metrics_of
 from trainables.task.task import sources
@@ -140,12 +140,15 @@ def stages_of(config: TrialConfig) -> Recipe:
 
 def smallest(recipe: Recipe) -> Compress:
     """Return the last compression of a recipe, which leaves the least."""
-    found = [
-        stage.compress if isinstance(stage, Settle) else stage
-        for stage in recipe
-        if isinstance(stage, Compress | Settle)
-    ]
+    found = [compress for stage in recipe if (compress := _compression(stage))]
     return found[-1]
+
+
+def _compression(stage: Stage) -> Compress | None:
+    """Return how a stage compresses, if it does."""
+    if isinstance(stage, Train):
+        return stage.changing.compress if isinstance(stage.changing, Gradual) else None
+    return stage if isinstance(stage, Compress) else stage.compress if isinstance(stage, Settle) else None
 
 
 def _over(stage: Compress, keyword: str, asked: float, network: nn.Module, example: Inputs) -> float:

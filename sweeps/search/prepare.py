@@ -190,6 +190,8 @@ class Prepared:
             threads=file.resources.cpus,
             num_workers=file.resources.num_workers,
             lottery=sections.lottery,
+            gradual=sections.gradual,
+            dynamic_sparse=sections.dynamic_sparse,
             dense_reference=self.has_one_dense_network,
         )
         if file.screen:

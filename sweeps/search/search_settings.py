@@ -38,8 +38,9 @@ class Reports:
 def reports_of(sweep: Sweep) -> Reports:
     """Return the reports of a sweep's trials: epochs of a recipe's closing training, levels of a lottery."""
     reported = RECIPES[sweep.file.trainable].reports
-    most = max(sweep.values_of(reported.key))
-    return Reports(reported.unit, reported.key, int(most))
+    first = max(sweep.values_of(reported.first)) if reported.first else 0
+    key = reported.first if reported.first and first else reported.key
+    return Reports(reported.unit, key, int(max(sweep.values_of(key))))
 
 
 def check(

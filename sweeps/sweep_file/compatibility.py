@@ -114,10 +114,11 @@ def _check_training(trainable: str, sections: TrialSections, where: Where) -> No
         raise Incompatible(
             place, f"label_smoothing belongs to the loss cross_entropy, not to {sections.task.loss}."
         )
-    if compression.distillation and trainable == "compress" and not compression.retrain_epochs:
+    retrains = trainable in ("compress", "gradual")
+    if compression.distillation and retrains and not compression.retrain_epochs:
         place = where(["compression", "distillation"])
         raise Incompatible(place, "distillation is of retraining, and compression.retrain_epochs is 0.")
-    epochs = max(training.epochs, compression.retrain_epochs if trainable == "compress" else 0)
+    epochs = max(training.epochs, compression.retrain_epochs if retrains else 0)
     if epochs and training.schedule.warmup > epochs:
         place = where(["training", "schedule", "warmup"])
         raise Incompatible(

@@ -286,9 +286,9 @@ def _seconds(time: Any) -> float:
 class SweepFile(Keys):
     """A sweep file's top level. ``method`` names the sampler, as at W&B.
 
-    The sections of a trial (``task`` to ``lottery``) are plain here: what a parameter sets may be absent, and
-    their values need go together only in a draw. `sweeps.sweep_file.sections.TrialSections` is their form
-    with a draw put in.
+    The sections of a trial (``task`` to ``dynamic_sparse``) are plain here: what a parameter sets may be
+    absent, and their values need go together only in a draw. `sweeps.sweep_file.sections.TrialSections` is
+    their form with a draw put in.
     """
 
     name: Annotated[str, AfterValidator(_is_a_folder_name)]
@@ -315,6 +315,8 @@ class SweepFile(Keys):
     compression: dict[str, Any]
     budget: dict[str, Any] = {}
     lottery: dict[str, Any] = {}
+    gradual: dict[str, Any] = {}
+    dynamic_sparse: dict[str, Any] = {}
     baselines: list[Baseline] = []
     replicates: Annotated[Count, Field(le=10_000)] = 1
     seed: Annotated[WholeNumber, Field(ge=0)] = 0

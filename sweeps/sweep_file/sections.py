@@ -3,16 +3,25 @@
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from trainables.config import BudgetConfig, CompressionConfig, LotteryConfig, TaskConfig, TrainingConfig
+from trainables.config import (
+    BudgetConfig,
+    CompressionConfig,
+    DynamicSparseConfig,
+    GradualConfig,
+    LotteryConfig,
+    TaskConfig,
+    TrainingConfig,
+)
 
-SECTIONS = ("task", "training", "compression", "budget", "lottery")
+SECTIONS = ("task", "training", "compression", "budget", "lottery", "gradual", "dynamic_sparse")
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class TrialSections:
     """One trial's settings.
 
-    A lottery has its own section and no budget, every other trainable a budget and no such section.
+    A lottery has its own section and no budget, every other trainable a budget; the last two are each of the
+    trainable of that name.
     """
 
     task: TaskConfig
@@ -20,3 +29,5 @@ class TrialSections:
     budget: BudgetConfig | None = None
     training: TrainingConfig = Field(default_factory=TrainingConfig)
     lottery: LotteryConfig | None = None
+    gradual: GradualConfig | None = None
+    dynamic_sparse: DynamicSparseConfig = Field(default_factory=DynamicSparseConfig)

@@ -32,6 +32,8 @@ SECTIONS: dict[str, Any] = {
     "compression": config.CompressionConfig,
     "budget": config.BudgetConfig,
     "lottery": config.LotteryConfig,
+    "gradual": config.GradualConfig,
+    "dynamic_sparse": config.DynamicSparseConfig,
     "Parameters": keys.Parameter,
     "per_layer": keys.PerLayer,
     "screen": keys.Screen,
@@ -114,7 +116,7 @@ def test_every_option_of_a_network_and_a_data_set_is_named(title: str, built_in:
         assert options.replace("`", "") == ", ".join(p.name for p in known if p.kind is p.KEYWORD_ONLY)
 
 
-@pytest.mark.parametrize("heading", ["training", "schedule", "compression", "lottery"])
+@pytest.mark.parametrize("heading", ["training", "schedule", "compression", "lottery", "dynamic_sparse"])
 def test_every_choice_is_named(heading: str) -> None:
     kind, text = SECTIONS[heading], section(PAGE, heading)
     for hint in get_type_hints(kind).values():
@@ -135,7 +137,7 @@ def test_an_example_is_a_sound_sweep_file_or_a_part_of_one(text: str) -> None:
     )
     if "metrics" in part:
         del whole["metric"]
-    if "lottery" in part:
+    if {"lottery", "gradual", "dynamic_sparse"} & part.keys():
         whole = {key: whole[key] for key in ("name", "task", "metric", "run_cap")}
     if not part.get("budget", True):
         del whole["baselines"]  # a baseline needs one budget, and this part searches it

@@ -21,7 +21,13 @@ _CONTROLS = {"shuffle": pruners.shuffle, "random": pruners.random_mask}
 
 
 def compress(network: Network, stage: Compress, setting: TrialSetting, seed: int) -> Network:
-    """Compress a copy of ``network``, further where it is masked already.
+    """Compress a copy of ``network``, further where it is masked already; raises as `chosen`."""
+    artifact = chosen(network, stage, setting, seed)
+    return Network(artifact.apply(network.module), artifact, trained_with=network.trained_with)
+
+
+def chosen(network: Network, stage: Compress, setting: TrialSetting, seed: int) -> pruners.Artifact:
+    """Return what ``stage`` makes of ``network``, not applied yet.
 
     Raises `pruners.PrunerError` for an unknown method or a budget that cannot be met.
     """
@@ -36,8 +42,8 @@ def compress(network: Network, stage: Compress, setting: TrialSetting, seed: int
         artifact = pruners.compress(network.module, stage.method, seed=seed, **arguments)
     if stage.control:
         mask = mask_of(Network(network.module, artifact), f"control {stage.control}")
-        artifact = _CONTROLS[stage.control](mask, seeds.derive(seed, "control"))
-    return Network(artifact.apply(network.module), artifact, trained_with=network.trained_with)
+        return _CONTROLS[stage.control](mask, seeds.derive(seed, "control"))
+    return artifact
 
 
 def projected_back(network: Network) -> Network:

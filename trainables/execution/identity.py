@@ -33,9 +33,11 @@ def stage_identity(stage: Stage) -> dict[str, Any]:
         }
     plain = asdict(stage)
     # an address of before there were any of these stays what it was
-    for compress in (plain, plain.get("compress", {})):
+    changing = plain.get("changing") or {}
+    for compress in (plain, plain.get("compress", {}), changing.get("compress", {})):
         if not compress.get("calibration_images", True):
             del compress["calibration_images"]
-    if not plain.get("distillation", True):
-        del plain["distillation"]
+    for name in ("distillation", "changing"):
+        if not plain.get(name, True):
+            del plain[name]
     return {"stage": type(stage).__name__, **plain}

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_model, save_model
-from torch import nn
+from safetensors.torch import load_file, load_model, save_file, save_model
+from torch import Tensor, nn
 
 import pruners
 from pruners.whole_files import sync
@@ -18,6 +18,7 @@ from trainables.task.task import build_network
 
 OPTIMIZER = "optimizer.pt"
 """The file of a snapshot that holds the optimiser's state."""
+_REMOVED = "removed.safetensors"
 
 
 @dataclass(frozen=True)
@@ -26,13 +27,15 @@ class Network:
     it comes from, if any.
 
     ``trained_with`` holds what computed it and the networks that it comes from (see `trained_by`), the last
-    to do so last.
+    to do so last. ``removed`` holds, by parameter, the values of removed weights that may come back
+    (`GradualMask`), zero elsewhere.
     """
 
     module: nn.Module
     artifact: pruners.Artifact | None = None
     history: list[dict[str, float]] = field(default_factory=list)
     trained_with: tuple[str, ...] = ()
+    removed: dict[str, Tensor] = field(default_factory=dict)
 
 
 def trained_by(module: nn.Module, device: torch.device) -> str:
@@ -59,6 +62,8 @@ def save(network: Network, folder: Path) -> None:
 def save_snapshot(network: Network, optimizer: torch.optim.Optimizer | None, folder: Path) -> None:
     """Write the files of a snapshot; without ``optimizer`` training cannot go on from it."""
     save(network, folder)
+    if network.removed:
+        save_file(network.removed, folder / _REMOVED)
     if optimizer is not None:
         content = io.BytesIO()  # torch's own writing to a file hides why it failed
         torch.save(optimizer.state_dict(), content)
@@ -83,10 +88,12 @@ def export(network: Network, folder: Path) -> None:
 
 
 def load(folder: Path, task: TaskConfig, device: torch.device) -> Network:
-    """Read back what `save` wrote, onto ``device``; its history lies elsewhere."""
+    """Read back what `save` or `save_snapshot` wrote, onto ``device``; its history lies elsewhere."""
     module = build_network(task)
     if not (folder / "spec.json").exists():
         load_model(module, str(folder / "model.safetensors"))
         return Network(module.to(device))
-    artifact = pruners.load(folder)
-    return Network(artifact.apply(module).to(device), artifact)
+    artifact, removed = pruners.load(folder), folder / _REMOVED
+    return Network(
+        artifact.apply(module).to(device), artifact, removed=load_file(removed) if removed.exists() else {}
+    )

@@ -13,7 +13,7 @@ import torch
 import pruners
 from pruners.network.copying import copied
 from trainables.errors import StoreWarning, TrainingError
-from trainables.execution import compressing, network
+from trainables.execution import changing_masks, compressing, network
 from trainables.execution.identity import stage_identity, training_identity
 from trainables.execution.kept_networks import KeptNetworks
 from trainables.execution.network import Network
@@ -22,6 +22,7 @@ from trainables.metric_names import VAL_LOSS
 from trainables.stages import (
     Adopt,
     Compress,
+    Gradual,
     ProjectBack,
     Recipe,
     Reinitialize,
@@ -191,7 +192,8 @@ class Run:
                     current, optimizer, history = self._resume(snapshot, epochs)
                     yield Epoch(count, len(history), history, current)
                     continue
-                history = [*history, self._epoch(trajectory, current, optimizer, count, stage, len(history))]
+                current, metrics = self._epoch(trajectory, current, optimizer, count, stage, len(history))
+                history = [*history, metrics]
                 current, done = self._trained_further(current, history), len(history)
                 if done == epochs or done % self.setting.checkpoint_every == 0:
                     goes_on = None if done == epochs and stage.stop == stage.horizon else optimizer
@@ -231,10 +233,10 @@ class Run:
         while (self._epoch_ends(stage)[len(history) - 1] if history else 0) < step:
             if trajectory.hold() and trajectory.kept(step):
                 return
-            history = [
-                *history,
-                self._epoch(trajectory, current, optimizer, 1, stage, len(history), also_keep=step),
-            ]
+            current, metrics = self._epoch(
+                trajectory, current, optimizer, 1, stage, len(history), also_keep=step
+            )
+            history = [*history, metrics]
             current, done = self._trained_further(current, history), len(history)
             if further is None or further.epoch < done:
                 told = to_store(history, self.setting.stored_names)
@@ -252,7 +254,9 @@ class Run:
         if snapshot := trajectory.latest(epochs):
             return self._resume(snapshot, len(self._epoch_ends(stage)))
         before = yield from self._after(count - 1)
-        current = replace(before, module=copied(before.module))
+        current = changing_masks.begun(
+            replace(before, module=copied(before.module)), stage, self.setting, self.seed
+        )
         return current, make(current.module, self.setting.training), []
 
     def _epoch_ends(self, stage: Train) -> list[int]:
@@ -303,9 +307,9 @@ class Run:
         stage: Train,
         done: int,
         also_keep: int = 0,
-    ) -> dict[str, float]:
-        """Train one more epoch in place; return ``step`` at its end, its training loss and validation
-        metrics.
+    ) -> tuple[Network, dict[str, float]]:
+        """Train one more epoch in place; return the network, whose mask may have changed, and ``step`` at its
+        end, its training loss and validation metrics.
         """
         setting, ends = self.setting, self._epoch_ends(stage)
         first, last = ends[done - 1] if done else stage.start, ends[done]
@@ -315,7 +319,8 @@ class Run:
         )
         criterion = setting.training_loss()
         keep = self._keeping(trajectory, current, (setting.keep | {also_keep}) if count == 1 else set())
-        masks = current.artifact.masks if isinstance(current.artifact, pruners.Mask) else None
+        changing = changing_masks.changing_mask(current, optimizer, stage, setting, self.seed)
+        fixed = current.artifact.masks if isinstance(current.artifact, pruners.Mask) else None
         trained = train(
             current.module,
             optimizer,
@@ -325,7 +330,7 @@ class Run:
             first,
             last,
             setting.device,
-            masks,
+            changing or fixed,
             keep,
             self._distillation(stage),
         )
@@ -339,13 +344,17 @@ class Run:
             held_out = setting.data.validation.in_order(batch_size(setting.device), setting.device)
             why = explain_non_finite_loss((inputs for inputs, _ in held_out), "a validation batch")
             raise TrainingError(f"the validation loss became {metrics[VAL_LOSS]} after epoch {epoch}; {why}.")
-        return metrics
+        return changing_masks.changed(current, changing), metrics
 
     def _distillation(self, stage: Train) -> Distillation | None:
         """Return what a training takes from the network that the recipe compressed first."""
         if stage.distillation is None:
             return None
-        first = next(count for count, one in enumerate(self.recipe) if isinstance(one, Compress))
+        first = next(
+            count
+            for count, one in enumerate(self.recipe)
+            if isinstance(one, Compress) or (isinstance(one, Train) and isinstance(one.changing, Gradual))
+        )
         return Distillation(self.up_to(first).module, stage.distillation)
 
     def _keeping(

@@ -1,7 +1,9 @@
 """Trainables by name. To add one: a file here with a subclass of `Trainable`, and its line below."""
 
 from trainables.recipes.compress import TrainCompressRetrain
+from trainables.recipes.dynamic_sparse import DynamicSparse
 from trainables.recipes.early_bird import EarlyBird
+from trainables.recipes.gradual import GradualPruning
 from trainables.recipes.lottery import Lottery
 from trainables.recipes.prune_at_init import PruneAtInit
 from trainables.recipes.trainable import Trainable
@@ -13,6 +15,8 @@ RECIPES: dict[str, Trainable] = {
         PruneAtInit(),
         EarlyBird(),
         Lottery(),
+        GradualPruning(),
+        DynamicSparse(),
     )
 }
 """All trainables, by the name that a sweep file calls them."""

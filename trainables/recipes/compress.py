@@ -7,8 +7,9 @@ from trainables.config import TrialConfig
 from trainables.recipes.cascade import cascade_budgets, goes_on_from_its_mask
 from trainables.recipes.dense import dense
 from trainables.recipes.pruning import pruning
+from trainables.recipes.retraining import retraining
 from trainables.recipes.trainable import Reported, Trainable
-from trainables.stages import ProjectBack, RecalibrateBN, Recipe, Stage, Train
+from trainables.stages import ProjectBack, RecalibrateBN, Recipe, Stage
 
 
 @final
@@ -24,19 +25,14 @@ class TrainCompressRetrain(Trainable):
 
         A cascade compresses and retrains several times, each time from the network projected back to the
         dense one's shape (section 3, step 4), or, of single weights, from where the mask is.
-
-        Retraining runs the last ``retrain_epochs`` epochs of the training schedule again; when it is longer
-        than training, the whole schedule over its own length.
         """
-        compression, epochs = config.compression, config.training.epochs
+        recalibrate = config.compression.recalibrate_bn
         after: list[Stage] = []
-        if compression.recalibrate_bn:
-            after.append(RecalibrateBN(compression.recalibrate_bn))
-        if compression.retrain_epochs:
-            horizon = max(epochs, compression.retrain_epochs) * steps_per_epoch
-            start = horizon - compression.retrain_epochs * steps_per_epoch
-            after.append(Train(start, horizon, horizon, distillation=compression.distillation))
-        between = () if goes_on_from_its_mask(compression.method) else (ProjectBack(),)
+        if recalibrate:
+            after.append(RecalibrateBN(recalibrate))
+        if train := retraining(config, steps_per_epoch):
+            after.append(train)
+        between = () if goes_on_from_its_mask(config.compression.method) else (ProjectBack(),)
         first, *others = (
             (*pruning(replace(config, budget=budget)), *after) for budget in cascade_budgets(config)
         )

@@ -7,7 +7,7 @@ from trainables.config import TrialConfig
 from trainables.errors import TaskError
 from trainables.recipes.dense import dense
 from trainables.recipes.pruning import pruning
-from trainables.recipes.trainable import NO_LEVELS, NO_TEACHER, TRAINS_ANEW, Trainable
+from trainables.recipes.trainable import NO_TEACHER, TRAINS_ANEW, Trainable, sections_of_others
 from trainables.stages import Compress, Recipe, Settle, Train
 
 _WINDOW, _TOLERANCE = 5, 0.1
@@ -18,7 +18,7 @@ class EarlyBird(Trainable):
     """Early-Bird tickets (You et al., ICLR 2020, section 3): the mask is drawn once it has settled."""
 
     name = "early_bird"
-    unused = NO_LEVELS | TRAINS_ANEW | NO_TEACHER
+    unused = sections_of_others() | TRAINS_ANEW | NO_TEACHER
     kind = "mask"
 
     def stages(self, config: TrialConfig, steps_per_epoch: int) -> Recipe:

@@ -10,7 +10,7 @@ from trainables.config import BudgetConfig, LotteryConfig, TrialConfig
 from trainables.errors import Incompatible, TaskError
 from trainables.recipes.dense import dense
 from trainables.recipes.pruning import calibration_images
-from trainables.recipes.trainable import TRAINS_ANEW, Reported, Trainable
+from trainables.recipes.trainable import TRAINS_ANEW, Reported, Trainable, sections_of_others
 from trainables.stages import Adopt, Compress, Recipe, Reinitialize, Rewind, Train
 
 TICKET, SECOND_ORDER, TRANSFER = "ticket", "second_order", "transfer"
@@ -24,11 +24,15 @@ class Lottery(Trainable):
 
     name = "lottery"
     reports = Reported("levels", "lottery.levels")
-    unused = TRAINS_ANEW | {
-        "compression.cascade": "its levels are the steps",
-        "compression.control": "the controls of its tickets stand in lottery.controls",
-        "budget": "its levels say how much is kept",
-    }
+    unused = (
+        sections_of_others("lottery")
+        | TRAINS_ANEW
+        | {
+            "compression.cascade": "its levels are the steps",
+            "compression.control": "the controls of its tickets stand in lottery.controls",
+            "budget": "its levels say how much is kept",
+        }
+    )
     kind = "mask"
     in_levels = True
 

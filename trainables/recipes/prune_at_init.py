@@ -4,7 +4,7 @@ from typing import final
 
 from trainables.config import TrialConfig
 from trainables.recipes.pruning import pruning
-from trainables.recipes.trainable import NO_LEVELS, NO_TEACHER, TRAINS_ANEW, Trainable
+from trainables.recipes.trainable import NO_TEACHER, TRAINS_ANEW, Trainable, sections_of_others
 from trainables.stages import Recipe, Train
 
 
@@ -13,7 +13,7 @@ class PruneAtInit(Trainable):
     """Prune the network as initialised (or as the checkpoint has it), then train what is left."""
 
     name = "prune_at_init"
-    unused = NO_LEVELS | TRAINS_ANEW | NO_TEACHER
+    unused = sections_of_others() | TRAINS_ANEW | NO_TEACHER
     trains_dense = False
 
     def stages(self, config: TrialConfig, steps_per_epoch: int) -> Recipe:

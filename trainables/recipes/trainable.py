@@ -8,8 +8,15 @@ from typing import Any, ClassVar, Literal
 from trainables.config import TrialConfig
 from trainables.stages import Recipe
 
-NO_LEVELS = {"lottery": "the section is that of trainable lottery"}
-"""What a trainable does not use that goes through no levels."""
+_SECTIONS = ("lottery", "gradual", "dynamic_sparse")
+"""The sections that belong to one trainable, each named as it is."""
+
+
+def sections_of_others(own: str = "") -> dict[str, str]:
+    """Return the sections that a trainable called ``own`` does not use, each with the reason."""
+    return {name: f"the section is that of trainable {name}" for name in _SECTIONS if name != own}
+
+
 TRAINS_ANEW = {
     "compression.retrain_epochs": "after pruning it trains for training.epochs",
     "compression.cascade": "its steps are retrained, and here nothing is",
@@ -22,10 +29,14 @@ NO_TEACHER = {"compression.distillation": "it prunes before a dense network is t
 
 @dataclass(frozen=True)
 class Reported:
-    """What a trial reports before its end: once for each of ``unit``, as many as the file's ``key`` says."""
+    """What a trial reports before its end: once for each of ``unit``, as many as the file's ``key`` says.
+
+    Where the key ``first`` is not 0 it says how many.
+    """
 
     unit: str
     key: str
+    first: str | None = None
 
 
 class Trainable(ABC):
@@ -35,7 +46,7 @@ class Trainable(ABC):
     """What the sweep file's key ``trainable`` calls it."""
     reports: ClassVar[Reported] = Reported("epochs", "training.epochs")
     """What early stopping and progress count."""
-    unused: ClassVar[Mapping[str, str]] = NO_LEVELS
+    unused: ClassVar[Mapping[str, str]] = sections_of_others()
     """Sections, and keys such as ``compression.retrain_epochs``, that it does not use, each with the reason.
     """
     kind: ClassVar[Literal["mask", "decomposition"] | None] = None

@@ -13,6 +13,7 @@ from trainables.task.data.data_checks import explain_non_finite_loss
 from trainables.task.data.splits import Split
 from trainables.task.loss import Loss
 from trainables.training.augment import augment
+from trainables.training.changing_masks.changing_mask import ChangingMask
 from trainables.training.distillation import Distillation
 from trainables.training.step_plan import StepPlan
 from trainables.training.update import masked_parameters, update
@@ -39,7 +40,7 @@ def train(
     first: int,
     last: int,
     device: torch.device,
-    masks: Mapping[str, Tensor] | None = None,
+    masks: Mapping[str, Tensor] | ChangingMask | None = None,
     reached: Mapping[int, Callable[[], None]] | None = None,
     distillation: Distillation | None = None,
 ) -> dict[str, float]:
@@ -47,12 +48,14 @@ def train(
 
     Returns ``train/loss``, the mean over the steps, and ``train/grad_norm``, the mean L2 norm of the gradient
     at every 32nd of them. Weights that ``masks`` (parameter name to bool tensor) leaves out must be zero and
-    stay so, and so do their momenta: their gradient is set to zero. ``reached`` holds what is to be done
-    after certain numbers of steps, ``distillation`` what another network adds to the loss. Raises
-    `TrainingError` naming the step where the loss stopped being finite.
+    stay so, and so do their momenta: their gradient is set to zero. Masks may change meanwhile (a
+    `ChangingMask`). ``reached`` holds what is to be done after certain numbers of steps, ``distillation``
+    what another network adds to the loss. Raises `TrainingError` naming the step where the loss stopped being
+    finite.
     """
     losses, norms = torch.zeros(last - first, device=device), []
-    masked = masked_parameters(network, masks or {})
+    changing = masks if isinstance(masks, ChangingMask) else None
+    masked = masks.masked if isinstance(masks, ChangingMask) else masked_parameters(network, masks or {})
     network.train()
     with seeds.own_random_numbers(device):
         for i, (inputs, labels) in enumerate(step_plan.batches(split, first, last, device)):
@@ -73,7 +76,10 @@ def train(
                 masked,
                 i % _NORM_EVERY == 0,
                 distillation,
+                changing.instead_of_step(step) if changing else None,
             )
+            if changing:
+                changing.after(step + 1)
             if norm is not None:
                 norms.append(norm)
             if (i + 1) % _CHECK_EVERY == 0:

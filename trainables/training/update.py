@@ -1,6 +1,6 @@
 """One step of training on one batch: the same whether a trial trains or a sweep is being looked at."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -26,13 +26,14 @@ def update(
     masked: MaskedParameters = (),
     with_norm: bool = False,
     distillation: Distillation | None = None,
+    instead_of_step: Callable[[], None] | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """Take one optimiser step on ``batch``, in place; return the loss before it and the gradient's norm.
 
     The loss is a scalar, the L2 norm is there if asked for. The gradient of each of ``masked`` (a parameter
     beside its mask, 0 or 1 in the parameter's dtype) is set to zero where the mask is, before it is clipped;
     after the step of an optimiser that is not built in, so is the parameter. ``distillation`` changes the
-    loss.
+    loss. ``instead_of_step`` is called in the place of the step, before the gradients are masked.
     """
     inputs, labels = batch
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
@@ -43,6 +44,8 @@ def update(
         value = distillation.loss(value, outputs, inputs)
     optimizer.zero_grad()
     value.backward()
+    if instead_of_step is not None:
+        instead_of_step()
     for parameter, mask in masked:
         if parameter.grad is not None:
             parameter.grad.mul_(mask)
@@ -52,6 +55,8 @@ def update(
         norm = (
             nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]) if with_norm else None
         )
+    if instead_of_step is not None:
+        return value.detach(), norm
     optimizer.step()
     if not is_built_in(training):
         with torch.no_grad():

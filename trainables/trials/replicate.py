@@ -20,7 +20,7 @@ class Replicate:
     ever being told. ``done`` counts those epochs; ``dense`` holds validation's metrics and loss, params,
     multiply_adds and latency_ms of the uncompressed network (without a recipe for it the last three),
     ``layers`` what became of each compressed layer, ``curves`` the errors that it was (last) chosen by,
-    ``compressed`` the metrics that retraining does not change. With ``divergence_images`` the compressed
+    ``compressed`` what the compression made of the network by then. With ``divergence_images`` the compressed
     network's divergence from the trained one is among them.
     """
 
@@ -57,18 +57,24 @@ class Replicate:
             diverged, self.curves = self._divergence(), error_curves(*chosen_from, self.seed)
         compressed = self._to_closing_train()
         self.run.pause()
-        self.layers = compression_figures.layers(compressed)
         told = [on_validation(metric.name) for metric in self.setting.metrics]
-        known = {of_dense(name): self.dense[name] for name in told if name in self.dense}
-        self.compressed = (
-            known | compression_figures.metrics(compressed, self.dense, self.setting.example()) | diverged
-        )
+        self.compressed = {of_dense(name): self.dense[name] for name in told if name in self.dense} | diverged
+        self._measure(compressed)
 
     def reach(self, epoch: int) -> None:
         """Train until ``epoch`` epochs of the closing `Train` are done."""
+        trained = None
         while self.done < epoch:
-            self._advance()
+            trained = self._advance()
         self.run.pause()
+        closing = self.run.recipe[-1]
+        if trained and isinstance(closing, Train) and closing.changing:
+            self._measure(trained)
+
+    def _measure(self, compressed: Network) -> None:
+        """Measure what no training changes of a network, a training under a changing mask apart."""
+        self.layers = compression_figures.layers(compressed)
+        self.compressed |= compression_figures.metrics(compressed, self.dense, self.setting.example())
 
     def finish(self) -> Network:
         """Go through what is left of the recipe; return its result."""

@@ -1,0 +1,1 @@
+"""Masks that change while the network under them is trained."""
