@@ -20,7 +20,7 @@ from trainables.errors import Refused, TaskError
 from trainables.execution import compressing
 from trainables.execution.network import Network
 from trainables.execution.trial_setting import TrialSetting
-from trainables.stages import Compress, ProjectBack, Recipe, Train
+from trainables.stages import Compress, Recipe, Train
 from trainables.task.data.data_checks import check_data
 from trainables.task.data.splits import Batch, Split, TensorSplit
 from trainables.task.task import build_network
@@ -59,8 +59,6 @@ def rehearse(setting: TrialSetting, compress: Compress, recipe: Recipe) -> None:
         with TemporaryDirectory() as store:
             small = _compressed(network, compress, replace(setting, data=few, store=Path(store)))
         _try_out(setting, small, batch if trainings else None, held_out)
-        if any(isinstance(stage, ProjectBack) for stage in recipe):
-            _try_out(setting, _projected_back(small), None, held_out)
 
 
 class _OneBatch(Split):
@@ -100,15 +98,6 @@ def _compressed(network: Network, compress: Compress, setting: TrialSetting) -> 
         said = str(error) if isinstance(error, pruners.PrunerError | TaskError) else f"{describe(error)}."
         raise Refused(
             ("compression",), f"compression: method {compress.method} fails on one batch: {said}"
-        ) from error
-
-
-def _projected_back(small: Network) -> Network:
-    try:
-        return compressing.projected_back(small)
-    except Exception as error:
-        raise Refused(
-            ("compression", "cascade"), f"compression.cascade: the network cannot be projected back: {error}"
         ) from error
 
 
