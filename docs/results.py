@@ -34,6 +34,7 @@ _SHOWN = (
     "methods",
     "controls",
     "method-",
+    "tradeoff-",
     "gradients",
     "front-",
     "layers",

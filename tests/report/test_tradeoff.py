@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from sweeps import StudyRecord
+from sweeps.report.drawing.wording import NONE
 from sweeps.report.tradeoff.charts import tradeoff_charts
 from sweeps.report.tradeoff.curves import gains, tradeoffs
 from tests.sweeps.studies import digits, run
 
 from .studies import study_record
 
-KEPT = [0.5, 0.12]
+KEPT = [0.9, 0.12]
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +44,7 @@ def test_points_are_the_records_own_figures(study: StudyRecord) -> None:
         "tradeoff-theoretical",
         "tradeoff-measured",
         "tradeoff-table",
+        "tradeoff-within",
     ]
     dense = study.dense
     for trial in study.complete:
@@ -69,7 +71,7 @@ def test_points_are_the_records_own_figures(study: StudyRecord) -> None:
 
 
 def test_the_table_has_value_and_change_at_every_budget(study: StudyRecord) -> None:
-    table = tradeoff_charts(study)[-1].table
+    table = tradeoff_charts(study)[-2].table
     assert table is not None and len(table.heads) == 1 + len(KEPT)
     assert [head.split(" (")[0] for head in table.heads[1:]] == [f"keep_ratio {kept:g}" for kept in KEPT]
     rows = {row[0][0]: row[1:] for row in table.rows}
@@ -78,7 +80,28 @@ def test_the_table_has_value_and_change_at_every_budget(study: StudyRecord) -> N
         text, detail = rows[trial.params["compression.method"]][KEPT.index(kept)]
         value = trial.metrics["val/accuracy"]
         assert text.startswith(f"{100 * value:.2f}")
-        assert detail.startswith(f"{100 * (value - study.dense['val/accuracy']):+.2f}, ")
+        assert detail.startswith(f"{100 * (value - study.dense['val/accuracy']):+.2f}; ")
+
+
+def test_the_smallest_within_half_a_point_is_named(study: StudyRecord) -> None:
+    table = tradeoff_charts(study)[-1].table
+    assert table is not None
+    rows = {row[0][0]: [text for text, _ in row[1:]] for row in table.rows}
+    dense = study.dense["val/accuracy"]
+    for method, (budget, change, removed, *_) in rows.items():
+        trials = [t for t in study.complete if t.params["compression.method"] == method]
+        near = [t for t in trials if dense - t.metrics["val/accuracy"] <= 0.005]
+        if not near:
+            assert (budget, change, removed) == (NONE, NONE, NONE)
+            continue
+        least = min(near, key=lambda t: t.metrics["compress/params"])
+        assert budget == f"keep_ratio {least.params['budget.keep_ratio']:g}"
+        assert change == f"{100 * (least.metrics['val/accuracy'] - dense):+.2f}"
+        assert float(removed.split(" ")[0]) == pytest.approx(
+            100 * (1 - least.metrics["compress/params_kept"]), abs=0.01
+        )
+    assert any(budget != NONE for budget, *_ in rows.values()), "else this test tells nothing"
+    assert any(budget == NONE for budget, *_ in rows.values())
 
 
 def test_a_search_at_one_budget_has_no_such_section(tmp_path: Path) -> None:

@@ -11,9 +11,19 @@ import plotly.graph_objects as go
 
 from sweeps.report.drawing import chart
 from sweeps.report.drawing.chart import Chart
-from sweeps.report.drawing.wording import difference, name_of, quality_of, scaled, titled, unit_of, with_unit
+from sweeps.report.drawing.wording import (
+    difference,
+    is_share,
+    name_of,
+    quality_of,
+    scaled,
+    titled,
+    unit_of,
+    with_unit,
+)
 from sweeps.report.tradeoff.curves import Gain, Tradeoff, gains, mean, on_a_grid, tradeoffs, values_of
 from sweeps.report.tradeoff.table import tradeoff_table
+from sweeps.report.tradeoff.within import within_table
 from sweeps.study.record import StudyRecord, TrialRecord
 
 _HEADS: dict[Gain, tuple[str, str]] = {
@@ -41,6 +51,8 @@ def tradeoff_charts(record: StudyRecord) -> list[Chart]:
         return []
     told = {gain for curve in found for trial in curve.trials for gain in gains(record, trial)}
     tables = [tradeoff_table(record, found)] if on_a_grid(record) else []
+    if tables and is_share(quality_of(record)):
+        tables.append(within_table(record, found))
     return [*(_drawn(record, found, gain) for gain in _HEADS if gain in told), *tables]
 
 

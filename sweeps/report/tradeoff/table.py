@@ -19,11 +19,8 @@ from sweeps.report.drawing.wording import (
 from sweeps.report.tradeoff.curves import Gain, Tradeoff, budget_of, gains
 from sweeps.study.record import StudyRecord, TrialRecord
 
-_SHORT: dict[Gain, str] = {
-    "compression": "smaller",
-    "theoretical speed-up": "fewer multiply-adds",
-    "measured speed-up": "faster",
-}
+_CROSS = "\N{MULTIPLICATION SIGN}"
+_TIMES: tuple[Gain, ...] = ("compression", "theoretical speed-up", "measured speed-up")
 
 
 def tradeoff_table(record: StudyRecord, found: Sequence[Tradeoff]) -> Chart:
@@ -38,7 +35,10 @@ def tradeoff_table(record: StudyRecord, found: Sequence[Tradeoff]) -> Chart:
     caption = f"The {lower_name(quality)}{unit}"
     if any(len(t.replicates) > 1 for curve in found for t in curve.trials):
         caption += " ± one standard deviation over the replicates"
-    caption += ", below it the change from the dense network, and how many times smaller and faster it is."
+    caption += (
+        "; below it the change from the dense network, and how many times fewer parameters, fewer "
+        "multiply-adds and less time that is."
+    )
     heads = ("Method", *(_head(record, found, budget) for budget in budgets))
     title = f"{name_of(quality)} by method and budget"
     return Chart("tradeoff-table", title, caption, table=Table(heads, tuple(rows)))
@@ -64,7 +64,8 @@ def _cell(record: StudyRecord, trial: TrialRecord | None) -> tuple[str, str]:
     quality = quality_of(record)
     value = value_of(record, trial, quality)
     text = mean_and_spread(quality, value, trial.metrics.get(f"{quality}_std"))
-    told = [f"{times:.3g}x {_SHORT[gain]}" for gain, times in gains(record, trial).items()]
+    times = gains(record, trial)
+    told = " ".join(f"{times[gain]:.3g}{_CROSS}" if gain in times else NONE for gain in _TIMES)
     if (dense := record.dense.get(quality)) is not None and value is not None:
-        told = [difference(quality, value - dense), *told]
-    return text, ", ".join(told)
+        told = f"{difference(quality, value - dense)}; {told}"
+    return text, told
