@@ -18,6 +18,9 @@ they are outside its budget.
 
 from pruners.artifact import Artifact
 from pruners.calibration.refit import Refit
+from pruners.channels.channels import Channels, LayerChannels
+from pruners.channels.groups import ChannelGroup
+from pruners.channels.network_channels import NetworkChannels
 from pruners.compress import compress, scores
 from pruners.cost import Cost, cost
 from pruners.errors import (
@@ -52,14 +55,18 @@ __all__ = [
     "SHARED_OPTIONS",
     "Artifact",
     "BadArtifact",
+    "ChannelGroup",
+    "Channels",
     "Cost",
     "Decomposition",
     "InfeasibleBudget",
+    "LayerChannels",
     "LayerChoice",
     "LayerDensity",
     "LayerShape",
     "Mask",
     "Method",
+    "NetworkChannels",
     "NetworkShape",
     "Option",
     "Plan",

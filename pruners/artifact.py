@@ -1,4 +1,4 @@
-"""What a compression gives, of either kind."""
+"""What a compression gives, of any kind."""
 
 import hashlib
 import json
@@ -26,7 +26,7 @@ class Artifact(ABC):
     all parameters and buffers of the small network, not only those that the method chose.
     """
 
-    kind: ClassVar[Literal["decomposition", "mask"]]
+    kind: ClassVar[Literal["decomposition", "mask", "channels"]]
     complete: bool
 
     @property

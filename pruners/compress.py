@@ -8,6 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from pruners.calibration.calibration import calibration_of
+from pruners.channels.channels import Channels
+from pruners.channels.methods.channel_method import ChannelMethod
+from pruners.channels.prune import remove_channels
+from pruners.channels.scoring import channel_inputs
 from pruners.errors import PrunerError, PrunerWarning
 from pruners.lowrank.decomposition import LiveDecomposition
 from pruners.lowrank.fitting.network_fit import fit_network
@@ -41,8 +45,8 @@ def compress(
     seed: int = 0,
     mask: Mask | None = None,
     **options: Any,
-) -> LiveDecomposition | Mask:
-    """Choose, within a budget, how to decompose a network's layers or which of its weights to keep.
+) -> LiveDecomposition | Mask | Channels:
+    """Choose, within a budget, how to decompose a network's layers, or which weights or channels to keep.
 
     Exactly one of four budgets is given. A method of kind decomposition replaces Conv2d and Linear layers;
     ``keep_ratio`` is the share of all compressible weights kept (at most floor(keep_ratio * N)), ``budget``
@@ -72,6 +76,26 @@ def compress(
         rule = method_named(method)
         _check_arguments(rule, data, loss, example, mask)
         seed = SEED.checked(seed, "seed")
+        if isinstance(rule, ChannelMethod):
+            if mask is not None:
+                raise PrunerError(f"Method {method} removes channels and cannot go on from a mask.")
+            if latency_ms is not None:
+                raise PrunerError(
+                    f"Method {method} keeps within a number of weights or multiply-adds, not within a time: "
+                    "give keep_ratio, budget or flops_ratio, not latency_ms."
+                )
+            channels = remove_channels(
+                model,
+                rule,
+                keep_ratio=keep_ratio,
+                budget=budget,
+                flops_ratio=flops_ratio,
+                scoring_inputs=channel_inputs(rule, data, loss, example, seed),
+                seed=seed,
+                options=options,
+            )
+            _warn_of_unreached(model, method)
+            return channels
         if not isinstance(rule, ScoreMethod):
             assert isinstance(rule, RankMethod)
             if mask is not None:
@@ -168,7 +192,7 @@ def _check_arguments(method: Method, data: object, loss: object, example: object
     for need in method.needs:
         if given[need] is None:
             raise PrunerError(f"Method {method.name} needs {need}=.")
-    labelled = isinstance(method, ScoreMethod) and "data" in method.needs
+    labelled = "data" in method.needs and (isinstance(method, ScoreMethod) or "loss" in method.needs)
     if labelled and (not isinstance(data, Iterable) or isinstance(data, str | Mapping | Tensor)):
         raise PrunerError(f"data takes batches (inputs, labels), not {shown(data)}.")
     if loss is not None and not callable(loss):

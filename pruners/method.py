@@ -37,14 +37,14 @@ class Option:
 class Method(ABC):
     """A way to make a network smaller.
 
-    ``kind`` is that of its artifact. A new method is a final subclass of `RankMethod` or `ScoreMethod` in a
-    file of its own and a line in `pruners.methods`.
+    ``kind`` is that of its artifact. A new method is a final subclass of `RankMethod`, `ScoreMethod` or
+    `ChannelMethod` in a file of its own and a line in `pruners.methods`.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     paper: ClassVar[str]
-    kind: ClassVar[Literal["decomposition", "mask"]]
+    kind: ClassVar[Literal["decomposition", "mask", "channels"]]
     needs: ClassVar[tuple[str, ...]] = ()
     """What `compress` must be given besides the network: any of data, loss, example."""
     options: ClassVar[tuple[Option, ...]]

@@ -1,5 +1,8 @@
 """The methods there are. A new one is a file of its own and a line here."""
 
+from pruners.channels.methods.bn_scale import BNScale
+from pruners.channels.methods.ft import FT
+from pruners.channels.methods.l1 import L1
 from pruners.errors import PrunerError, UnknownMethod, nearest
 from pruners.lowrank.methods.alds import ALDS
 from pruners.lowrank.methods.calibrated import Calibrated
@@ -39,7 +42,12 @@ _METHODS: tuple[Method, ...] = (
     MLPrune(),
     Movement(),
     GradientMagnitude(),
+    FT(),
+    L1(),
+    BNScale(),
 )
+
+_REMOVED = {"mask": "single weights", "channels": "channels"}
 
 
 def methods() -> dict[str, Method]:
@@ -61,7 +69,7 @@ def rank_method_named(name: str) -> RankMethod:
     if not isinstance(rule, RankMethod):
         ranks = ", ".join(n for n, known in methods().items() if isinstance(known, RankMethod))
         raise PrunerError(
-            f"Method {name} removes single weights and chooses no ranks; those that do are {ranks}."
+            f"Method {name} removes {_REMOVED[rule.kind]} and chooses no ranks; those that do are {ranks}."
         )
     return rule
 
@@ -71,7 +79,6 @@ def score_method_named(name: str) -> ScoreMethod:
     rule = method_named(name)
     if not isinstance(rule, ScoreMethod):
         scoring = ", ".join(n for n, known in methods().items() if isinstance(known, ScoreMethod))
-        raise PrunerError(
-            f"Method {name} chooses ranks and scores no single weights; those that do are {scoring}."
-        )
+        does = "chooses ranks" if rule.kind == "decomposition" else "removes channels"
+        raise PrunerError(f"Method {name} {does} and scores no single weights; those that do are {scoring}.")
     return rule

@@ -8,6 +8,9 @@ import torch
 from torch import nn
 
 from pruners.calibration.calibration import Calibration, calibration_of
+from pruners.channels.methods.channel_method import ChannelMethod
+from pruners.channels.network_channels import NetworkChannels
+from pruners.channels.prune import least_channels
 from pruners.errors import InfeasibleBudget, PrunerError
 from pruners.lowrank.latency.table import latency_table_of
 from pruners.lowrank.latency.timed_shape import TimedShape
@@ -24,7 +27,7 @@ from pruners.lowrank.layers.shapes import NetworkShape
 from pruners.lowrank.methods.rank_method import AllocationProblem
 from pruners.lowrank.plan import Plan, plan_from_choice
 from pruners.lowrank.spectra.network_spectra import Spectra, spectra_of
-from pruners.methods import rank_method_named
+from pruners.methods import method_named, rank_method_named
 from pruners.network.inputs import Inputs, check_example
 from pruners.network.seeding import seeded
 
@@ -107,7 +110,7 @@ def error_curves(
 
 
 def least_budget(
-    model: nn.Module | NetworkShape,
+    model: nn.Module | NetworkShape | NetworkChannels,
     kind: str = "keep_ratio",
     *,
     method: str = "alds",
@@ -119,9 +122,17 @@ def least_budget(
     It is a value of the keyword ``kind``: keep_ratio, budget, flops_ratio or latency_ms. The last two need
     ``example`` (flops_ratio takes a `NetworkShape` made with one), and latency_ms a network that can be
     run. Options are the method's own: pins (``layers=``),
-    ``exclude=`` and ``bounds=`` count.
+    ``exclude=`` and ``bounds=`` count. A method of kind channels always needs ``example``, or a
+    `NetworkChannels` in place of the network, and takes no latency_ms.
     """
     unit = unit_of(kind)
+    chosen = method_named(method)
+    if isinstance(chosen, ChannelMethod):
+        if isinstance(model, NetworkShape):
+            raise PrunerError(f"Method {method} needs the network itself, or its NetworkChannels.")
+        return least_channels(model, kind, chosen, example, options)
+    if isinstance(model, NetworkChannels):
+        raise PrunerError(f"Method {method} removes no channels: give the network itself, or its shapes.")
     shape = _shape_for(kind, model, example)
     shape.check_any()
     rule = rank_method_named(method)

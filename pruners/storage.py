@@ -9,11 +9,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load as parse_tensors
 
 from pruners.artifact import FORMAT, UNPACKED, Artifact
+from pruners.channels.channels import Channels
 from pruners.errors import BadArtifact
 from pruners.lowrank.decomposition import Decomposition
 from pruners.sparse.mask import Mask
 
-_KINDS: dict[str, type[Artifact]] = {"decomposition": Decomposition, "mask": Mask}
+_KINDS: dict[str, type[Artifact]] = {"decomposition": Decomposition, "mask": Mask, "channels": Channels}
 
 
 def load(directory: str | Path) -> Artifact:
@@ -29,7 +30,7 @@ def load(directory: str | Path) -> Artifact:
         if kind not in _KINDS or number not in (UNPACKED, FORMAT):
             raise BadArtifact(
                 f"{directory / 'spec.json'} is a {kind} of format {number}; known are "
-                f"{' and '.join(_KINDS)} of format {UNPACKED} and {FORMAT}."
+                f"{', '.join(_KINDS)} of format {UNPACKED} and {FORMAT}."
             )
         return _artifact(spec, directory)
     except (

@@ -129,8 +129,9 @@ def _reason(holder: nn.Module, kind: str) -> str:
         return f"{_hook(holder)} computes the layer's weight"
     if isinstance(holder, nn.MultiheadAttention):
         return "MultiheadAttention multiplies by it itself"
-    if kind == "mask":
-        return f"masks are for convolutions, Linears and attention, this is of {what}"
+    if kind != "decomposition":
+        removed = "masks" if kind == "mask" else "channels"
+        return f"{removed} are for convolutions, Linears and attention, this is of {what}"
     if isinstance(holder, BlockLinear):
         return "an earlier decomposition made it"
     if isinstance(holder, nn.Conv2d | nn.Linear):

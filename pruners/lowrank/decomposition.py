@@ -31,7 +31,7 @@ class Decomposition(Artifact):
     what fitting the factors to data came to, None where they are the weights' own.
     """
 
-    kind: ClassVar[Literal["decomposition", "mask"]] = "decomposition"
+    kind: ClassVar[Literal["decomposition", "mask", "channels"]] = "decomposition"
 
     def __init__(
         self,

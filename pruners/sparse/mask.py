@@ -41,7 +41,7 @@ class Mask(Artifact):
     of one whose kept weights were fitted to data, and ``refit`` tells what came of that.
     """
 
-    kind: ClassVar[Literal["decomposition", "mask"]] = "mask"
+    kind: ClassVar[Literal["decomposition", "mask", "channels"]] = "mask"
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pruners.errors import PrunerError
+from pruners.method import Method
 from pruners.network.copying import copied
 from pruners.network.forward_pass import naming_refusals
 from pruners.network.inputs import Inputs, batch_size
@@ -18,7 +19,7 @@ from pruners.sparse.selection.prunable import PrunableLayer
 
 
 def scoring_inputs_for(
-    method: ScoreMethod,
+    method: Method,
     data: Any,
     loss: Callable[..., Tensor] | None,
     example: Inputs | None,

@@ -3,10 +3,9 @@
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, Protocol
 
 from pruners.errors import PrunerError
-from pruners.lowrank.layers.shapes import NetworkShape
 from pruners.option_values import Number, Share, Whole
 
 BudgetKind = Literal["keep_ratio", "budget", "flops_ratio", "latency_ms"]
@@ -14,6 +13,14 @@ KINDS: tuple[BudgetKind, ...] = ("keep_ratio", "budget", "flops_ratio", "latency
 
 NANOSECONDS = "nanoseconds"
 _IN_A_MILLISECOND = 1_000_000
+
+
+class Totals(Protocol):
+    """What tells a dense network's cost in parameters, multiply_adds or nanoseconds."""
+
+    def total(self, unit: str) -> int:
+        """Return the cost of all that a budget is about, left dense."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -27,7 +34,7 @@ class Budget:
     limit: int
     unit: str
 
-    def as_asked(self, cost: int, shape: NetworkShape) -> float:
+    def as_asked(self, cost: int, shape: Totals) -> float:
         """Return a cost as the least value of the user's own keyword that allows it.
 
         That is a share, or the number itself.
@@ -39,7 +46,7 @@ class Budget:
 
 
 def resolve_budget(
-    shape: NetworkShape,
+    shape: Totals,
     keep_ratio: float | None,
     budget: int | None,
     flops_ratio: float | None,

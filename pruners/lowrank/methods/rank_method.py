@@ -81,7 +81,7 @@ class RankMethod(Method):
     Its artifact is a `Decomposition`.
     """
 
-    kind: ClassVar[Literal["decomposition", "mask"]] = "decomposition"
+    kind: ClassVar[Literal["decomposition", "mask", "channels"]] = "decomposition"
     factors_from_data: ClassVar[bool] = False
     """Whether its factors without a refit are those of `own_tensors`, not the truncated weights."""
 

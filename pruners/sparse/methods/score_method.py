@@ -19,7 +19,7 @@ class ScoreMethod(Method):
     with `all_options`. ``rounds`` and ``schedule`` are the defaults of the options of these names.
     """
 
-    kind: ClassVar[Literal["decomposition", "mask"]] = "mask"
+    kind: ClassVar[Literal["decomposition", "mask", "channels"]] = "mask"
     rounds: ClassVar[int] = 1
     schedule: ClassVar[Literal["linear", "exponential"]] = "exponential"
     options: ClassVar[tuple[Option, ...]] = ()

@@ -1,0 +1,1 @@
+"""Channels removed for real: thinner layers of the same kind, chosen within a budget."""

@@ -1,0 +1,1 @@
+"""The methods that score channels, one file each."""

@@ -1,0 +1,113 @@
+"""From a network to channels: score, choose within the budget, and see that the rest can go."""
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvTransposeNd
+
+from pruners.channels.channels import Channels, LayerChannels
+from pruners.channels.cutting import groups_left, shape_left
+from pruners.channels.methods.channel_method import ChannelInputs, ChannelMethod
+from pruners.channels.network_channels import NetworkChannels
+from pruners.channels.scoring import channel_scores
+from pruners.channels.selection import least_kept, most_within
+from pruners.errors import InfeasibleBudget, PrunerError
+from pruners.lowrank.layers.budget import Budget, resolve_budget, unit_of
+from pruners.network.layer_names import named_modules, unwrapped
+
+
+def remove_channels(
+    model: nn.Module,
+    method: ChannelMethod,
+    *,
+    keep_ratio: float | None,
+    budget: int | None,
+    flops_ratio: float | None,
+    scoring_inputs: ChannelInputs,
+    seed: int,
+    options: Mapping[str, Any],
+) -> Channels:
+    """Choose a network's channels by a method, see `pruners.compress`."""
+    chosen = method.with_defaults(options)
+    channels = NetworkChannels(model, scoring_inputs.example, chosen["exclude"])
+    allowed = resolve_budget(channels, keep_ratio, budget, flops_ratio)
+    scores = channel_scores(model, method, channels.groups, scoring_inputs, seed, chosen)
+    while True:
+        groups = [name for name in channels.groups if name in scores]
+        least = _least(channels, groups, chosen["round_to"], allowed.unit)
+        if least > allowed.limit:
+            raise _infeasible(allowed, least, channels)
+        kept = most_within(
+            {name: scores[name] for name in groups},
+            chosen["allocation"],
+            chosen["round_to"],
+            allowed.limit,
+            lambda removed: channels.cost(removed, allowed.unit),
+        )
+        every = {n: torch.arange(g.channels, device="cpu") for n, g in channels.groups.items()}
+        if not channels.leave_whole(every | kept):
+            break
+    given = {"keep_ratio": keep_ratio, "budget": budget, "flops_ratio": flops_ratio}
+    chosen |= {"seed": seed} | {name: value for name, value in given.items() if value is not None}
+    return _artifact(model, method.name, chosen, channels, kept)
+
+
+def least_channels(
+    model: nn.Module | NetworkChannels,
+    kind: str,
+    method: ChannelMethod,
+    example: Any,
+    options: Mapping[str, Any],
+) -> float:
+    """Return the least budget of this kind that a method can meet, see `pruners.least_budget`."""
+    chosen = method.with_defaults(options)
+    if isinstance(model, NetworkChannels):
+        channels = model
+    elif example is None:
+        raise PrunerError(f"Method {method.name} needs example=.")
+    else:
+        channels = NetworkChannels(model, example, chosen["exclude"])
+    unit = unit_of(kind)
+    if unit not in ("parameters", "multiply_adds"):
+        raise PrunerError(f"Method {method.name} keeps within no time: ask for another kind than {kind}.")
+    least = _least(channels, list(channels.groups), chosen["round_to"], unit)
+    # unit_of has checked the kind
+    return Budget(kind, least, unit).as_asked(least, channels)  # type: ignore[arg-type]
+
+
+def _least(channels: NetworkChannels, groups: list[str], round_to: int, unit: str) -> int:
+    sizes = {name: channels.groups[name].channels for name in groups}
+    return channels.cost({name: size - least_kept(size, round_to) for name, size in sizes.items()}, unit)
+
+
+def _infeasible(allowed: Budget, least: int, channels: NetworkChannels) -> InfeasibleBudget:
+    asked = allowed.as_asked(least, channels)
+    unit, total = allowed.unit.replace("_", "-"), channels.total(allowed.unit)
+    return InfeasibleBudget(
+        f"A budget of {allowed.limit} {unit} cannot be met: with the fewest channels the network still has "
+        f"{least} of {total} ({allowed.kind}={asked:.6g}).",
+        asked,
+    )
+
+
+def _artifact(
+    model: nn.Module,
+    method: str,
+    options: Mapping[str, Any],
+    channels: NetworkChannels,
+    kept: Mapping[str, Tensor],
+) -> Channels:
+    entries = channels.kept_entries(kept)
+    network = unwrapped(model)
+    left = groups_left(network, entries)
+    layers = {}
+    modules = dict(named_modules(network))
+    for name, layer in channels.layers.items():
+        shape = shape_left(layer.shape, entries.get(layer.parameter, {}))
+        dim = 1 if isinstance(modules.get(name), _ConvTransposeNd) else 0
+        layers[name] = LayerChannels(shape[dim], layer.shape[dim], prod(shape))
+    shapes = {name: channels.shapes[name] for name in entries}
+    return Channels(method, options, layers, entries, shapes, left, source=model)

@@ -1,0 +1,100 @@
+"""Small networks whose channels go together in every way there is."""
+
+import torch
+from torch import Tensor, nn
+
+
+class Chain(nn.Sequential):
+    """Convolutions in a row, a flattening Linear, an output."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            nn.Conv2d(3, 8, 3, padding=1),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.Conv2d(8, 6, 3, padding=1, bias=False),
+            nn.BatchNorm2d(6),
+            nn.PReLU(6),
+            nn.AdaptiveAvgPool2d(2),
+            nn.Flatten(),
+            nn.Linear(24, 7),
+            nn.Sigmoid(),
+            nn.Linear(7, 4),
+        )
+
+
+class Residual(nn.Module):
+    """Two sums, the second over a projection; a depthwise convolution between."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 6, 3, padding=1)
+        self.first, self.norm = nn.Conv2d(6, 6, 3, padding=1), nn.BatchNorm2d(6)
+        self.depthwise = nn.Conv2d(6, 6, 3, padding=1, groups=6, bias=False)
+        self.second, self.projection = nn.Conv2d(6, 10, 1), nn.Conv2d(6, 10, 1, bias=False)
+        self.output = nn.Linear(10, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.stem(x))
+        x = torch.relu(x + self.norm(self.first(x)))
+        x = torch.relu(self.second(self.depthwise(x)) + self.projection(x))
+        return self.output(x.mean((2, 3)))
+
+
+class Concatenation(nn.Module):
+    """Two steps of a dense block, with BatchNorm over all that came before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 5, 3, padding=1)
+        self.norm1, self.conv1 = nn.BatchNorm2d(5), nn.Conv2d(5, 4, 3, padding=1)
+        self.norm2, self.conv2 = nn.BatchNorm2d(9), nn.Conv2d(9, 4, 3, padding=1)
+        self.output = nn.Linear(13, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        x = torch.cat([x, self.conv1(torch.relu(self.norm1(x)))], 1)
+        x = torch.cat([x, self.conv2(torch.relu(self.norm2(x)))], 1)
+        return self.output(x.mean((2, 3)))
+
+
+class Grouped(nn.Module):
+    """Grouped convolutions, few groups and many, and a transposed one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 12, 3, padding=1)
+        self.few = nn.Conv2d(12, 8, 3, padding=1, groups=2)
+        self.many = nn.Conv2d(8, 16, 3, padding=1, groups=4)
+        self.up = nn.ConvTranspose2d(16, 6, 2, stride=2)
+        self.multiplied = nn.Conv2d(6, 12, 3, groups=6)
+        self.output = nn.Conv2d(12, 4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.few(torch.relu(self.stem(x))))
+        x = torch.relu(self.up(torch.relu(self.many(x))))
+        return self.output(torch.relu(self.multiplied(x))).mean((2, 3))
+
+
+NETWORKS = (Chain, Residual, Concatenation, Grouped)
+
+
+def made(factory: type[nn.Module]) -> nn.Module:
+    """The network with weights and statistics all unlike each other, in eval mode."""
+    torch.manual_seed(11)
+    network = factory()
+    with torch.no_grad():
+        for tensor in [*network.parameters(), *network.buffers()]:
+            if tensor.is_floating_point() and tensor.dim() == 1:
+                tensor.uniform_(0.3, 1.3)
+    return network.eval()
+
+
+def images(count: int = 1) -> Tensor:
+    return torch.randn(count, 3, 6, 6, generator=torch.Generator().manual_seed(2))
+
+
+def given() -> dict[str, object]:
+    """example, data and loss for any method."""
+    labels = torch.arange(4).repeat_interleave(2)
+    return {"example": images(), "data": [(images(8), labels)], "loss": nn.functional.cross_entropy}
