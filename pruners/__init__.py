@@ -20,6 +20,7 @@ from pruners.artifact import Artifact
 from pruners.calibration.refit import Refit
 from pruners.channels.channels import Channels, LayerChannels
 from pruners.channels.groups import ChannelGroup
+from pruners.channels.methods.channel_method import SHARED as CHANNEL_OPTIONS
 from pruners.channels.network_channels import NetworkChannels
 from pruners.compress import compress, scores
 from pruners.cost import Cost, cost
@@ -51,6 +52,7 @@ from pruners.storage import load
 from pruners.unreached import Unreached, UnreachedWarning, unreached, unreached_sentence
 
 __all__ = [
+    "CHANNEL_OPTIONS",
     "REFIT_OPTIONS",
     "SHARED_OPTIONS",
     "Artifact",

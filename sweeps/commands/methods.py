@@ -7,6 +7,8 @@ import click
 
 import pruners
 
+_MADE = {"decomposition": "a decomposition", "mask": "a mask", "channels": "channels"}
+
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
@@ -19,16 +21,18 @@ def methods(as_json: bool) -> None:
     for name, method in known.items():
         click.echo(
             f"{name}: {method.title}\n  {method.paper}\n"
-            f"  makes a {method.kind}; needs: {', '.join(method.needs) or 'the weights alone'}"
+            f"  makes {_MADE[method.kind]}; needs: {', '.join(method.needs) or 'the weights alone'}"
         )
         # those of its kind are told once, below, unless the method's default is another
-        shared = [*pruners.SHARED_OPTIONS, *pruners.REFIT_OPTIONS]
+        shared = [*pruners.SHARED_OPTIONS, *pruners.REFIT_OPTIONS, *pruners.CHANNEL_OPTIONS]
         _show(option for option in method.all_options if option not in shared)
         click.echo()
     click.echo("Every method that makes a decomposition also takes")
     _show(pruners.REFIT_OPTIONS)
     click.echo("\nEvery method that makes a mask also takes")
     _show(pruners.SHARED_OPTIONS)
+    click.echo("\nEvery method that removes channels also takes")
+    _show(pruners.CHANNEL_OPTIONS)
 
 
 def _show(options: Iterable[pruners.Option]) -> None:

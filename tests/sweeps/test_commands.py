@@ -104,7 +104,7 @@ def test_methods_for_programs(tombola: Tombola) -> None:
 
 def test_options_that_a_kind_shares_are_told_once(tombola: Tombola) -> None:
     lines = tombola("methods").stdout.splitlines()
-    for shared in ("  allocation = global", "  encoders = weight"):
+    for shared in ("  schedule = exponential", "  encoders = weight", "  round_to = 1"):
         assert len([line for line in lines if line.startswith(shared)]) == 1
     own = lines[lines.index("synflow: " + pruners.methods()["synflow"].title) :]
     assert own[: own.index("")][-1].startswith("  rounds = 100: ")
