@@ -112,7 +112,7 @@ def test_options_that_a_kind_shares_are_told_once(tombola: Tombola) -> None:
         at = lines.index(f"{name}: {method.title}")
         assert lines[at + 1 : at + 3] == [
             f"  {method.paper}",
-            f"  makes a {method.kind}; needs: {', '.join(method.needs) or 'the weights alone'}",
+            f"  makes {'' if method.kind == 'channels' else 'a '}{method.kind}; needs: {', '.join(method.needs) or 'the weights alone'}",
         ]
 
 
