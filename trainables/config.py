@@ -62,7 +62,7 @@ class ScheduleConfig:
     epochs.
     """
 
-    name: Literal["constant", "multistep", "cosine", "linear"] = "constant"
+    name: Literal["constant", "multistep", "cosine", "linear", "poly"] = "constant"
     milestones: tuple[Positive, ...] = ()
     every: Positive | None = None
     gamma: ShareUpToOne = 0.1

@@ -252,7 +252,7 @@ def test_data_that_cannot_be_is_explained(name: str, options: dict, message: str
 
 def test_every_built_in_resolves() -> None:
     assert {
-        name: data.resolved_options(name, {"root": "r"} if name == "image_folder" else {})
+        name: data.resolved_options(name, {"root": "r"} if name.endswith("_folder") else {})
         for name in data.BUILT_IN
     } == {
         "digits": {},
@@ -261,6 +261,7 @@ def test_every_built_in_resolves() -> None:
         "cifar10": {"root": "data", "download": False},
         "cifar100": {"root": "data", "download": False},
         "image_folder": {"root": "r", "size": 224, "workers": 0},
+        "voc_folder": {"root": "r", "size": 512, "num_classes": 21, "workers": 0},
     }
 
 

@@ -116,7 +116,7 @@ def test_fewer_than_five_classes_are_all_in_the_top_five() -> None:
         ("top5_accuracy", torch.zeros(4, 2), torch.zeros(4, 2), "metric top5_accuracy needs class scores"),
         (
             "mean_iou",
-            {"out": torch.zeros(4, 2)},
+            {"scores": torch.zeros(4, 2)},
             torch.zeros(4),
             "metric mean_iou needs .* outputs that are dict",
         ),

@@ -173,12 +173,16 @@ def test_images_that_pooling_would_leave_nothing_of_are_refused() -> None:
         ("resnet20", {"shortcut": "project"}, "a ResNet has no shortcut 'project'; did you mean projection?"),
         ("vgg16", {"last_pooling": "mean"}, "a VGG has no last_pooling 'mean'; "),
         ("mlp", {"widths": [0.5]}, "network mlp raised TypeError: "),
-        ("torchvision:resnet19", {}, "torchvision has no classifier 'resnet19'; did you mean resnet18?"),
+        (
+            "torchvision:resnet19",
+            {},
+            "torchvision has no classifier or segmentation network 'resnet19'; did you mean resnet18?",
+        ),
         ("torchvision:resnet18", {"lite": True}, "network torchvision:resnet18 raised TypeError: .*'lite'"),
         (
-            "torchvision:resnet18",
+            "torchvision:alexnet",
             {},
-            r"network torchvision:resnet18 cannot take inputs of digits, shape \(1, 8, 8\): RuntimeError: ",
+            r"network torchvision:alexnet cannot take inputs of digits, shape \(1, 8, 8\): RuntimeError: ",
         ),
         (
             "nowhere.at.all:net",

@@ -13,7 +13,7 @@ PLACES = st.floats(0, 1, exclude_max=True)
 
 @st.composite
 def schedules(draw: st.DrawFn, horizon: int) -> ScheduleConfig:
-    name = draw(st.sampled_from(["constant", "multistep", "cosine", "linear"]))
+    name = draw(st.sampled_from(["constant", "multistep", "cosine", "linear", "poly"]))
     steps: dict = {}
     if name == "multistep" and draw(st.booleans()):
         steps["every"] = draw(st.floats(0.5, 50))
@@ -43,6 +43,7 @@ def test_without_warm_up_curves_follow_their_formulas(horizon: int, place: float
     epoch = place * horizon
     assert factor(ScheduleConfig(), epoch, horizon) == 1
     assert factor(ScheduleConfig("linear"), epoch, horizon) == pytest.approx(1 - place)
+    assert factor(ScheduleConfig("poly"), epoch, horizon) == pytest.approx((1 - place) ** 0.9)
     assert factor(ScheduleConfig("cosine"), epoch, horizon) == pytest.approx(
         (1 + math.cos(math.pi * place)) / 2
     )

@@ -166,6 +166,6 @@ def test_augmentation_of_what_is_no_image_is_refused(tmp_path: Path) -> None:
     training = TrainingConfig(1, 40, augment=("flip",))
     with pytest.raises(trainables.TaskError, match=r"training.augment changes images"):
         TrialSetting.of(trial(tmp_path, task=TASK, training=training))
-    maps = TaskConfig("tests.trainables.users_tasks:map_network", "tests.trainables.users_tasks:map_data")
-    with pytest.raises(trainables.TaskError, match="not their label maps"):
-        TrialSetting.of(trial(tmp_path, task=maps, training=training))
+    maps = "tests.trainables.users_tasks:half_map_data"
+    with pytest.raises(trainables.TaskError, match=r"\(8, 8\) and label maps alike, .* shape \(4, 4\); let"):
+        TrialSetting.of(trial(tmp_path, task=TaskConfig("n", maps), training=training))

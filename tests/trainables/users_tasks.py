@@ -42,6 +42,13 @@ def map_data() -> tuple[Dataset[Any], Dataset[Any], Dataset[Any]]:
     return tuple(parts)  # type: ignore[return-value]
 
 
+def half_map_data() -> dict[str, tuple[Tensor, Tensor]]:
+    """Images (2, 8, 8) with maps of half their height and width."""
+    images = torch.randn(12, 2, 8, 8, generator=_draw(2))
+    maps = images[:, :, ::2, ::2].argmax(1)
+    return {name: (images[part::3], maps[part::3]) for part, name in enumerate(SPLITS)}
+
+
 def map_network(classes: int = 2) -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(2, 12, 3, padding=1),

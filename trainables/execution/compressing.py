@@ -111,7 +111,7 @@ def _needed(stage: Compress, setting: TrialSetting, seed: int) -> dict[str, Any]
     if "data" in needs and not stage.calibration_images:
         needed["data"] = [scoring_batch.sample(setting.data, stage.scoring_per_class, seed, setting.device)]
     if "loss" in needs:
-        needed["loss"] = setting.loss
+        needed["loss"] = setting.scoring_loss()
     return needed
 
 

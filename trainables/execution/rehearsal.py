@@ -24,7 +24,7 @@ from trainables.stages import Compress, Recipe, Train
 from trainables.task.data.data_checks import check_data
 from trainables.task.data.splits import Batch, Split, TensorSplit
 from trainables.task.task import build_network
-from trainables.training.augment import augment
+from trainables.training.augment import augment_batch
 from trainables.training.distillation import Distillation
 from trainables.training.evaluation import evaluate
 from trainables.training.optimizer import make
@@ -132,7 +132,10 @@ def _trained(
     if not any(parameter.requires_grad for parameter in module.parameters()):
         raise Refused(to_blame, f"{which} has no trainable parameter.")
     if setting.training.augment:
-        inputs = augment(inputs, setting.training.augment, seeds.generator(0, "augment", 0))
+        random = seeds.generator(0, "augment", 0)
+        inputs, labels = augment_batch(
+            inputs, labels, setting.training.augment, random, setting.data.labels_nothing
+        )
     criterion = setting.training_loss()
     outputs = _called(to_blame, f"{which} fails in train mode", lambda: forward(copied(module), inputs))
     value = _called(

@@ -315,7 +315,13 @@ class Run:
         first, last = ends[done - 1] if done else stage.start, ends[done]
         trajectory.log(first // setting.steps_per_epoch, last - first, setting.trainer)
         step_plan = StepPlan(
-            setting.training, self.seed, setting.steps_per_epoch, stage.horizon, stage.order, stage.last_rate
+            setting.training,
+            self.seed,
+            setting.steps_per_epoch,
+            stage.horizon,
+            stage.order,
+            stage.last_rate,
+            setting.data.labels_nothing,
         )
         criterion = setting.training_loss()
         keep = self._keeping(trajectory, current, (setting.keep | {also_keep}) if count == 1 else set())

@@ -101,12 +101,18 @@ class TrialSetting:
 
     @cached_property
     def loss(self) -> Loss:
-        """Return the task's loss without label smoothing, as evaluation and scoring take it."""
+        """Return the task's loss without label smoothing and auxiliary heads, as evaluation takes it."""
         return loss.resolve(self.task.loss, ignored=self.data.labels_nothing)
+
+    def scoring_loss(self) -> Loss:
+        """Return the task's loss without label smoothing, as methods take it that score weights."""
+        return loss.resolve(self.task.loss, ignored=self.data.labels_nothing, auxiliary=True)
 
     def training_loss(self) -> Loss:
         """Return the task's loss as training takes it."""
-        return loss.resolve(self.task.loss, self.training.label_smoothing, self.data.labels_nothing)
+        return loss.resolve(
+            self.task.loss, self.training.label_smoothing, self.data.labels_nothing, auxiliary=True
+        )
 
     def example(self) -> Inputs:
         """Return the first training input as a batch of one, on the device."""
@@ -161,8 +167,9 @@ def _check_augment(training: TrainingConfig, examples: Data) -> None:
             ("training", "augment"),
             "training.augment changes images (channels, height, width), and the data's inputs are none.",
         )
-    if labels.dim() > 2:
+    if labels.dim() > 2 and labels.shape[1:] != inputs.shape[2:]:
         raise Refused(
             ("training", "augment"),
-            "training.augment would change images and not their label maps; let the data set do it.",
+            f"training.augment changes images {tuple(inputs.shape[2:])} and label maps alike, and these have "
+            f"the shape {tuple(labels.shape[1:])}; let the data set do it.",
         )

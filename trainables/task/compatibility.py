@@ -13,6 +13,7 @@ from trainables.errors import TaskError
 from trainables.task.data import Data
 from trainables.task.loss import OF_CLASSES, OF_VALUES, aligned
 from trainables.task.metrics import BUILT_IN, OF_CLASSES_ONLY, metrics_of
+from trainables.task.outputs import class_scores
 from trainables.users_code import factory
 
 
@@ -74,7 +75,7 @@ def _outputs(network: nn.Module, inputs: Any, task: TaskConfig) -> tuple[Any, in
 
 def _check_classes(outputs: Any, labels: Tensor, task: TaskConfig, num_classes: int) -> None:
     """Check the outputs against ``labels`` (1, ...): one class for each of their places."""
-    positions = tuple(labels.shape[1:])
+    outputs, positions = class_scores(outputs), tuple(labels.shape[1:])
     fits = (
         isinstance(outputs, Tensor)
         and outputs.dim() > 1

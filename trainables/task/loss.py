@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from trainables.errors import TaskError, nearest
+from trainables.task.outputs import auxiliary_scores, class_scores
 from trainables.users_code import factory
 
 Loss = Callable[[Any, Tensor], Tensor]
@@ -50,13 +51,14 @@ OF_VALUES: dict[str, Loss] = {
 BUILT_IN = OF_CLASSES | OF_VALUES
 
 
-def resolve(name: str, label_smoothing: float = 0.0, ignored: int = -100) -> Loss:
+def resolve(name: str, label_smoothing: float = 0.0, ignored: int = -100, auxiliary: bool = False) -> Loss:
     """Return the mean loss of a batch, by name.
 
-    Those of classes take outputs (N, classes, ...) and labels (N, ...), of which ``ignored`` ones do not
-    count; those of values take an output for each label. ``name`` is a built-in or the user's
-    ``package.module:function``. Raises `TaskError` for an unknown name, and for ``label_smoothing`` with any
-    loss but cross_entropy.
+    Those of classes take outputs (N, classes, ...), or what holds such scores (see `class_scores`), and
+    labels (N, ...), of which ``ignored`` ones do not count; with ``auxiliary`` the scores of auxiliary heads
+    count too. Those of values take an output for each label. ``name`` is a built-in or the user's
+    ``package.module:function``, which gets the outputs as they are. Raises `TaskError` for an unknown name,
+    and for ``label_smoothing`` with any loss but cross_entropy.
     """
     if label_smoothing and name != "cross_entropy":
         raise TaskError(f"label_smoothing belongs to the loss cross_entropy, not to {name}.")
@@ -65,10 +67,23 @@ def resolve(name: str, label_smoothing: float = 0.0, ignored: int = -100) -> Los
     if name not in BUILT_IN:
         raise TaskError(f"there is no loss {name!r}; {nearest(name, BUILT_IN)}")
     if name == "nll":
-        return partial(functional.nll_loss, ignore_index=ignored)
+        return _of_scores(partial(functional.nll_loss, ignore_index=ignored), auxiliary)
     if name == "cross_entropy":
-        return partial(functional.cross_entropy, ignore_index=ignored, label_smoothing=label_smoothing)
+        smoothed = partial(functional.cross_entropy, ignore_index=ignored, label_smoothing=label_smoothing)
+        return _of_scores(smoothed, auxiliary)
     return BUILT_IN[name]
+
+
+def _of_scores(loss: Loss, auxiliary: bool) -> Loss:
+    """Return the loss of the class scores in any outputs, with those of auxiliary heads where asked for."""
+
+    def summed(outputs: Any, labels: Tensor) -> Tensor:
+        value = loss(class_scores(outputs), labels)
+        for weight, scores in auxiliary_scores(outputs) if auxiliary else ():
+            value = value + weight * loss(scores, labels)
+        return value
+
+    return summed
 
 
 def weight(name: str, ignored: int, labels: Tensor) -> int | Tensor:

@@ -25,6 +25,21 @@ def augment(images: Tensor, kinds: tuple[str, ...], random: torch.Generator) -> 
     return images
 
 
+def augment_batch(
+    images: Tensor, labels: Tensor, kinds: tuple[str, ...], random: torch.Generator, ignored: int
+) -> tuple[Tensor, Tensor]:
+    """Apply `augment` to ``images`` and, where ``labels`` (N, H, W) are maps, the same to these.
+
+    What comes into a map from outside has the label ``ignored``, which counts for nothing.
+    """
+    if labels.dim() != 3:
+        return augment(images, kinds, random), labels
+    # as one more channel, in which the zeros that crop pads with stand for what is ignored
+    maps = (labels - ignored).to(images.dtype)[:, None]
+    changed = augment(torch.cat((images, maps), 1), kinds, random)
+    return changed[:, :-1].contiguous(), changed[:, -1].to(labels.dtype) + ignored
+
+
 def _moved(images: Tensor, rows: int, columns: int, padding: str, random: torch.Generator) -> Tensor:
     """Move each image by up to ``rows`` and ``columns`` pixels either way."""
     count, _, height, width = images.shape

@@ -10,6 +10,7 @@ from pruners.calibration.divergence import class_scores
 from pruners.network.inputs import Inputs, forward
 from trainables.config import DistillationConfig
 from trainables.errors import TaskError
+from trainables.task.outputs import class_scores as scores_in
 
 
 class Distillation:
@@ -30,7 +31,7 @@ class Distillation:
         """
         with torch.no_grad():
             taught = class_scores(forward(self._teacher, inputs))
-        scores = class_scores(outputs)
+        scores = class_scores(scores_in(outputs))
         if scores is None or taught is None:
             raise TaskError(
                 "compression.distillation needs a network that gives class scores, (N, classes, ...)."

@@ -12,7 +12,7 @@ from trainables.metric_names import GRADIENT_NORM, TRAIN_LOSS
 from trainables.task.data.data_checks import explain_non_finite_loss
 from trainables.task.data.splits import Split
 from trainables.task.loss import Loss
-from trainables.training.augment import augment
+from trainables.training.augment import augment_batch
 from trainables.training.changing_masks.changing_mask import ChangingMask
 from trainables.training.distillation import Distillation
 from trainables.training.step_plan import StepPlan
@@ -61,8 +61,12 @@ def train(
         for i, (inputs, labels) in enumerate(step_plan.batches(split, first, last, device)):
             step = first + i
             if step_plan.training.augment:
-                inputs = augment(
-                    inputs, step_plan.training.augment, seeds.generator(step_plan.seed, "augment", step)
+                inputs, labels = augment_batch(
+                    inputs,
+                    labels,
+                    step_plan.training.augment,
+                    seeds.generator(step_plan.seed, "augment", step),
+                    step_plan.ignored,
                 )
             for group in optimizer.param_groups:
                 group["lr"] = step_plan.rate(step)

@@ -16,7 +16,7 @@ class StepPlan:
     """One seed's way through a training of ``horizon`` steps.
 
     ``order`` numbers the orders in which the same seed may visit the images; with ``last_rate`` every step
-    has the learning rate that the schedule ends with (fine-tuning).
+    has the learning rate that the schedule ends with (fine-tuning). Labels ``ignored`` count for nothing.
     """
 
     training: TrainingConfig
@@ -25,6 +25,7 @@ class StepPlan:
     horizon: int
     order: int = 0
     last_rate: bool = False
+    ignored: int = -100
 
     def rate(self, step: int) -> float:
         """Return the learning rate of a step (from 0).

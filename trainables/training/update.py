@@ -1,5 +1,6 @@
 """One step of training on one batch: the same whether a trial trains or a sweep is being looked at."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -67,7 +68,13 @@ def update(
 
 def _in_full(outputs: Any) -> Any:
     """Turn outputs that autocast left in bfloat16 into float32."""
-    return outputs.float() if isinstance(outputs, Tensor) and outputs.dtype == torch.bfloat16 else outputs
+    if isinstance(outputs, Tensor):
+        return outputs.float() if outputs.dtype == torch.bfloat16 else outputs
+    if type(outputs) in (dict, OrderedDict):
+        return {name: _in_full(part) for name, part in outputs.items()}
+    if isinstance(outputs, tuple) and hasattr(outputs, "_make"):
+        return outputs._make(map(_in_full, outputs))
+    return outputs
 
 
 def masked_parameters(network: nn.Module, masks: Mapping[str, Tensor]) -> list[tuple[nn.Parameter, Tensor]]:

@@ -22,6 +22,7 @@ BUILT_IN = {  # imported when asked for: torchvision and scikit-learn take secon
     "cifar10": "trainables.task.data.cifar:cifar10",
     "cifar100": "trainables.task.data.cifar:cifar100",
     "image_folder": "trainables.task.data.image_folder:image_folder",
+    "voc_folder": "trainables.task.data.voc_folder:voc_folder",
 }
 
 _loaded: dict[str, Data] = {}

@@ -9,6 +9,7 @@ from torch import Tensor
 from trainables.errors import TaskError
 from trainables.task.loss import aligned
 from trainables.task.metrics.metric import Goal, Metric
+from trainables.task.outputs import class_scores
 
 _TOP = 5
 
@@ -16,7 +17,7 @@ _TOP = 5
 class _OfClasses(Metric):
     """Outputs are class scores (N, classes, ...) for integer labels (N, ...), or logits for labels 0 and 1.
 
-    Such logits are of the labels' own shape.
+    Such logits are of the labels' own shape. Scores may stand in a dictionary, see `class_scores`.
     """
 
     name: ClassVar[str]
@@ -43,6 +44,7 @@ class _OfClasses(Metric):
 
     def _scores(self, outputs: Any, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Select the labels that count: their scores (M, classes) and classes (M,)."""
+        outputs = class_scores(outputs)
         if not self._has_classes(outputs, labels):
             raise TaskError(
                 f"metric {self.name} needs class scores (N, classes, ...), not an output for each label 0 or "
@@ -65,6 +67,7 @@ class Accuracy(_OfClasses):
 
     def update(self, outputs: Any, labels: Tensor) -> None:
         """Count the labels of a batch that were told right. Raises `TaskError` for other outputs."""
+        outputs = class_scores(outputs)
         counts = (labels != self.ignored).sum() if self._has_classes(outputs, labels) else labels.numel()
         self._all = self._all + counts
         self._right = self._right + self.told_right(outputs, labels).sum()
@@ -74,6 +77,7 @@ class Accuracy(_OfClasses):
 
         Raises `TaskError` for other outputs.
         """
+        outputs = class_scores(outputs)
         if self._has_classes(outputs, labels):
             right: Tensor = (outputs.argmax(dim=1) == labels) & (labels != self.ignored)
             return right
@@ -153,6 +157,7 @@ class F1(_ByClass):
 
     def update(self, outputs: Any, labels: Tensor) -> None:
         """Count a batch by class, or by label where each is 0 or 1. Raises `TaskError` for other outputs."""
+        outputs = class_scores(outputs)
         if self._has_classes(outputs, labels):
             scores, classes = self._scores(outputs, labels)
             self._count(scores.argmax(dim=1), classes, scores.shape[1])

@@ -51,7 +51,7 @@ def build(name: str, options: dict[str, Any], input_shape: tuple[int, ...], num_
     options = resolved_options(name, options)
     if name.startswith("torchvision:"):
         builder = factory.resolve(_TORCHVISION, "network")
-        return builder(name.removeprefix("torchvision:"), num_classes, options)
+        return builder(name.removeprefix("torchvision:"), input_shape, num_classes, options)
     if factory.is_reference(name):
         network = factory.call(factory.resolve(name, "network"), name, "network factory", **options)
         if not isinstance(network, nn.Module):
