@@ -1,8 +1,10 @@
 """What a sweep would run, told without running it."""
 
+import dataclasses
+
 import pruners
 from sweeps.search.epochs import forecast, format_epochs
-from sweeps.search.feasibility import network_and_input
+from sweeps.search.feasibility import compressions, network_and_input, stages_of, trial_of
 from sweeps.search.prepare import Prepared
 from sweeps.search.unreached import unreached
 
@@ -19,6 +21,7 @@ def dry_run_text(prepared: Prepared) -> str:
     ]
     if prepared.limits:
         lines.append("constraints: " + ", ".join(limit.name for limit in prepared.limits))
+    lines += _cascade(prepared)
     if file.seconds is not None:
         lines.append(f"time limit: no new trial after {file.seconds:,.0f} s")
     if file.screen:
@@ -34,6 +37,19 @@ def dry_run_text(prepared: Prepared) -> str:
         f"{alone} if each trial stood alone"
     )
     return "\n".join(lines)
+
+
+def _cascade(prepared: Prepared) -> list[str]:
+    """Return a line on the steps of the longest cascade; nothing where trials compress once."""
+    longest = max(prepared.sweep.values_of("compression.cascade"))
+    sections = prepared.sweep.sections(prepared.first_draw)
+    if longest == 1:
+        return []
+    compression = dataclasses.replace(sections.compression, cascade=longest)
+    trial = trial_of(prepared.sweep.file.trainable, dataclasses.replace(sections, compression=compression))
+    budgets = [step.budget for step in compressions(stages_of(trial))]
+    asked = [budget.parameters or f"{getattr(budget, budget.kind):.4g}" for budget in budgets]
+    return [f"cascade: {longest} steps, {budgets[0].kind} {', '.join(map(str, asked))}"]
 
 
 def _network(prepared: Prepared) -> str:

@@ -97,13 +97,18 @@ def _blamed(sections: TrialSections, message: str) -> list[str]:
 def budget_gap(trainable: str, sections: TrialSections) -> BudgetGap:
     """Return how far the smallest network of a trial is from its budget, from shapes alone.
 
-    Raises `trainables.TaskError` for settings from which no recipe can be made, `PrunerError` for a wrong
-    method, option or layer.
+    Of a cascade every step must be possible. Raises `trainables.TaskError` for settings from which no recipe
+    can be made, `PrunerError` for a wrong method, option or layer.
     """
     network, example = network_and_input(sections.task)
-    stage = smallest(stages_of(trial_of(trainable, sections)))
-    ((keyword, asked),) = stage.budget.keywords().items()
-    return BudgetGap(stage.budget.kind, asked, _over(stage, keyword, asked, network, example))
+    recipe = stages_of(trial_of(trainable, sections))
+    stage = smallest(recipe)
+    if stage.budget.parameters is not None and _removes_single_weights(stage.method):
+        # where layers have shares of their own, a step's count may be more than the others have
+        for step in compressions(recipe):
+            _over(step, network, example)
+    ((_, asked),) = stage.budget.keywords().items()
+    return BudgetGap(stage.budget.kind, asked, _over(stage, network, example))
 
 
 def network_and_input(task: TaskConfig) -> tuple[nn.Module, Inputs]:
@@ -140,8 +145,12 @@ def stages_of(config: TrialConfig) -> Recipe:
 
 def smallest(recipe: Recipe) -> Compress:
     """Return the last compression of a recipe, which leaves the least."""
-    found = [compress for stage in recipe if (compress := _compression(stage))]
-    return found[-1]
+    return compressions(recipe)[-1]
+
+
+def compressions(recipe: Recipe) -> list[Compress]:
+    """Return the compressions of a recipe, of a cascade those of its steps."""
+    return [compress for stage in recipe if (compress := _compression(stage))]
 
 
 def _compression(stage: Stage) -> Compress | None:
@@ -151,8 +160,9 @@ def _compression(stage: Stage) -> Compress | None:
     return stage if isinstance(stage, Compress) else stage.compress if isinstance(stage, Settle) else None
 
 
-def _over(stage: Compress, keyword: str, asked: float, network: nn.Module, example: Inputs) -> float:
+def _over(stage: Compress, network: nn.Module, example: Inputs) -> float:
     options = stage.method_options()
+    ((keyword, asked),) = stage.budget.keywords().items()
     if not _removes_single_weights(stage.method):
         return (
             pruners.least_budget(network, keyword, method=stage.method, example=example, **options) / asked

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.sweeps.bad_calibrated import BAD_CALIBRATED
+from tests.sweeps.bad_cascades import BAD_CASCADES
 from tests.sweeps.bad_choices import BAD_CHOICES
 from tests.sweeps.bad_distillation import BAD_DISTILLATION
 from tests.sweeps.bad_sparse_sweeps import AT_INIT, BAD_SPARSE_SWEEPS, LOTTERY
@@ -16,7 +17,14 @@ from tests.sweeps.bad_values import BAD_VALUES
 from tests.sweeps.commands import Answer, assert_short, contents
 
 BAD = (
-    BAD_SWEEPS | BAD_SPARSE_SWEEPS | BAD_TASKS | BAD_VALUES | BAD_CHOICES | BAD_CALIBRATED | BAD_DISTILLATION
+    BAD_SWEEPS
+    | BAD_SPARSE_SWEEPS
+    | BAD_TASKS
+    | BAD_VALUES
+    | BAD_CHOICES
+    | BAD_CALIBRATED
+    | BAD_DISTILLATION
+    | BAD_CASCADES
 )
 Tombola = Callable[..., Answer]
 
