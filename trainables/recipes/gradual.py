@@ -79,8 +79,10 @@ def _without_data(config: TrialConfig) -> Compress:
     (compress,) = pruning(config)
     assert isinstance(compress, Compress)
     method = pruners.methods().get(compress.method)
+    if method is None or method.kind != "mask":
+        return compress  # which pruners refuse in their own words
     draws = "trainable gradual draws its mask again and again without data"
-    if method and {"data", "loss"} & set(method.needs):
+    if {"data", "loss"} & set(method.needs):
         raise Refused(
             ("compression", "method"),
             f"{draws}, and method {method.name} needs {' and '.join(method.needs)}.",
