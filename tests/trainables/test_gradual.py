@@ -112,7 +112,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a budget": ({"keep_ratio": 1e-3, "compression": CompressionConfig("magnitude", {"min_layer_keep": 99})},
         "least possible keep_ratio"),
-    "layers": ({"compression": CompressionConfig("svd")}, "Method svd chooses ranks and scores no single weights"),
+    "layers": ({"compression": CompressionConfig("svd")}, "Method svd chooses ranks and scores no single"),
 }  # fmt: skip
 
 
