@@ -270,6 +270,22 @@ class DynamicSparseConfig:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class LearningCompressionConfig:
+    """Training and compressing in turn (Idelbayev & Carreira-Perpinan, CVPR 2020).
+
+    Each of ``steps`` trains for ``epochs``, drawn to what compressing the network before it gives, and is
+    then compressed again. The penalty is ``first_penalty`` in the first and ``growth`` times larger from
+    step to step. ``multipliers`` are those of the augmented Lagrangian.
+    """
+
+    steps: Levels = 10
+    epochs: Annotated[WholeNumber, Field(ge=1, le=1_000_000)] = 1
+    first_penalty: Positive = 0.001
+    growth: Annotated[Number, Field(ge=1)] = 2.0
+    multipliers: Boolean = False
+
+
+@dataclass(frozen=True, config=_STRICT)
 class TrialConfig:
     """Everything a worker needs for one trial.
 
@@ -297,6 +313,7 @@ class TrialConfig:
     lottery: LotteryConfig | None = None
     gradual: GradualConfig | None = None
     dynamic_sparse: DynamicSparseConfig = Field(default_factory=DynamicSparseConfig)
+    learning_compression: LearningCompressionConfig = Field(default_factory=LearningCompressionConfig)
     keep_at: tuple[TrainingStep, ...] = ()
     dense_reference: bool = True
     num_workers: Annotated[int, Field(ge=0)] = 0

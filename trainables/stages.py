@@ -35,12 +35,26 @@ class DropAndGrow:
 
 
 @dataclass(frozen=True)
+class Penalty:
+    """Draw a network that is trained to what ``compress`` made of it before (Idelbayev & Carreira-Perpinan
+    2020): ``weight`` / 2 times the squared distance of their weights is added to the loss.
+
+    With ``multipliers`` the trainings with a penalty right before this one count too, as the augmented
+    Lagrangian has it.
+    """
+
+    compress: "Compress"
+    weight: float
+    multipliers: bool = False
+
+
+@dataclass(frozen=True)
 class Train:
     """Train with a fresh optimiser from step ``start`` to ``stop`` of a schedule ``horizon`` steps long.
 
     ``order`` numbers the order of the images; with ``last_rate`` the learning rate stays at the schedule's
     last (fine-tuning). ``distillation`` says how much it follows the network that the recipe compressed
-    first. ``changing`` says how the mask changes meanwhile.
+    first. ``changing`` says how the mask changes meanwhile, ``penalty`` what the weights are drawn to.
     """
 
     start: int
@@ -50,6 +64,7 @@ class Train:
     last_rate: bool = False
     distillation: DistillationConfig | None = None
     changing: Gradual | DropAndGrow | None = None
+    penalty: Penalty | None = None
 
 
 @dataclass(frozen=True)

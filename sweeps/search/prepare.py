@@ -192,6 +192,7 @@ class Prepared:
             lottery=sections.lottery,
             gradual=sections.gradual,
             dynamic_sparse=sections.dynamic_sparse,
+            learning_compression=sections.learning_compression,
             dense_reference=self.has_one_dense_network,
         )
         if file.screen:

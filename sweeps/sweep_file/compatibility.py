@@ -114,7 +114,7 @@ def _check_training(trainable: str, sections: TrialSections, where: Where) -> No
         raise Incompatible(
             place, f"label_smoothing belongs to the loss cross_entropy, not to {sections.task.loss}."
         )
-    retrains = trainable in ("compress", "gradual")
+    retrains = trainable in ("compress", "gradual", "learning_compression")
     if compression.distillation and retrains and not compression.retrain_epochs:
         place = where(["compression", "distillation"])
         raise Incompatible(place, "distillation is of retraining, and compression.retrain_epochs is 0.")

@@ -286,8 +286,8 @@ def _seconds(time: Any) -> float:
 class SweepFile(Keys):
     """A sweep file's top level. ``method`` names the sampler, as at W&B.
 
-    The sections of a trial (``task`` to ``dynamic_sparse``) are plain here: what a parameter sets may be
-    absent, and their values need go together only in a draw. `sweeps.sweep_file.sections.TrialSections` is
+    The sections of a trial (``task`` to ``learning_compression``) are plain here: what a parameter sets may
+    be absent, and their values need go together only in a draw. `sweeps.sweep_file.sections.TrialSections` is
     their form with a draw put in.
     """
 
@@ -317,6 +317,7 @@ class SweepFile(Keys):
     lottery: dict[str, Any] = {}
     gradual: dict[str, Any] = {}
     dynamic_sparse: dict[str, Any] = {}
+    learning_compression: dict[str, Any] = {}
     baselines: list[Baseline] = []
     replicates: Annotated[Count, Field(le=10_000)] = 1
     seed: Annotated[WholeNumber, Field(ge=0)] = 0

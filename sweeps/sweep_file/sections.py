@@ -8,20 +8,30 @@ from trainables.config import (
     CompressionConfig,
     DynamicSparseConfig,
     GradualConfig,
+    LearningCompressionConfig,
     LotteryConfig,
     TaskConfig,
     TrainingConfig,
 )
 
-SECTIONS = ("task", "training", "compression", "budget", "lottery", "gradual", "dynamic_sparse")
+SECTIONS = (
+    "task",
+    "training",
+    "compression",
+    "budget",
+    "lottery",
+    "gradual",
+    "dynamic_sparse",
+    "learning_compression",
+)
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class TrialSections:
     """One trial's settings.
 
-    A lottery has its own section and no budget, every other trainable a budget; the last two are each of the
-    trainable of that name.
+    A lottery has its own section and no budget, every other trainable a budget; the last three are each of
+    the trainable of that name.
     """
 
     task: TaskConfig
@@ -31,3 +41,4 @@ class TrialSections:
     lottery: LotteryConfig | None = None
     gradual: GradualConfig | None = None
     dynamic_sparse: DynamicSparseConfig = Field(default_factory=DynamicSparseConfig)
+    learning_compression: LearningCompressionConfig = Field(default_factory=LearningCompressionConfig)

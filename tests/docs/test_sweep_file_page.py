@@ -34,6 +34,7 @@ SECTIONS: dict[str, Any] = {
     "lottery": config.LotteryConfig,
     "gradual": config.GradualConfig,
     "dynamic_sparse": config.DynamicSparseConfig,
+    "learning_compression": config.LearningCompressionConfig,
     "Parameters": keys.Parameter,
     "per_layer": keys.PerLayer,
     "screen": keys.Screen,
@@ -137,7 +138,7 @@ def test_an_example_is_a_sound_sweep_file_or_a_part_of_one(text: str) -> None:
     )
     if "metrics" in part:
         del whole["metric"]
-    if {"lottery", "gradual", "dynamic_sparse"} & part.keys():
+    if {"lottery", "gradual", "dynamic_sparse", "learning_compression"} & part.keys():
         whole = {key: whole[key] for key in ("name", "task", "metric", "run_cap")}
     if not part.get("budget", True):
         del whole["baselines"]  # a baseline needs one budget, and this part searches it

@@ -4,9 +4,12 @@ import dataclasses
 import warnings
 from typing import Any
 
+from torch import Tensor, nn
+
 import pruners
 from pruners.calibration.calibration import calibration_kept
 from pruners.network.copying import copied
+from pruners.network.layer_names import named_parameters
 from trainables import seeds
 from trainables.errors import TaskError
 from trainables.execution import scoring_batch
@@ -50,6 +53,20 @@ def projected_back(network: Network) -> Network:
     """Make of a compressed network one of the dense network's shape that computes the same."""
     assert network.artifact is not None
     return Network(network.artifact.project_back(network.module), trained_with=network.trained_with)
+
+
+def projected_weights(
+    module: nn.Module, stage: Compress, setting: TrialSetting, seed: int
+) -> dict[str, Tensor]:
+    """Return the weights that compressing a dense network leaves it with, in its own shape.
+
+    By parameter name, those of all layers that could be decomposed; of one that stays dense its own.
+    """
+    back = projected_back(compress(Network(module), stage, setting, seed))
+    shape, parameters = pruners.NetworkShape(module), named_parameters(back.module)
+    excluded = shape.named_by(stage.options.get("exclude", ()), "exclude")
+    names = [f"{name}.weight".lstrip(".") for name in shape.layers if name not in excluded]
+    return {name: parameters[name].detach() for name in names}
 
 
 def with_weights_of(network: Network, other: Network) -> Network:

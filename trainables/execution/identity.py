@@ -33,11 +33,11 @@ def stage_identity(stage: Stage) -> dict[str, Any]:
         }
     plain = asdict(stage)
     # an address of before there were any of these stays what it was
-    changing = plain.get("changing") or {}
-    for compress in (plain, plain.get("compress", {}), changing.get("compress", {})):
+    inner = [plain.get(name) or {} for name in ("changing", "penalty")]
+    for compress in (plain, *(one.get("compress", {}) for one in (plain, *inner))):
         if not compress.get("calibration_images", True):
             del compress["calibration_images"]
-    for name in ("distillation", "changing"):
+    for name in ("distillation", "changing", "penalty"):
         if not plain.get(name, True):
             del plain[name]
     return {"stage": type(stage).__name__, **plain}

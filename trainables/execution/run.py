@@ -23,6 +23,7 @@ from trainables.stages import (
     Adopt,
     Compress,
     Gradual,
+    Penalty,
     ProjectBack,
     Recipe,
     Reinitialize,
@@ -36,6 +37,7 @@ from trainables.task.data.data_checks import explain_non_finite_loss
 from trainables.task.task import build_network
 from trainables.training.distillation import Distillation
 from trainables.training.evaluation import batch_size
+from trainables.training.learning_compression import QuadraticPenalty, aims
 from trainables.training.loop import train
 from trainables.training.optimizer import make
 from trainables.training.step_plan import StepPlan
@@ -64,6 +66,7 @@ class Run:
         self.network: Network | None = None
         self._trained_now: list[Trajectory] = []
         self._known: dict[int, Network] = {}
+        self._aims: tuple[int, dict[str, torch.Tensor]] | None = None
         self._epochs = self._after(len(recipe))
 
     def advance(self) -> Epoch | None:
@@ -322,6 +325,8 @@ class Run:
             stage.order,
             stage.last_rate,
             setting.data.labels_nothing,
+            # a longer step would overshoot what the weights are drawn to
+            1 / stage.penalty.weight if stage.penalty else math.inf,
         )
         criterion = setting.training_loss()
         keep = self._keeping(trajectory, current, (setting.keep | {also_keep}) if count == 1 else set())
@@ -339,6 +344,7 @@ class Run:
             changing or fixed,
             keep,
             self._distillation(stage),
+            self._penalty(current, count, stage),
         )
         metrics = {
             "step": last,
@@ -359,9 +365,34 @@ class Run:
         first = next(
             count
             for count, one in enumerate(self.recipe)
-            if isinstance(one, Compress) or (isinstance(one, Train) and isinstance(one.changing, Gradual))
+            if isinstance(one, Compress)
+            or (isinstance(one, Train) and (one.penalty or isinstance(one.changing, Gradual)))
         )
         return Distillation(self.up_to(first).module, stage.distillation)
+
+    def _penalty(self, current: Network, count: int, stage: Train) -> QuadraticPenalty | None:
+        """Return what the training that is stage number ``count`` adds to the loss by the weights alone.
+
+        It follows from the networks before this training and, with multipliers, those before it.
+        """
+        if stage.penalty is None:
+            return None
+        if self._aims is None or self._aims[0] != count:
+            numbers = [count]
+            while stage.penalty.multipliers and (number := numbers[0] - 1) and self._penalty_of(number):
+                numbers.insert(0, number)
+            steps = (
+                (penalty, _result_of(self._after(number - 1)).module)
+                for number in numbers
+                if (penalty := self._penalty_of(number))
+            )
+            project = partial(compressing.projected_weights, setting=self.setting, seed=self.seed)
+            self._aims = count, aims(steps, project)
+        return QuadraticPenalty(current.module, self._aims[1], stage.penalty.weight)
+
+    def _penalty_of(self, number: int) -> Penalty | None:
+        stage = self.recipe[number - 1]
+        return stage.penalty if isinstance(stage, Train) else None
 
     def _keeping(
         self, trajectory: Trajectory, current: Network, steps: Set[int]

@@ -4,6 +4,7 @@ from trainables.recipes.compress import TrainCompressRetrain
 from trainables.recipes.dynamic_sparse import DynamicSparse
 from trainables.recipes.early_bird import EarlyBird
 from trainables.recipes.gradual import GradualPruning
+from trainables.recipes.learning_compression import LearningCompression
 from trainables.recipes.lottery import Lottery
 from trainables.recipes.prune_at_init import PruneAtInit
 from trainables.recipes.trainable import Trainable
@@ -17,6 +18,7 @@ RECIPES: dict[str, Trainable] = {
         Lottery(),
         GradualPruning(),
         DynamicSparse(),
+        LearningCompression(),
     )
 }
 """All trainables, by the name that a sweep file calls them."""

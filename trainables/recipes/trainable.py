@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 from trainables.config import TrialConfig
 from trainables.stages import Recipe
 
-_SECTIONS = ("lottery", "gradual", "dynamic_sparse")
+_SECTIONS = ("lottery", "gradual", "dynamic_sparse", "learning_compression")
 """The sections that belong to one trainable, each named as it is."""
 
 

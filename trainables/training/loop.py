@@ -15,6 +15,7 @@ from trainables.task.loss import Loss
 from trainables.training.augment import augment_batch
 from trainables.training.changing_masks.changing_mask import ChangingMask
 from trainables.training.distillation import Distillation
+from trainables.training.learning_compression import QuadraticPenalty
 from trainables.training.step_plan import StepPlan
 from trainables.training.update import masked_parameters, update
 
@@ -43,6 +44,7 @@ def train(
     masks: Mapping[str, Tensor] | ChangingMask | None = None,
     reached: Mapping[int, Callable[[], None]] | None = None,
     distillation: Distillation | None = None,
+    penalty: QuadraticPenalty | None = None,
 ) -> dict[str, float]:
     """Train ``network`` in place from step ``first`` to ``last``, both in one epoch.
 
@@ -50,8 +52,8 @@ def train(
     at every 32nd of them. Weights that ``masks`` (parameter name to bool tensor) leaves out must be zero and
     stay so, and so do their momenta: their gradient is set to zero. Masks may change meanwhile (a
     `ChangingMask`). ``reached`` holds what is to be done after certain numbers of steps, ``distillation``
-    what another network adds to the loss. Raises `TrainingError` naming the step where the loss stopped being
-    finite.
+    what another network adds to the loss, ``penalty`` what the weights themselves add. Raises `TrainingError`
+    naming the step where the loss stopped being finite.
     """
     losses, norms = torch.zeros(last - first, device=device), []
     changing = masks if isinstance(masks, ChangingMask) else None
@@ -81,6 +83,7 @@ def train(
                 i % _NORM_EVERY == 0,
                 distillation,
                 changing.instead_of_step(step) if changing else None,
+                penalty,
             )
             if changing:
                 changing.after(step + 1)

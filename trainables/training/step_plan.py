@@ -1,5 +1,6 @@
 """The plan of a training: each step's images, random numbers and learning rate follow from its number."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,7 +17,8 @@ class StepPlan:
     """One seed's way through a training of ``horizon`` steps.
 
     ``order`` numbers the orders in which the same seed may visit the images; with ``last_rate`` every step
-    has the learning rate that the schedule ends with (fine-tuning). Labels ``ignored`` count for nothing.
+    has the learning rate that the schedule ends with (fine-tuning). Labels ``ignored`` count for nothing. No
+    rate is above ``largest_rate``.
     """
 
     training: TrainingConfig
@@ -26,6 +28,7 @@ class StepPlan:
     order: int = 0
     last_rate: bool = False
     ignored: int = -100
+    largest_rate: float = math.inf
 
     def rate(self, step: int) -> float:
         """Return the learning rate of a step (from 0).
@@ -34,7 +37,8 @@ class StepPlan:
         """
         epoch, within = divmod(self.horizon - 1 if self.last_rate else step, self.steps_per_epoch)
         middle = epoch + (within + 0.5) / self.steps_per_epoch
-        return self.training.lr * factor(self.training.schedule, middle, self.horizon / self.steps_per_epoch)
+        share = factor(self.training.schedule, middle, self.horizon / self.steps_per_epoch)
+        return min(self.training.lr * share, self.largest_rate)
 
     def batches(self, split: Split, first: int, last: int, device: torch.device) -> Iterator[Batch]:
         """Return the batches of steps ``first`` to ``last`` (that one left out), which lie in one epoch."""

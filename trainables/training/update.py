@@ -13,6 +13,7 @@ from trainables.config import TrainingConfig
 from trainables.task.data.splits import Batch
 from trainables.task.loss import Loss
 from trainables.training.distillation import Distillation
+from trainables.training.learning_compression import QuadraticPenalty
 from trainables.training.optimizer import is_built_in
 
 MaskedParameters = Iterable[tuple[nn.Parameter, Tensor]]
@@ -28,13 +29,15 @@ def update(
     with_norm: bool = False,
     distillation: Distillation | None = None,
     instead_of_step: Callable[[], None] | None = None,
+    penalty: QuadraticPenalty | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """Take one optimiser step on ``batch``, in place; return the loss before it and the gradient's norm.
 
     The loss is a scalar, the L2 norm is there if asked for. The gradient of each of ``masked`` (a parameter
     beside its mask, 0 or 1 in the parameter's dtype) is set to zero where the mask is, before it is clipped;
-    after the step of an optimiser that is not built in, so is the parameter. ``distillation`` changes the
-    loss. ``instead_of_step`` is called in the place of the step, before the gradients are masked.
+    after the step of an optimiser that is not built in, so is the parameter. ``distillation`` and
+    ``penalty`` change the loss. ``instead_of_step`` is called in the place of the step, before the gradients
+    are masked.
     """
     inputs, labels = batch
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
@@ -43,6 +46,8 @@ def update(
     value = loss(_in_full(outputs), labels)
     if distillation is not None:
         value = distillation.loss(value, outputs, inputs)
+    if penalty is not None:
+        value = value + penalty.value()
     optimizer.zero_grad()
     value.backward()
     if instead_of_step is not None:
