@@ -1,6 +1,6 @@
 """Whether a trial's sections fit its trainable, its method and each other."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import pruners
@@ -21,7 +21,11 @@ SCALE = "scale"
 _SET_BY = {"tolerance": "tolerance", "scale": SCALE, "rank": "layers", "num_subspaces": "layers"}
 """The option of a method that each form of per_layer sets."""
 _BY_KIND = {DENSITY: "mask", LARGEST_ERROR: "decomposition"}
-_DOES = {"mask": "removes single weights", "decomposition": "decomposes layers"}
+_DOES = {
+    "mask": "removes single weights",
+    "decomposition": "decomposes layers",
+    "channels": "removes channels",
+}
 
 
 def without_absent(trainable: str, tree: Mapping[str, Any], where: Where) -> dict[str, Any]:
@@ -50,9 +54,13 @@ def check(file: SweepFile, sections: TrialSections, where: Where) -> None:
     if method not in pruners.methods():
         return
     kind = pruners.methods()[method].kind
-    for path, needed, sentence in _needs(file, sections):
-        if kind != needed:
-            raise Incompatible(where(path), f"{sentence}, and {method} {_DOES[kind]}; {_those(needed)}.")
+    for path, needed, what in _needs(file, sections):
+        if kind not in needed:
+            does = " or ".join(_DOES[one] for one in needed)
+            raise Incompatible(
+                where(path),
+                f"{what} needs a method that {does}, and {method} {_DOES[kind]}; {_those(needed)}.",
+            )
     for form, option in _SET_BY.items():
         if getattr(file.per_layer, form, None) is None or _has(pruners.methods()[method], option):
             continue
@@ -128,45 +136,32 @@ def _check_training(trainable: str, sections: TrialSections, where: Where) -> No
         )
 
 
-def _needs(file: SweepFile, sections: TrialSections) -> list[tuple[list[str | int], str, str]]:
-    """Return what asks for a method of one kind: where it stands, the kind, and how a sentence begins."""
-    compression, single, layers = sections.compression, _DOES["mask"], _DOES["decomposition"]
-    needs: list[tuple[list[str | int], str, str]] = []
+def _needs(
+    file: SweepFile, sections: TrialSections
+) -> Iterator[tuple[list[str | int], tuple[str, ...], str]]:
+    """Yield what asks for a method of some kinds: where it stands, the kinds, and how a sentence begins."""
+    compression = sections.compression
     if only := RECIPES[file.trainable].kind:
-        needs.append(
-            (["compression", "method"], only, f"trainable {file.trainable} needs a method that {_DOES[only]}")
-        )
+        yield ["compression", "method"], (only,), f"trainable {file.trainable}"
     if compression.control != "none":
-        needs.append(
-            (
-                ["compression", "control"],
-                "mask",
-                f"control {compression.control} needs a method that {single}",
-            )
-        )
+        yield ["compression", "control"], ("mask",), f"control {compression.control}"
     if file.per_layer and not file.per_layer.scale:
-        needs.append((["per_layer"], "decomposition", f"per_layer needs a method that {layers}"))
+        yield ["per_layer"], ("decomposition",), "per_layer"
     for key in ("tolerance", "layers"):
         if getattr(compression, key):
-            needs.append(
-                (["compression", key], "decomposition", f"compression.{key} needs a method that {layers}")
-            )
+            yield ["compression", key], ("decomposition",), f"compression.{key}"
     if sections.budget and sections.budget.flops_ratio is not None:
-        needs.append(
-            (["budget", "flops_ratio"], "decomposition", f"budget.flops_ratio needs a method that {layers}")
-        )
+        yield ["budget", "flops_ratio"], ("decomposition", "channels"), "budget.flops_ratio"
     for path, name in _named(file):
         if name in _BY_KIND:
-            kind = _BY_KIND[name]
-            needs.append((path, kind, f"{name} needs a method that {_DOES[kind]}"))
-    return needs
+            yield path, (_BY_KIND[name],), name
 
 
 def _has(method: Method, option: str) -> bool:
     return any(one.name == option for one in method.all_options)
 
 
-def _those(kind: str) -> str:
+def _those(kinds: Collection[str]) -> str:
     return "those that do are " + ", ".join(
-        name for name, method in pruners.methods().items() if method.kind == kind
+        name for name, method in pruners.methods().items() if method.kind in kinds
     )

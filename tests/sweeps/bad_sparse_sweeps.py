@@ -185,7 +185,7 @@ MASKS = {
     "multiply-adds": _at_init(
         "keep_ratio",
         "flops_ratio",
-        r"s\.yaml:7: budget\.flops_ratio needs a method that decomposes layers, "
+        r"s\.yaml:7: budget\.flops_ratio needs a method that decomposes layers or removes channels, "
         f"and random removes single weights; {THOSE}",
     ),
     "a tolerance": _at_init(
