@@ -3,6 +3,8 @@
 from pruners.channels.methods.bn_scale import BNScale
 from pruners.channels.methods.ft import FT
 from pruners.channels.methods.l1 import L1
+from pruners.channels.methods.pfp import PFP
+from pruners.channels.methods.taylor import Taylor
 from pruners.errors import PrunerError, UnknownMethod, nearest
 from pruners.lowrank.methods.alds import ALDS
 from pruners.lowrank.methods.calibrated import Calibrated
@@ -45,6 +47,8 @@ _METHODS: tuple[Method, ...] = (
     FT(),
     L1(),
     BNScale(),
+    PFP(),
+    Taylor(),
 )
 
 _REMOVED = {"mask": "single weights", "channels": "channels"}

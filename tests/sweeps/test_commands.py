@@ -110,10 +110,9 @@ def test_options_that_a_kind_shares_are_told_once(tombola: Tombola) -> None:
     assert own[: own.index("")][-1].startswith("  rounds = 100: ")
     for name, method in pruners.methods().items():
         at = lines.index(f"{name}: {method.title}")
-        assert lines[at + 1 : at + 3] == [
-            f"  {method.paper}",
-            f"  makes {'' if method.kind == 'channels' else 'a '}{method.kind}; needs: {', '.join(method.needs) or 'the weights alone'}",
-        ]
+        made = "channels" if method.kind == "channels" else f"a {method.kind}"
+        needed = ", ".join(method.needs) or "the weights alone"
+        assert lines[at + 1 : at + 3] == [f"  {method.paper}", f"  makes {made}; needs: {needed}"]
 
 
 def test_a_plan_for_programs(tombola: Tombola) -> None:
