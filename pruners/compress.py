@@ -15,7 +15,6 @@ from pruners.channels.scoring import channel_inputs
 from pruners.errors import PrunerError, PrunerWarning
 from pruners.lowrank.decomposition import LiveDecomposition
 from pruners.lowrank.fitting.network_fit import fit_network
-from pruners.lowrank.fitting.options import fit_options
 from pruners.lowrank.methods.rank_method import RankMethod
 from pruners.lowrank.spectra.network_spectra import spectra_of
 from pruners.method import Method
@@ -101,9 +100,8 @@ def compress(
             if mask is not None:
                 raise PrunerError(f"Method {method} decomposes layers and cannot go on from a mask.")
             chosen_options = rule.with_defaults(options)
-            own_encoders = rule.with_defaults({})["encoders"]
-            fitting = fit_options(chosen_options, own_encoders, data is not None)
             spectra = spectra_of(model)
+            fitting = rule.fitting(chosen_options, data is not None)
             calibration = None
             if data is not None and rule.wants_data(options):
                 calibration = calibration_of(model, data)
@@ -123,11 +121,11 @@ def compress(
             fitted = own = None
             refitting = fitting.refit != "none"
             if calibration is not None and chosen.layers and (refitting or rule.factors_from_data):
-                cuts = {name: (choice.rank, choice.num_subspaces) for name, choice in chosen.layers.items()}
+                cuts = {name: choice.cut for name, choice in chosen.layers.items()}
                 with seeded(seed, model):
                     own = rule.own_tensors(spectra, cuts, calibration)
                     fitted = fit_network(spectra, cuts, calibration, fitting, own) if refitting else None
-            return LiveDecomposition(chosen, spectra, fitted, own)
+            return LiveDecomposition(chosen, spectra, rule.factoring(chosen_options, seed), fitted, own)
         if flops_ratio is not None or latency_ms is not None:
             unit, given = (
                 ("multiply-adds", "flops_ratio") if latency_ms is None else ("milliseconds", "latency_ms")

@@ -8,11 +8,13 @@ from pruners.channels.methods.taylor import Taylor
 from pruners.errors import PrunerError, UnknownMethod, nearest
 from pruners.lowrank.methods.alds import ALDS
 from pruners.lowrank.methods.calibrated import Calibrated
+from pruners.lowrank.methods.cp import CP
 from pruners.lowrank.methods.l_rank import LRank
 from pruners.lowrank.methods.pca import PCA
 from pruners.lowrank.methods.rank_method import RankMethod
 from pruners.lowrank.methods.svd import SVD
 from pruners.lowrank.methods.svd_energy import SVDEnergy
+from pruners.lowrank.methods.tucker import Tucker
 from pruners.method import Method
 from pruners.option_values import shown
 from pruners.sparse.methods.gradient_magnitude import GradientMagnitude
@@ -34,6 +36,8 @@ _METHODS: tuple[Method, ...] = (
     SVDEnergy(),
     PCA(),
     LRank(),
+    Tucker(),
+    CP(),
     Magnitude(),
     Random(),
     SNIP(),

@@ -23,6 +23,8 @@ from pruners.lowrank.layers.candidates import (
     least_cost,
     pinned_candidate,
 )
+from pruners.lowrank.layers.cut import Cut
+from pruners.lowrank.layers.pricing import priced
 from pruners.lowrank.layers.shapes import NetworkShape
 from pruners.lowrank.methods.rank_method import AllocationProblem
 from pruners.lowrank.plan import Plan, plan_from_choice
@@ -62,15 +64,15 @@ def plan(
             shape = _shape_with_positions(spectra, example if flops_ratio is not None else None)
         shape.check_any()
         allowed = resolve_budget(shape, keep_ratio, budget, flops_ratio, latency_ms)
-        candidates = _priced(shape, rule.candidates(shape, chosen_options))
+        candidates = _priced(shape, rule.candidates(shape, chosen_options), allowed.unit)
         least = least_cost(shape, candidates, allowed.unit)
         if least > allowed.limit:
             raise _infeasible(allowed, least, shape)
         calibration = _calibration(spectra, data)
         problem = AllocationProblem(spectra, shape, candidates, allowed, calibration, seed)
 
-        def error_of(layer: str, rank: int, num_subspaces: int) -> float:
-            return rule.errors_of(problem, layer, chosen_options).error(rank, num_subspaces)
+        def error_of(layer: str, cut: Cut) -> float:
+            return rule.error_of(problem, layer, cut, chosen_options)
 
         with _seeded(calibration, seed):
             choice = rule.choose(problem, chosen_options)
@@ -136,7 +138,7 @@ def least_budget(
     shape = _shape_for(kind, model, example)
     shape.check_any()
     rule = rank_method_named(method)
-    candidates = _priced(shape, rule.candidates(shape, rule.with_defaults(options)))
+    candidates = _priced(shape, rule.candidates(shape, rule.with_defaults(options)), unit)
     least = least_cost(shape, candidates, unit)
     # unit_of has checked the kind
     return Budget(kind, least, unit).as_asked(least, shape)  # type: ignore[arg-type]
@@ -163,7 +165,7 @@ def budget_of(
         name: pinned_candidate(name, layer, layers[name]) if name in layers else dense_candidate(layer)
         for name, layer in shape.layers.items()
     }
-    cost = least_cost(shape, _priced(shape, options), unit)
+    cost = least_cost(shape, _priced(shape, options, unit), unit)
     # unit_of has checked the kind
     return Budget(kind, cost, unit).as_asked(cost, shape)  # type: ignore[arg-type]
 
@@ -210,8 +212,8 @@ def _timed_shape(model: nn.Module, example: Inputs | None) -> TimedShape:
     return TimedShape(model, latency_table_of(model, example))
 
 
-def _priced(shape: NetworkShape, candidates: dict[str, Candidates]) -> dict[str, Candidates]:
-    return shape.priced(candidates) if isinstance(shape, TimedShape) else candidates
+def _priced(shape: NetworkShape, candidates: dict[str, Candidates], unit: str) -> dict[str, Candidates]:
+    return shape.priced(candidates) if isinstance(shape, TimedShape) else priced(shape, candidates, unit)
 
 
 def _infeasible(allowed: Budget, least: int, shape: NetworkShape) -> InfeasibleBudget:

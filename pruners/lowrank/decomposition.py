@@ -10,19 +10,18 @@ from torch import Tensor, nn
 from pruners.artifact import Artifact
 from pruners.calibration.refit import Fitted, Refit
 from pruners.errors import BadArtifact
-from pruners.lowrank.decompose import decomposed_copy, pair_names
-from pruners.lowrank.fitting.factor_tensors import unfitted_tensors
+from pruners.lowrank.decompose import decomposed_copy, weight_names
+from pruners.lowrank.factors.factoring import Factoring
 from pruners.lowrank.layers.shapes import LayerShape
 from pruners.lowrank.plan import LayerChoice, Plan
 from pruners.lowrank.recompose import recomposed_copy
-from pruners.lowrank.spectra.layer_error import layer_errors
 from pruners.lowrank.spectra.metrics import ERROR_METRICS
 from pruners.lowrank.spectra.network_spectra import Spectra
 from pruners.network.state import state_of
 
 
 class Decomposition(Artifact):
-    """Some layers of a network as two each; the others stay dense.
+    """Some layers of a network as two or more each; the others stay dense.
 
     ``plan`` tells the choice, ``shapes`` the dense shapes of the decomposed layers. ``tensors`` holds the
     weights by their names in the small network; with ``complete`` all of its parameters and buffers,
@@ -108,8 +107,8 @@ class Decomposition(Artifact):
         ``model`` itself is not changed. A complete artifact gives the captured network whatever the model's
         own weights are.
         """
-        subspaces = {name: choice.num_subspaces for name, choice in self.layers.items()}
-        return decomposed_copy(model, subspaces, self.shapes, self.tensors, self.complete)
+        cuts = {name: choice.cut for name, choice in self.layers.items()}
+        return decomposed_copy(model, cuts, self.shapes, self.tensors, self.complete)
 
     def capture(self, small: nn.Module) -> "Decomposition":
         """Return this decomposition with all parameters and buffers of ``small``.
@@ -118,8 +117,8 @@ class Decomposition(Artifact):
         decomposed.
         """
         state = state_of(small)
-        for name in self.layers:
-            for tensor_name in pair_names(name):
+        for name, choice in self.layers.items():
+            for tensor_name in weight_names(name, choice.form):
                 if tensor_name not in state:
                     raise BadArtifact(
                         f"This network does not come from the artifact: its layer {name!r} is not decomposed."
@@ -140,7 +139,8 @@ class Decomposition(Artifact):
         """Describe the plan, the errors and the dense shapes as JSON-able data."""
         described = {
             "complete": self.complete,
-            "plan": asdict(self.plan),
+            "plan": asdict(self.plan)
+            | {"layers": {name: choice.described() for name, choice in self.layers.items()}},
             "errors": self.errors,
             "layer_errors": self.layer_errors,
             "shapes": {name: asdict(shape) for name, shape in self.shapes.items()},
@@ -169,17 +169,20 @@ class Decomposition(Artifact):
 class LiveDecomposition(Decomposition):
     """A decomposition whose errors come from kept spectra when asked for, and its weights unless given.
 
-    ``fitted`` are those of a refit, ``own`` those that a method has made itself.
+    ``fitted`` are those of a refit, ``own`` those that a method has made of data; else ``factoring`` makes
+    them.
     """
 
     def __init__(
         self,
         plan: Plan,
         spectra: Spectra,
+        factoring: Factoring,
         fitted: Fitted | None = None,
         own: Mapping[str, Tensor] | None = None,
     ) -> None:
         self._spectra = spectra
+        self._factoring = factoring
         self._made = fitted.tensors if fitted else own
         shapes = {name: spectra.shape.layers[name] for name in plan.layers}
         super().__init__(plan, shapes, {}, {}, complete=False, refit=fitted.refit if fitted else None)
@@ -187,17 +190,17 @@ class LiveDecomposition(Decomposition):
     @cached_property
     def layer_errors(self) -> Mapping[str, Mapping[str, float]]:
         """Return each decomposed layer's error by each of the five metrics."""
-        return {
-            n: layer_errors(self._spectra.layers[n], c.rank, c.num_subspaces) for n, c in self.layers.items()
-        }
+        return {n: self._factoring.errors(self._spectra.layers[n], c.cut) for n, c in self.layers.items()}
 
     @cached_property
     def tensors(self) -> Mapping[str, Tensor]:
         """Return the weights of the decomposed layers, in the layers' own dtype, on the CPU."""
         if self._made is not None:
             return self._made
-        cuts = {name: (choice.rank, choice.num_subspaces) for name, choice in self.layers.items()}
-        return unfitted_tensors(self._spectra, cuts)
+        tensors: dict[str, Tensor] = {}
+        for name, choice in self.layers.items():
+            tensors |= self._factoring.tensors(self._spectra.layers[name], choice.cut)
+        return tensors
 
     @property
     def source(self) -> nn.Module | None:

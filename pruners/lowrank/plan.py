@@ -1,24 +1,44 @@
 """What a method chose for each layer, and what that costs."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from pruners.lowrank.layers.budget import Budget
-from pruners.lowrank.layers.candidates import DENSE
+from pruners.lowrank.layers.cut import DENSE, ENCODE, Cut
 from pruners.lowrank.layers.shapes import NetworkShape
+from pruners.lowrank.layers.steps import params_of
 
 
 @dataclass(frozen=True)
 class LayerChoice:
     """One decomposed layer: its rank and num_subspaces, its error and its weights.
 
-    ``error`` is by the plan's metric; ``params`` are the weights that the layer has then.
+    ``error`` is by the plan's metric; ``params`` are the weights that the layer has then. ``form`` says which
+    layers stand for it: one of the foldings of its kernel, ``encode`` being the usual one, ``tucker``, whose
+    core has ``rank`` output and ``in_rank`` input channels, or ``cp``.
     """
 
     rank: int
     num_subspaces: int
     error: float
     params: int
+    form: str = ENCODE
+    in_rank: int = 0
+
+    @property
+    def cut(self) -> Cut:
+        """Return what the layer becomes."""
+        return Cut(self.rank, self.num_subspaces, self.form, self.in_rank)
+
+    def described(self) -> dict[str, Any]:
+        """Describe the choice as JSON-able data; a form other than the usual one only."""
+        described = asdict(self)
+        if self.form == ENCODE:
+            del described["form"]
+        if not self.in_rank:
+            del described["in_rank"]
+        return described
 
 
 @dataclass(frozen=True)
@@ -43,24 +63,26 @@ class Plan:
 def plan_from_choice(
     shape: NetworkShape,
     budget: Budget,
-    choice: Mapping[str, tuple[int, int]],
+    choice: Mapping[str, Cut],
     cost: int,
     method: str,
     metric: str,
-    error_of: Callable[[str, int, int], float],
+    error_of: Callable[[str, Cut], float],
 ) -> Plan:
-    """Return the plan that ``choice``, {layer: (rank, num_subspaces)} of this ``cost``, comes to.
+    """Return the plan that ``choice`` of this ``cost`` comes to.
 
-    ``error_of`` tells the error of a layer with a rank and num_subspaces, by ``metric``.
+    ``error_of`` tells the error of a layer as one cut, by ``metric``.
     """
     layers: dict[str, LayerChoice] = {}
     params = shape.total("parameters")
-    for name, (rank, num_subspaces) in choice.items():
-        if (rank, num_subspaces) == DENSE:
+    for name, cut in choice.items():
+        if cut == DENSE:
             continue
         dense = shape.layers[name]
-        kept = dense.decomposed_params(rank, num_subspaces)
-        layers[name] = LayerChoice(rank, num_subspaces, error_of(name, rank, num_subspaces), kept)
+        kept = params_of(dense, cut)
+        layers[name] = LayerChoice(
+            cut.rank, cut.num_subspaces, error_of(name, cut), kept, cut.form, cut.in_rank
+        )
         params -= dense.params - kept
     error = max((layer.error for layer in layers.values()), default=0.0)
     return Plan(method, metric, error, params, cost, budget.limit, budget.unit, layers)

@@ -11,6 +11,7 @@ from torch import nn
 import pruners
 from pruners.calibration.calibration import Calibration
 from pruners.lowrank.curves.measured import MeasuredCurve, measure_curve
+from pruners.lowrank.layers.cut import Cut
 from pruners.lowrank.spectra.network_spectra import spectra_of
 
 
@@ -98,7 +99,7 @@ def test_all_curves_are_asked_for_at_once_and_can_come_from_elsewhere(trained, i
     plan = pruners.plan(trained, "calibrated", keep_ratio=0.3, data=elsewhere, error="measured")
     assert len(elsewhere.asked) == len(set(elsewhere.asked)) == 4
     for name, choice in plan.layers.items():
-        weight_error = spectra_of(trained).search(name, "max").error(choice.rank, choice.num_subspaces)
+        weight_error = spectra_of(trained).search(name, "max").error(Cut(choice.rank, choice.num_subspaces))
         assert choice.error == pytest.approx(7.0 * weight_error**2)
     del elsewhere.asked
     again = pruners.plan(trained, "calibrated", keep_ratio=0.5, data=elsewhere, error="measured")

@@ -11,6 +11,7 @@ from pruners.calibration.moments.drawn_loss import draw_labels
 from pruners.lowrank.curves.kept import ErrorKind, errors_by_data
 from pruners.lowrank.curves.output import _not_too_many_encoders
 from pruners.lowrank.layers.candidates import Candidates, layer_candidates
+from pruners.lowrank.layers.cut import Cut
 from pruners.lowrank.layers.shapes import LayerShape
 from pruners.lowrank.spectra.network_spectra import spectra_of
 
@@ -42,7 +43,7 @@ def test_output_errors_are_those_of_the_refitted_layers(network, encoders):
             layers={n: {"rank": r, "num_subspaces": k} for n, (r, k) in pins.items()},
         )
         for name, (rank, subspaces) in pins.items():
-            assert errors[name].error(rank, subspaces) == pytest.approx(
+            assert errors[name].error(Cut(rank, subspaces)) == pytest.approx(
                 artifact.refit.output_errors[name], rel=1e-6
             )
 
@@ -55,7 +56,7 @@ def test_the_frontier_leaves_out_nothing_that_is_worth_something(network):
     frontier = errors.frontier(every)
     assert (np.diff(frontier.params) > 0).all() and (np.diff(frontier.errors) < 0).all()
     for rank, subspaces, params in zip(every.ranks, every.subspaces, every.params, strict=True):
-        error = errors.error(int(rank), int(subspaces)) if rank else 0.0
+        error = errors.error(Cut(int(rank), int(subspaces))) if rank else 0.0
         assert frontier.errors[frontier.params <= params].min() <= error
 
 
@@ -66,7 +67,9 @@ def test_options_that_take_too_long_are_left_out_where_there_are_others():
     assert options.ranks[options.subspaces == 1000].tolist() == [1, 2]
     assert (kept.subspaces == 1).sum() == (options.subspaces == 1).sum()
     large = options.ranks * options.subspaces > 1536
-    only = Candidates(options.ranks[large], options.subspaces[large], options.params[large])
+    only = Candidates(
+        options.ranks[large], options.subspaces[large], options.params[large], options.forms[large]
+    )
     assert _not_too_many_encoders(only) is only
 
 
@@ -100,7 +103,7 @@ def test_the_predicted_loss_is_the_full_fisher_matrix_of_a_single_image():
     errors = errors_by_data(Calibration(network, image), spectra_of(network), ["0"], kind)["0"]
     expected = float(moved.flatten() @ fisher @ moved.flatten()) / 2
     assert expected > 1e-8
-    assert errors.error(1, 2) == pytest.approx(expected, rel=1e-4)
+    assert errors.error(Cut(1, 2)) == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -129,4 +132,4 @@ def test_the_predicted_loss_is_about_the_divergence(network, shape, rank, subspa
     )
     divergence = calibration.divergence(artifact.apply(network))
     assert divergence > 1e-4
-    assert predicted.error(rank, subspaces) == pytest.approx(divergence, rel=within)
+    assert predicted.error(Cut(rank, subspaces)) == pytest.approx(divergence, rel=within)

@@ -12,7 +12,11 @@ from torch import nn
 
 import pruners
 
-METHODS = [name for name, method in pruners.methods().items() if method.kind == "decomposition"]
+METHODS = [
+    name
+    for name, method in pruners.methods().items()
+    if method.kind == "decomposition" and any(option.name == "rank_multiple" for option in method.options)
+]
 
 
 @st.composite

@@ -118,7 +118,7 @@ def test_shortcuts_change_no_frontier(seed, channels, filters, decay):
     frontier = search.frontier(candidates)
     while not frontier.exact.all():
         point = int(np.argmin(frontier.exact))
-        search.resolve(int(frontier.ranks[point]), int(frontier.subspaces[point]))
+        search.resolve(frontier.cut(point))
         frontier = search.frontier(candidates)
     full = [
         (0.0 if not n else layer_errors(spectra_of(layer), r, n)["max"], p, r, n)

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from pruners.calibration.calibration import Calibration
 from pruners.lowrank.fitting.factor_tensors import unfitted_tensors
 from pruners.lowrank.fitting.network_fit import small_network
-from pruners.lowrank.layers.candidates import DENSE, Candidates, layer_candidates
+from pruners.lowrank.layers.candidates import Candidates, layer_candidates
+from pruners.lowrank.layers.cut import DENSE, Cut
 from pruners.lowrank.spectra.frontier import Frontier, LayerSearch, frontier_of
 from pruners.lowrank.spectra.network_spectra import Spectra
 
@@ -87,16 +88,16 @@ class MeasuredErrors:
     def frontier(self, candidates: Candidates) -> Frontier:
         """Return the options that no other beats in both weights and error."""
         best = self._search.frontier(candidates)
-        options = Candidates(best.ranks, best.subspaces, best.params)
+        options = Candidates(best.ranks, best.subspaces, best.params, best.forms)
         return frontier_of(options, self._curve.added(best.errors), best.exact)
 
-    def resolve(self, rank: int, num_subspaces: int) -> None:
+    def resolve(self, cut: Cut) -> None:
         """Make the error of one option exact."""
-        self._search.resolve(rank, num_subspaces)
+        self._search.resolve(cut)
 
-    def error(self, rank: int, num_subspaces: int) -> float:
+    def error(self, cut: Cut) -> float:
         """Return the error of one option."""
-        return float(self._curve.added(np.array([self._search.error(rank, num_subspaces)]))[0])
+        return float(self._curve.added(np.array([self._search.error(cut)]))[0])
 
 
 def measure_curve(
@@ -113,21 +114,22 @@ def measure_curve(
     search = spectra.search(layer, WEIGHT_ERROR)
     options = _evenly_spaced(search, spectra, layer, sizes)
     divergences = [_divergence(calibration, spectra, layer, option) for option in options]
-    errors = [0.0 if option == DENSE else search.error(*option) for option in options]
-    ranks, subspaces = zip(*options, strict=True)
+    errors = [0.0 if option == DENSE else search.error(option) for option in options]
+    ranks = tuple(option.rank for option in options)
+    subspaces = tuple(option.num_subspaces for option in options)
     return MeasuredCurve(ranks, subspaces, tuple(errors), tuple(divergences))
 
 
-def _evenly_spaced(search: LayerSearch, spectra: Spectra, layer: str, sizes: int) -> list[tuple[int, int]]:
+def _evenly_spaced(search: LayerSearch, spectra: Spectra, layer: str, sizes: int) -> list[Cut]:
     shape = spectra.shape.layers[layer]
     frontier = search.frontier(layer_candidates(shape, shape.candidate_subspaces))
     wanted = np.geomspace(frontier.params[0], shape.params, sizes + 1)
     rows = np.abs(np.log(frontier.params[:, None] / wanted[None, :])).argmin(axis=0)
-    chosen = [(int(frontier.ranks[row]), int(frontier.subspaces[row])) for row in np.unique(rows)]
+    chosen = [frontier.cut(row) for row in np.unique(rows).tolist()]
     return [option for option in chosen if option != DENSE] + [DENSE]
 
 
-def _divergence(calibration: Calibration, spectra: Spectra, layer: str, option: tuple[int, int]) -> float:
+def _divergence(calibration: Calibration, spectra: Spectra, layer: str, option: Cut) -> float:
     cuts = {} if option == DENSE else {layer: option}
     small = small_network(calibration.network(), spectra, cuts, unfitted_tensors(spectra, cuts))
     return calibration.divergence_recalibrated(small)

@@ -12,6 +12,7 @@ from pruners.calibration.moments.moment import Moment, about_means
 from pruners.lowrank.fitting.encoders import weight_encoders, whitened_encoders
 from pruners.lowrank.fitting.output_fit import OutputFit
 from pruners.lowrank.layers.candidates import Candidates
+from pruners.lowrank.layers.cut import Cut
 from pruners.lowrank.spectra.frontier import Frontier, frontier_of
 from pruners.lowrank.spectra.layer_spectra import LayerSpectra
 
@@ -78,13 +79,13 @@ class OutputErrors:
             self._kept = candidates, frontier_of(compared, errors)
         return self._kept[1]
 
-    def resolve(self, rank: int, num_subspaces: int) -> None:
+    def resolve(self, cut: Cut) -> None:
         """Do nothing: every error is exact."""
 
-    def error(self, rank: int, num_subspaces: int) -> float:
+    def error(self, cut: Cut) -> float:
         """Return the error of one option."""
-        self._compute({num_subspaces: rank})
-        return float(self._errors[num_subspaces][rank - 1])
+        self._compute({cut.num_subspaces: cut.rank})
+        return float(self._errors[cut.num_subspaces][cut.rank - 1])
 
     def _compute(self, ranks: Mapping[int, int]) -> None:
         """Compute the errors of each number of subspaces up to a rank where they are not there."""
@@ -115,7 +116,9 @@ def _not_too_many_encoders(candidates: Candidates) -> Candidates:
     few = candidates.ranks * candidates.subspaces <= _MOST_ENCODERS
     if few.all() or not few.any():
         return candidates
-    return Candidates(candidates.ranks[few], candidates.subspaces[few], candidates.params[few])
+    return Candidates(
+        candidates.ranks[few], candidates.subspaces[few], candidates.params[few], candidates.forms[few]
+    )
 
 
 def _root(second: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from pruners.calibration.layer_calls import layer_calls
 from pruners.lowrank.curves.output import LayerData
 from pruners.lowrank.fitting.principal import PrincipalComponents
 from pruners.lowrank.layers.candidates import Candidates
+from pruners.lowrank.layers.cut import Cut
 from pruners.lowrank.layers.shapes import compressible_modules
 from pruners.lowrank.spectra.frontier import Frontier, frontier_of
 from pruners.lowrank.spectra.network_spectra import Spectra
@@ -25,12 +26,12 @@ class PrincipalErrors:
         """Return the options that no other beats in both weights and error."""
         return frontier_of(candidates, self._errors[candidates.ranks - 1])
 
-    def resolve(self, rank: int, num_subspaces: int) -> None:
+    def resolve(self, cut: Cut) -> None:
         """Do nothing: every error is exact."""
 
-    def error(self, rank: int, num_subspaces: int) -> float:
+    def error(self, cut: Cut) -> float:
         """Return the error of one option."""
-        return float(self._errors[rank - 1])
+        return float(self._errors[cut.rank - 1])
 
 
 def principal_components(

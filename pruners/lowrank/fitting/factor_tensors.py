@@ -4,21 +4,21 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from pruners.lowrank.decompose import pair_names, weights_from_factors
+from pruners.lowrank.decompose import weight_names, weights_from_factors
+from pruners.lowrank.factors.factoring import Truncation
+from pruners.lowrank.layers.cut import Cut
 from pruners.lowrank.spectra.layer_spectra import LayerSpectra
 from pruners.lowrank.spectra.network_spectra import Spectra
-from pruners.lowrank.spectra.residual import slice_factors
 
 
-def unfitted_tensors(spectra: Spectra, cuts: Mapping[str, tuple[int, int]]) -> dict[str, Tensor]:
-    """Return the weights of layers decomposed at {layer: (rank, num_subspaces)}, each slice truncated.
+def unfitted_tensors(spectra: Spectra, cuts: Mapping[str, Cut]) -> dict[str, Tensor]:
+    """Return the weights of layers decomposed into two, each slice truncated.
 
     By their names in the small network, in the layers' own dtype, on the CPU.
     """
     tensors: dict[str, Tensor] = {}
-    for name, (rank, num_subspaces) in cuts.items():
-        layer = spectra.layers[name]
-        tensors |= factor_tensors(layer, *slice_factors(layer, rank, num_subspaces))
+    for name, cut in cuts.items():
+        tensors |= Truncation().tensors(spectra.layers[name], cut)
     return tensors
 
 
@@ -30,5 +30,6 @@ def factor_tensors(layer: LayerSpectra, left: Tensor, right: Tensor) -> dict[str
     linear = layer.weight.dim() == 2
     pair = weights_from_factors(layer.shape, linear, left, right)
     return {
-        name: weight.to(layer.weight.dtype) for name, weight in zip(pair_names(layer.name), pair, strict=True)
+        name: weight.to(layer.weight.dtype)
+        for name, weight in zip(weight_names(layer.name), pair, strict=True)
     }

@@ -13,6 +13,7 @@ from pruners.lowrank.fitting.factor_tensors import unfitted_tensors
 from pruners.lowrank.fitting.layer_factors import LayerFactors
 from pruners.lowrank.fitting.layerwise import fitted_layers, fitted_tensors
 from pruners.lowrank.fitting.options import FitOptions
+from pruners.lowrank.layers.cut import Cut
 from pruners.lowrank.spectra.network_spectra import Spectra
 from pruners.network.layer_names import named_modules
 
@@ -20,7 +21,7 @@ from pruners.network.layer_names import named_modules
 def fit_from_moments(
     network: nn.Module,
     spectra: Spectra,
-    cuts: Mapping[str, tuple[int, int]],
+    cuts: Mapping[str, Cut],
     calibration: Calibration,
     options: FitOptions,
 ) -> Fitted:

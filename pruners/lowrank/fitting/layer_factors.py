@@ -11,6 +11,7 @@ from pruners.lowrank.fitting.encoders import weight_encoders, whitened_encoders
 from pruners.lowrank.fitting.joint_encoders import joint_encoders
 from pruners.lowrank.fitting.options import FitOptions
 from pruners.lowrank.fitting.output_fit import OutputFit
+from pruners.lowrank.layers.cut import Cut
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,23 +32,23 @@ class LayerFactors:
 
 
 def fitted_factors(
-    matrix: Tensor, cut: tuple[int, int], moments: FitMoments, options: FitOptions, call: LayerCall
+    matrix: Tensor, cut: Cut, moments: FitMoments, options: FitOptions, call: LayerCall
 ) -> LayerFactors:
     """Fit the factors of a folded weight (groups x rows x columns) to the dense layer's outputs.
 
-    ``cut`` is their rank and num_subspaces. What a bias or BatchNorm takes care of afterwards (``shift``) is
+    What a bias or BatchNorm takes care of afterwards (``shift``) is
     left out of the fit.
     """
     if call.offset_free:
         moments = moments.centred()
     fit = OutputFit(matrix, moments.second, options.ridge, moments.target, moments.energy)
     if options.encoders == "whitened":
-        encoders = whitened_encoders(matrix, fit.second, *cut)
+        encoders = whitened_encoders(matrix, fit.second, cut.rank, cut.num_subspaces)
     elif options.encoders == "joint":
         scale = None if call.scale is None else call.scale.reshape(matrix.shape[:2])
-        encoders = joint_encoders(fit, matrix, *cut, scale)
+        encoders = joint_encoders(fit, matrix, cut.rank, cut.num_subspaces, scale)
     else:
-        encoders = weight_encoders(matrix, *cut)
+        encoders = weight_encoders(matrix, cut.rank, cut.num_subspaces)
     left, right = balanced(fit.decoder(encoders), encoders)
     replacement = (left @ right).transpose(1, 2).flatten(2)
     shift = moments.output_mean - (replacement @ moments.mean.unsqueeze(-1)).squeeze(-1)

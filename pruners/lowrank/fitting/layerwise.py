@@ -11,6 +11,7 @@ from pruners.lowrank.decompose import pair_bias_name
 from pruners.lowrank.fitting.factor_tensors import factor_tensors
 from pruners.lowrank.fitting.layer_factors import LayerFactors, fitted_factors
 from pruners.lowrank.fitting.options import FitOptions
+from pruners.lowrank.layers.cut import Cut
 from pruners.lowrank.layers.shapes import compressible_modules
 from pruners.lowrank.spectra.layer_spectra import LayerSpectra
 from pruners.lowrank.spectra.network_spectra import Spectra
@@ -19,7 +20,7 @@ from pruners.lowrank.spectra.network_spectra import Spectra
 def fit_layers(
     network: nn.Module,
     spectra: Spectra,
-    cuts: Mapping[str, tuple[int, int]],
+    cuts: Mapping[str, Cut],
     calibration: Calibration,
     options: FitOptions,
 ) -> tuple[dict[str, Tensor], dict[str, float]]:
@@ -39,7 +40,7 @@ def fit_layers(
 def fitted_layers(
     network: nn.Module,
     spectra: Spectra,
-    cuts: Mapping[str, tuple[int, int]],
+    cuts: Mapping[str, Cut],
     calibration: Calibration,
     options: FitOptions,
 ) -> Iterator[tuple[str, LayerCall, LayerFactors]]:

@@ -12,11 +12,12 @@ from pruners.lowrank.fitting.from_moments import fit_from_moments
 from pruners.lowrank.fitting.layerwise import fit_layers
 from pruners.lowrank.fitting.options import FitOptions
 from pruners.lowrank.fitting.sequential import fit_in_sequence
+from pruners.lowrank.layers.cut import Cut
 from pruners.lowrank.spectra.network_spectra import Spectra
 from pruners.network.batchnorm import batchnorm_statistics, recalibrate_batchnorm
 
-Cuts = Mapping[str, tuple[int, int]]
-"""Rank and num_subspaces of each decomposed layer."""
+Cuts = Mapping[str, Cut]
+"""What each decomposed layer becomes."""
 
 _JUDGING = 32  # images that say whether a fit is kept
 
@@ -73,5 +74,4 @@ def small_network(
     network: nn.Module, spectra: Spectra, cuts: Cuts, tensors: Mapping[str, Tensor]
 ) -> nn.Module:
     """Build the decomposed network with these tensors."""
-    subspaces = {name: num_subspaces for name, (_, num_subspaces) in cuts.items()}
-    return decomposed_copy(network, subspaces, {name: spectra.shape.layers[name] for name in cuts}, tensors)
+    return decomposed_copy(network, cuts, {name: spectra.shape.layers[name] for name in cuts}, tensors)

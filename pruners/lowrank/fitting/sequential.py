@@ -12,13 +12,14 @@ from pruners.calibration.layer_calls import LayerCall, layer_calls
 from pruners.calibration.moments.input_moments import call_moments
 from pruners.calibration.moments.moment import check_finite_fit
 from pruners.errors import PrunerError
-from pruners.lowrank.decompose import decomposed_copy, pair_names
+from pruners.lowrank.decompose import decomposed_copy, weight_names
 from pruners.lowrank.fitting.encoded_moments import encoded_moments
 from pruners.lowrank.fitting.encoders import weight_encoders
 from pruners.lowrank.fitting.factor_tensors import factor_tensors, unfitted_tensors
 from pruners.lowrank.fitting.layer_factors import LayerFactors, balanced, fitted_factors
 from pruners.lowrank.fitting.layerwise import fit_layers, fitted_tensors
 from pruners.lowrank.fitting.options import FitOptions
+from pruners.lowrank.layers.cut import Cut
 from pruners.lowrank.layers.shapes import compressible_modules
 from pruners.lowrank.spectra.layer_spectra import LayerSpectra
 from pruners.lowrank.spectra.network_spectra import Spectra
@@ -34,7 +35,7 @@ from pruners.network.state import overwrite_state
 def fit_in_sequence(
     network: nn.Module,
     spectra: Spectra,
-    cuts: Mapping[str, tuple[int, int]],
+    cuts: Mapping[str, Cut],
     calibration: Calibration,
     options: FitOptions,
 ) -> tuple[dict[str, Tensor], dict[str, float]]:
@@ -54,9 +55,8 @@ def fit_in_sequence(
     calls = layer_calls(network, {name: modules[name] for name in cuts}, calibration.batches[0])
     several = {name: cuts[name] for name, call in calls.items() if call.times > 1}
     tensors, errors = fit_layers(network, spectra, several, calibration, options)
-    subspaces = {name: num_subspaces for name, (_, num_subspaces) in cuts.items()}
     shapes = {name: spectra.shape.layers[name] for name in cuts}
-    small = decomposed_copy(network, subspaces, shapes, unfitted_tensors(spectra, cuts) | tensors)
+    small = decomposed_copy(network, cuts, shapes, unfitted_tensors(spectra, cuts) | tensors)
     pairs = dict(named_modules(small))
     once = {name: modules[name] for name, call in calls.items() if call.times == 1}
     batch = calibration.joined()
@@ -87,7 +87,7 @@ def _fit(
     layer: LayerSpectra,
     dense: nn.Conv2d | nn.Linear,
     pair: nn.Module,
-    cut: tuple[int, int],
+    cut: Cut,
     call: LayerCall,
     options: FitOptions,
     inputs: Tensor,
@@ -100,9 +100,9 @@ def _fit(
             raise PrunerError(f"Layer {layer.name!r}: the calibration images leave it no inputs.")
         written_out.check_finite(layer.name)
         return fitted_factors(layer.matrix, cut, written_out, options, call)
-    encoders = weight_encoders(layer.matrix, *cut)
-    left = layer.matrix.new_zeros(*encoders.shape[:2], layer.shape.matrix[0], cut[0])
-    first = factor_tensors(layer, left, encoders)[pair_names(layer.name)[0]]
+    encoders = weight_encoders(layer.matrix, cut.rank, cut.num_subspaces)
+    left = layer.matrix.new_zeros(*encoders.shape[:2], layer.shape.matrix[0], cut.rank)
+    first = factor_tensors(layer, left, encoders)[weight_names(layer.name)[0]]
     half = pair.get_submodule("0")
     half.get_parameter("weight").data.copy_(first)
     moments = encoded_moments(half, inputs, output, dense.bias, layer.shape.groups)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from pruners.lowrank.decompose import decompose, weights_from_factors
 from pruners.lowrank.layers.candidates import Candidates
+from pruners.lowrank.layers.cut import Cut
 from pruners.lowrank.layers.shapes import compressible_modules, shape_of
 from pruners.network.counting.multiply_adds import as_defined
 from pruners.network.forward_pass import batch_that_runs, evaluating
@@ -98,8 +99,8 @@ class LatencyTable:
         rows, columns = shape.matrix
         left = pair.weight.new_ones(shape.groups, num_subspaces, rows, rank)
         right = pair.weight.new_ones(shape.groups, num_subspaces, rank, columns // num_subspaces)
-        first, second = weights_from_factors(shape, isinstance(pair, nn.Linear), left, right)
-        decompose(pair, first, second, num_subspaces)
+        weights = weights_from_factors(shape, isinstance(pair, nn.Linear), left, right)
+        decompose(pair, weights, Cut(rank, num_subspaces))
         return pair
 
     def _time(self, name: str, layer: nn.Module) -> int:

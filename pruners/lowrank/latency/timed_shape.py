@@ -19,10 +19,7 @@ class TimedShape(NetworkShape):
 
     def priced(self, candidates: Mapping[str, Candidates]) -> dict[str, Candidates]:
         """Return the options with their nanoseconds in the place of their weights."""
-        return {
-            name: Candidates(c.ranks, c.subspaces, self._table.nanoseconds(name, c))
-            for name, c in candidates.items()
-        }
+        return {name: c.priced(self._table.nanoseconds(name, c)) for name, c in candidates.items()}
 
     def unit_cost(self, name: str, unit: str) -> int:
         """Return what each unit of an option's cost costs: a nanosecond is one."""

@@ -3,7 +3,7 @@
 Every rank of every candidate num_subspaces counts.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from pruners.errors import PrunerError
 from pruners.lowrank.layers.budget import floor_of_share
+from pruners.lowrank.layers.cut import DENSE, ENCODE, FORMS, TUCKER, Cut
 from pruners.lowrank.layers.shapes import LayerShape, NetworkShape
+from pruners.lowrank.layers.steps import params_of
 from pruners.option_values import ByLayer, Fields, Whole
 
 Integers = NDArray[np.int64]
@@ -21,20 +23,28 @@ Integers = NDArray[np.int64]
 PINS = ByLayer(Fields({"rank": Whole(1), "num_subspaces": Whole(1)}), "layer names to rank and num_subspaces")
 """What layers are set to outright."""
 
-DENSE = (0, 0)
-"""Rank and num_subspaces of a layer that stays as it is."""
-
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
     """Parallel arrays, one row an option: rank and num_subspaces (both 0: dense) and the weights it has.
 
-    Where time is what counts, ``params`` holds nanoseconds instead.
+    Once `priced`, ``params`` holds what the option costs in the budget's unit. ``forms`` are places in
+    `FORMS`; one of Tucker has as many input channels in its core as output channels.
     """
 
     ranks: Integers
     subspaces: Integers
     params: Integers
+    forms: Integers
+
+    def cut(self, row: int) -> Cut:
+        """Return one option."""
+        rank, form = int(self.ranks[row]), FORMS[self.forms[row]]
+        return Cut(rank, int(self.subspaces[row]), form, rank if form == TUCKER else 0)
+
+    def priced(self, costs: Sequence[int] | Integers) -> "Candidates":
+        """Return the same options with what they cost in the place of their weights."""
+        return Candidates(self.ranks, self.subspaces, np.asarray(costs, dtype=np.int64), self.forms)
 
 
 @dataclass(frozen=True)
@@ -69,7 +79,7 @@ def layer_candidates(
     ).astype(np.int64)
     least, most = -floor_of_share(-density.least, shape.params), floor_of_share(density.most, shape.params)
     rows = rows[(rows[:, 2] >= least) & (rows[:, 2] <= most)]
-    return Candidates(rows[:, 0], rows[:, 1], rows[:, 2])
+    return Candidates(rows[:, 0], rows[:, 1], rows[:, 2], np.full(len(rows), FORMS.index(ENCODE)))
 
 
 def pinned_candidate(name: str, shape: LayerShape, pin: Mapping[str, Any]) -> Candidates:
@@ -77,14 +87,23 @@ def pinned_candidate(name: str, shape: LayerShape, pin: Mapping[str, Any]) -> Ca
     rank, num_subspaces = check_pin(name, shape, pin)
     if rank > shape.largest_saving_rank(num_subspaces):
         return dense_candidate(shape)
-    return Candidates(
-        np.array([rank]), np.array([num_subspaces]), np.array([shape.decomposed_params(rank, num_subspaces)])
-    )
+    return candidates_of(shape, [Cut(rank, num_subspaces)])
 
 
 def dense_candidate(shape: LayerShape) -> Candidates:
     """Return the single option of an excluded layer."""
-    return Candidates(np.array([0]), np.array([0]), np.array([shape.params]))
+    return candidates_of(shape, [DENSE])
+
+
+def candidates_of(shape: LayerShape, cuts: Sequence[Cut]) -> Candidates:
+    """Return these options of a layer, as they are."""
+    columns = (
+        [cut.rank for cut in cuts],
+        [cut.num_subspaces for cut in cuts],
+        [params_of(shape, cut) for cut in cuts],
+        [FORMS.index(cut.form) for cut in cuts],
+    )
+    return Candidates(*(np.array(column, dtype=np.int64) for column in columns))
 
 
 def check_pin(name: str, shape: LayerShape, pin: Mapping[str, Any]) -> tuple[int, int]:
@@ -111,6 +130,8 @@ def check_not_empty(shape: NetworkShape, names: Iterable[str]) -> None:
 
 
 def least_cost(shape: NetworkShape, candidates: Mapping[str, Candidates], unit: str) -> int:
-    """Return the least that all compressible weights can cost: every layer takes its cheapest option."""
-    cheapest = sum(int(c.params.min()) * shape.unit_cost(name, unit) for name, c in candidates.items())
-    return cheapest + shape.fixed_cost(unit)
+    """Return the least that all compressible weights can cost: every layer takes its cheapest option.
+
+    ``candidates`` are priced in the same unit.
+    """
+    return sum(int(c.params.min()) for c in candidates.values()) + shape.fixed_cost(unit)

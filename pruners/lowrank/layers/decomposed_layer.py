@@ -1,14 +1,15 @@
 """The modules that take a decomposed layer's place.
 
-Two thinner layers, still readable as the one that they replace.
+Thinner layers in sequence, still readable as the one that they replace.
 """
 
-from typing import ClassVar
+from collections.abc import Iterable, Sequence
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
-from pruners.network.counting.layer_pair import LayerPair
+from pruners.network.counting.layer_chain import LayerChain
 
 
 class BlockLinear(nn.Module):
@@ -33,7 +34,7 @@ class BlockLinear(nn.Module):
         return f"in_features={num_subspaces * part}, num_subspaces={num_subspaces}, rank={rank}"
 
 
-class DecomposedLinear(LayerPair):
+class DecomposedLinear(LayerChain):
     """A Linear as two: child ``0`` maps to the subspaces' ranks, child ``1`` mixes them and carries the bias.
 
     Its forward is theirs. What a parent reads of a Linear is here too: in_features, out_features, bias, and
@@ -48,17 +49,18 @@ class DecomposedLinear(LayerPair):
     def weight(self) -> Tensor:
         """Multiply out the two weights: out_features x in_features. The product cannot be assigned."""
         first: Tensor = self._first.weight
-        second: Tensor = self._second.weight
+        second: Tensor = self._last.weight
         if first.dim() == 2:
             return second @ first
         return torch.einsum("okr,krm->okm", second.unflatten(1, first.shape[:2]), first).flatten(1)
 
 
-class DecomposedConv2d(LayerPair):
-    """A Conv2d as two: child ``0`` holds the subspaces' filters, child ``1`` mixes them.
+class DecomposedConv2d(LayerChain):
+    """A Conv2d as two to four, by its form; the last carries the bias.
 
-    Child ``1`` is 1 x 1 and carries the bias. As `DecomposedLinear`, for what a parent reads of a Conv2d: its
-    channels, kernel_size, stride and so on are the dense layer's.
+    Of the usual form child ``0`` holds the subspaces' filters, and child ``1``, 1 x 1, mixes them. As
+    `DecomposedLinear`, for what a parent reads of a Conv2d: its channels, kernel_size, stride and so on are
+    the dense layer's.
     """
 
     stands_for: ClassVar[type[nn.Module]] = nn.Conv2d
@@ -66,14 +68,32 @@ class DecomposedConv2d(LayerPair):
 
     @property
     def weight(self) -> Tensor:
-        """Multiply out the two weights: out_channels x in_channels / groups x kernel.
+        """Multiply out the weights: out_channels x in_channels / groups x kernel.
 
         The product cannot be assigned.
         """
-        first: Tensor = self._first.weight
-        second: Tensor = self._second.weight
-        width = second.shape[1]
-        per_group = self._first.groups // self.groups
-        left = second.reshape(self.groups, -1, per_group, width // per_group)
-        right = first.reshape(self.groups, per_group, width // per_group, -1)
-        return torch.einsum("gokr,gkrm->gokm", left, right).reshape(len(second), -1, *first.shape[2:])
+        return multiplied_out(
+            [(part.weight, part.groups) for part in cast(Iterable[nn.Conv2d], self)], self.groups
+        )
+
+
+def multiplied_out(layers: Sequence[tuple[Tensor, int]], groups: int) -> Tensor:
+    """Return the kernel of convolutions in sequence: out_channels x in_channels / groups x kernel.
+
+    ``layers`` are their weights with their own groups, multiples of ``groups``. No two of them span the same
+    side of the kernel.
+    """
+    (first, slices), *rest = layers
+    # groups x slices x channels made so far x channels of a slice x kernel so far
+    kernel = first.reshape(groups, slices // groups, -1, *first.shape[1:])
+    for weight, own_groups in rest:
+        blocks = own_groups // groups
+        each = weight.reshape(groups, blocks, len(weight) // own_groups, *weight.shape[1:])
+        if blocks == 1:  # it takes every channel of every slice
+            each = each.squeeze(1).unflatten(2, kernel.shape[1:3])
+            joined = torch.einsum("gohrpq,ghrcab->gohcpaqb", each, kernel).flatten(2, 3)
+        else:
+            apart = kernel.squeeze(1).unflatten(1, (blocks, -1))
+            joined = torch.einsum("ghoipq,ghicab->ghocpaqb", each, apart).flatten(1, 2)
+        kernel = joined.flatten(5, 6).flatten(3, 4).unsqueeze(1)
+    return kernel.flatten(0, 2)

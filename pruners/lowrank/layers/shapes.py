@@ -6,15 +6,23 @@ Read from shapes alone, so tensors on the meta device will do.
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 from torch import nn
 
 from pruners.errors import PrunerError, UnknownLayer, nearest
 from pruners.network.copying import values_kept
-from pruners.network.counting.times_multiplied import times_multiplied, times_multiplied_in_calls
+from pruners.network.counting.times_multiplied import (
+    AT_OUTPUTS,
+    Positions,
+    positions_in_calls,
+    times_multiplied,
+)
 from pruners.network.inputs import Inputs, check_example
 from pruners.network.layer_names import check_module, matching_layers, named_modules
 from pruners.network.readiness import check_initialized, has_own_forward
+
+Counted = TypeVar("Counted")
 
 
 @dataclass(frozen=True)
@@ -107,15 +115,12 @@ class NetworkShape:
         if example is not None:
             check_example(example)
         self._times_multiplied: dict[str, int] | None = None
-        self._times_multiplied_in_calls: dict[str, int] | None = None
-        """How often each weight is multiplied, by whomever and by calls of its own layer."""
+        self._positions: dict[str, Positions] | None = None
+        """How often each weight is multiplied, by whomever, and the positions of its own layer's calls."""
         if example is not None:
             modules = compressible_modules(model)
             self._times_multiplied = times_multiplied(model, modules, example)
-            in_calls = times_multiplied_in_calls(model, modules, example)
-            self._times_multiplied_in_calls = {
-                name: min(in_calls[name], number) for name, number in self._times_multiplied.items()
-            }
+            self._positions = positions_in_calls(model, modules, example)
 
     def check_any(self) -> None:
         """Raise PrunerError where the network has no layer that can be decomposed."""
@@ -133,7 +138,16 @@ class NetworkShape:
         by the weight itself, it does so by the whole one, however the layer is decomposed: that is part of
         `fixed_cost`.
         """
-        return 1 if unit == "parameters" else self._counted(self._times_multiplied_in_calls)[name]
+        if unit == "parameters":
+            return 1
+        return min(self._counted(self._times_multiplied)[name], self.positions(name)[AT_OUTPUTS])
+
+    def positions(self, name: str) -> Positions:
+        """Return the positions at which a layer's calls multiply, those of its inputs too.
+
+        Raises PrunerError where there was no example.
+        """
+        return self._counted(self._positions)[name]
 
     def total(self, unit: str) -> int:
         """Return the cost of all compressible layers left dense, in parameters or multiply-adds."""
@@ -152,7 +166,7 @@ class NetworkShape:
         )
 
     @staticmethod
-    def _counted(times: dict[str, int] | None) -> dict[str, int]:
+    def _counted(times: dict[str, Counted] | None) -> dict[str, Counted]:
         if times is None:
             raise PrunerError("A budget in multiply-adds (flops_ratio) needs example=, a batch of input.")
         return times

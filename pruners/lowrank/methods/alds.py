@@ -5,6 +5,7 @@ from typing import Any, final
 
 from pruners.allocation.minmax import minmax
 from pruners.lowrank.layers.candidates import Candidates
+from pruners.lowrank.layers.cut import Cut
 from pruners.lowrank.layers.shapes import NetworkShape
 from pruners.lowrank.methods.every_cut import (
     CANDIDATE_SUBSPACES,
@@ -51,7 +52,7 @@ class ALDS(RankMethod):
         shape.check_names(options["tolerance"], "tolerance")
         return every_cut(shape, options)
 
-    def choose(self, problem: AllocationProblem, options: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+    def choose(self, problem: AllocationProblem, options: Mapping[str, Any]) -> dict[str, Cut]:
         """Choose so that the largest error, each divided by its layer's tolerance, is as small as can be."""
         searches = {name: self.errors_of(problem, name, options) for name in problem.candidates}
         tolerance = options["tolerance"]

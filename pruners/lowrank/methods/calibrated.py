@@ -11,6 +11,7 @@ from pruners.allocation.knapsack import knapsack
 from pruners.allocation.minmax import minmax
 from pruners.lowrank.curves.kept import ERRORS_BY_DATA, ErrorKind, errors_by_data
 from pruners.lowrank.layers.candidates import Candidates
+from pruners.lowrank.layers.cut import Cut
 from pruners.lowrank.layers.shapes import NetworkShape
 from pruners.lowrank.methods.every_cut import (
     CANDIDATE_SUBSPACES,
@@ -109,7 +110,7 @@ class Calibrated(RankMethod):
         shape.check_names(options["scale"], "scale")
         return every_cut(shape, options)
 
-    def choose(self, problem: AllocationProblem, options: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+    def choose(self, problem: AllocationProblem, options: Mapping[str, Any]) -> dict[str, Cut]:
         """Choose so that the sum of the scaled errors' powers, or the largest, is as small as can be."""
         free = [name for name, one in problem.candidates.items() if len(one.params) > 1]
         # where there is one option there is no choice, and its error matters to nothing

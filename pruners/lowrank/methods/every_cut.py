@@ -14,6 +14,7 @@ from pruners.lowrank.layers.candidates import (
     layer_candidates,
     pinned_candidate,
 )
+from pruners.lowrank.layers.cut import Cut
 from pruners.lowrank.layers.shapes import LayerShape, NetworkShape
 from pruners.lowrank.methods.rank_method import (
     EXCLUDE,
@@ -80,27 +81,26 @@ def best_options(
     layers: Mapping[str, LayerErrors],
     allocate: Callable[[Sequence[NDArray[np.int64]], Sequence[Errors], int], list[int]],
     weighed: Callable[[str, Errors], Errors],
-) -> dict[str, tuple[int, int]]:
-    """Return the rank and num_subspaces of each layer that ``allocate`` finds best.
+) -> dict[str, Cut]:
+    """Return what each layer becomes where ``allocate`` finds that best.
 
     It is given costs and ``weighed`` errors, lower bounds where these are unknown, until every error in its
     solution is known. Lower bounds only relax the problem, so a solution of known errors alone is the
     problem's own, provided that ``allocate`` minimises something that grows with every error.
     """
     names = list(problem.candidates)
-    unit_costs = [problem.shape.unit_cost(name, problem.budget.unit) for name in names]
     limit = problem.budget.limit - problem.shape.fixed_cost(problem.budget.unit)
     while True:
         frontiers = [layers[name].frontier(problem.candidates[name]) for name in names]
-        costs = [f.params * cost for f, cost in zip(frontiers, unit_costs, strict=True)]
+        costs = [frontier.params for frontier in frontiers]
         errors = [weighed(name, f.errors) for name, f in zip(names, frontiers, strict=True)]
         picks = allocate(costs, errors, limit)
-        chosen = [(int(f.ranks[i]), int(f.subspaces[i])) for f, i in zip(frontiers, picks, strict=True)]
+        chosen = [f.cut(i) for f, i in zip(frontiers, picks, strict=True)]
         guessed = [n for n, (f, i) in enumerate(zip(frontiers, picks, strict=True)) if not f.exact[i]]
         if not guessed:
             return dict(zip(names, chosen, strict=True))
         for n in guessed:
-            layers[names[n]].resolve(*chosen[n])
+            layers[names[n]].resolve(chosen[n])
 
 
 def _subspaces(layer: LayerShape, asked: Sequence[int] | None) -> tuple[int, ...]:

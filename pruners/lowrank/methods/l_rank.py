@@ -7,6 +7,7 @@ import numpy as np
 
 from pruners.allocation.lagrangian import lagrangian
 from pruners.lowrank.layers.candidates import Candidates, layer_candidates
+from pruners.lowrank.layers.cut import Cut
 from pruners.lowrank.layers.shapes import NetworkShape
 from pruners.lowrank.methods.every_cut import Errors, best_options
 from pruners.lowrank.methods.rank_method import (
@@ -51,7 +52,7 @@ class LRank(RankMethod):
         }
         return {name: options_of[name] for name in shape.layers}
 
-    def choose(self, problem: AllocationProblem, options: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+    def choose(self, problem: AllocationProblem, options: Mapping[str, Any]) -> dict[str, Cut]:
         """Choose the ranks at the least price of cost that the budget allows."""
         errors = {name: self.errors_of(problem, name, options) for name in problem.candidates}
         return best_options(problem, errors, lagrangian, lambda n, e: _squared(problem, n, e))

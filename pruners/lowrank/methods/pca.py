@@ -12,8 +12,9 @@ from pruners.lowrank.curves.principal import PrincipalErrors, principal_componen
 from pruners.lowrank.fitting.options import encoders_option
 from pruners.lowrank.fitting.principal import principal_tensors
 from pruners.lowrank.layers.candidates import Candidates, layer_candidates
+from pruners.lowrank.layers.cut import Cut
 from pruners.lowrank.layers.shapes import NetworkShape
-from pruners.lowrank.methods.common_share import ranks_at_largest_energy_share, ranks_at_largest_share
+from pruners.lowrank.methods.common_share import cuts_at_largest_share, ranks_at_largest_energy_share
 from pruners.lowrank.methods.rank_method import (
     EXCLUDE,
     RANK_MULTIPLE,
@@ -81,10 +82,10 @@ class PCA(RankMethod):
         return PrincipalErrors(principal_components(problem.calibration, problem.spectra, [layer])[layer])
 
     def own_tensors(
-        self, spectra: Spectra, cuts: Mapping[str, tuple[int, int]], calibration: Calibration
+        self, spectra: Spectra, cuts: Mapping[str, Cut], calibration: Calibration
     ) -> Mapping[str, Tensor]:
         """Return the factors U and U^T W, and the biases and BatchNorm means that belong to them."""
-        ranks = {name: rank for name, (rank, _) in cuts.items()}
+        ranks = {name: cut.rank for name, cut in cuts.items()}
         components = principal_components(calibration, spectra, ranks)
         return principal_tensors(calibration.network(), spectra, ranks, calibration, components)
 
@@ -97,7 +98,7 @@ class PCA(RankMethod):
         }
         return {name: options_of[name] for name in shape.layers}
 
-    def choose(self, problem: AllocationProblem, options: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+    def choose(self, problem: AllocationProblem, options: Mapping[str, Any]) -> dict[str, Cut]:
         """Choose the ranks that keep the most energy within the budget, as ``allocate`` compares it."""
         assert problem.calibration is not None  # `needs` asks for it
         excluded = problem.shape.named_by(options["exclude"], "exclude")
@@ -115,13 +116,13 @@ class PCA(RankMethod):
         }
         shares = np.unique(-np.concatenate([*worth.values(), [0.0]])).tolist()
 
-        def ranks(share: float) -> dict[str, int]:
+        def cuts(share: float) -> dict[str, Cut]:
             return {
-                name: step[name] * max(1, -(-int((of_layer >= -share).sum()) // step[name]))
+                name: Cut(step[name] * max(1, -(-int((of_layer >= -share).sum()) // step[name])), 1)
                 for name, of_layer in worth.items()
             }
 
-        return ranks_at_largest_share(problem, shares, ranks)
+        return cuts_at_largest_share(problem, shares, cuts)
 
 
 def _worth(energies: NDArray[np.float64]) -> NDArray[np.float64]:

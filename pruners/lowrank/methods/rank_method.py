@@ -8,10 +8,13 @@ from typing import Any, ClassVar, Literal, Protocol
 from torch import Tensor
 
 from pruners.calibration.calibration import Calibration
+from pruners.lowrank.factors.factoring import Factoring, Truncation
 from pruners.lowrank.fitting.factor_tensors import unfitted_tensors
-from pruners.lowrank.fitting.options import REFIT_OPTIONS
-from pruners.lowrank.layers.budget import Budget
+from pruners.lowrank.fitting.options import REFIT_OPTIONS, FitOptions, fit_options
+from pruners.lowrank.layers.budget import NANOSECONDS, Budget
 from pruners.lowrank.layers.candidates import Candidates, check_not_empty, dense_candidate
+from pruners.lowrank.layers.cut import FORMS, Cut
+from pruners.lowrank.layers.pricing import cost_of
 from pruners.lowrank.layers.shapes import NetworkShape
 from pruners.lowrank.spectra.frontier import Frontier
 from pruners.lowrank.spectra.network_spectra import Spectra
@@ -49,14 +52,22 @@ class AllocationProblem:
     calibration: Calibration | None = None
     seed: int = 0
 
-    def cost(self, choice: Mapping[str, tuple[int, int]]) -> int:
-        """Return what {layer: (rank, num_subspaces)}, one of the options of every layer, costs together."""
-        total = self.shape.fixed_cost(self.budget.unit)
-        for name, (rank, num_subspaces) in choice.items():
-            options = self.candidates[name]
-            chosen = (options.ranks == rank) & (options.subspaces == num_subspaces)
-            total += int(options.params[chosen][0]) * self.shape.unit_cost(name, self.budget.unit)
-        return total
+    def cost(self, choice: Mapping[str, Cut]) -> int:
+        """Return what a choice for every layer costs together, in the budget's unit."""
+        unit = self.budget.unit
+        return self.shape.fixed_cost(unit) + sum(
+            self._timed(name, cut) if unit == NANOSECONDS else cost_of(self.shape, name, cut, unit)
+            for name, cut in choice.items()
+        )
+
+    def _timed(self, layer: str, cut: Cut) -> int:
+        options = self.candidates[layer]
+        chosen = (
+            (options.ranks == cut.rank)
+            & (options.subspaces == cut.num_subspaces)
+            & (options.forms == FORMS.index(cut.form))
+        )
+        return int(options.params[chosen][0])
 
 
 class LayerErrors(Protocol):
@@ -66,11 +77,11 @@ class LayerErrors(Protocol):
         """Return the candidates that are worth looking at, with errors or lower bounds of them."""
         ...
 
-    def resolve(self, rank: int, num_subspaces: int) -> None:
+    def resolve(self, cut: Cut) -> None:
         """Make the error of one option exact."""
         ...
 
-    def error(self, rank: int, num_subspaces: int) -> float:
+    def error(self, cut: Cut) -> float:
         """Return the exact error of one option."""
         ...
 
@@ -83,17 +94,30 @@ class RankMethod(Method):
 
     kind: ClassVar[Literal["decomposition", "mask", "channels"]] = "decomposition"
     factors_from_data: ClassVar[bool] = False
-    """Whether its factors without a refit are those of `own_tensors`, not the truncated weights."""
+    """Whether its factors without a refit are those of `own_tensors`, not of `factoring`."""
+    refits: ClassVar[bool] = True
+    """Whether its factors can be fitted to calibration images."""
 
     @property
     def all_options(self) -> tuple[Option, ...]:
         """Return the method's own options, and those that say how its factors are fitted to data."""
+        if not self.refits:
+            return self.options
         own = {option.name for option in self.options}
         return *self.options, *(option for option in REFIT_OPTIONS if option.name not in own)
 
     def wants_data(self, given: Mapping[str, Any]) -> bool:
         """Tell whether calibration images would be used: to refit the factors."""
-        return given.get("refit") != "none"
+        return self.refits and given.get("refit") != "none"
+
+    def fitting(self, options: Mapping[str, Any], has_data: bool) -> FitOptions:
+        """Read what the options say of fitting the factors to calibration images.
+
+        Raises PrunerError where they ask for a fit and there are no such images.
+        """
+        if not self.refits:
+            return FitOptions("none", 0.0, "weight")
+        return fit_options(options, self.with_defaults({})["encoders"], has_data)
 
     def metric(self, options: Mapping[str, Any]) -> str:
         """Return the metric that the layer errors of the result are told in."""
@@ -104,21 +128,29 @@ class RankMethod(Method):
         return problem.spectra.search(layer, self.metric(options))
 
     def own_tensors(
-        self, spectra: Spectra, cuts: Mapping[str, tuple[int, int]], calibration: Calibration
+        self, spectra: Spectra, cuts: Mapping[str, Cut], calibration: Calibration
     ) -> Mapping[str, Tensor]:
-        """Return what layers decomposed at {layer: (rank, num_subspaces)} hold without a refit.
+        """Return what decomposed layers hold without a refit, where calibration images tell it.
 
         By their names in the small network, other tensors that the method changes among them.
         """
         return unfitted_tensors(spectra, cuts)
+
+    def error_of(self, problem: AllocationProblem, layer: str, cut: Cut, options: Mapping[str, Any]) -> float:
+        """Return the error, by `metric`, of a layer as one cut."""
+        return self.errors_of(problem, layer, options).error(cut)
+
+    def factoring(self, options: Mapping[str, Any], seed: int) -> Factoring:
+        """Return how the weights of a decomposed layer are found from its own."""
+        return Truncation()
 
     @abstractmethod
     def candidates(self, shape: NetworkShape, options: Mapping[str, Any]) -> dict[str, Candidates]:
         """Return every layer's options, from shapes alone; checks the method's options."""
 
     @abstractmethod
-    def choose(self, problem: AllocationProblem, options: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
-        """Choose every layer's rank and num_subspaces, (0, 0) for dense.
+    def choose(self, problem: AllocationProblem, options: Mapping[str, Any]) -> dict[str, Cut]:
+        """Choose what every layer becomes, or `DENSE`.
 
         The cheapest candidates together are within the budget.
         """

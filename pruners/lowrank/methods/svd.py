@@ -5,8 +5,9 @@ from fractions import Fraction
 from typing import Any, final
 
 from pruners.lowrank.layers.candidates import Candidates, layer_candidates
+from pruners.lowrank.layers.cut import Cut
 from pruners.lowrank.layers.shapes import NetworkShape
-from pruners.lowrank.methods.common_share import ranks_at_largest_share
+from pruners.lowrank.methods.common_share import cuts_at_largest_share
 from pruners.lowrank.methods.rank_method import (
     EXCLUDE,
     RANK_MULTIPLE,
@@ -39,7 +40,7 @@ class SVD(RankMethod):
         }
         return {name: options_of[name] for name in shape.layers}
 
-    def choose(self, problem: AllocationProblem, options: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+    def choose(self, problem: AllocationProblem, options: Mapping[str, Any]) -> dict[str, Cut]:
         """Choose the ranks at the largest share of the full ranks that meets the budget.
 
         Exact: the ranks change at fractions only, and these are compared as fractions.
@@ -56,7 +57,10 @@ class SVD(RankMethod):
         )
         step = {name: problem.shape.layers[name].rank_step(options["rank_multiple"], (1,)) for name in full}
 
-        def ranks(share: Fraction) -> dict[str, int]:
-            return {name: step[name] * max(1, int(share * most) // step[name]) for name, most in full.items()}
+        def cuts(share: Fraction) -> dict[str, Cut]:
+            return {
+                name: Cut(step[name] * max(1, int(share * most) // step[name]), 1)
+                for name, most in full.items()
+            }
 
-        return ranks_at_largest_share(problem, shares, ranks)
+        return cuts_at_largest_share(problem, shares, cuts)

@@ -6,6 +6,7 @@ from typing import Any, final
 import numpy as np
 
 from pruners.lowrank.layers.candidates import Candidates, layer_candidates
+from pruners.lowrank.layers.cut import Cut
 from pruners.lowrank.layers.shapes import NetworkShape
 from pruners.lowrank.methods.common_share import ranks_at_largest_energy_share
 from pruners.lowrank.methods.rank_method import (
@@ -40,7 +41,7 @@ class SVDEnergy(RankMethod):
         }
         return {name: options_of[name] for name in shape.layers}
 
-    def choose(self, problem: AllocationProblem, options: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+    def choose(self, problem: AllocationProblem, options: Mapping[str, Any]) -> dict[str, Cut]:
         """Choose the ranks at the largest share of energy that meets the budget."""
         excluded = problem.shape.named_by(options["exclude"], "exclude")
         energies = {

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pruners.lowrank.layers.candidates import Candidates, Integers
+from pruners.lowrank.layers.cut import FORMS, Cut
 from pruners.lowrank.spectra.error_curve import ErrorCurve
 from pruners.lowrank.spectra.layer_error import layer_error
 from pruners.lowrank.spectra.layer_spectra import LayerSpectra
@@ -24,8 +25,13 @@ class Frontier:
     ranks: Integers
     subspaces: Integers
     params: Integers
+    forms: Integers
     errors: NDArray[np.float64]
     exact: NDArray[np.bool_]
+
+    def cut(self, row: int) -> Cut:
+        """Return one option."""
+        return Cut(int(self.ranks[row]), int(self.subspaces[row]), FORMS[self.forms[row]])
 
 
 def frontier_of(
@@ -33,16 +39,18 @@ def frontier_of(
 ) -> Frontier:
     """Return the candidates that no other beats in both weights and error.
 
-    Of options alike in both the one with the fewest subspaces. All errors are exact unless told otherwise.
+    Of options alike in both the one with the fewest subspaces, then of the first form. All errors are exact
+    unless told otherwise.
     """
     exact = np.ones(len(errors), dtype=bool) if exact is None else exact
-    order = np.lexsort((candidates.subspaces, errors, candidates.params))
+    order = np.lexsort((candidates.forms, candidates.subspaces, errors, candidates.params))
     best_before = np.minimum.accumulate(np.concatenate([[np.inf], errors[order][:-1]]))
     kept = order[errors[order] < best_before]
     return Frontier(
         candidates.ranks[kept],
         candidates.subspaces[kept],
         candidates.params[kept],
+        candidates.forms[kept],
         errors[kept],
         exact[kept],
     )
@@ -75,14 +83,14 @@ class LayerSearch:
                 self._frontier = self._build(candidates)
         return self._frontier
 
-    def resolve(self, rank: int, num_subspaces: int) -> None:
+    def resolve(self, cut: Cut) -> None:
         """Make one option's error exact."""
-        self._curves[num_subspaces].resolve(rank)
+        self._curves[cut.num_subspaces].resolve(cut.rank)
         self._frontier = None
 
-    def error(self, rank: int, num_subspaces: int) -> float:
+    def error(self, cut: Cut) -> float:
         """Return the exact error of one option."""
-        return layer_error(self._spectra, rank, num_subspaces, self._metric)
+        return layer_error(self._spectra, cut.rank, cut.num_subspaces, self._metric)
 
     def _prepare(self, candidates: Candidates) -> None:
         missing = [n for n in np.unique(candidates.subspaces).tolist() if n and n not in self._curves]

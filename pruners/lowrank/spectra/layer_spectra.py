@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pruners.errors import PrunerError
+from pruners.lowrank.layers.cut import ENCODE
+from pruners.lowrank.layers.folding import folded_shape, folded_weight
 from pruners.lowrank.layers.shapes import LayerShape
 from pruners.lowrank.spectra.gram import gram, grams, slices_of
 from pruners.network.readiness import check_computable
@@ -36,6 +38,16 @@ class LayerSpectra:
         self._samples: dict[int, NDArray[np.float64]] = {}
         self.residual_norms: dict[tuple[int, int], float] = {}
         """Spectral norms of residuals computed so far, by rank and num_subspaces."""
+        self._folded: dict[str, LayerSpectra] = {}
+
+    def folded(self, form: str) -> "LayerSpectra":
+        """Return the spectra of the same weight in another folding; the usual one's are these."""
+        if form == ENCODE or self.shape.kernel == (1, 1):
+            return self
+        if form not in self._folded:
+            shape, weight = folded_shape(self.shape, form), folded_weight(self.weight, form)
+            self._folded[form] = LayerSpectra(self.name, weight, shape)
+        return self._folded[form]
 
     @property
     def matrix(self) -> Tensor:

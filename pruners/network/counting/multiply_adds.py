@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_map_only
 from torch.utils.flop_counter import flop_registry
 
 from pruners.errors import PrunerError
-from pruners.network.counting.layer_pair import LayerPair
+from pruners.network.counting.layer_chain import LayerChain
 from pruners.network.forward_pass import batch_that_runs, evaluating_on
 from pruners.network.inputs import Inputs, forward_on_copy, join_inputs
 from pruners.network.layer_names import unwrapped
@@ -65,7 +65,7 @@ def multiply_adds(
     Products of activations are included. Counted is the network as defined: attention off its fused kernels,
     compiled code in eager mode, without wrappers around it. ``chosen`` maps names to a weight and the
     elements of it that are counted (bool, of its shape; None: all). A weight is followed through views,
-    copies, joins and products by elements, whichever module uses it. What a `LayerPair` multiplies out for a
+    copies, joins and products by elements, whichever module uses it. What a `LayerChain` multiplies out for a
     parent that reads its weight is left out. Where a network takes no batch of one, two and three are
     counted: what the third adds is what one costs beside all that no example needs.
 
@@ -89,7 +89,7 @@ def _counted(
 ) -> MultiplyAdds:
     tracker = _WeightTracker(
         chosen,
-        [p for module in model.modules() if isinstance(module, LayerPair) for p in module.parameters()],
+        [p for module in model.modules() if isinstance(module, LayerChain) for p in module.parameters()],
     )
     counter = _Counter(tracker.formulas())
     with evaluating_on(model, example), as_defined(), counter:
@@ -157,7 +157,7 @@ class _WeightTracker:
                 weight.detach(),
                 {name: torch.ones((), dtype=torch.bool, device="cpu") if elements is None else elements},
             )
-        # storages of what layer pairs multiply out where a parent reads their weight
+        # storages of what layer chains multiply out where a parent reads their weight
         self._factors = {_storage_id(factor) for factor in factors}
 
     def formulas(self) -> dict[Any, Callable[..., int]]:

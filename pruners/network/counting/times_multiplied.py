@@ -11,6 +11,12 @@ from pruners.network.forward_pass import batch_that_runs, evaluating
 from pruners.network.inputs import Inputs, forward_on_copy
 from pruners.network.layer_names import unwrapped
 
+Positions = Mapping[tuple[bool, bool], int]
+"""Numbers of positions, by whether their height, and their width, is already that of a layer's outputs."""
+
+AT_OUTPUTS = (True, True)
+_SIDES = ((False, False), (False, True), (True, False), AT_OUTPUTS)
+
 
 def times_multiplied(model: nn.Module, layers: Mapping[str, nn.Module], example: Inputs) -> dict[str, int]:
     """Count for each layer how often the given batch multiplies every weight.
@@ -37,9 +43,20 @@ def times_multiplied_in_calls(
 
     Where others multiply by the layer's weight does not count.
     """
+    return {name: counts[AT_OUTPUTS] for name, counts in positions_in_calls(model, layers, example).items()}
+
+
+def positions_in_calls(
+    model: nn.Module, layers: Mapping[str, nn.Module], example: Inputs
+) -> dict[str, Positions]:
+    """Count the positions of each layer's own calls: of its inputs, its outputs, and in between.
+
+    A Conv2d in two steps, one on each side of the kernel, has in between the output's height with the
+    input's width, or the other way round. Of other layers all four are the times each weight is multiplied.
+    """
     batch, copies = batch_that_runs(model, example)
-    positions = dict.fromkeys(layers, 0)
-    handles = [layer.register_forward_hook(_counter(name, positions)) for name, layer in layers.items()]
+    positions: dict[str, dict[tuple[bool, bool], int]] = {name: dict.fromkeys(_SIDES, 0) for name in layers}
+    handles = [layer.register_forward_hook(_counter(positions[name])) for name, layer in layers.items()]
     try:
         # the fast path of nn.TransformerEncoder would read the weights of layers that it else calls
         with evaluating(model), as_defined():
@@ -47,14 +64,21 @@ def times_multiplied_in_calls(
     finally:
         for handle in handles:
             handle.remove()
-    return {name: number // copies for name, number in positions.items()}
+    return {name: {at: n // copies for at, n in counts.items()} for name, counts in positions.items()}
 
 
-def _counter(name: str, positions: dict[str, int]) -> Any:
+def _counter(positions: dict[tuple[bool, bool], int]) -> Any:
     def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         weight = layer.weight
         assert isinstance(weight, Tensor)
         side = inputs[0] if isinstance(layer, _ConvTransposeNd) else output
-        positions[name] += side.numel() // max(1, len(weight))
+        at_outputs = side.numel() // max(1, len(weight))
+        for height, width in _SIDES:
+            number = at_outputs
+            if isinstance(layer, nn.Conv2d) and at_outputs:
+                number //= output.shape[-2] * output.shape[-1]
+                number *= (output if height else inputs[0]).shape[-2]
+                number *= (output if width else inputs[0]).shape[-1]
+            positions[height, width] += number
 
     return count

@@ -1,6 +1,6 @@
 """Decomposed layers as numpy has them: one SVD a slice in float64, and dense weights of two modules."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -30,8 +30,21 @@ def truncated(matrix: Matrices, rank: int, num_subspaces: int) -> Matrices:
 def errors(layer: nn.Module, rank: int, num_subspaces: int) -> dict[str, float]:
     """Return the error of a truncated layer by all five metrics, from the residual itself."""
     matrices = folded(layer)
+    return _relative(matrices, [truncated(m, rank, num_subspaces) for m in matrices], num_subspaces)
+
+
+def errors_of(layer: nn.Module, built: nn.Module) -> dict[str, float]:
+    """Return the error, by all five metrics, of the weight that the layers in a layer's place make."""
+    made, matrices = built.weight, folded(layer)
+    assert isinstance(made, Tensor)
+    return _relative(matrices, made.detach().double().numpy().reshape(matrices.shape), 1)
+
+
+def _relative(
+    matrices: Matrices, made: Sequence[Matrices] | Matrices, num_subspaces: int
+) -> dict[str, float]:
     scale = max(np.linalg.norm(m, 2) for m in matrices)
-    residuals = [m - truncated(m, rank, num_subspaces) for m in matrices]
+    residuals = [matrix - other for matrix, other in zip(matrices, made, strict=True)]
     slices = (
         np.array([[np.linalg.norm(p, 2) for p in np.split(r, num_subspaces, axis=1)] for r in residuals])
         / scale
