@@ -41,7 +41,8 @@ class Method(ABC):
     `ChannelMethod` in a file of its own and a line in `pruners.methods`.
     """
 
-    name: ClassVar[str]
+    name: str
+    """What it is called by; of one of the user's own its ``package.module:Class``, set where it is found."""
     title: ClassVar[str]
     paper: ClassVar[str]
     kind: ClassVar[Literal["decomposition", "mask", "channels"]]

@@ -1,6 +1,7 @@
 """The methods there are. A new one is a file of its own and a line here."""
 
 from pruners.channels.methods.bn_scale import BNScale
+from pruners.channels.methods.channel_method import ChannelMethod
 from pruners.channels.methods.ft import FT
 from pruners.channels.methods.l1 import L1
 from pruners.channels.methods.pfp import PFP
@@ -28,6 +29,7 @@ from pruners.sparse.methods.random import Random
 from pruners.sparse.methods.score_method import ScoreMethod
 from pruners.sparse.methods.snip import SNIP
 from pruners.sparse.methods.synflow import SynFlow
+from pruners.users_method import users_method
 
 _METHODS: tuple[Method, ...] = (
     ALDS(),
@@ -55,17 +57,26 @@ _METHODS: tuple[Method, ...] = (
     Taylor(),
 )
 
+_BASES = (RankMethod, ScoreMethod, ChannelMethod)
+"""What a method of the user's own is a subclass of."""
+
 _REMOVED = {"mask": "single weights", "channels": "channels"}
 
 
 def methods() -> dict[str, Method]:
-    """Return every method by name, with title, kind of artifact, paper, needs and options."""
+    """Return every built-in method by name, with title, kind of artifact, paper, needs and options."""
     return {method.name: method for method in _METHODS}
 
 
 def method_named(name: str) -> Method:
-    """Return the method of this name; UnknownMethod with the nearest name where there is none."""
+    """Return the method of this name, or one of the user's own by its ``package.module:Class``.
+
+    Raises UnknownMethod, with the nearest name, where there is none, and PrunerError for a class that is no
+    method or one that could not be used.
+    """
     known = methods()
+    if isinstance(name, str) and ":" in name:
+        return users_method(name, _BASES)
     if not isinstance(name, str) or name not in known:
         raise UnknownMethod(f"There is no method {shown(name)}{nearest(str(name), known)}")
     return known[name]

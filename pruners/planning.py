@@ -76,8 +76,13 @@ def plan(
 
         with _seeded(calibration, seed):
             choice = rule.choose(problem, chosen_options)
-            metric = rule.metric(chosen_options)
-            return plan_from_choice(shape, allowed, choice, problem.cost(choice), method, metric, error_of)
+            cost, metric = problem.cost(choice), rule.metric(chosen_options)
+            if cost > allowed.limit:
+                raise PrunerError(
+                    f"Method {method} chose {cost} {allowed.unit.replace('_', '-')}, over the budget of "
+                    f"{allowed.limit}."
+                )
+            return plan_from_choice(shape, allowed, choice, cost, method, metric, error_of)
 
 
 def error_curves(

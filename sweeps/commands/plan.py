@@ -28,7 +28,9 @@ _BATCH = 64
     "weights",
     help="Its trained weights (.safetensors, or .pt with tensors only); without them freshly drawn ones.",
 )
-@click.option("--method", default="alds", show_default=True, help="See tombola methods.")
+@click.option(
+    "--method", default="alds", show_default=True, help="See tombola methods; or your package.module:Class."
+)
 @click.option("--keep-ratio", type=float, help="Share of the compressible weights to keep.")
 @click.option("--budget", type=int, help="Compressible weights to keep.")
 @click.option("--flops-ratio", type=float, help="Share of their multiply-adds to keep; needs --input.")
@@ -69,7 +71,7 @@ def plan(
             data = load(data_set, {})
             size, classes = data.input_shape, data.num_classes or classes
             images = _training_images(data)
-        elif method in pruners.methods() and "data" in pruners.methods()[method].needs:
+        elif "data" in pruners.method_named(method).needs:
             raise SweepError(f"Method {method} needs --data, the images that it chooses by.")
         network = _network(model, weights, size, classes)
         example = torch.zeros(1, *size) if asked["flops_ratio"] or asked["latency_ms"] else None

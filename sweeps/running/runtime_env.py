@@ -15,7 +15,7 @@ _OURS = ("pruners", "trainables", "sweeps")
 
 @contextmanager
 def runtime_env(sweep: Sweep) -> Iterator[dict[str, Any]]:
-    """Pack this project and the user's code that the sweep's task pulls in, as Ray's ``runtime_env``."""
+    """Pack this project and the user's code that the sweep pulls in, as Ray's ``runtime_env``."""
     with tempfile.TemporaryDirectory(prefix="tombola-") as folder:
         for name in (*_OURS, *user_modules(sweep)):
             _copy(name, Path(folder))
@@ -23,9 +23,10 @@ def runtime_env(sweep: Sweep) -> Iterator[dict[str, Any]]:
 
 
 def user_modules(sweep: Sweep) -> list[str]:
-    """Return the top-level names of the user's modules that a sweep's tasks need.
+    """Return the top-level names of the user's modules that a sweep's trials need.
 
-    The tasks' ``package.module:factory`` texts point into these modules, or into such as import them.
+    The ``package.module:factory`` texts of tasks, optimisers and methods point into these modules, or into
+    such as import them.
     """
     transfers = [s.lottery.transfer for s in sweep.for_all if s.lottery and s.lottery.transfer]
     tasks = [sections.task for sections in sweep.for_all] + [
@@ -38,6 +39,8 @@ def user_modules(sweep: Sweep) -> list[str]:
     texts |= {metric.name for task in tasks for metric in task.metrics} | {
         training.optimizer for training in trainings
     }
+    texts |= {sections.compression.method for sections in sweep.for_all}
+    texts |= {baseline.method for baseline in sweep.file.baselines}
     modules = {text.split(":")[0] for text in texts if ":" in text and not text.startswith("torchvision:")}
     return sorted(
         {name.partition(".")[0] for module in modules for name in users_modules(module)} - set(_OURS)

@@ -5,14 +5,15 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import pruners
-from pruners.errors import nearest
+from pruners import PrunerError
 from sweeps.errors import INFEASIBLE, Incompatible, SweepError
 from sweeps.search import feasibility
 from sweeps.sweep_file import compatibility
 from sweeps.sweep_file.keys import Baseline
 from sweeps.sweep_file.sections import TrialSections
 from sweeps.sweep_file.sweep import METHOD, Sweep
+from trainables.errors import TaskError
+from trainables.users_code.methods import method_named
 
 HOW_MUCH = ("budget", "lottery")
 """Sections that say how much is kept."""
@@ -28,10 +29,10 @@ def baselines_of(sweep: Sweep, first: Mapping[str, Any]) -> tuple[Baseline, ...]
     chosen = [*(Baseline(method=method) for method in own if method not in plain), *asked]
     for index, baseline in enumerate(asked):
         place, method = sweep.source.where(["baselines", index]), baseline.method
-        if method not in pruners.methods():
-            raise SweepError(
-                f'{place}: baselines: "{method}" is no method{nearest(method, pruners.methods())}'
-            )
+        try:
+            method_named(method)
+        except (PrunerError, TaskError) as error:
+            raise SweepError(f"{place}: baselines: {error}") from error
         if baseline.name in (other.name for other in chosen if other is not baseline):
             raise SweepError(
                 f'{place}: baselines: two are called "{baseline.name}"; give one a name of its own.'

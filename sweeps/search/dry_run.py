@@ -7,6 +7,7 @@ from sweeps.search.epochs import forecast, format_epochs
 from sweeps.search.feasibility import compressions, network_and_input, stages_of, trial_of
 from sweeps.search.prepare import Prepared
 from sweeps.search.unreached import unreached
+from trainables.users_code.methods import method_named
 
 
 def dry_run_text(prepared: Prepared) -> str:
@@ -54,7 +55,7 @@ def _cascade(prepared: Prepared) -> list[str]:
 
 def _network(prepared: Prepared) -> str:
     sections = prepared.sweep.sections(prepared.first_draw)
-    if pruners.methods()[sections.compression.method].kind == "decomposition":
+    if method_named(sections.compression.method).kind == "decomposition":
         return f"network: {len(prepared.shapes)} compressible layers"
     layers = pruners.prunable(network_and_input(sections.task)[0])
     weights = sum(layer.params for layer in layers.values())

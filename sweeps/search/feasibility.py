@@ -25,9 +25,12 @@ from trainables.task import loss
 from trainables.task.metrics import metrics_of
 from trainables.task.task import sources
 from trainables.training.loop import steps_per_epoch
-from trainables.users_code.factory import describe
+from trainables.users_code.factory import describe, is_reference
+from trainables.users_code.methods import method_named
 
 _KINDS = ("conv", "linear", "output")
+_BY_AN_OPTION = (TypeError, ValueError, OverflowError, AttributeError)
+"""What an option's value brings about that a method did not look at."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +81,14 @@ def check_one(sweep: Sweep, sections: TrialSections) -> BudgetGap:
         raise Incompatible(sweep.where(place), str(error)) from error
     except PrunerError as error:
         raise Incompatible(sweep.where(_blamed(sections, str(error))), f"compression: {error}") from error
-    except (TypeError, ValueError, OverflowError, AttributeError) as error:
-        # an option's value that a method did not look at
-        said = f"compression: {sections.compression.method} cannot use its options: {describe(error)}."
+    except Exception as error:
+        method = sections.compression.method
+        if is_reference(method):
+            said = f"compression.method: {method} raised {describe(error)}."
+            raise Incompatible(sweep.where(["compression", "method"]), said) from error
+        if not isinstance(error, _BY_AN_OPTION):
+            raise
+        said = f"compression: {method} cannot use its options: {describe(error)}."
         raise Incompatible(sweep.where(_blamed(sections, str(error))), said) from error
 
 
@@ -176,8 +184,7 @@ def _over(stage: Compress, network: nn.Module, example: Inputs) -> float:
 
 
 def _removes_single_weights(method: str) -> bool:
-    known = pruners.methods()
-    return method in known and known[method].kind == "mask"
+    return method_named(method).kind == "mask"
 
 
 def _check_tasks(sweep: Sweep, sections: TrialSections) -> None:

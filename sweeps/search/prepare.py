@@ -31,6 +31,7 @@ from trainables.config import LayerPin, TrialConfig
 from trainables.metric_names import on_validation
 from trainables.recipes import RECIPES
 from trainables.task.metrics import metrics_of
+from trainables.users_code.methods import method_named
 
 _COUNTED = ("training.epochs", "training.batch_size")
 """What of a training other settings are held against."""
@@ -256,7 +257,7 @@ def _of_layers(
     """Return the distributions of the layers' parameters. Raises ValueError for a pattern of no layer."""
     if given.scale is None:
         return per_layer.distributions(given, shapes)
-    kinds = {pruners.methods()[method].kind for method in sweep.values_of(METHOD)}
+    kinds = {method_named(method).kind for method in sweep.values_of(METHOD)}
     layers = pruners.prunable(network) if "mask" in kinds else shapes
     return per_layer.scale_distributions(given, given.scale, layers, sweep.file.method)
 

@@ -173,6 +173,14 @@ def _baseline(paths: StudyPaths, key: str, sweep: Mapping[str, Any]) -> TrialRec
 def _settings(name: str, sweep: Mapping[str, Any]) -> dict[str, Any]:
     """Return a baseline's method and its own options, as settings by their dotted keys."""
     listed = [b for b in sweep.get("baselines", ()) if isinstance(b, Mapping) and b["name"] == name]
-    given: Mapping[str, Any] = listed[0] if listed else {"method": name}
+    given: Mapping[str, Any] = listed[0] if listed else {"method": _own_method(name, sweep)}
     options = {f"compression.options.{key}": value for key, value in given.get("options", {}).items()}
     return {"compression.method": given["method"], **options}
+
+
+def _own_method(name: str, sweep: Mapping[str, Any]) -> str:
+    """Return the sweep's own method that a baseline of this name is; one of the user's is called by class."""
+    searched = (sweep.get("parameters") or {}).get("compression.method") or {}
+    values = [one["value"] if isinstance(one, Mapping) else one for one in searched.get("values", ())]
+    own = [*values, (sweep.get("compression") or {}).get("method", name)]
+    return next((str(method) for method in own if str(method).rpartition(":")[2] == name), name)

@@ -15,6 +15,7 @@ from trainables.errors import TaskError
 from trainables.metric_names import DENSITY, DIVERGENCE, LARGEST_ERROR, VAL_LOSS, VALIDATION, on_validation
 from trainables.recipes import RECIPES
 from trainables.task.metrics import metrics_of
+from trainables.users_code.methods import method_named
 
 SCALE = "scale"
 """The option of methods with error curves: layer to the factor that multiplies its curve."""
@@ -46,14 +47,16 @@ def without_absent(trainable: str, tree: Mapping[str, Any], where: Where) -> dic
 def check(file: SweepFile, sections: TrialSections, where: Where) -> None:
     """Check that a trial's sections fit its trainable, its method and each other.
 
-    Raises `Incompatible` where they do not. An unknown method is left to those who know the network.
+    Raises `Incompatible` where they do not, another `SweepError` for a method that there is not.
     """
     _check_metrics(file, sections, where)
     _check_training(file.trainable, sections, where)
     method = sections.compression.method
-    if method not in pruners.methods():
-        return
-    kind = pruners.methods()[method].kind
+    try:
+        rule = method_named(method)
+    except (pruners.PrunerError, TaskError) as error:
+        raise SweepError(f"{where(['compression', 'method'])}: compression.method: {error}") from error
+    kind = rule.kind
     for path, needed, what in _needs(file, sections):
         if kind not in needed:
             does = " or ".join(_DOES[one] for one in needed)
@@ -62,7 +65,7 @@ def check(file: SweepFile, sections: TrialSections, where: Where) -> None:
                 f"{what} needs a method that {does}, and {method} {_DOES[kind]}; {_those(needed)}.",
             )
     for form, option in _SET_BY.items():
-        if getattr(file.per_layer, form, None) is None or _has(pruners.methods()[method], option):
+        if getattr(file.per_layer, form, None) is None or _has(rule, option):
             continue
         having = ", ".join(name for name, one in pruners.methods().items() if _has(one, option))
         raise Incompatible(

@@ -211,7 +211,8 @@ class EarlyTerminate(Keys):
 class Baseline(Keys):
     """A method run once, untuned, for comparison; ``name``, its method's unless given, is what it is called.
 
-    A method's name alone stands for one without options of its own.
+    A method's name alone stands for one without options of its own. A method of the user's own,
+    ``package.module:Class``, gives the class's name.
     """
 
     method: str
@@ -226,7 +227,7 @@ class Baseline(Keys):
             return given
         if given.get("options"):
             raise ValueError("a baseline with options needs a name of its own")
-        return {**given, "name": given["method"]}
+        return {**given, "name": given["method"].rpartition(":")[2]}
 
 
 class Resources(Keys):

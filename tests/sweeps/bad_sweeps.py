@@ -19,6 +19,7 @@ metric: {name: val/accuracy, goal: maximize}
 run_cap: 2
 """
 USERS = "tests.sweeps.users"
+METHODS = "tests.pruners.users_methods"
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,11 @@ def _branches(values: str, said: str, more: str = "") -> BadSweep:
 def _after(line: str, more: str, said: str, exit_code: int = 2) -> BadSweep:
     """A line more after the one that is ``line``."""
     return BadSweep(((line, f"{line}\n{more}"),), said, exit_code)
+
+
+def _method(name: str, said: str) -> BadSweep:
+    place = r"s\.yaml:8: compression\.method: Method \S+?:? "
+    return BadSweep((("method: alds", f"method: {name}"),), place + said)
 
 
 def _budget(form: str, said: str, exit_code: int = 2) -> BadSweep:
@@ -236,7 +242,33 @@ NETWORKS = {
 COMPRESSION = {
     "unknown method": BadSweep(
         (("method: alds", "method: aldz"),),
-        r"s\.yaml:7: compression: There is no method 'aldz'; did you mean 'alds'\?",
+        r"s\.yaml:8: compression\.method: There is no method 'aldz'; did you mean 'alds'\?",
+    ),
+    "a method of no module": _method("nowhere.mine:Rule", r"importing nowhere\.mine failed with .*"),
+    "a method that is not there": _method(
+        f"{METHODS}:FourthPowr", r"tests\.pruners\.users_methods has no .*; did you mean 'FourthPower'\?"
+    ),
+    "a method that is a function": _method(f"{METHODS}:function", r"is a function, not a subclass of .*\."),
+    "an abstract method": _method(f"{METHODS}:Abstract", r"is abstract: it does not define .*\."),
+    "a method that raises": _method(f"{METHODS}:Raising", r"raised RuntimeError: no licence found when .*\."),
+    "a method with wrong options": _method(
+        f"{METHODS}:WrongDefault", r"has an option with a default that it does not take: .*"
+    ),
+    "a method among the parameters": _parameters(
+        f"  compression.method: {{values: [alds, {METHODS}:Abstract]}}",
+        r"s\.yaml:11: compression\.method: Method tests\.pruners\.users_methods:Abstract is abstract: .*",
+    ),
+    "a baseline that is no method": _last(
+        f"baselines: [{METHODS}:NoMethod]",
+        r"s\.yaml:15: baselines: Method tests\.pruners\.users_methods:NoMethod is a class, not a .*\.",
+    ),
+    "a method that fails": BadSweep(
+        (("method: alds", f"method: {METHODS}:Broken"),),
+        r"s\.yaml:8: compression\.method: .*:Broken raised KeyError: 'no such thing'\.",
+    ),
+    "a method's own option": BadSweep(
+        (("method: alds", f"method: {METHODS}:FirstLayersLess\n  options: {{bend: 0}}"),),
+        r"s\.yaml:9: compression: bend must be a positive number, not 0\.",
     ),
     "no method": BadSweep(
         (("compression:\n  method: alds", "compression: {}"),),
@@ -258,7 +290,8 @@ COMPRESSION = {
         r"s\.yaml:9: compression: exclude: the network has no compressible layer 'fc9'; known are 1, 3, 5\.",
     ),
     "unknown baseline": _last(
-        "baselines: [svdd]", r's\.yaml:15: baselines: "svdd" is no method; did you mean \'svd\'\?'
+        "baselines: [svdd]",
+        r"s\.yaml:15: baselines: There is no method 'svdd'; did you mean 'svd'\?",
     ),
     "baseline's option": _last(
         "baselines:\n  - svd\n  - {method: alds, name: mine, options: {metric: maxx}}",

@@ -19,6 +19,7 @@ from trainables.execution.training_images import first_batches
 from trainables.execution.trial_setting import TrialSetting
 from trainables.stages import Compress, RecalibrateBN, Reinitialize
 from trainables.task.task import build_network
+from trainables.users_code.methods import method_named
 
 _CONTROLS = {"shuffle": pruners.shuffle, "random": pruners.random_mask}
 
@@ -120,8 +121,7 @@ def recalibrate(network: Network, stage: RecalibrateBN, setting: TrialSetting, s
 
 def _needed(stage: Compress, setting: TrialSetting, seed: int) -> dict[str, Any]:
     """Return the arguments that the method, or a budget in multiply-adds, makes use of."""
-    method = pruners.methods().get(stage.method)
-    needs = set(method.needs) if method else set()
+    needs = method_named(stage.method).needs
     needed: dict[str, Any] = {}
     if "example" in needs or stage.budget.flops_ratio is not None:
         needed["example"] = setting.example()

@@ -8,6 +8,7 @@ from trainables.stages import Adopt, Stage
 from trainables.task import task
 from trainables.training.optimizer import is_built_in, reference
 from trainables.users_code import factory
+from trainables.users_code.methods import method_source
 from trainables.users_code.source_digest import source_digests
 
 
@@ -35,6 +36,8 @@ def stage_identity(stage: Stage) -> dict[str, Any]:
     # an address of before there were any of these stays what it was
     inner = [plain.get(name) or {} for name in ("changing", "penalty")]
     for compress in (plain, *(one.get("compress", {}) for one in (plain, *inner))):
+        if source := method_source(compress.get("method", "")):
+            compress["method_source"] = source
         if not compress.get("calibration_images", True):
             del compress["calibration_images"]
     for name in ("distillation", "changing", "penalty"):

@@ -30,6 +30,7 @@ from trainables.training.evaluation import evaluate
 from trainables.training.optimizer import make
 from trainables.training.update import masked_parameters, update
 from trainables.users_code.factory import describe
+from trainables.users_code.methods import method_named
 
 _BATCH = 4
 
@@ -107,7 +108,7 @@ def _quick(compress: Compress) -> dict[str, Any]:
     One round instead of a hundred, and no curve of every layer.
     """
     options = compress.options
-    if pruners.methods()[compress.method].kind == "mask":
+    if method_named(compress.method).kind == "mask":
         options = {**options, "rounds": 1}
         if options.get("allocation") == "measured":
             options = {name: value for name, value in options.items() if name not in ("allocation", "scale")}

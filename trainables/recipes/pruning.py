@@ -2,10 +2,10 @@
 
 from dataclasses import asdict
 
-import pruners
 from trainables.config import CompressionConfig, TrialConfig
 from trainables.errors import Refused, TaskError
 from trainables.stages import Compress, Recipe, Reinitialize
+from trainables.users_code.methods import method_named
 
 
 def pruning(config: TrialConfig, *, is_trained: bool = True) -> Recipe:
@@ -51,8 +51,8 @@ def calibration_images(compression: CompressionConfig) -> int:
     One that scores weights by labels and a loss has its scoring batch for data. Raises `Refused` where the
     method or its options cannot do without them and there are to be none.
     """
-    method = pruners.methods().get(compression.method)
-    if method is None or "loss" in method.needs or not method.wants_data(compression.options):
+    method = method_named(compression.method)
+    if "loss" in method.needs or not method.wants_data(compression.options):
         return 0
     if not compression.calibration_images and (needing := _cannot_do_without_images(compression)):
         key = ("compression", "calibration_images")
@@ -62,10 +62,9 @@ def calibration_images(compression: CompressionConfig) -> int:
 
 def _cannot_do_without_images(compression: CompressionConfig) -> str | None:
     """Say what of a compression is done by calibration images alone; None where nothing is."""
-    method, options = pruners.methods().get(compression.method), compression.options
+    needs, options = method_named(compression.method).needs, compression.options
     if options.get("allocation") == "measured":
         return "allocation measured"
     if (refit := options.get("refit")) not in (None, "none"):
         return f"refit {refit}"
-    needs = method.needs if method else ()
     return f"method {compression.method}" if "data" in needs and "loss" not in needs else None

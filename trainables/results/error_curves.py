@@ -1,12 +1,12 @@
 """The errors that a network's layers were chosen by, for whoever looks at the choice."""
 
-import pruners
 from pruners.calibration.calibration import calibration_kept
 from pruners.lowrank.curves.kept import ERRORS_BY_DATA
 from pruners.lowrank.methods.rank_method import RankMethod
 from pruners.planning import error_curves as curves_of_layers
 from trainables.execution.network import Network
 from trainables.stages import Compress
+from trainables.users_code.methods import method_named
 
 _MOST = 16  # points of a curve, evenly spaced among its options
 
@@ -19,7 +19,7 @@ def error_curves(dense: Network, stage: Compress, seed: int) -> Curves:
 
     They are kept with the calibration: nothing is measured again.
     """
-    method, calibration = pruners.methods()[stage.method], calibration_kept(dense.module)
+    method, calibration = method_named(stage.method), calibration_kept(dense.module)
     if calibration is None or not isinstance(method, RankMethod):
         return {}
     if method.metric(method.with_defaults(stage.method_options())) not in ERRORS_BY_DATA:

@@ -31,9 +31,7 @@ def resolve(reference: str, what: str) -> Callable[..., Any]:
         raise TaskError(
             f"{what} {reference}: importing {module_name} failed with {describe(error)}."
         ) from error
-    if module_name not in _looked_at:
-        _looked_at.add(module_name)
-        source_digests([reference])  # right now, while the files still are what has just been loaded
+    take_down(reference)
     if not hasattr(module, attribute):
         public = [name for name in vars(module) if not name.startswith("_")]
         raise TaskError(
@@ -45,6 +43,17 @@ def resolve(reference: str, what: str) -> Callable[..., Any]:
             f"{what} {reference}: {attribute} is {_with_article(found)}, not something that can be called."
         )
     return found
+
+
+def take_down(reference: str) -> None:
+    """Take down the source of a reference's module, right after its loading: its files still are that.
+
+    Raises `TaskError` for a module without a file.
+    """
+    module_name = reference.partition(":")[0]
+    if module_name not in _looked_at:
+        _looked_at.add(module_name)
+        source_digests([reference])
 
 
 def call(factory: Callable[..., Any], name: str, what: str, *given: Any, **options: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, Protocol
 from torch import Tensor
 
 from pruners.calibration.calibration import Calibration
+from pruners.errors import PrunerError
 from pruners.lowrank.factors.factoring import Factoring, Truncation
 from pruners.lowrank.fitting.factor_tensors import unfitted_tensors
 from pruners.lowrank.fitting.options import REFIT_OPTIONS, FitOptions, fit_options
@@ -53,21 +54,26 @@ class AllocationProblem:
     seed: int = 0
 
     def cost(self, choice: Mapping[str, Cut]) -> int:
-        """Return what a choice for every layer costs together, in the budget's unit."""
-        unit = self.budget.unit
-        return self.shape.fixed_cost(unit) + sum(
-            self._timed(name, cut) if unit == NANOSECONDS else cost_of(self.shape, name, cut, unit)
-            for name, cut in choice.items()
-        )
+        """Return what a choice for every layer costs together, in the budget's unit.
 
-    def _timed(self, layer: str, cut: Cut) -> int:
-        options = self.candidates[layer]
-        chosen = (
-            (options.ranks == cut.rank)
-            & (options.subspaces == cut.num_subspaces)
-            & (options.forms == FORMS.index(cut.form))
-        )
-        return int(options.params[chosen][0])
+        Raises PrunerError for a layer that is left out, or one whose choice is none of its options.
+        """
+        unit = self.budget.unit
+        total = self.shape.fixed_cost(unit)
+        for name, options in self.candidates.items():
+            if name not in choice:
+                raise PrunerError(f"Layer {name!r} was given no cut; one that stays as it is has DENSE.")
+            cut = choice[name]
+            chosen = (
+                (options.ranks == cut.rank)
+                & (options.subspaces == cut.num_subspaces)
+                & (options.forms == FORMS.index(cut.form))
+            )
+            if not chosen.any():
+                raise PrunerError(f"Layer {name!r} was given {cut}, which is none of its options.")
+            timed = unit == NANOSECONDS
+            total += int(options.params[chosen][0]) if timed else cost_of(self.shape, name, cut, unit)
+        return total
 
 
 class LayerErrors(Protocol):

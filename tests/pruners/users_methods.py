@@ -1,0 +1,145 @@
+"""A user's own methods, right ones and such as cannot be used."""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+from torch import Tensor, nn
+
+from pruners import Method
+from pruners.own_method import (
+    DENSE,
+    EXCLUDE,
+    AllocationProblem,
+    Candidates,
+    Choice,
+    NetworkShape,
+    Number,
+    Option,
+    RankMethod,
+    ScoreMethod,
+    Scores,
+    ScoringInputs,
+    excluding,
+    layer_candidates,
+    ranks_at_largest_share,
+)
+
+
+class FirstLayersLess(RankMethod):
+    """The same share of the full rank in every layer, to the power of ``bend`` in the first half of them."""
+
+    title = "First layers less"
+    paper = "nowhere"
+    options = (EXCLUDE, Option("bend", 2.0, "power of the first layers' share", Number(above=True)))
+
+    def candidates(self, shape: NetworkShape, options: Mapping[str, Any]) -> dict[str, Candidates]:
+        found, free = excluding(shape, options["exclude"])
+        found |= {name: layer_candidates(shape.layers[name], (1,)) for name in free}
+        return {name: found[name] for name in shape.layers}
+
+    def choose(self, problem: AllocationProblem, options: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+        excluded = problem.shape.named_by(options["exclude"], "exclude")
+        full = {n: problem.shape.layers[n].max_rank(1) for n in problem.candidates if n not in excluded}
+        bent = set(list(full)[: len(full) // 2])
+
+        def ranks(share: Fraction) -> dict[str, int]:
+            return {
+                name: max(1, int(float(share) ** (options["bend"] if name in bent else 1) * most))
+                for name, most in full.items()
+            }
+
+        return ranks_at_largest_share(problem, [Fraction(n, 1000) for n in range(1, 1001)], ranks)
+
+
+class FourthPower(ScoreMethod):
+    """score(w) = w^4."""
+
+    title = "Fourth power"
+    paper = "nowhere"
+
+    def scores(
+        self,
+        network: nn.Module,
+        weights: Mapping[str, nn.Parameter],
+        alive: Mapping[str, Tensor],
+        scoring_inputs: ScoringInputs,
+        options: Mapping[str, Any],
+    ) -> Scores:
+        return {name: weight.detach() ** 4 for name, weight in weights.items()}
+
+
+def function() -> None: ...
+
+
+instance = FourthPower()
+
+
+class NoMethod:
+    pass
+
+
+class OfNoKind(Method):
+    title, paper, kind, options = "Of no kind", "nowhere", "mask", ()
+
+
+class Abstract(RankMethod):
+    title, paper, options = "Abstract", "nowhere", ()
+
+
+class Raising(FourthPower):
+    def __init__(self) -> None:
+        raise RuntimeError("no licence\nfound")
+
+
+class Demanding(FourthPower):
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+
+class Untitled(FourthPower):
+    title = ""
+
+
+class NeedsText(FourthPower):
+    needs = "data"  # type: ignore[assignment]
+
+
+class NeedsMore(FourthPower):
+    needs = ("data", "money")
+
+
+class NoTuple(FourthPower):
+    options = {"power": 4.0}  # type: ignore[assignment] # noqa: RUF012
+
+
+class NoOption(FourthPower):
+    options = ("power",)  # type: ignore[assignment]
+
+
+class Twice(FourthPower):
+    options = (Option("rounds", 2, "rounds of its own", Number()),)
+
+
+class WrongDefault(FourthPower):
+    options = (Option("norm", "l3", "norm", Choice(("l1", "l2"))),)
+
+
+class LeavesOut(FirstLayersLess):
+    def choose(self, problem: AllocationProblem, options: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+        return {}
+
+
+class NoneOfItsOptions(FirstLayersLess):
+    def choose(self, problem: AllocationProblem, options: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+        return dict.fromkeys(problem.candidates, (1, 3))
+
+
+class OverBudget(FirstLayersLess):
+    def choose(self, problem: AllocationProblem, options: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+        return dict.fromkeys(problem.candidates, DENSE)
+
+
+class Broken(FirstLayersLess):
+    def candidates(self, shape: NetworkShape, options: Mapping[str, Any]) -> dict[str, Candidates]:
+        raise KeyError("no such thing")
