@@ -8,8 +8,10 @@ from torch import Tensor, nn
 
 from pruners import Method
 from pruners.own_method import (
+    CANDIDATE_SUBSPACES,
     DENSE,
     EXCLUDE,
+    WHAT_LAYERS_MAY_BECOME,
     AllocationProblem,
     Candidates,
     Choice,
@@ -20,7 +22,10 @@ from pruners.own_method import (
     ScoreMethod,
     Scores,
     ScoringInputs,
+    best_options,
+    every_cut,
     excluding,
+    knapsack,
     layer_candidates,
     ranks_at_largest_share,
 )
@@ -50,6 +55,21 @@ class FirstLayersLess(RankMethod):
             }
 
         return ranks_at_largest_share(problem, [Fraction(n, 1000) for n in range(1, 1001)], ranks)
+
+
+class LeastSum(RankMethod):
+    """The least sum of the layers' errors, over all ranks and numbers of subspaces."""
+
+    title = "Least sum"
+    paper = "nowhere"
+    options = (CANDIDATE_SUBSPACES, *WHAT_LAYERS_MAY_BECOME)
+
+    def candidates(self, shape: NetworkShape, options: Mapping[str, Any]) -> dict[str, Candidates]:
+        return every_cut(shape, options)
+
+    def choose(self, problem: AllocationProblem, options: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+        layers = {name: self.errors_of(problem, name, options) for name in problem.candidates}
+        return best_options(problem, layers, knapsack, lambda name, errors: errors)
 
 
 class FourthPower(ScoreMethod):

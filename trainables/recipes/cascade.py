@@ -10,6 +10,7 @@ from pruners.sparse.selection.counts import after_rounds
 from trainables.config import BudgetConfig, TaskConfig, TrialConfig
 from trainables.errors import Refused
 from trainables.task.task import build_network, sources
+from trainables.users_code.methods import method_named
 
 _DIGITS = 12  # of a step's share: cascades that differ in the last bits of a root share their steps
 
@@ -38,8 +39,7 @@ def cascade_budgets(config: TrialConfig) -> list[BudgetConfig | None]:
 
 def goes_on_from_its_mask(method: str) -> bool:
     """Tell whether a network that this method compressed is compressed again as it is."""
-    known = pruners.methods().get(method)
-    return known is not None and known.kind == "mask"
+    return method_named(method).kind == "mask"
 
 
 def _check(config: TrialConfig) -> None:
