@@ -1,7 +1,7 @@
 """What a method of your own is made of, see docs/own-method.md.
 
-A subclass of `RankMethod` chooses how each layer is decomposed, one of `ScoreMethod` scores single weights, one of
-`ChannelMethod` whole channels.
+A subclass of `RankMethod` chooses how each layer is decomposed, one of `ScoreMethod` scores single weights,
+one of `ChannelMethod` channels.
 """
 
 from pruners.allocation.knapsack import knapsack

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from typing import final
 
-import pruners
 from trainables import training_step
 from trainables.config import TrialConfig
 from trainables.errors import Refused, TaskError
@@ -12,6 +11,7 @@ from trainables.recipes.pruning import pruning
 from trainables.recipes.retraining import retraining
 from trainables.recipes.trainable import TRAINS_ANEW, Reported, Trainable, sections_of_others
 from trainables.stages import Compress, Gradual, Recipe, Train
+from trainables.users_code.methods import method_named
 
 _RECALIBRATE = "compression.recalibrate_bn"
 
@@ -78,8 +78,8 @@ def _without_data(config: TrialConfig) -> Compress:
     """Return the compression of every draw. Raises `Refused` for one that needs data."""
     (compress,) = pruning(config)
     assert isinstance(compress, Compress)
-    method = pruners.methods().get(compress.method)
-    if method is None or method.kind != "mask":
+    method = method_named(compress.method)
+    if method.kind != "mask":
         return compress  # which pruners refuse in their own words
     draws = "trainable gradual draws its mask again and again without data"
     if {"data", "loss"} & set(method.needs):
