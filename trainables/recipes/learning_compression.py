@@ -12,6 +12,7 @@ from trainables.recipes.pruning import pruning
 from trainables.recipes.retraining import retraining
 from trainables.recipes.trainable import Reported, Trainable, sections_of_others
 from trainables.stages import Compress, Penalty, RecalibrateBN, Recipe, Stage, Train
+from trainables.users_code.methods import method_named
 
 
 @final
@@ -77,10 +78,9 @@ def _penalties(config: TrialConfig) -> list[float]:
 def _without_a_refit(compress: Compress) -> Compress:
     """Return how the network is compressed between two trainings: its weights are to be the nearest ones."""
     of_refits = {option.name for option in pruners.REFIT_OPTIONS}
-    method = pruners.methods().get(compress.method)
+    method = method_named(compress.method)
     options = {name: given for name, given in compress.options.items() if name not in of_refits}
-    if method and any(option.name == "refit" for option in method.all_options):
+    if any(option.name == "refit" for option in method.all_options):
         options["refit"] = "none"
-    needs_images = method is not None and "data" in method.needs
-    images = compress.calibration_images if needs_images else 0
+    images = compress.calibration_images if "data" in method.needs else 0
     return replace(compress, options=options, calibration_images=images)
