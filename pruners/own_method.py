@@ -8,9 +8,10 @@ from pruners.allocation.knapsack import knapsack
 from pruners.allocation.minmax import minmax
 from pruners.channels.groups import ChannelGroup
 from pruners.channels.methods.channel_method import ChannelInputs, ChannelMethod
-from pruners.lowrank.layers.candidates import DENSE, Candidates, dense_candidate, layer_candidates
+from pruners.lowrank.layers.candidates import Candidates, dense_candidate, layer_candidates
+from pruners.lowrank.layers.cut import DENSE, Cut
 from pruners.lowrank.layers.shapes import LayerShape, NetworkShape
-from pruners.lowrank.methods.common_share import ranks_at_largest_share
+from pruners.lowrank.methods.common_share import cuts_at_largest_share
 from pruners.lowrank.methods.every_cut import (
     CANDIDATE_SUBSPACES,
     WHAT_LAYERS_MAY_BECOME,
@@ -61,6 +62,7 @@ __all__ = [
     "ChannelInputs",
     "ChannelMethod",
     "Choice",
+    "Cut",
     "Fields",
     "Flag",
     "LayerErrors",
@@ -78,6 +80,7 @@ __all__ = [
     "Values",
     "Whole",
     "best_options",
+    "cuts_at_largest_share",
     "dense_candidate",
     "every_cut",
     "excluding",
@@ -85,5 +88,4 @@ __all__ = [
     "layer_candidates",
     "loss_gradients",
     "minmax",
-    "ranks_at_largest_share",
 ]

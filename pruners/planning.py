@@ -76,6 +76,7 @@ def plan(
 
         with _seeded(calibration, seed):
             choice = rule.choose(problem, chosen_options)
+            problem.check(choice)
             cost, metric = problem.cost(choice), rule.metric(chosen_options)
             if cost > allowed.limit:
                 raise PrunerError(

@@ -65,8 +65,8 @@ def test_a_module_that_fails_is_told_of(tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("method", "said"),
     [
-        ("LeavesOut", "Layer '0' was given no rank"),
-        ("NoneOfItsOptions", "Layer '0' was given rank 1 and num_subspaces 3, which is none of its options"),
+        ("LeavesOut", "Layer '0' was given no Cut"),
+        ("Impossible", r"Layer '0' was given Cut\(rank=1, num_subspaces=5, .*\), which it cannot become"),
         ("OverBudget", r"OverBudget chose \d+ parameters, over the budget of \d+"),
     ],
 )

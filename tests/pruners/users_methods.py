@@ -15,6 +15,7 @@ from pruners.own_method import (
     AllocationProblem,
     Candidates,
     Choice,
+    Cut,
     NetworkShape,
     Number,
     Option,
@@ -23,11 +24,11 @@ from pruners.own_method import (
     Scores,
     ScoringInputs,
     best_options,
+    cuts_at_largest_share,
     every_cut,
     excluding,
     knapsack,
     layer_candidates,
-    ranks_at_largest_share,
 )
 
 
@@ -43,18 +44,18 @@ class FirstLayersLess(RankMethod):
         found |= {name: layer_candidates(shape.layers[name], (1,)) for name in free}
         return {name: found[name] for name in shape.layers}
 
-    def choose(self, problem: AllocationProblem, options: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+    def choose(self, problem: AllocationProblem, options: Mapping[str, Any]) -> dict[str, Cut]:
         excluded = problem.shape.named_by(options["exclude"], "exclude")
         full = {n: problem.shape.layers[n].max_rank(1) for n in problem.candidates if n not in excluded}
         bent = set(list(full)[: len(full) // 2])
 
-        def ranks(share: Fraction) -> dict[str, int]:
+        def cuts(share: Fraction) -> dict[str, Cut]:
             return {
-                name: max(1, int(float(share) ** (options["bend"] if name in bent else 1) * most))
+                name: Cut(max(1, int(float(share) ** (options["bend"] if name in bent else 1) * most)), 1)
                 for name, most in full.items()
             }
 
-        return ranks_at_largest_share(problem, [Fraction(n, 1000) for n in range(1, 1001)], ranks)
+        return cuts_at_largest_share(problem, [Fraction(n, 1000) for n in range(1, 1001)], cuts)
 
 
 class LeastSum(RankMethod):
@@ -67,7 +68,7 @@ class LeastSum(RankMethod):
     def candidates(self, shape: NetworkShape, options: Mapping[str, Any]) -> dict[str, Candidates]:
         return every_cut(shape, options)
 
-    def choose(self, problem: AllocationProblem, options: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+    def choose(self, problem: AllocationProblem, options: Mapping[str, Any]) -> dict[str, Cut]:
         layers = {name: self.errors_of(problem, name, options) for name in problem.candidates}
         return best_options(problem, layers, knapsack, lambda name, errors: errors)
 
@@ -146,17 +147,17 @@ class WrongDefault(FourthPower):
 
 
 class LeavesOut(FirstLayersLess):
-    def choose(self, problem: AllocationProblem, options: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+    def choose(self, problem: AllocationProblem, options: Mapping[str, Any]) -> dict[str, Cut]:
         return {}
 
 
-class NoneOfItsOptions(FirstLayersLess):
-    def choose(self, problem: AllocationProblem, options: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
-        return dict.fromkeys(problem.candidates, (1, 3))
+class Impossible(FirstLayersLess):
+    def choose(self, problem: AllocationProblem, options: Mapping[str, Any]) -> dict[str, Cut]:
+        return dict.fromkeys(problem.candidates, Cut(1, 5))
 
 
 class OverBudget(FirstLayersLess):
-    def choose(self, problem: AllocationProblem, options: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+    def choose(self, problem: AllocationProblem, options: Mapping[str, Any]) -> dict[str, Cut]:
         return dict.fromkeys(problem.candidates, DENSE)
 
 

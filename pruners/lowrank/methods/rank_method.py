@@ -14,7 +14,7 @@ from pruners.lowrank.fitting.factor_tensors import unfitted_tensors
 from pruners.lowrank.fitting.options import REFIT_OPTIONS, FitOptions, fit_options
 from pruners.lowrank.layers.budget import NANOSECONDS, Budget
 from pruners.lowrank.layers.candidates import Candidates, check_not_empty, dense_candidate
-from pruners.lowrank.layers.cut import FORMS, Cut
+from pruners.lowrank.layers.cut import DENSE, FORMS, Cut
 from pruners.lowrank.layers.pricing import cost_of
 from pruners.lowrank.layers.shapes import NetworkShape
 from pruners.lowrank.spectra.frontier import Frontier
@@ -54,26 +54,30 @@ class AllocationProblem:
     seed: int = 0
 
     def cost(self, choice: Mapping[str, Cut]) -> int:
-        """Return what a choice for every layer costs together, in the budget's unit.
-
-        Raises PrunerError for a layer that is left out, or one whose choice is none of its options.
-        """
+        """Return what a choice for every layer costs together, in the budget's unit."""
         unit = self.budget.unit
-        total = self.shape.fixed_cost(unit)
-        for name, options in self.candidates.items():
+        return self.shape.fixed_cost(unit) + sum(
+            self._timed(name, cut) if unit == NANOSECONDS else cost_of(self.shape, name, cut, unit)
+            for name, cut in choice.items()
+        )
+
+    def _timed(self, layer: str, cut: Cut) -> int:
+        options = self.candidates[layer]
+        chosen = (
+            (options.ranks == cut.rank)
+            & (options.subspaces == cut.num_subspaces)
+            & (options.forms == FORMS.index(cut.form))
+        )
+        return int(options.params[chosen][0])
+
+    def check(self, choice: Mapping[str, Cut]) -> None:
+        """Raise PrunerError for a layer that is left out, or one that cannot be cut so."""
+        for name, layer in self.shape.layers.items():
             if name not in choice:
-                raise PrunerError(f"Layer {name!r} was given no cut; one that stays as it is has DENSE.")
+                raise PrunerError(f"Layer {name!r} was given no Cut; one that stays as it is has DENSE.")
             cut = choice[name]
-            chosen = (
-                (options.ranks == cut.rank)
-                & (options.subspaces == cut.num_subspaces)
-                & (options.forms == FORMS.index(cut.form))
-            )
-            if not chosen.any():
-                raise PrunerError(f"Layer {name!r} was given {cut}, which is none of its options.")
-            timed = unit == NANOSECONDS
-            total += int(options.params[chosen][0]) if timed else cost_of(self.shape, name, cut, unit)
-        return total
+            if cut != DENSE and (cut.rank < 1 or cut.num_subspaces not in layer.candidate_subspaces):
+                raise PrunerError(f"Layer {name!r} was given {cut}, which it cannot become.")
 
 
 class LayerErrors(Protocol):
