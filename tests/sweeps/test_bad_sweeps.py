@@ -10,6 +10,7 @@ from tests.sweeps.bad_calibrated import BAD_CALIBRATED
 from tests.sweeps.bad_cascades import BAD_CASCADES
 from tests.sweeps.bad_choices import BAD_CHOICES
 from tests.sweeps.bad_distillation import BAD_DISTILLATION
+from tests.sweeps.bad_learning_compression import BAD_LEARNING_COMPRESSION
 from tests.sweeps.bad_sparse_sweeps import AT_INIT, BAD_SPARSE_SWEEPS, LOTTERY
 from tests.sweeps.bad_sweeps import BAD_SWEEPS, SWEEP, BadSweep
 from tests.sweeps.bad_tasks import BAD_TASKS
@@ -25,6 +26,7 @@ BAD = (
     | BAD_CALIBRATED
     | BAD_DISTILLATION
     | BAD_CASCADES
+    | BAD_LEARNING_COMPRESSION
 )
 Tombola = Callable[..., Answer]
 
