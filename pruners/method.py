@@ -48,6 +48,8 @@ class Method(ABC):
     kind: ClassVar[Literal["decomposition", "mask", "channels"]]
     needs: ClassVar[tuple[str, ...]] = ()
     """What `compress` must be given besides the network: any of data, loss, example."""
+    made_for: ClassVar[Literal["trained", "untrained", "either"]] = "trained"
+    """The network that it was made for; any may be given."""
     options: ClassVar[tuple[Option, ...]]
 
     @property

@@ -13,7 +13,7 @@ _SHOWN = 80
 
 
 class Values(ABC):
-    """A kind of value."""
+    """A kind of value; as a text, what `tombola methods` says that an option takes."""
 
     @abstractmethod
     def checked(self, value: Any, what: str) -> Any:
@@ -30,6 +30,9 @@ class Choice(Values):
 
     known: tuple[str, ...]
 
+    def __str__(self) -> str:
+        return ", ".join(self.known)
+
     def checked(self, value: Any, what: str) -> str:
         """Return the text if it is a known one. Raises PrunerError for any other value."""
         if isinstance(value, str) and value in self.known:
@@ -45,6 +48,9 @@ class Whole(Values):
     least: int
     most: float = inf
     of: str = ""
+
+    def __str__(self) -> str:
+        return f"a whole number of at least {self.least}"
 
     def checked(self, value: Any, what: str) -> int:
         """Return the value as an int. Raises PrunerError unless it is a whole number within the bounds."""
@@ -69,6 +75,9 @@ class Number(Values):
     least: float = 0.0
     above: bool = False
 
+    def __str__(self) -> str:
+        return f"a number {'above' if self.above else 'of at least'} {self.least:g}"
+
     def checked(self, value: Any, what: str) -> float:
         """Return the value as a float. Raises PrunerError unless it is finite and within the bound."""
         number = _float(value)
@@ -89,6 +98,9 @@ class Share(Values):
 
     from_zero: bool = False
 
+    def __str__(self) -> str:
+        return "a share between 0 and 1" if self.from_zero else "a share above 0 and at most 1"
+
     def checked(self, value: Any, what: str) -> float:
         """Return the value as a float. Raises PrunerError unless it is a share."""
         share = _float(value)
@@ -107,6 +119,9 @@ class Flag(Values):
 
     besides: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        return ", ".join(("true", "false", *self.besides))
+
     def checked(self, value: Any, what: str) -> bool | str:
         """Return the value if it is a flag or one of the texts beside. Raises PrunerError for any other."""
         if isinstance(value, bool) or (isinstance(value, str) and value in self.besides):
@@ -123,6 +138,9 @@ class ListOf(Values):
     values: Values
     of: str
     filled: bool = False
+
+    def __str__(self) -> str:
+        return f"a list of {self.of}"
 
     def checked(self, value: Any, what: str) -> list[Any]:
         """Return the values as a list, each checked. Raises PrunerError where one is of another kind."""
@@ -144,6 +162,9 @@ class ListOf(Values):
 class Text(Values):
     """Any text."""
 
+    def __str__(self) -> str:
+        return "a text"
+
     def checked(self, value: Any, what: str) -> str:
         """Return the value if it is a text. Raises PrunerError for any other."""
         if isinstance(value, str):
@@ -164,6 +185,9 @@ class ByLayer(Values):
     of: str
     each: str = "layer "
 
+    def __str__(self) -> str:
+        return f"maps {self.of}"
+
     def checked(self, value: Any, what: str) -> dict[str, Any]:
         """Return the mapping with each value checked. Raises PrunerError that names a wrong one."""
         if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
@@ -180,6 +204,9 @@ class Fields(Values):
 
     names: Mapping[str, Values] = field(default_factory=dict)
     all_of_them: bool = True
+
+    def __str__(self) -> str:
+        return " and ".join(self.names)
 
     def checked(self, value: Any, what: str) -> dict[str, Any]:
         """Return the mapping with each field checked. Raises PrunerError for other names or wrong values."""

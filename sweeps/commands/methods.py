@@ -1,43 +1,38 @@
 """``tombola methods``."""
 
 import json
-from collections.abc import Iterable
+import shutil
 
 import click
 
 import pruners
+from sweeps.commands import method_text
+from sweeps.errors import SweepError
+from trainables.errors import TaskError
+from trainables.users_code.methods import method_named
 
-_MADE = {"decomposition": "a decomposition", "mask": "a mask", "channels": "channels"}
+_MOST_COLUMNS = 120
 
 
 @click.command()
+@click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def methods(as_json: bool) -> None:
-    """List the methods that compress: what they make, paper, what they need, options."""
-    known = pruners.methods()
+def methods(name: str | None, as_json: bool) -> None:
+    """List the methods that compress: paper, what they need, options with their defaults and values.
+
+    With a NAME, or your package.module:Class, tell all of one.
+    """
+    try:
+        known = {name: method_named(name)} if name else pruners.methods()
+    except (pruners.PrunerError, TaskError) as error:
+        raise SweepError(str(error)) from error
+    width = min(shutil.get_terminal_size().columns, _MOST_COLUMNS)
     if as_json:
         click.echo(json.dumps({name: _described(method) for name, method in known.items()}, indent=1))
-        return
-    for name, method in known.items():
-        click.echo(
-            f"{name}: {method.title}\n  {method.paper}\n"
-            f"  makes {_MADE[method.kind]}; needs: {', '.join(method.needs) or 'the weights alone'}"
-        )
-        # those of its kind are told once, below, unless the method's default is another
-        shared = [*pruners.SHARED_OPTIONS, *pruners.REFIT_OPTIONS, *pruners.CHANNEL_OPTIONS]
-        _show(option for option in method.all_options if option not in shared)
-        click.echo()
-    click.echo("Every method that makes a decomposition also takes")
-    _show(pruners.REFIT_OPTIONS)
-    click.echo("\nEvery method that makes a mask also takes")
-    _show(pruners.SHARED_OPTIONS)
-    click.echo("\nEvery method that removes channels also takes")
-    _show(pruners.CHANNEL_OPTIONS)
-
-
-def _show(options: Iterable[pruners.Option]) -> None:
-    for option in options:
-        click.echo(f"  {option.name} = {option.default}: {option.meaning}")
+    elif name:
+        click.echo(method_text.in_full(known[name], width))
+    else:
+        click.echo(method_text.by_kind(known.values(), width))
 
 
 def _described(method: pruners.Method) -> dict[str, object]:
@@ -47,10 +42,17 @@ def _described(method: pruners.Method) -> dict[str, object]:
         "kind": method.kind,
         "paper": method.paper,
         "needs": list(method.needs),
+        "made_for": method.made_for,
         "options": [_told(option) for option in method.options],
         "shared_options": [_told(option) for option in method.all_options if option.name in shared],
     }
 
 
 def _told(option: pruners.Option) -> dict[str, object]:
-    return {"name": option.name, "default": option.default, "meaning": option.meaning, "known": option.known}
+    return {
+        "name": option.name,
+        "default": option.default,
+        "takes": str(option.takes),
+        "meaning": option.meaning,
+        "known": option.known,
+    }

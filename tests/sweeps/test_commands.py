@@ -86,7 +86,7 @@ def test_methods_for_programs(tombola: Tombola) -> None:
     told = json.loads(tombola("methods", "--json").stdout)
     assert set(told) == set(pruners.methods()) >= {"alds", "svd", "svd_energy"}
     assert all(
-        set(method) == {"title", "kind", "paper", "needs", "options", "shared_options"}
+        set(method) == {"title", "kind", "paper", "needs", "made_for", "options", "shared_options"}
         for method in told.values()
     )
     assert {"metric", "candidate_subspaces"} <= {option["name"] for option in told["alds"]["options"]}
@@ -102,17 +102,50 @@ def test_methods_for_programs(tombola: Tombola) -> None:
     assert (rounds["magnitude"], rounds["synflow"]) == (1, 100)
 
 
-def test_options_that_a_kind_shares_are_told_once(tombola: Tombola) -> None:
-    lines = tombola("methods").stdout.splitlines()
-    for shared in ("  schedule = exponential", "  encoders = weight", "  round_to = 1"):
-        assert len([line for line in lines if line.startswith(shared)]) == 1
-    own = lines[lines.index("synflow: " + pruners.methods()["synflow"].title) :]
-    assert own[: own.index("")][-1].startswith("  rounds = 100: ")
+@pytest.mark.parametrize("columns", [80, 120])
+def test_methods_are_told_by_kind(tombola: Tombola, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    text = tombola("methods").stdout
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= columns
+    for shared in ("schedule = exponential (", "encoders = weight (", "round_to = 1 ("):
+        assert sum(line.strip().startswith(shared) for line in lines) == 1
+    order = [line for line in lines if line in pruners.methods()]
+    assert sorted(order) == sorted(pruners.methods())
+    kinds = [pruners.methods()[name].kind for name in order]
+    assert kinds == sorted(kinds, key=["decomposition", "mask", "channels"].index)
+    networks = {"trained": "a trained network", "untrained": "a network before training"}
+    networks["either"] = "any network"
     for name, method in pruners.methods().items():
-        at = lines.index(f"{name}: {method.title}")
-        made = "channels" if method.kind == "channels" else f"a {method.kind}"
-        needed = ", ".join(method.needs) or "the weights alone"
-        assert lines[at + 1 : at + 3] == [f"  {method.paper}", f"  makes {made}; needs: {needed}"]
+        told = " ".join(text.partition(f"\n{name}\n")[2].partition("\n\n")[0].split())
+        assert f"{method.title} paper {method.paper} needs " in told
+        assert all(f"{option.name} = " in told for option in method.options)
+        assert f"for {networks[method.made_for]} options" in told or told.endswith(networks[method.made_for])
+    synflow = text.partition("\nsynflow\n")[2].partition("\n\n")[0]
+    assert "needs    an example input" in synflow and synflow.endswith(
+        "rounds = 100 (a whole number of at least 1)"
+    )
+
+
+def test_one_method_is_told_in_full(tombola: Tombola) -> None:
+    text = " ".join(tombola("methods", "taylor").stdout.split())
+    method = pruners.methods()["taylor"]
+    assert "needs labelled data and a loss and an example input" in text and "makes channels" in text
+    assert all(f"{option.name} = " in text and option.meaning in text for option in method.all_options)
+    own = "tests.pruners.users_methods:FirstLayersLess"
+    assert "bend = 2.0 (a number above 0) power of the first layers' share" in " ".join(
+        tombola("methods", own).stdout.split()
+    )
+    told = json.loads(tombola("methods", own, "--json").stdout)[own]
+    assert told["options"][1] == {
+        "name": "bend",
+        "default": 2.0,
+        "takes": "a number above 0",
+        "meaning": "power of the first layers' share",
+        "known": [],
+    }
+    answer = tombola("methods", "aldz")
+    assert answer.exit_code == 2 and "There is no method 'aldz'; did you mean 'alds'?" in answer.stderr
 
 
 def test_a_plan_for_programs(tombola: Tombola) -> None:

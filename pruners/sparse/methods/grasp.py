@@ -49,6 +49,7 @@ class GraSP(ScoreMethod):
     name = "grasp"
     title = "GraSP: preserves the gradient's norm, w * (H g)"
     paper = "Wang et al., ICLR 2020, arXiv 2002.07376"
+    made_for = "untrained"
     needs = ("data", "loss")
     options = (
         Option(

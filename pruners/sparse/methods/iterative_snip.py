@@ -25,6 +25,7 @@ class IterativeSNIP(ScoreMethod):
     name = "iterative_snip"
     title = "Iterative SNIP: connection sensitivity, taken anew as weights go"
     paper = "de Jorge et al., ICLR 2021, arXiv 2006.09081"
+    made_for = "untrained"
     needs = ("data", "loss")
     options = (BATCHNORM,)
     rounds = 100

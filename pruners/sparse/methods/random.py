@@ -21,6 +21,7 @@ class Random(ScoreMethod):
     name = "random"
     title = "Random: any weights stay, by the seed"
     paper = "baseline, e.g. Frankle et al., ICLR 2021, arXiv 2009.08576"
+    made_for = "either"
 
     def scores(
         self,

@@ -25,6 +25,7 @@ class SNIP(ScoreMethod):
     name = "snip"
     title = "SNIP: connection sensitivity |w dL/dw|"
     paper = "Lee et al., ICLR 2019, arXiv 1810.02340"
+    made_for = "untrained"
     needs = ("data", "loss")
     options = (BATCHNORM,)
 

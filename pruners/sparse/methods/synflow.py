@@ -35,6 +35,7 @@ class SynFlow(ScoreMethod):
     name = "synflow"
     title = "SynFlow: iterative conservation of synaptic flow, without data"
     paper = "Tanaka et al., NeurIPS 2020, arXiv 2006.05467"
+    made_for = "untrained"
     needs = ("example",)
     options = (
         Option(
