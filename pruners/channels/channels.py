@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from pruners.artifact import Artifact
 from pruners.channels.cutting import Kept, cut, grown, shape_left
 from pruners.errors import BadArtifact
-from pruners.network.copying import copied
 from pruners.network.layer_names import named_buffers, named_parameters, unwrapped
 from pruners.network.state import restore_state, state_of
 
@@ -79,9 +78,9 @@ class Channels(Artifact):
 
         Raises BadArtifact for a network of other shapes.
         """
-        small = copied(unwrapped(model))
-        self._check_shapes(small, self.shapes)
-        cut(small, self.kept, self.groups)
+        model = unwrapped(model)
+        self._check_shapes(model, self.shapes)
+        small = cut(model, self.kept, self.groups)
         if self.complete:
             restore_state(small, self._state)
         return small
@@ -91,9 +90,9 @@ class Channels(Artifact):
 
         It computes the same: removed places hold zeros. Raises BadArtifact for a network of other shapes.
         """
-        dense = copied(unwrapped(small))
-        self._check_shapes(dense, self._small_shapes)
-        return grown(dense, self.kept, self.shapes, self.groups)
+        small = unwrapped(small)
+        self._check_shapes(small, self._small_shapes)
+        return grown(small, self.kept, self.shapes, self.groups)
 
     def capture(self, small: nn.Module) -> "Channels":
         """Return this artifact with all parameters and buffers of ``small``, a network that `apply` gave.

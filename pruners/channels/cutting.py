@@ -9,24 +9,27 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.modules.instancenorm import _InstanceNorm
 
 from pruners.errors import BadArtifact
+from pruners.network.copying import copied
 from pruners.network.layer_names import named_buffers, named_modules, named_parameters
 
 Kept = Mapping[str, Mapping[int, Tensor]]
 """Which entries stay: by tensor and dimension, ascending int64 on the CPU. What is not named stays whole."""
 
 
-def cut(model: nn.Module, kept: Kept, groups: Mapping[str, tuple[int, int]]) -> nn.Module:
-    """Remove from ``model``, in place, all entries but those that are kept; returns it.
+Groups = Mapping[str, tuple[int, int]]
+"""Convolutions that lose groups: their dense number of groups, and what is left of it."""
 
-    ``groups`` maps convolutions that lose groups to their dense number of groups and what is left of it.
+
+def cut(model: nn.Module, kept: Kept, groups: Groups, share: bool = False) -> nn.Module:
+    """Copy a network without the entries that are not kept.
+
+    Tensors that stay as they are belong to both networks where ``share``.
     """
-    return _changed(model, kept, {name: left for name, (_, left) in groups.items()}, _chosen)
+    return _changed(model, kept, {name: left for name, (_, left) in groups.items()}, _chosen, share)
 
 
-def grown(
-    model: nn.Module, kept: Kept, shapes: Mapping[str, tuple[int, ...]], groups: Mapping[str, tuple[int, int]]
-) -> nn.Module:
-    """Put zeros, in place, where `cut` removed entries; returns the model. ``shapes`` are the dense ones."""
+def grown(model: nn.Module, kept: Kept, shapes: Mapping[str, tuple[int, ...]], groups: Groups) -> nn.Module:
+    """Copy a network that `cut` gave, with zeros where it removed entries; ``shapes`` are the dense."""
 
     def spread(name: str, tensor: Tensor, of_tensor: Mapping[int, Tensor]) -> Tensor:
         for dim, index in of_tensor.items():
@@ -37,16 +40,18 @@ def grown(
     return _changed(model, kept, {name: dense for name, (dense, _) in groups.items()}, spread)
 
 
-def zeroed(model: nn.Module, kept: Kept) -> nn.Module:
-    """Set to zero, in place, what `cut` would remove; returns the model."""
-    tensors = named_parameters(model) | named_buffers(model)
-    with torch.no_grad():
-        for name, of_tensor in kept.items():
-            for dim, index in of_tensor.items():
-                removed = torch.ones(tensors[name].shape[dim], dtype=torch.bool, device="cpu")
-                removed[index] = False
-                tensors[name].index_fill_(dim, removed.nonzero()[:, 0].to(tensors[name].device), 0)
-    return model
+def zeroed(model: nn.Module, kept: Kept, share: bool = False) -> nn.Module:
+    """Copy a network with zeros in place of what `cut` would remove; ``share`` as there."""
+
+    def without(name: str, tensor: Tensor, of_tensor: Mapping[int, Tensor]) -> Tensor:
+        tensor = tensor.clone()
+        for dim, index in of_tensor.items():
+            removed = torch.ones(tensor.shape[dim], dtype=torch.bool, device="cpu")
+            removed[index] = False
+            tensor.index_fill_(dim, removed.nonzero()[:, 0].to(tensor.device), 0)
+        return tensor
+
+    return _changed(model, kept, {}, without, share)
 
 
 def shape_left(shape: tuple[int, ...], of_tensor: Mapping[int, Tensor]) -> tuple[int, ...]:
@@ -65,25 +70,23 @@ def _changed(
     kept: Kept,
     groups: Mapping[str, int],
     change: Callable[[str, Tensor, Mapping[int, Tensor]], Tensor],
+    share: bool = False,
 ) -> nn.Module:
     tensors = named_parameters(model) | named_buffers(model)
     if missing := [name for name in kept if name not in tensors]:
         raise BadArtifact(f"The artifact does not fit: the network has no {missing[0]!r}.")
-    new: dict[int, Tensor] = {}
+    instead = {id(tensor): tensor for tensor in tensors.values()} if share else {}
     for name, of_tensor in kept.items():
         old = tensors[name]
-        laid_out = change(name, old.detach(), of_tensor)
+        new = change(name, old.detach(), of_tensor)
         if old.dim() == 4 and old.is_contiguous(memory_format=torch.channels_last):
-            laid_out = laid_out.contiguous(memory_format=torch.channels_last)
+            new = new.contiguous(memory_format=torch.channels_last)
         parameter = isinstance(old, nn.Parameter)
-        new[id(old)] = nn.Parameter(laid_out, requires_grad=old.requires_grad) if parameter else laid_out
-    for _, module in named_modules(model):
-        for name, tensor in [*module._parameters.items(), *module._buffers.items()]:
-            if tensor is not None and id(tensor) in new:
-                setattr(module, name, new[id(tensor)])
-    for name, module in named_modules(model):
+        instead[id(old)] = nn.Parameter(new, requires_grad=old.requires_grad) if parameter else new
+    copy = copied(model, instead)
+    for name, module in named_modules(copy):
         _tell_sizes(module, groups.get(name))
-    return model
+    return copy
 
 
 def _tell_sizes(module: nn.Module, groups: int | None) -> None:

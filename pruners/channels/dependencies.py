@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves
 from torch_pruning.dependency import index_mapping
 from torch_pruning.ops import OPTYPE
 
-from pruners.channels.places import Axis, Side, axes_of, couplings, side_of
+from pruners.channels.places import PORT, Axis, Side, axes_of, couplings, side_of
 from pruners.errors import PrunerError
 from pruners.network.inputs import Inputs, forward_on_copy
 
@@ -31,77 +31,90 @@ _WITHOUT_TENSORS = {*_MAPPINGS, OPTYPE.ELEMENTWISE}
 
 
 class _Index(NamedTuple):
-    """A channel of a layer and the one of the root layer that it goes with, as Torch-Pruning's mappings."""
+    """A channel, and the one that it was mapped from, as Torch-Pruning's mappings take and give them."""
 
     idx: int
     root_idx: int
 
 
+_Port = tuple[Any, Callable[..., Any]]
+"""A node of the graph and the function that would prune it: one side of a layer, or both."""
+
+
 class Dependencies:
     """The pairs of entries that go together, and those that must stay.
 
-    ``roots`` lists the output axes of layers whose filters make channels. ``model`` is only looked at: it is
-    traced by its autograd graph, as it stands (a copy in the mode in which it is to be followed).
+    ``roots`` holds the axes of layers' outputs from where channels were followed. ``model`` is traced by its
+    autograd graph, in train mode where ``training``.
     """
 
-    def __init__(self, model: nn.Module, example: Inputs) -> None:
+    def __init__(self, model: nn.Module, example: Inputs, training: bool) -> None:
+        self.roots: set[Axis] = set()
+        self._graph, self._unmapped = _traced(model, example, training)
+        self._reached: dict[_Port, set[int]] = {}
+        self._links: list[tuple[_Port, _Port, Tensor]] = []
+        self._lost: list[tuple[_Port, list[int]]] = []
+        self._bound = max((size for p in model.parameters() for size in p.shape), default=0)
+        self._follow()
         self.pairs: list[Pair] = []
         self.whole: list[tuple[Axis, Tensor]] = []
-        self.roots: set[Axis] = set()
-        self._graph, self._unmapped = _traced(model, example)
-        for module, node in self._graph.module2node.items():
-            if isinstance(module, _ConvNd | nn.Linear):
-                self._follow(node, module)
+        self._told()
         for module in model.modules():
             if isinstance(module, _ConvNd) and module.groups > 1 and "weight" in module._parameters:
                 self.pairs += [(*one, *other) for one, other in couplings(module)]
 
-    def _follow(self, root: Any, module: nn.Module) -> None:
-        """Note what goes with each output channel of a layer."""
-        own = side_of(module, out=True)
-        if own is None or not own.axes:
-            return
-        self.roots.add(own.axes[0])
-        prune = self._graph.get_pruner_of_module(module).prune_out_channels
-        waiting = [(root, prune, [_Index(i, i) for i in range(own.channels)])]
-        seen = set()
+    def _follow(self) -> None:
+        """Go from each layer's output channels to all that goes with them, each channel of a port once."""
+        waiting: list[tuple[_Port, list[int]]] = []
+        for module, node in self._graph.module2node.items():
+            own = side_of(module, out=True) if isinstance(module, _ConvNd | nn.Linear) else None
+            if own is not None and own.axes:
+                self.roots.add(own.axes[0])
+                prune = self._graph.get_pruner_of_module(module).prune_out_channels
+                waiting.append(((node, prune), list(range(own.channels))))
         while waiting:
-            node, handler, channels = waiting.pop()
-            state = (node, handler, tuple((one.idx, one.root_idx) for one in channels))
-            if state in seen:
+            port, channels = waiting.pop()
+            reached = self._reached.get(port, set())
+            if not (new := [channel for channel in channels if channel not in reached]):
                 continue
-            seen.add(state)
-            self._note(own, node, handler, channels)
-            for dependency in node.dependencies:
-                if not dependency.is_triggered_by(handler):
-                    continue
-                mapped = channels
-                try:
-                    for mapping in dependency.index_mapping:
-                        mapped = mapped if mapping is None else mapping(mapped)
-                except Exception:  # its guess of the sizes was wrong
-                    self._stay(own, channels)
-                    continue
-                if mapped:
-                    waiting.append((dependency.target, dependency.handler, mapped))
+            self._reached[port] = reached | set(new)
+            for dependency in port[0].dependencies:
+                if dependency.is_triggered_by(port[1]):
+                    waiting.append(self._linked(port, dependency, new))
 
-    def _note(self, own: Side, node: Any, handler: Callable[..., Any], channels: list[_Index]) -> None:
-        index = torch.tensor([one.idx for one in channels], device="cpu")
-        sides = [] if node.type in _WITHOUT_TENSORS else self._sides(node, handler)
-        known = node not in self._unmapped and all(
-            side is not None and int(index.max()) < side.channels for side in sides
-        )
-        if not known:
-            self._stay(own, channels)
-            return
-        of_root = torch.tensor([one.root_idx for one in channels], device="cpu")
-        for side in sides:
-            for axis in side.axes if side is not None else ():
-                self.pairs.append((own.axes[0], of_root % own.axes[0].length, axis, index % axis.length))
+    def _linked(self, port: _Port, dependency: Any, channels: list[int]) -> tuple[_Port, list[int]]:
+        target = (dependency.target, dependency.handler)
+        mapped = [_Index(channel, channel) for channel in channels]
+        try:
+            for mapping in dependency.index_mapping:
+                mapped = mapped if mapping is None else mapping(mapped)
+        except Exception:  # its guess of the sizes was wrong
+            mapped = [_Index(self._bound, channel) for channel in channels]
+        self._lost.append((port, [one.root_idx for one in mapped if not 0 <= one.idx < self._bound]))
+        mapped = [one for one in mapped if 0 <= one.idx < self._bound]
+        links = [[one.root_idx for one in mapped], [one.idx for one in mapped]]
+        self._links.append((port, target, torch.tensor(links, dtype=torch.int64, device="cpu")))
+        return target, [one.idx for one in mapped]
 
-    def _stay(self, own: Side, channels: list[_Index]) -> None:
-        of_root = torch.tensor([one.root_idx for one in channels], device="cpu")
-        self.whole += [(axis, of_root % axis.length) for axis in own.axes]
+    def _told(self) -> None:
+        """Tell what was followed in terms of tensors' axes; a port has an axis of its own."""
+        axes = {
+            port: Axis(number, PORT, max(reached) + 1)
+            for number, (port, reached) in enumerate(self._reached.items())
+        }
+        for port, target, (sources, targets) in self._links:
+            if len(sources):
+                self.pairs.append((axes[port], sources, axes[target], targets))
+        for port, lost in self._lost:
+            self.whole.append((axes[port], torch.tensor(lost, dtype=torch.int64, device="cpu")))
+        for (node, handler), reached in self._reached.items():
+            index, axis = torch.tensor(sorted(reached), device="cpu"), axes[node, handler]
+            sides = [] if node.type in _WITHOUT_TENSORS else self._sides(node, handler)
+            if node in self._unmapped or any(s is None or int(index.max()) >= s.channels for s in sides):
+                self.whole.append((axis, index))
+            for side in sides:
+                for along in side.axes if side is not None else ():
+                    self.pairs.append((axis, index, along, index % along.length))
 
     def _sides(self, node: Any, handler: Callable[..., Any]) -> list[Side | None]:
         module = node.module
@@ -120,14 +133,19 @@ class Dependencies:
         return [side_of(module, out=both or handler == pruner.prune_out_channels)]
 
 
-def _traced(model: nn.Module, example: Inputs) -> tuple[Any, set[Any]]:
+def _traced(model: nn.Module, example: Inputs, training: bool) -> tuple[Any, set[Any]]:
     """Build the graph, and the nodes whose change of channels Torch-Pruning cannot tell."""
     graph = torch_pruning.DependencyGraph()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             graph.build_dependency(
-                model, example, forward_fn=forward_on_copy, output_transform=_of_outputs, verbose=False
+                model,
+                example,
+                # which puts the network in eval mode just before
+                forward_fn=lambda network, inputs: forward_on_copy(network.train(training), inputs),
+                output_transform=_of_outputs,
+                verbose=False,
             )
         return graph, set()
     except Exception as error:

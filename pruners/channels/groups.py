@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from pruners.channels.dependencies import Dependencies, Pair
-from pruners.channels.places import CONVOLUTION_SIDE, Axis
+from pruners.channels.places import Axis
 from pruners.network.layer_names import named_buffers, named_modules, named_parameters
 
 
@@ -70,8 +70,7 @@ def channel_groups(
         places, start = {}, 0
         for axis in dict.fromkeys(axes):
             entries = axes.count(axis)
-            if axis.dim != CONVOLUTION_SIDE:
-                places[axis] = Place(names[axis.tensor], axis.dim, index[:, start : start + entries])
+            places[axis] = Place(names[axis.tensor], axis.dim, index[:, start : start + entries])
             start += entries
         layers = tuple(dict.fromkeys(makers[axis] for axis in order if axis in places))
         name = _unused(layers[0], groups)
@@ -121,6 +120,8 @@ def _by_axes(
     found: dict[tuple[Axis, ...], list[np.ndarray]] = {}
     for channel in np.split(members, starts[1:]) if len(members) else []:
         axes, entries = numbers.told(channel)
+        if not axes:
+            continue
         found.setdefault(axes, []).append(entries)
     return found
 
@@ -144,6 +145,8 @@ class _Numbers:
 
     def told(self, numbers: np.ndarray) -> tuple[tuple[Axis, ...], np.ndarray]:
         at = np.searchsorted(self._bounds, numbers, side="right") - 1
+        of_tensors = np.array([self._axes[i].dim >= 0 for i in at], dtype=bool)
+        at, numbers = at[of_tensors], numbers[of_tensors]
         return tuple(self._axes[i] for i in at), numbers - np.asarray(self._bounds)[at]
 
 

@@ -46,8 +46,8 @@ class NetworkChannels:
         excluded = matching_layers(exclude, self.layers, "exclude", "convolution or Linear")
         self.rehearsal = Rehearsal(model, example)
         with torch.enable_grad():
-            network, inputs = self.rehearsal.traced()
-            self.groups = channel_groups(network, Dependencies(network, inputs), excluded)
+            network, inputs, training = self.rehearsal.traced()
+            self.groups = channel_groups(network, Dependencies(network, inputs, training), excluded)
         self.shapes = {
             name: tuple(tensor.shape)
             for name, tensor in (named_parameters(self._model) | named_buffers(self._model)).items()

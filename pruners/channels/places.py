@@ -12,6 +12,9 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 CONVOLUTION_SIDE = -1
 """In place of a dimension: the side of a grouped convolution that no dimension of its weight spans."""
 
+PORT = -2
+"""In place of a dimension: channels on their way through the network, outside of tensors."""
+
 
 @dataclass(frozen=True)
 class Axis:

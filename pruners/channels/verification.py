@@ -43,26 +43,31 @@ class Rehearsal:
         self.network.eval()
         self.trains_otherwise = self._trains_otherwise()
 
-    def traced(self) -> tuple[nn.Module, Inputs]:
-        """Return a copy that a graph can be traced of, and its input.
+    def traced(self) -> tuple[nn.Module, Inputs, bool]:
+        """Return a network whose autograd graph can be followed, its input, and whether in train mode.
 
-        It is in train mode where it has outputs there that it has not in eval mode (auxiliary classifiers).
+        That is where it has outputs there that it has not in eval mode, of auxiliary classifiers.
         """
-        network = copied(self.network).train(self.trains_otherwise).requires_grad_()
-        return network, self._two() if self.trains_otherwise else self.example
+        for parameter in self.network.parameters():
+            parameter.requires_grad_(parameter.is_floating_point())
+        inputs = self._two() if self.trains_otherwise else self.example
+        return self._lent(), inputs, self.trains_otherwise
 
     def agrees(self, kept: Kept) -> bool:
         """Tell whether the network cut to ``kept`` computes what it does with zeros in place of the rest."""
-        small = copied(self.network)
+        theirs = _outputs(zeroed(self.network, kept, share=True), self.example)
         try:
-            small = cut(small, kept, groups_left(small, kept))
+            small = cut(self.network, kept, groups_left(self.network, kept), share=True)
             ours = _outputs(small, self.example)
             if self.trains_otherwise:
                 _outputs(small.train(), self._two())
         except Exception:  # whatever a network's code raises at other sizes than it was written for
             return False
-        theirs = _outputs(zeroed(copied(self.network), kept), self.example)
         return len(ours) == len(theirs) and all(map(self._same, ours, theirs))
+
+    def _lent(self) -> nn.Module:
+        """Return a copy with the same parameters, and buffers of its own."""
+        return copied(self.network, {id(parameter): parameter for parameter in self.network.parameters()})
 
     def _same(self, one: Tensor, other: Tensor) -> bool:
         if one.shape != other.shape or not bool(other.isfinite().all()):
@@ -72,7 +77,7 @@ class Rehearsal:
 
     def _trains_otherwise(self) -> bool:
         try:
-            trained = _outputs(copied(self.network).train(), self._two())
+            trained = _outputs(self._lent().train(), self._two())
         except Exception:  # its training is its own affair
             return False
         return len(trained) != len(_outputs(self.network, self.example))

@@ -13,11 +13,13 @@ from pruners.network.layer_names import named_modules
 from pruners.network.readiness import check_has_values
 
 
-def copied(model: nn.Module) -> nn.Module:
+def copied(model: nn.Module, instead: Mapping[int, Tensor] | None = None) -> nn.Module:
     """Copy a network, also where copy.deepcopy gives up for a tensor that belongs to a computation.
 
     A kept activation, or the weight that torch.nn.utils.prune made of its mask, is copied without its
-    history. Raises PrunerError for a network without values (Lazy modules, the meta device), and one that
+    history. The copy has the tensors of ``instead`` in place of those with these ids.
+
+    Raises PrunerError for a network without values (Lazy modules, the meta device), and one that
     names the module and the attribute for what cannot be copied: a lock, an open file, a generator. So it
     does for a function that holds on to the network's own modules: a copy of a function is that very
     function, and would go on using the given network.
@@ -25,7 +27,7 @@ def copied(model: nn.Module) -> nn.Module:
     check_has_values(model)
     _check_functions(model)
     # deepcopy takes what memo holds for the copy of what has this id
-    memo: dict[int, Any] = {id(t): t.detach().clone() for t in _computed_tensors(model)}
+    memo: dict[int, Any] = {id(t): t.detach().clone() for t in _computed_tensors(model)} | dict(instead or {})
     try:
         return deepcopy(model, memo)
     except MemoryError:
