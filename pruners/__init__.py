@@ -19,7 +19,7 @@ they are outside its budget.
 from pruners.artifact import Artifact
 from pruners.calibration.refit import Refit
 from pruners.channels.channels import Channels, LayerChannels
-from pruners.channels.groups import ChannelGroup
+from pruners.channels.grouping.groups import ChannelGroup
 from pruners.channels.methods.channel_method import SHARED as CHANNEL_OPTIONS
 from pruners.channels.network_channels import NetworkChannels
 from pruners.compress import compress, scores

@@ -6,7 +6,7 @@ one of `ChannelMethod` channels.
 
 from pruners.allocation.knapsack import knapsack
 from pruners.allocation.minmax import minmax
-from pruners.channels.groups import ChannelGroup
+from pruners.channels.grouping.groups import ChannelGroup
 from pruners.channels.methods.channel_method import ChannelInputs, ChannelMethod
 from pruners.lowrank.layers.candidates import Candidates, dense_candidate, layer_candidates
 from pruners.lowrank.layers.cut import DENSE, Cut

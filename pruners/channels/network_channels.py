@@ -8,9 +8,9 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
-from pruners.channels.dependencies import Dependencies
-from pruners.channels.groups import channel_groups
-from pruners.channels.verification import Rehearsal, removable
+from pruners.channels.grouping.dependencies import Dependencies
+from pruners.channels.grouping.groups import channel_groups
+from pruners.channels.grouping.rehearsal import Rehearsal, removable
 from pruners.errors import PrunerWarning
 from pruners.network.counting.multiply_adds import multiply_adds
 from pruners.network.inputs import Inputs, check_example

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from torch import nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-from pruners.channels.groups import ChannelGroup, Place
+from pruners.channels.grouping.groups import ChannelGroup, Place
 from pruners.network.layer_names import named_modules, named_parameters
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pruners.calibration.batches import calibration_batches
-from pruners.channels.groups import ChannelGroup
+from pruners.channels.grouping.groups import ChannelGroup
 from pruners.channels.methods.channel_method import ChannelInputs, ChannelMethod
 from pruners.errors import PrunerError
 from pruners.network.copying import copied

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 import pruners
-from pruners.channels.groups import ChannelGroup
+from pruners.channels.grouping.groups import ChannelGroup
 from pruners.channels.methods.channel_method import ChannelInputs
 from pruners.channels.methods.taylor import Taylor
 from pruners.channels.network_channels import NetworkChannels

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from pruners.channels.groups import ChannelGroup
+from pruners.channels.grouping.groups import ChannelGroup
 from pruners.channels.methods.channel_method import ChannelInputs, ChannelMethod
 from pruners.errors import PrunerError
 from pruners.network.layer_names import named_modules, named_parameters

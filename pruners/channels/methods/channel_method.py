@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from pruners.channels.groups import ChannelGroup
+from pruners.channels.grouping.groups import ChannelGroup
 from pruners.method import Method, Option
 from pruners.network.inputs import Inputs
 from pruners.option_values import LAYERS, Choice, Whole

@@ -5,7 +5,7 @@ from typing import Any, final
 
 from torch import Tensor, nn
 
-from pruners.channels.groups import ChannelGroup
+from pruners.channels.grouping.groups import ChannelGroup
 from pruners.channels.methods.channel_method import ChannelInputs, ChannelMethod
 from pruners.channels.methods.filter_norms import filter_norms
 

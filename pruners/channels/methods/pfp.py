@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pruners.calibration.moments.columns import Layer
-from pruners.channels.groups import ChannelGroup
+from pruners.channels.grouping.groups import ChannelGroup
 from pruners.channels.methods.channel_method import ChannelInputs, ChannelMethod
 from pruners.channels.readers import readers_of
 from pruners.channels.sample_bound import errors_by_rank

@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves
 from torch_pruning.dependency import index_mapping
 from torch_pruning.ops import OPTYPE
 
-from pruners.channels.places import PORT, Axis, Side, axes_of, couplings, side_of
+from pruners.channels.grouping.places import PORT, Axis, Side, axes_of, couplings, side_of
 from pruners.errors import PrunerError
 from pruners.network.inputs import Inputs, forward_on_copy
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-from pruners.channels.dependencies import Dependencies, Pair
-from pruners.channels.places import Axis
+from pruners.channels.grouping.dependencies import Dependencies, Pair
+from pruners.channels.grouping.places import Axis
 from pruners.network.layer_names import named_buffers, named_modules, named_parameters
 
 
