@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from pruners.lowrank.decompose import decompose, weights_from_factors
 from pruners.lowrank.layers.candidates import Candidates
-from pruners.lowrank.layers.cut import Cut
+from pruners.lowrank.layers.cut import FORMS, Cut
+from pruners.lowrank.layers.folding import folded_shape
 from pruners.lowrank.layers.shapes import compressible_modules, shape_of
 from pruners.network.counting.multiply_adds import as_defined
 from pruners.network.forward_pass import batch_that_runs, evaluating
@@ -67,7 +68,7 @@ class LatencyTable:
             seconds = median_seconds(lambda: forward(model, batch), self._device, _REPEATS)
         self.network = self._nanoseconds(seconds)
         self.dense = {name: self._time(name, layer) for name, layer in layers.items()}
-        self._decomposed: dict[tuple[str, int], tuple[NDArray[np.int64], list[int]]] = {}
+        self._decomposed: dict[tuple[str, str, int], tuple[NDArray[np.int64], list[int]]] = {}
 
     @property
     def rest(self) -> int:
@@ -78,29 +79,32 @@ class LatencyTable:
         """Return what each option of a layer takes."""
         times = np.full(len(candidates.ranks), self.dense[name], dtype=np.int64)
         if name in self._layers:
-            for number in np.unique(candidates.subspaces[candidates.subspaces > 0]).tolist():
-                rows = candidates.subspaces == number
-                ranks, known = self._timed(name, number)
+            cuts = np.stack([candidates.forms, candidates.subspaces])
+            for form, number in np.unique(cuts[:, candidates.subspaces > 0], axis=1).T.tolist():
+                rows = (candidates.forms == form) & (candidates.subspaces == number)
+                ranks, known = self._timed(name, FORMS[form], number)
                 times[rows] = np.rint(np.interp(candidates.ranks[rows], ranks, known))
         return times
 
-    def _timed(self, name: str, num_subspaces: int) -> tuple[NDArray[np.int64], list[int]]:
-        key = name, num_subspaces
+    def _timed(self, name: str, form: str, num_subspaces: int) -> tuple[NDArray[np.int64], list[int]]:
+        key = name, form, num_subspaces
         if key not in self._decomposed:
-            most = shape_of(self._layers[name]).largest_saving_rank(num_subspaces)
+            folded = folded_shape(shape_of(self._layers[name]), form)
+            most = folded.largest_saving_rank(num_subspaces)
             ranks = np.unique(np.rint(np.geomspace(1, most, _RANKS))).astype(np.int64)
-            times = [self._time(name, self._pair(name, rank, num_subspaces)) for rank in ranks.tolist()]
+            cuts = [Cut(rank, num_subspaces, form) for rank in ranks.tolist()]
+            times = [self._time(name, self._pair(name, cut)) for cut in cuts]
             self._decomposed[key] = ranks, times
         return self._decomposed[key]
 
-    def _pair(self, name: str, rank: int, num_subspaces: int) -> nn.Module:
+    def _pair(self, name: str, cut: Cut) -> nn.Module:
         pair = deepcopy(self._layers[name])
-        shape = shape_of(pair)
-        rows, columns = shape.matrix
+        shape, (rank, num_subspaces) = shape_of(pair), cut[:2]
+        rows, columns = folded_shape(shape, cut.form).matrix
         left = pair.weight.new_ones(shape.groups, num_subspaces, rows, rank)
         right = pair.weight.new_ones(shape.groups, num_subspaces, rank, columns // num_subspaces)
-        weights = weights_from_factors(shape, isinstance(pair, nn.Linear), left, right)
-        decompose(pair, weights, Cut(rank, num_subspaces))
+        weights = weights_from_factors(shape, isinstance(pair, nn.Linear), left, right, cut.form)
+        decompose(pair, weights, cut)
         return pair
 
     def _time(self, name: str, layer: nn.Module) -> int:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pruners.errors import PrunerError
 from pruners.lowrank.layers.budget import floor_of_share
 from pruners.lowrank.layers.cut import DENSE, ENCODE, FORMS, TUCKER, Cut
+from pruners.lowrank.layers.folding import folded_shape, foldings_of
 from pruners.lowrank.layers.shapes import LayerShape, NetworkShape
 from pruners.lowrank.layers.steps import params_of
 from pruners.option_values import ByLayer, Fields, Whole
@@ -80,6 +81,34 @@ def layer_candidates(
     least, most = -floor_of_share(-density.least, shape.params), floor_of_share(density.most, shape.params)
     rows = rows[(rows[:, 2] >= least) & (rows[:, 2] <= most)]
     return Candidates(rows[:, 0], rows[:, 1], rows[:, 2], np.full(len(rows), FORMS.index(ENCODE)))
+
+
+@lru_cache(maxsize=4096)
+def folded_candidates(
+    shape: LayerShape,
+    folding: str,
+    subspaces: tuple[int, ...],
+    density: DensityBounds = DensityBounds(),
+    rank_multiple: int = 1,
+) -> Candidates:
+    """List the options of a layer in one folding, or in all that `foldings_of` has; as `layer_candidates`."""
+    forms = foldings_of(shape, folding)
+    parts = [layer_candidates(folded_shape(shape, f), subspaces, density, rank_multiple) for f in forms]
+    if forms == (ENCODE,):
+        return parts[0]
+    places = [np.where(part.subspaces > 0, FORMS.index(f), 0) for f, part in zip(forms, parts, strict=True)]
+    # staying dense is one option, the first folding's
+    once = [part.subspaces > (0 if number else -1) for number, part in enumerate(parts)]
+
+    def joined(columns: Iterable[Integers]) -> Integers:
+        return np.concatenate([column[rows] for column, rows in zip(columns, once, strict=True)])
+
+    return Candidates(
+        joined(part.ranks for part in parts),
+        joined(part.subspaces for part in parts),
+        joined(part.params for part in parts),
+        joined(places),
+    )
 
 
 def pinned_candidate(name: str, shape: LayerShape, pin: Mapping[str, Any]) -> Candidates:

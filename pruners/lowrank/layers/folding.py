@@ -2,8 +2,24 @@
 
 from torch import Tensor
 
+from pruners.lowrank.layers.cut import DECODE, ENCODE, FOLDINGS
 from pruners.lowrank.layers.shapes import LayerShape
 from pruners.lowrank.layers.steps import SPANS
+
+BEST = "best"
+"""In place of a folding: of every layer the one whose error is least at its cost."""
+
+
+def foldings_of(shape: LayerShape, folding: str) -> tuple[str, ...]:
+    """Return the foldings that a layer is looked at in: the given one, or all that differ for `BEST`.
+
+    A 1 x 1 kernel or Linear has the usual one alone, in which all coincide.
+    """
+    if shape.kernel == (1, 1):
+        return (ENCODE,)
+    if folding != BEST:
+        return (folding,)
+    return FOLDINGS if 1 not in shape.kernel else (ENCODE, DECODE)
 
 
 def folded_shape(shape: LayerShape, form: str) -> LayerShape:

@@ -13,7 +13,7 @@ from pruners.lowrank.methods.every_cut import (
     best_options,
     every_cut,
 )
-from pruners.lowrank.methods.rank_method import AllocationProblem, RankMethod
+from pruners.lowrank.methods.rank_method import FOLDING, AllocationProblem, RankMethod
 from pruners.lowrank.spectra.metrics import ERROR_METRICS
 from pruners.method import Option
 from pruners.option_values import ByLayer, Choice, Number
@@ -27,7 +27,9 @@ class ALDS(RankMethod):
     Layer-wise Decomposition, NeurIPS 2021, arXiv 2107.11442, problem (3). The paper alternates between ranks
     and subspaces from random starts; but for a given error every layer's cheapest option is independent of
     the others, so the optimum can be had exactly: see `pruners.allocation.minmax`. What budget is left
-    goes to the layer with the largest error next.
+    goes to the layer with the largest error next. ``folding`` asks for the other matrices that a kernel can
+    be folded to, as the paper's supplement and its authors' code have them; a layer set in ``layers`` keeps
+    the usual one.
     """
 
     name = "alds"
@@ -45,6 +47,7 @@ class ALDS(RankMethod):
             ByLayer(Number(above=True), "layer names to factors"),
         ),
         *WHAT_LAYERS_MAY_BECOME,
+        FOLDING,
     )
 
     def candidates(self, shape: NetworkShape, options: Mapping[str, Any]) -> dict[str, Candidates]:

@@ -11,10 +11,14 @@ from pruners.errors import PrunerError
 from pruners.lowrank.layers import pricing
 from pruners.lowrank.layers.budget import NANOSECONDS
 from pruners.lowrank.layers.cut import DENSE, Cut
+from pruners.lowrank.layers.folding import folded_shape
 from pruners.lowrank.layers.steps import saves
 from pruners.lowrank.methods.rank_method import AllocationProblem
 
 AnyShare = TypeVar("AnyShare")
+
+Energies = Mapping[str, NDArray[np.float64]]
+"""What rank 1, 2, ... of a layer adds to its energy, by folding."""
 
 
 def cuts_at_largest_share(
@@ -49,18 +53,37 @@ def cuts_at_largest_share(
 
 
 def ranks_at_largest_energy_share(
-    problem: AllocationProblem, energies: Mapping[str, NDArray[np.float64]], step: Mapping[str, int]
+    problem: AllocationProblem, energies: Mapping[str, Energies], rank_multiple: int
 ) -> dict[str, Cut]:
     """Find the largest share of energy within the budget that the ranks of all ``energies`` hold alike.
 
-    ``energies`` tells what rank 1, 2, ... of each layer adds; its rank is the smallest multiple of ``step``
-    that holds the share. Exact: ranks change only where one layer's share at some rank is reached.
+    ``energies`` tells what rank 1, 2, ... adds in each of a layer's foldings; its rank is the smallest
+    multiple that holds the share, in the folding where that is cheapest. Exact: ranks change only where one
+    layer's share at some rank is reached.
     """
-    held = {name: energy_shares(of_layer) for name, of_layer in energies.items()}
-    shares = np.unique(np.concatenate([*held.values(), [1.0]])).tolist()
+    layers, unit = problem.shape.layers, problem.budget.unit
+    held = {
+        name: {form: energy_shares(of_form) for form, of_form in of_layer.items()}
+        for name, of_layer in energies.items()
+    }
+    every = [of_form for of_layer in held.values() for of_form in of_layer.values()]
+    shares = np.unique(np.concatenate([*every, [1.0]])).tolist()
+    step = {
+        (name, form): folded_shape(layers[name], form).rank_step(rank_multiple, (1,))
+        for name, of_layer in held.items()
+        for form in of_layer
+    }
 
     def cuts(share: float) -> dict[str, Cut]:
-        return {n: Cut(step[n] * (int(np.searchsorted(h, share)) // step[n] + 1), 1) for n, h in held.items()}
+        found = {}
+        for name, of_layer in held.items():
+            at = {form: int(np.searchsorted(shares, share)) for form, shares in of_layer.items()}
+            steps = {form: step[name, form] for form in at}
+            cuts = [Cut(steps[form] * (rank // steps[form] + 1), 1, form) for form, rank in at.items()]
+            saving = [cut for cut in cuts if saves(layers[name], cut)]
+            if saving:
+                found[name] = min(saving, key=lambda cut: pricing.cost_of(problem.shape, name, cut, unit))
+        return found
 
     return cuts_at_largest_share(problem, shares, cuts)
 

@@ -11,10 +11,10 @@ from pruners.lowrank.layers.candidates import (
     PINS,
     Candidates,
     DensityBounds,
-    layer_candidates,
+    folded_candidates,
     pinned_candidate,
 )
-from pruners.lowrank.layers.cut import Cut
+from pruners.lowrank.layers.cut import ENCODE, Cut
 from pruners.lowrank.layers.shapes import LayerShape, NetworkShape
 from pruners.lowrank.methods.rank_method import (
     EXCLUDE,
@@ -70,7 +70,9 @@ def every_cut(shape: NetworkShape, options: Mapping[str, Any]) -> dict[str, Cand
         else:
             subspaces = _subspaces(layer, options["candidate_subspaces"])
             density = _density(name, options["bounds"].get(name, {}))
-            options_of[name] = layer_candidates(layer, subspaces, density, options["rank_multiple"])
+            options_of[name] = folded_candidates(
+                layer, options.get("folding", ENCODE), subspaces, density, options["rank_multiple"]
+            )
         if not len(options_of[name].params):
             raise PrunerError(f"bounds leave layer {name!r} no choice of rank and num_subspaces.")
     return {name: options_of[name] for name in shape.layers}

@@ -12,7 +12,7 @@ from pruners.lowrank.curves.principal import PrincipalErrors, principal_componen
 from pruners.lowrank.fitting.options import encoders_option
 from pruners.lowrank.fitting.principal import principal_tensors
 from pruners.lowrank.layers.candidates import Candidates, layer_candidates
-from pruners.lowrank.layers.cut import Cut
+from pruners.lowrank.layers.cut import ENCODE, Cut
 from pruners.lowrank.layers.shapes import NetworkShape
 from pruners.lowrank.methods.common_share import cuts_at_largest_share, ranks_at_largest_energy_share
 from pruners.lowrank.methods.rank_method import (
@@ -108,7 +108,8 @@ class PCA(RankMethod):
         energies = {n: components[n].energies[: layers[n].max_rank(1)] for n in free}
         step = {name: layers[name].rank_step(options["rank_multiple"], (1,)) for name in free}
         if options["allocate"] == "share":
-            return ranks_at_largest_energy_share(problem, energies, step)
+            by_folding = {name: {ENCODE: of_layer} for name, of_layer in energies.items()}
+            return ranks_at_largest_energy_share(problem, by_folding, options["rank_multiple"])
         worth = {
             name: _worth(of_layer)
             / (layers[name].params_per_rank(1) * max(problem.shape.unit_cost(name, problem.budget.unit), 1))

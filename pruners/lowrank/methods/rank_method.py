@@ -14,13 +14,14 @@ from pruners.lowrank.fitting.factor_tensors import unfitted_tensors
 from pruners.lowrank.fitting.options import REFIT_OPTIONS, FitOptions, fit_options
 from pruners.lowrank.layers.budget import NANOSECONDS, Budget
 from pruners.lowrank.layers.candidates import Candidates, check_not_empty, dense_candidate
-from pruners.lowrank.layers.cut import DENSE, FORMS, Cut
+from pruners.lowrank.layers.cut import DENSE, ENCODE, FOLDINGS, FORMS, Cut
+from pruners.lowrank.layers.folding import BEST
 from pruners.lowrank.layers.pricing import cost_of
 from pruners.lowrank.layers.shapes import NetworkShape
 from pruners.lowrank.spectra.frontier import Frontier
 from pruners.lowrank.spectra.network_spectra import Spectra
 from pruners.method import Method, Option
-from pruners.option_values import LAYERS, Whole
+from pruners.option_values import LAYERS, Choice, Whole
 
 EXCLUDE = Option(
     "exclude",
@@ -35,6 +36,16 @@ RANK_MULTIPLE = Option(
     "ranks are multiples of this, 8 for example, in every layer large enough; one set in layers "
     "stays as it is",
     Whole(1, 2**31),
+)
+
+
+FOLDING = Option(
+    "folding",
+    ENCODE,
+    "the matrix that a kernel is decomposed as: encode, f x (c k1 k2); decode, (f k1 k2) x c; split1, (f k1) "
+    "x (c k2); split2, (f k2) x (c k1); or best, of these the one with the least error at its cost, layer by "
+    "layer; all but encode go without a refit",
+    Choice((*FOLDINGS, BEST)),
 )
 
 
@@ -118,7 +129,7 @@ class RankMethod(Method):
 
     def wants_data(self, given: Mapping[str, Any]) -> bool:
         """Tell whether calibration images would be used: to refit the factors."""
-        return self.refits and given.get("refit") != "none"
+        return self.refits and given.get("refit") != "none" and given.get("folding", ENCODE) == ENCODE
 
     def fitting(self, options: Mapping[str, Any], has_data: bool) -> FitOptions:
         """Read what the options say of fitting the factors to calibration images.
@@ -127,7 +138,13 @@ class RankMethod(Method):
         """
         if not self.refits:
             return FitOptions("none", 0.0, "weight")
-        return fit_options(options, self.with_defaults({})["encoders"], has_data)
+        folding = options.get("folding", ENCODE)
+        if folding != ENCODE and options["refit"] not in (None, "none"):
+            raise PrunerError(
+                f"refit {options['refit']!r} fits the 1 x 1 layer that folding 'encode' has behind the "
+                f"kernel; folding {folding!r} goes without."
+            )
+        return fit_options(options, self.with_defaults({})["encoders"], has_data and folding == ENCODE)
 
     def metric(self, options: Mapping[str, Any]) -> str:
         """Return the metric that the layer errors of the result are told in."""
@@ -135,6 +152,8 @@ class RankMethod(Method):
 
     def errors_of(self, problem: AllocationProblem, layer: str, options: Mapping[str, Any]) -> LayerErrors:
         """Return what is known about a layer's errors by `metric`."""
+        if problem.candidates[layer].forms.any():
+            return problem.spectra.folding_search(layer, self.metric(options))
         return problem.spectra.search(layer, self.metric(options))
 
     def own_tensors(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from pruners.errors import PrunerWarning
 from pruners.lowrank.layers.shapes import NetworkShape, compressible_modules
+from pruners.lowrank.spectra.folding_search import FoldingSearch
 from pruners.lowrank.spectra.frontier import LayerSearch
 from pruners.lowrank.spectra.layer_spectra import LayerSpectra
 from pruners.network.layer_names import check_module
@@ -31,6 +32,7 @@ class Spectra:
             n: LayerSpectra(n, modules[n].weight.detach().clone(), s) for n, s in self.shape.layers.items()
         }
         self._searches: dict[tuple[str, str], LayerSearch] = {}
+        self._folding_searches: dict[tuple[str, str], FoldingSearch] = {}
         for name in self.shape.fixed:
             message = f"Layer {name!r} shares its weight with another module and stays dense."
             warnings.warn(message, PrunerWarning, stacklevel=3)
@@ -38,6 +40,13 @@ class Spectra:
     def search(self, name: str, metric: str) -> LayerSearch:
         """Return what is known about one layer's options under a metric."""
         return self._searches.setdefault((name, metric), LayerSearch(self.layers[name], metric))
+
+    def folding_search(self, name: str, metric: str) -> FoldingSearch:
+        """Return what is known about one layer's options in all foldings under a metric."""
+        key = name, metric
+        if key not in self._folding_searches:
+            self._folding_searches[key] = FoldingSearch(self.layers[name], metric)
+        return self._folding_searches[key]
 
     def still_fit(self, model: nn.Module) -> bool:
         """Tell whether the network has these very layers and weights still.
