@@ -61,9 +61,9 @@ def compress(
     a few hundred training inputs without labels too, one tensor or batches: its factors are then refitted to
     the network's outputs by least squares and BatchNorm is re-estimated, unless ``refit="none"``; the
     artifact's ``refit`` tells what that came to. A method of kind mask takes such ``data`` for
-    ``allocation="measured"`` and for a ``refit``; with one that needs labels its own batches serve for
-    these too. ``options`` are the method's own and its kind's, see
-    `methods`. The network is not changed; ``artifact.apply(model)`` gives the small one. Layers that lose
+    ``allocation="measured"`` or ``"owl"`` and for a ``refit``; with one that needs labels its own batches
+    serve for these too. ``options`` are the method's own and its kind's, see `methods`. The network is not
+    changed; ``artifact.apply(model)`` gives the small one. Layers that lose
     every weight are named in a PrunerWarning, and weights that the method does not reach in an
     UnreachedWarning where they are at least 1 % of the network's parameters, see `unreached`.
 

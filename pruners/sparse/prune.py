@@ -20,8 +20,9 @@ from pruners.sparse.scorer import Scorer, scoring_inputs_for
 from pruners.sparse.selection.allocation import Pool, allocated_pools
 from pruners.sparse.selection.counts import after_rounds
 from pruners.sparse.selection.lamp import lamp_scores
+from pruners.sparse.selection.owl import owl_pools
 from pruners.sparse.selection.prunable import PrunableLayer, layers_to_prune
-from pruners.sparse.selection.shared_options import SHARED, SelectionOptions, selection_options
+from pruners.sparse.selection.shared_options import BY_IMAGES, SHARED, SelectionOptions, selection_options
 from pruners.sparse.selection.survivors import Survivors
 
 Masks = dict[str, Tensor]
@@ -57,6 +58,8 @@ def prune(
             scores = scores_of(alive)
             scores_of = partial(_known, scores)
             pools = measured_pools(pools, layers, alive, scores, selection, calibration)
+        if calibration is not None and selection.allocation == "owl":
+            pools = owl_pools(pools, layers, alive, selection, calibration)
         _remove_in_rounds(pools, layers, alive, scores_of, selection)
     asked = {"keep_ratio": float(keep_ratio)} if keep_ratio is not None else {"budget": int(budget or 0)}
     chosen |= {"seed": seed} | asked
@@ -104,8 +107,8 @@ def _calibration(
     if not method.wants_data(options):
         return None
     if data is None:
-        measured = options["allocation"] == "measured"
-        wish = "allocation measured" if measured else f"refit {options['refit']}"
+        allocation = options["allocation"]
+        wish = f"allocation {allocation}" if allocation in BY_IMAGES else f"refit {options['refit']}"
         raise PrunerError(f"{wish} needs data=, a few hundred inputs of the network.")
     return calibration_of(model, data)
 

@@ -24,7 +24,9 @@ def facts(record: StudyRecord) -> list[tuple[str, str]]:
         ("Network and data", " on ".join(str(task[part]) for part in ("network", "data") if task.get(part))),
         ("Budget", _budget(sweep.get("budget"))),
         ("Outside the budget", " ".join(came_from.get("unreached", []))),
-        ("Lottery", _lottery(sweep.get("lottery"))),
+        ("Lottery", _section(sweep.get("lottery"))),
+        ("Gradual pruning", _section(sweep.get("gradual"))),
+        ("Dynamic sparse training", _section(sweep.get("dynamic_sparse"))),
         ("Replicates", str(sweep["replicates"]) if (sweep.get("replicates") or 1) > 1 else ""),
         ("Searched", _searched(record)),
         ("Sampler", _named(sweep.get("method"))),
@@ -111,11 +113,11 @@ def _time_limit(record: StudyRecord) -> str:
     )
 
 
-def _lottery(lottery: Any) -> str:
-    """Return the section's settings that say what was done, as ``levels 15, rate 0.2, rewind_to 0it``."""
-    if not isinstance(lottery, Mapping):
+def _section(section: Any) -> str:
+    """Return a section's settings that say what was done, as ``levels 15, rate 0.2, rewind_to 0it``."""
+    if not isinstance(section, Mapping):
         return ""
-    return plain({name: value for name, value in lottery.items() if value not in (None, False, [], {})})
+    return plain({name: value for name, value in section.items() if value not in (None, False, [], {})})
 
 
 def _moment(written: Any) -> str:

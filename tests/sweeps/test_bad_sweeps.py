@@ -8,6 +8,7 @@ import pytest
 
 from tests.sweeps.bad_calibrated import BAD_CALIBRATED
 from tests.sweeps.bad_cascades import BAD_CASCADES
+from tests.sweeps.bad_changing_masks import BAD_CHANGING_MASKS, CHANGING, RIGL
 from tests.sweeps.bad_choices import BAD_CHOICES
 from tests.sweeps.bad_distillation import BAD_DISTILLATION
 from tests.sweeps.bad_learning_compression import BAD_LEARNING_COMPRESSION
@@ -27,11 +28,12 @@ BAD = (
     | BAD_DISTILLATION
     | BAD_CASCADES
     | BAD_LEARNING_COMPRESSION
+    | BAD_CHANGING_MASKS
 )
 Tombola = Callable[..., Answer]
 
 
-@pytest.mark.parametrize("text", [SWEEP, LOTTERY, AT_INIT])
+@pytest.mark.parametrize("text", [SWEEP, LOTTERY, AT_INIT, CHANGING, RIGL])
 def test_the_sweeps_that_the_others_are_made_of_are_right(tombola: Tombola, text: str) -> None:
     Path("s.yaml").write_text(text)
     answer = tombola("validate", "s.yaml")

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 
+from pruners.sparse.selection.shared_options import BY_IMAGES
 from trainables.config import CompressionConfig, TrialConfig
 from trainables.errors import Refused, TaskError
 from trainables.stages import Compress, Recipe, Reinitialize
@@ -63,8 +64,8 @@ def calibration_images(compression: CompressionConfig) -> int:
 def _cannot_do_without_images(compression: CompressionConfig) -> str | None:
     """Say what of a compression is done by calibration images alone; None where nothing is."""
     needs, options = method_named(compression.method).needs, compression.options
-    if options.get("allocation") == "measured":
-        return "allocation measured"
+    if (allocation := options.get("allocation")) in BY_IMAGES:
+        return f"allocation {allocation}"
     if (refit := options.get("refit")) not in (None, "none"):
         return f"refit {refit}"
     return f"method {compression.method}" if "data" in needs and "loss" not in needs else None

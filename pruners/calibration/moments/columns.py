@@ -2,14 +2,24 @@
 
 from collections.abc import Sequence
 from math import prod
+from typing import TypeGuard, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 from torch.nn.grad import conv1d_weight, conv2d_weight, conv3d_weight
 
+from pruners.network.readiness import has_own_forward
+
 Layer = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
 """A layer whose outputs are its folded weight times columns of its input."""
+
+
+def has_columns(module: nn.Module | None) -> TypeGuard[Layer]:
+    """Tell whether a module multiplies columns of its input by its weight as torch's own layers do."""
+    return isinstance(module, Layer) and not any(
+        isinstance(module, kind) and has_own_forward(module, kind) for kind in get_args(Layer)
+    )
 
 
 def layer_columns(layer: Layer, inputs: Tensor) -> Tensor:

@@ -2,18 +2,16 @@
 
 from collections import Counter
 from collections.abc import Callable
-from typing import get_args
 
 import torch
 from torch import nn
 
 from pruners.calibration.calibration import Calibration
 from pruners.calibration.layer_calls import layer_calls
-from pruners.calibration.moments.columns import Layer
+from pruners.calibration.moments.columns import Layer, has_columns
 from pruners.calibration.refit import Refit
 from pruners.errors import PrunerError
 from pruners.network.layer_names import named_modules, named_parameters
-from pruners.network.readiness import has_own_forward
 from pruners.sparse.fitting.layer_fit import LayerFit, fit_to_own_outputs
 from pruners.sparse.fitting.sequential import fit_in_sequence
 from pruners.sparse.mask import Mask
@@ -62,8 +60,7 @@ def _own_layers(network: nn.Module, mask: Mask) -> dict[str, Layer]:
     return {
         name: module
         for name, layer in mask.prunable.items()
-        if isinstance(module := modules.get(name), Layer)
-        and not any(isinstance(module, kind) and has_own_forward(module, kind) for kind in get_args(Layer))
+        if has_columns(module := modules.get(name))
         and holders[id(parameters[layer.parameter])] == 1
         and not bool(mask.masks[layer.parameter].all())
     }

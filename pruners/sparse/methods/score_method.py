@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from pruners.method import Method, Option
 from pruners.sparse.curvature.scoring_inputs import Scores, ScoringInputs
-from pruners.sparse.selection.shared_options import SHARED
+from pruners.sparse.selection.shared_options import BY_IMAGES, SHARED
 
 
 class ScoreMethod(Method):
@@ -38,7 +38,7 @@ class ScoreMethod(Method):
 
     def wants_data(self, given: Mapping[str, Any]) -> bool:
         """Tell whether calibration images would be used: to allocate, or to refit the kept weights."""
-        return given.get("allocation") == "measured" or given.get("refit", "none") != "none"
+        return given.get("allocation") in BY_IMAGES or given.get("refit", "none") != "none"
 
     def prepared(self, network: nn.Module, options: Mapping[str, Any]) -> nn.Module:
         """Return the network as the method scores it (another dtype, other values).

@@ -7,7 +7,7 @@ from pruners.errors import InfeasibleBudget, PrunerError
 from pruners.option_values import Whole
 from pruners.sparse.selection.counts import as_share, divided, exact_share, kept
 from pruners.sparse.selection.prunable import PrunableLayer
-from pruners.sparse.selection.shared_options import SelectionOptions
+from pruners.sparse.selection.shared_options import BY_IMAGES, SelectionOptions
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ def allocated_pools(
     A layer with a share of its own keeps exactly ceil(share * its weights), or ``min_layer_keep`` where that
     is more, and is a pool by itself. The others keep exactly ceil(keep_ratio * their weights), or what the
     former leave of ``budget``, together. They are one pool (global; lamp, whose scores are
-    `pruners.sparse.selection.lamp`'s; measured, whose `pruners.sparse.curves` then divide it) or one each,
-    with this total divided in proportion to
+    `pruners.sparse.selection.lamp`'s; measured and owl, by which `pruners.sparse.curves` and
+    `pruners.sparse.selection.owl` then divide it) or one each, with this total divided in proportion to
 
     - layerwise: the layer's weights, so that the densities are equal up to rounding by largest remainder;
     - erk: the sum of the sides of the weight's tensor, which makes the density proportional to (n_in + n_out
@@ -60,7 +60,7 @@ def allocated_pools(
         f"The budget asks for {count} weights{' of the other layers' if own else ''}",
     )
     single = [Pool((name,), keep) for name, keep in own.items()]
-    if selection.allocation in ("global", "lamp", "measured"):
+    if selection.allocation in ("global", "lamp", *BY_IMAGES):
         return [*single, Pool(tuple(free), count)] if free else single
     parts = [
         layers[name].params if selection.allocation == "layerwise" else sum(layers[name].shape)

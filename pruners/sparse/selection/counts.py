@@ -54,8 +54,16 @@ def divided(total: int, parts: Sequence[int], least: Sequence[int], most: Sequen
     if sum(ideal) < total:
         step = Fraction(total - sum(ideal), sum(at(bounds[i + 1])) - sum(ideal))
         ideal = at(bounds[i] + step * (bounds[i + 1] - bounds[i]))
+    return rounded(ideal, total)
+
+
+def rounded(ideal: Sequence[Fraction], total: int) -> list[int]:
+    """Round numbers whose sum is ``total`` to whole ones of that sum, by largest remainders.
+
+    Earlier ones win ties.
+    """
     counts = [math.floor(count) for count in ideal]
-    by_remainder = sorted(range(len(parts)), key=lambda n: counts[n] - ideal[n])
+    by_remainder = sorted(range(len(ideal)), key=lambda n: counts[n] - ideal[n])
     for n in by_remainder[: total - sum(counts)]:
         counts[n] += 1
     return counts

@@ -11,7 +11,9 @@ from pruners.option_values import LAYERS, ByLayer, Choice, Flag, Number, Share, 
 from pruners.sparse.selection.counts import exact_share
 from pruners.sparse.selection.prunable import PrunableLayer
 
-ALLOCATIONS = ("global", "layerwise", "erk", "lamp", "measured")
+BY_IMAGES = ("measured", "owl")
+"""Allocations that need calibration images."""
+ALLOCATIONS = ("global", "layerwise", "erk", "lamp", *BY_IMAGES)
 REFITS = ("none", "layer", "sequential")
 SCHEDULES = ("linear", "exponential")
 _KINDS = ("conv", "linear", "output")
@@ -22,7 +24,8 @@ SHARED = (
         "global",
         "which layers keep how much: global (the best weights wherever they are), "
         "layerwise (the same share), erk, lamp (the best as shares of what is left of their layer), "
-        "measured (by what each layer's density does to the outputs on data=)",
+        "measured (by what each layer's density does to the outputs on data=), "
+        "owl (more where more weights are outliers on data=)",
         Choice(ALLOCATIONS),
     ),
     Option(
@@ -58,6 +61,19 @@ SHARED = (
         ByLayer(Number(above=True), "layers to factors"),
     ),
     Option(
+        "owl_m",
+        5.0,
+        "the paper's M: a weight is an outlier where |w| times its input's norm is above M times the layer's "
+        "mean of these, for the allocation owl",
+        Number(above=True),
+    ),
+    Option(
+        "owl_lambda",
+        0.08,
+        "the paper's lambda: how far a layer's density may be from that of all, for the allocation owl",
+        Share(),
+    ),
+    Option(
         "refit",
         "none",
         "fit each layer's kept weights to its dense outputs on data=, by least squares: none, layer (from "
@@ -89,6 +105,8 @@ class SelectionOptions:
     min_layer_keep: int
     shares: Mapping[str, Fraction]
     scale: Mapping[str, float]
+    owl_m: float
+    owl_lambda: Fraction
     invert: bool
 
 
@@ -111,6 +129,8 @@ def selection_options(
         options["min_layer_keep"],
         _shares(options["layer_keep_ratio"], layers),
         options["scale"],
+        options["owl_m"],
+        exact_share(options["owl_lambda"], "owl_lambda"),
         options["invert"],
     )
 

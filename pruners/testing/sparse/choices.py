@@ -28,7 +28,7 @@ class ChoiceTests(ScoreMethodSetting):
         removed = sum(int((p == 0).sum()) for n, p in mask.apply(model).named_parameters() if n in mask.masks)
         assert removed == WEIGHTS - mask.params
 
-    @pytest.mark.parametrize("allocation", ["global", "layerwise", "erk", "lamp", "measured"])
+    @pytest.mark.parametrize("allocation", ["global", "layerwise", "erk", "lamp", "measured", "owl"])
     def test_exact_counts_in_every_allocation(self, model: OddNetwork, allocation: str) -> None:
         """Check the number of weights kept for each way to share it out among the layers."""
         if allocation == "lamp" and any((score < 0).any() for score in self.scored(model).values()):
