@@ -1,6 +1,7 @@
 """A small network as a dense one again, of the given network's shape and of the small one's function."""
 
 import copy
+import math
 
 import pytest
 import torch
@@ -122,6 +123,39 @@ def test_what_was_projected_is_compressed_without_loss(network, batch):
     )
     assert again.error < 1e-5
     torch.testing.assert_close(again.apply(dense)(batch), small(batch), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("method", pruners.methods())
+def test_a_cascade_never_exceeds_its_budgets(network, batch, method):
+    """Compress, move the weights, project back: every step is within its own budget, before and after."""
+    needs = pruners.methods()[method].needs
+    inputs = batch.repeat(4, 1, 1, 1) + torch.arange(8).view(8, 1, 1, 1)
+    of_method = {}
+    if "data" in needs:
+        of_method["data"] = [(inputs, torch.arange(8))] if "loss" in needs else inputs
+    if "loss" in needs:
+        of_method["loss"] = nn.functional.cross_entropy
+    if "example" in needs:
+        of_method["example"] = batch[:1]
+    total = pruners.NetworkShape(network).params
+
+    def left(small):
+        return sum(int(weight.count_nonzero()) for weight in small.parameters() if weight.dim() > 1)
+
+    dense, mask = network, None
+    for seed, share in enumerate([0.75, 0.5, 0.375]):
+        artifact = pruners.compress(dense, method, keep_ratio=share, mask=mask, **of_method)
+        limit = math.ceil(share * total) if isinstance(artifact, pruners.Mask) else int(share * total)
+        small = artifact.apply(dense)
+        assert left(small) <= artifact.params <= limit
+        small = retrained(small, seed)
+        if isinstance(artifact, pruners.Mask):
+            artifact.apply_(small)
+            mask = artifact
+        assert left(small) <= limit
+        dense = artifact.project_back(small)
+        assert dense.state_dict().keys() == network.state_dict().keys()
+        torch.testing.assert_close(dense.eval()(batch), small.eval()(batch), atol=1e-4, rtol=1e-4)
 
 
 def test_a_loaded_artifact_projects_back(network, batch, tmp_path):
