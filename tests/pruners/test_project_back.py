@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 import pruners
+from pruners.lowrank.layers.cut import FOLDINGS
+from pruners.lowrank.layers.folding import BEST
 from pruners.testing.sparse.network import OddNetwork
 from pruners.testing.sparse.network import given as odd_given
 from tests.pruners.test_decompose import convolutions
@@ -47,6 +49,7 @@ def check_shape(dense, model):
 
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(layer=convolutions(), double=st.booleans(), channels_last=st.booleans(), data=st.data())
+@pytest.mark.filterwarnings("ignore:Using padding=.same.")
 def test_any_convolution(layer, double, channels_last, data):
     model = nn.Sequential(layer).train(data.draw(st.booleans()))
     model = model.to(torch.float64 if double else torch.float32)
@@ -71,6 +74,29 @@ def test_any_convolution(layer, double, channels_last, data):
     assert dense[0].weight.is_contiguous(
         memory_format=torch.channels_last if channels_last else torch.contiguous_format
     )
+
+
+FORMS = [*(("alds", {"folding": folding}) for folding in (*FOLDINGS, BEST)), ("tucker", {}), ("cp", {})]
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(layer=convolutions(), form=st.sampled_from(FORMS), channels_last=st.booleans())
+@pytest.mark.filterwarnings("ignore:Using padding=.same.")
+def test_any_convolution_in_any_form(layer, form, channels_last):
+    """Layers that span one side of the kernel each, three or four of them, are one again."""
+    method, options = form
+    model = nn.Sequential(layer).double()
+    if channels_last:
+        model = model.to(memory_format=torch.channels_last)
+    try:
+        artifact = pruners.compress(model, method, keep_ratio=0.7, **options)
+    except pruners.InfeasibleBudget:  # too small a layer
+        return
+    small = retrained(artifact.apply(model))
+    dense = artifact.project_back(small)
+    inputs = torch.randn(2, layer.in_channels, 9, 10, generator=torch.Generator().manual_seed(1)).double()
+    torch.testing.assert_close(dense(inputs), small(inputs), atol=1e-11, rtol=1e-11)
+    assert repr(dense) == repr(model) and type(dense[0]) is nn.Conv2d
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
