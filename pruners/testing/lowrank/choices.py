@@ -76,6 +76,11 @@ class ChoiceTests(RankMethodSetting):
         assert artifact.layers.keys() == {"full"}
         artifact.apply(model)
 
+    def test_an_excluded_layer_stays_dense(self, network: nn.Module) -> None:
+        """Check that an excluded layer is not decomposed where others are."""
+        chosen = self.compressed(network, keep_ratio=0.5, exclude=["0"]).layers
+        assert chosen and "0" not in chosen
+
     def test_everything_excluded_stays_dense(self, network: nn.Module) -> None:
         """Check that no excluded layer is decomposed."""
         every = list(pruners.compressible(network))
