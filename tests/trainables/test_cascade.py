@@ -100,13 +100,14 @@ def test_budgets_fall_in_equal_ratios_to_the_one_asked_for(
 
 
 def test_weights_left_out_are_no_part_of_the_dense_total(tmp_path: Path) -> None:
-    config = cascade(
-        tmp_path, method="magnitude", options={"exclude": ["0"]}, budget=BudgetConfig(parameters=50)
-    )
+    few = BudgetConfig(parameters=50)
+    config = cascade(tmp_path, method="magnitude", options={"exclude": ["0"]}, budget=few)
     network = trainables.build_network(TASK)
     total = sum(layer.params for layer in pruners.prunable(network, ["0"]).values())
     [first, _] = cascade_budgets(config)
     assert first and first.parameters and (first.parameters - 1) ** 2 < 50 * total <= first.parameters**2
+    with pytest.raises(pruners.PrunerError, match="exclude"):
+        cascade_budgets(cascade(tmp_path, method="magnitude", options={"exclude": "0"}, budget=few))
 
 
 def test_one_step_is_what_it_always_was(tmp_path: Path) -> None:

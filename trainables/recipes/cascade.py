@@ -58,11 +58,12 @@ def _check(config: TrialConfig) -> None:
 
 
 def _dense_weights(config: TrialConfig) -> int:
-    exclude = config.compression.options.get("exclude", ())
-    masked = goes_on_from_its_mask(config.compression.method)
+    compression = config.compression
+    masked = goes_on_from_its_mask(compression.method)
+    options = method_named(compression.method).with_defaults(compression.options)
     code = tuple(sources(config.task, ("network", "data")).values())
     task = json.dumps(asdict(config.task), sort_keys=True)
-    return _counted(task, masked, tuple(exclude) if masked else (), code)
+    return _counted(task, masked, tuple(options["exclude"]) if masked else (), code)
 
 
 @lru_cache(maxsize=32)
