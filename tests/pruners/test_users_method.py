@@ -94,6 +94,16 @@ def test_a_mask_of_fourth_powers_is_that_of_magnitudes(network: nn.Module) -> No
     assert all(torch.equal(own.masks[name], kept) for name, kept in known.masks.items())
 
 
+def test_the_channels_with_the_best_scores_stay() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3))
+    example = torch.ones(1, 3, 7, 7)
+    own = pruners.compress(network, f"{MINE}:LastChannels", keep_ratio=0.5, example=example)
+    assert isinstance(own, pruners.Channels) and own.method == f"{MINE}:LastChannels"
+    kept = own.kept["0.weight"][0].tolist()
+    assert kept == list(range(8 - len(kept), 8)) and 0 < len(kept) <= 4
+    assert own.apply(network)(example).shape == (1, 4, 3, 3)
+
+
 @pytest.mark.parametrize(("method", "call"), [(SCORES, pruners.plan), (RANKS, pruners.scores)])
 def test_the_wrong_kind_is_refused(method: str, call: object, network: nn.Module) -> None:
     assert callable(call)

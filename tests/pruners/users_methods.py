@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from pruners import Method
@@ -14,6 +15,9 @@ from pruners.own_method import (
     WHAT_LAYERS_MAY_BECOME,
     AllocationProblem,
     Candidates,
+    ChannelGroup,
+    ChannelInputs,
+    ChannelMethod,
     Choice,
     Cut,
     NetworkShape,
@@ -88,6 +92,22 @@ class FourthPower(ScoreMethod):
         options: Mapping[str, Any],
     ) -> Scores:
         return {name: weight.detach() ** 4 for name, weight in weights.items()}
+
+
+class LastChannels(ChannelMethod):
+    """The last channels of every group stay."""
+
+    title = "Last channels"
+    paper = "nowhere"
+
+    def scores(
+        self,
+        network: nn.Module,
+        groups: Mapping[str, ChannelGroup],
+        scoring_inputs: ChannelInputs,
+        options: Mapping[str, Any],
+    ) -> dict[str, Tensor]:
+        return {name: torch.arange(float(group.channels)) for name, group in groups.items()}
 
 
 def function() -> None: ...
