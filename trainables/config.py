@@ -281,7 +281,7 @@ class LearningCompressionConfig:
     steps: Levels = 10
     epochs: Annotated[WholeNumber, Field(ge=1, le=1_000_000)] = 1
     first_penalty: Positive = 0.001
-    growth: Annotated[Number, Field(ge=1)] = 2.0
+    growth: Annotated[Number, Field(ge=1)] = 3.0
     multipliers: Boolean = False
 
 

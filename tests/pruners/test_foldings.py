@@ -22,7 +22,7 @@ SIDES = {
     "split1": ((0, 2), (1, 3)),
     "split2": ((0, 3), (1, 2)),
 }
-METHODS = pytest.mark.parametrize("method", ["alds", "svd", "svd_energy"])
+METHODS = pytest.mark.parametrize("method", ["alds", "svd", "svd_energy", "l_rank"])
 
 
 def truncated(kernel, rank, num_subspaces, form):

@@ -6,12 +6,13 @@ from typing import Any, final
 import numpy as np
 
 from pruners.allocation.lagrangian import lagrangian
-from pruners.lowrank.layers.candidates import Candidates, layer_candidates
+from pruners.lowrank.layers.candidates import Candidates, folded_candidates
 from pruners.lowrank.layers.cut import Cut
 from pruners.lowrank.layers.shapes import NetworkShape
 from pruners.lowrank.methods.every_cut import Errors, best_options
 from pruners.lowrank.methods.rank_method import (
     EXCLUDE,
+    FOLDING,
     RANK_MULTIPLE,
     AllocationProblem,
     RankMethod,
@@ -30,14 +31,14 @@ class LRank(RankMethod):
     the budget, see `pruners.allocation.lagrangian`; mu alone has no say. The whole of the paper alternates
     this step with training: that is the trainable learning_compression. The baseline "L-Rank" of ALDS's paper
     (Liebenwein et al., NeurIPS 2021) is this step once, on the trained weights, as here; the authors' code
-    counts multiply-adds in C whatever the budget counts (here give flops_ratio), folds kernels into
-    two halves (k x 1 and 1 x k) and does not know in C that a layer may stay dense.
+    counts multiply-adds in C whatever the budget counts (here give flops_ratio), folds kernels as ``folding``
+    split1 does here, and does not know in C that a layer may stay dense.
     """
 
     name = "l_rank"
     title = "L-Rank: least squared error at one price for every layer's cost, in closed form"
     paper = "Idelbayev and Carreira-Perpinan, CVPR 2020"
-    options = (EXCLUDE, RANK_MULTIPLE)
+    options = (EXCLUDE, RANK_MULTIPLE, FOLDING)
 
     def metric(self, options: Mapping[str, Any]) -> str:
         """Return the metric that layer errors are told in: the one whose squares are summed."""
@@ -47,7 +48,9 @@ class LRank(RankMethod):
         """Return every rank of the whole matrix that saves something, and dense."""
         options_of, free = excluding(shape, options["exclude"])
         options_of |= {
-            name: layer_candidates(shape.layers[name], (1,), rank_multiple=options["rank_multiple"])
+            name: folded_candidates(
+                shape.layers[name], options["folding"], (1,), rank_multiple=options["rank_multiple"]
+            )
             for name in free
         }
         return {name: options_of[name] for name in shape.layers}

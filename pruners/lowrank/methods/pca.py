@@ -36,7 +36,8 @@ class PCA(RankMethod):
     moments S of the layer's inputs as W S W^T; the bias (of the BatchNorm behind it, the mean) becomes that
     which leaves the mean of y as it is. Where a layer has neither, its moments are not about the mean. Zhang,
     Zou, He, Sun: Accelerating Very Deep Convolutional Networks for Classification and Detection, TPAMI 2016,
-    arXiv 1505.06798, sections 3.1 and 3.4; the baseline "PCA" of ALDS's paper.
+    arXiv 1505.06798, sections 3.1 and 3.4; the baseline "PCA" of ALDS's paper. As there, the nonlinear case
+    (3.2) is left out.
 
     ``allocate`` says how ranks are chosen. ``product``: so that the product of the layers' shares of energy
     (of variance kept) is large, greedily, as section 3.4 and the authors of ALDS do: the next eigenvalue e_r
