@@ -66,6 +66,7 @@ TAKEN = {
     "encoders": set(),
     "error": set(),
     "exclude": {"list", "list of text"},  # "a" may be a layer
+    "gradient": set(),
     "invert": FLAGS,
     "keep_graphs": FLAGS,
     "labels": set(),
@@ -81,9 +82,12 @@ TAKEN = {
     "refit": set(),
     "reinit_linear": FLAGS,
     "ridge": {"zero", "half", "two", "two and a half"},
+    "round_to": COUNTS,
     "rounds": COUNTS,
+    "samples": COUNTS,
     "scale": {"mapping"},
     "schedule": set(),
+    "share": set(),
     "temperature": {"half", "two", "two and a half"},
     "tolerance": {"mapping"},
 }

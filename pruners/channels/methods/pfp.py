@@ -53,7 +53,7 @@ class PFP(ChannelMethod):
             "samples",
             128,
             "how many of the given inputs, from the first on, sensitivities are the largest of",
-            Whole(1),
+            Whole(1, 2**31),
         ),
     )
 
