@@ -17,11 +17,12 @@ from pruners.network.state import restore_state, state_of
 
 @dataclass(frozen=True)
 class LayerChannels:
-    """One convolution or Linear: its output channels kept, of how many, and its weights as they become."""
+    """One convolution or Linear: its output channels kept, of how many, and its weights kept, of how many."""
 
     channels: int
     dense_channels: int
     params: int
+    dense_params: int
 
 
 class Channels(Artifact):

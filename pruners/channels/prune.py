@@ -108,6 +108,6 @@ def _artifact(
     for name, layer in channels.layers.items():
         shape = shape_left(layer.shape, entries.get(layer.parameter, {}))
         dim = 1 if isinstance(modules.get(name), _ConvTransposeNd) else 0
-        layers[name] = LayerChannels(shape[dim], layer.shape[dim], prod(shape))
+        layers[name] = LayerChannels(shape[dim], layer.shape[dim], prod(shape), layer.params)
     shapes = {name: channels.shapes[name] for name in entries}
     return Channels(method, options, layers, entries, shapes, left, source=model)

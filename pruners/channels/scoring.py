@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pruners.calibration.batches import calibration_batches
+from pruners.calibration.calibration import Calibration
 from pruners.channels.grouping.groups import ChannelGroup
 from pruners.channels.methods.channel_method import ChannelInputs, ChannelMethod
 from pruners.errors import PrunerError
@@ -20,7 +21,7 @@ from pruners.sparse.scorer import scoring_inputs_for
 
 def channel_inputs(
     method: ChannelMethod,
-    data: Inputs | Iterable[Any] | None,
+    data: Calibration | Inputs | Iterable[Any] | None,
     loss: Callable[..., Tensor] | None,
     example: Inputs | None,
     seed: int,
@@ -35,7 +36,8 @@ def channel_inputs(
         return ChannelInputs(example, inputs, labels, loss, generator)
     unlabelled: list[Inputs] = []
     if data is not None and "data" in method.needs:
-        unlabelled = calibration_batches(data, inputs_device(example))
+        given = data.batches if isinstance(data, Calibration) else data
+        unlabelled = calibration_batches(given, inputs_device(example))
     return ChannelInputs(example, unlabelled, [], None, generator)
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 import pruners
+from sweeps.commands.channel_plan import channel_plan
 from sweeps.errors import INFEASIBLE, SweepError
 from trainables import TaskError, seeds
 from trainables.config import CompressionConfig
@@ -65,7 +66,7 @@ def plan(
 ) -> None:
     """Show what a method would do to a network, without training anything."""
     size = _shape(shape)
-    images = None
+    data = images = None
     try:
         if data_set:
             data = load(data_set, {})
@@ -74,27 +75,22 @@ def plan(
         elif "data" in pruners.method_named(method).needs:
             raise SweepError(f"Method {method} needs --data, the images that it chooses by.")
         network = _network(model, weights, size, classes)
-        example = torch.zeros(1, *size) if asked["flops_ratio"] or asked["latency_ms"] else None
-        chosen = pruners.plan(
-            network,
-            method,
-            example=example,
-            data=images,
-            **{name: value for name, value in asked.items() if value is not None},
-        )
+        asked = {name: value for name, value in asked.items() if value is not None}
+        if pruners.method_named(method).kind == "channels":
+            told, text = channel_plan(network, method, torch.zeros(1, *size), images, data, asked)
+        else:
+            example = torch.zeros(1, *size) if asked.keys() & {"flops_ratio", "latency_ms"} else None
+            chosen = pruners.plan(network, method, example=example, data=images, **asked)
+            told, text = _described(chosen), _text(chosen)
     except pruners.InfeasibleBudget as error:
         raise SweepError(str(error), INFEASIBLE) from error
     except (pruners.PrunerError, TaskError) as error:
         raise SweepError(str(error)) from error
     left = pruners.unreached(network, method)
     if as_json:
-        click.echo(
-            json.dumps(
-                _described(chosen) | {"unreached": {n: asdict(one) for n, one in left.items()}}, indent=1
-            )
-        )
+        click.echo(json.dumps(told | {"unreached": {n: asdict(one) for n, one in left.items()}}, indent=1))
     else:
-        click.echo("\n".join([_text(chosen), *filter(None, [pruners.unreached_sentence(method, left)])]))
+        click.echo("\n".join([text, *filter(None, [pruners.unreached_sentence(method, left)])]))
 
 
 def _network(model: str, weights: str | None, size: tuple[int, ...], classes: int) -> nn.Module:

@@ -172,15 +172,23 @@ def _over(stage: Compress, network: nn.Module, example: Inputs) -> float:
     options = stage.method_options()
     ((keyword, asked),) = stage.budget.keywords().items()
     if not _removes_single_weights(stage.method):
-        return (
-            pruners.least_budget(network, keyword, method=stage.method, example=example, **options) / asked
-            - 1
-        )
+        method = method_named(stage.method)
+        shapes: nn.Module | pruners.NetworkChannels = network
+        if method.kind == "channels":
+            shapes = _channels(network, example, tuple(method.with_defaults(options)["exclude"]))
+        least = pruners.least_budget(shapes, keyword, method=stage.method, example=example, **options)
+        return least / asked - 1
     try:
         check_mask_feasible(network, stage.method, **options | {keyword: asked})
     except InfeasibleBudget as error:
         return error.least / asked - 1
     return 0.0
+
+
+@lru_cache(maxsize=8)
+def _channels(network: nn.Module, example: Inputs, exclude: tuple[str, ...]) -> pruners.NetworkChannels:
+    """Find a network's channel groups once for all trials that look at it."""
+    return pruners.NetworkChannels(network, example, exclude)
 
 
 def _removes_single_weights(method: str) -> bool:

@@ -1,6 +1,7 @@
 """What a compression made of a network, in figures."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import pruners
@@ -24,9 +25,12 @@ Layers = dict[str, dict[str, float]]
 def layers(network: Network) -> Layers:
     """Tell what became of each layer.
 
-    Rank, num_subspaces and error where it was decomposed, density under a mask; params and dense_params.
+    Rank, num_subspaces and error where it was decomposed, density under a mask, channels and dense_channels
+    where such were removed; params and dense_params.
     """
     artifact = network.artifact
+    if isinstance(artifact, pruners.Channels):
+        return {name: asdict(layer) for name, layer in artifact.layers.items()}
     if isinstance(artifact, pruners.Mask):
         return {
             n: {"density": x.density, "params": x.params, "dense_params": x.dense_params}
@@ -70,7 +74,7 @@ def metrics(network: Network, dense: Mapping[str, float], example: Inputs) -> di
     for name, layer in layers(network).items():
         figures |= {
             f"{OF_A_LAYER}{name}/{key}": layer[key]
-            for key in ("rank", "num_subspaces", "density")
+            for key in ("rank", "num_subspaces", "density", "channels")
             if key in layer
         }
     return figures

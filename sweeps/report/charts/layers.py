@@ -9,22 +9,28 @@ from sweeps.report.drawing.chart import Chart
 from sweeps.report.drawing.wording import compact, count, has_masks, method_of, percent
 from sweeps.study.record import StudyRecord, TrialRecord
 
-_RANKS, _DENSITIES = "Rank and subspaces per layer", "Density per layer"
+_TITLES = {"rank": "Rank and subspaces per layer", "channels": "Channels per layer"}
+_DENSITIES = "Density per layer"
+_LABELS = {
+    "rank": "rank × subspaces; the layer's error is under the pointer",  # noqa: RUF001
+    "channels": "the channels that a layer makes, of those that it made",
+}
 
 
 def layers_chart(record: StudyRecord) -> Chart:
     """Draw the density of each layer (parameters after over before).
 
-    Labels read rank x subspaces, or the density where a mask is.
+    Labels read rank x subspaces, the channels kept, or the density where a mask is.
 
     The layers are those of the first replicate.
     """
-    masked = has_masks(record)
-    title = _DENSITIES if masked else _RANKS
     own, best = (t if t is not None and t.layers else None for t in (record.own, record.best))
     groups = [(own, "method's own answer", chart.OWN)] if own else []
     if best is not None and (own is None or best.key != own.key):
         groups.append((best, f"best found ({method_of(best)})", chart.BEST))
+    shown = [layer for trial, _, _ in groups for layer in trial.layers.values()]
+    told = [key for key in _LABELS if any(key in layer for layer in shown)]
+    title = _TITLES[told[0]] if told else _DENSITIES if shown or has_masks(record) else _TITLES["rank"]
     if not groups:
         return Chart("layers", title, "Nothing to draw yet: no finished network has compressed layers.")
     names = list(dict.fromkeys(name for trial, _, _ in groups for name in trial.layers))
@@ -42,8 +48,8 @@ def layers_chart(record: StudyRecord) -> Chart:
     figure.update_xaxes(rangemode="tozero")
     figure.update_layout(barmode="group", bargap=0.3, bargroupgap=0.12, margin={"r": 56})
     caption = "Density is the share of the layer's parameters kept; layers not listed stayed dense."
-    if not masked:
-        caption += " Labels read rank × subspaces; the layer's error is under the pointer."  # noqa: RUF001
+    if told:
+        caption += f" Labels read {'; or '.join(_LABELS[key] for key in told)}."
     if len(groups) == 1 and own is not None and best is not None:
         caption += " The best found is the method's own answer."
     return Chart("layers", title, caption, figure)
@@ -76,19 +82,21 @@ def _add_bars(figure: go.Figure, trial: TrialRecord, label: str, color: str, row
 def _label(layer: Mapping[str, float] | None) -> str:
     if not layer:
         return "dense"
-    if "rank" not in layer:
-        return percent(layer["params"] / layer["dense_params"])
-    return f"{compact(layer['rank'])} × {compact(layer['num_subspaces'])}"  # noqa: RUF001
+    if "rank" in layer:
+        return f"{compact(layer['rank'])} × {compact(layer['num_subspaces'])}"  # noqa: RUF001
+    if "channels" in layer:
+        return f"{compact(layer['channels'])} of {compact(layer['dense_channels'])}"
+    return percent(layer["params"] / layer["dense_params"])
 
 
 def _hover(layer: Mapping[str, float] | None) -> str:
     if not layer:
         return "left dense"
-    lines = (
-        [f"rank {compact(layer['rank'])}, {count(int(layer['num_subspaces']), 'subspace')}"]
-        if "rank" in layer
-        else []
-    )
+    lines = []
+    if "rank" in layer:
+        lines.append(f"rank {compact(layer['rank'])}, {count(int(layer['num_subspaces']), 'subspace')}")
+    if "channels" in layer:
+        lines.append(f"{compact(layer['channels'])} of {compact(layer['dense_channels'])} channels")
     lines.append(
         f"{compact(layer['params'])} of {compact(layer['dense_params'])} "
         f"{'parameters' if lines else 'weights'}"
