@@ -66,7 +66,7 @@ def test_an_exported_network_loads_with_plain_torch(study: StudyRecord, tmp_path
         artifact = pruners.load(tmp_path / trial.key)
         assert isinstance(artifact, pruners.Channels) and artifact.complete
         small = artifact.apply(trainables.build_network(task, seed=7)).eval()
-        assert all(type(module).__module__.startswith(("torch.", "trainables.")) for module in small.modules())
+        assert {type(m).__module__.split(".")[0] for m in small.modules()} == {"torch"}
         data = load("digits", {})
         inputs, labels = next(iter(data.validation.in_order(len(data.validation), torch.device("cpu"))))
         with torch.no_grad():
@@ -77,7 +77,7 @@ def test_an_exported_network_loads_with_plain_torch(study: StudyRecord, tmp_path
 def test_the_report_tells_channels(study: StudyRecord, tmp_path: Path) -> None:
     write_report(study, tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
-    assert "Channels per layer" in page and "the channels that a layer makes, of those that it made" in page
+    assert "Channels per layer" in page and "the channels that a layer makes, of those" in page
     assert "Latency, ms" in page and "Weights kept" not in page
 
 
@@ -96,7 +96,7 @@ def test_the_groups_are_found_once_for_all_trials(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_budget_below_the_fewest_channels_is_infeasible() -> None:
-    data = channels(budget={"flops_ratio": 1e-6}, parameters={"compression.method": {"value": "ft"}}, run_cap=1)
+    data = channels(budget={"flops_ratio": 1e-6}, parameters={"compression.method": {"value": "ft"}})
     with pytest.raises(sweeps.SweepError, match=r"budget\.flops_ratio 1e-06; the least possible is") as error:
         prepare(Sweep.from_data({**data, "method": "random"}))
     assert error.value.exit_code == 3
