@@ -29,9 +29,10 @@ class NetworkChannels:
     """The channels that a network can lose, and the cost of its convolutions and Linears.
 
     ``groups`` maps names to channel groups, ``layers`` those to the weights that count: the same as a mask's,
-    so that a keep_ratio means the same for both. Layers that cannot lose channels (the output, those before
-    a LayerNorm) count in the cost, as do ``exclude``'d ones, whose own output channels all stay. Made from
-    shapes alone: tensors on the meta device will do.
+    so that a keep_ratio means the same for both, and ``tensors`` to the names that these weights have in
+    places. Layers that cannot lose channels (the output, those before a LayerNorm) count in the cost, and so
+    do excluded ones, whose own output channels all stay. Made from shapes alone: tensors on the meta device
+    will do.
 
     Groups that cannot be removed without a change of what the network computes are left out, with a
     PrunerWarning that names them. Raises PrunerError for a network or example that cannot be run.
@@ -48,10 +49,11 @@ class NetworkChannels:
         with torch.enable_grad():
             network, inputs, training = self.rehearsal.traced()
             self.groups = channel_groups(network, Dependencies(network, inputs, training), excluded)
-        self.shapes = {
-            name: tuple(tensor.shape)
-            for name, tensor in (named_parameters(self._model) | named_buffers(self._model)).items()
-        }
+        tensors = named_parameters(self._model) | named_buffers(self._model)
+        self.shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+        # a shared weight is a place by its first name
+        first = {id(tensor): name for name, tensor in reversed(tensors.items())}
+        self.tensors = {name: first[id(tensors[layer.parameter])] for name, layer in self.layers.items()}
         self.leave_whole({name: _half(group.channels) for name, group in self.groups.items()})
 
     def leave_whole(self, kept: Mapping[str, Tensor]) -> bool:
@@ -111,7 +113,7 @@ class NetworkChannels:
     def _losses(self) -> dict[str, dict[int, list[tuple[str, int]]]]:
         """Which groups take how many entries a channel from each dimension of each layer's weight."""
         losses: dict[str, dict[int, list[tuple[str, int]]]] = {name: {} for name in self.layers}
-        by_tensor = {layer.parameter: name for name, layer in self.layers.items()}
+        by_tensor = {tensor: name for name, tensor in self.tensors.items()}
         for group in self.groups.values():
             for place in group.places:
                 if place.tensor in by_tensor:

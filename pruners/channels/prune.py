@@ -106,7 +106,7 @@ def _artifact(
     layers = {}
     modules = dict(named_modules(network))
     for name, layer in channels.layers.items():
-        shape = shape_left(layer.shape, entries.get(layer.parameter, {}))
+        shape = shape_left(layer.shape, entries.get(channels.tensors[name], {}))
         dim = 1 if isinstance(modules.get(name), _ConvTransposeNd) else 0
         layers[name] = LayerChannels(shape[dim], layer.shape[dim], prod(shape), layer.params)
     shapes = {name: channels.shapes[name] for name in entries}

@@ -8,10 +8,11 @@ pytest then runs some thirty tests of it. They need pytest, which ``pip install 
 
 import pytest
 
-for room in ("lowrank", "sparse"):
+for room in ("channels", "lowrank", "sparse"):
     pytest.register_assert_rewrite(f"pruners.testing.{room}")  # a failure shows both sides
 
+from pruners.testing.channels.suite import ChannelMethodSuite  # noqa: E402
 from pruners.testing.lowrank.suite import RankMethodSuite  # noqa: E402
 from pruners.testing.sparse.suite import ScoreMethodSuite  # noqa: E402
 
-__all__ = ["RankMethodSuite", "ScoreMethodSuite"]
+__all__ = ["ChannelMethodSuite", "RankMethodSuite", "ScoreMethodSuite"]

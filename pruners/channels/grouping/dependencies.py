@@ -44,8 +44,8 @@ _Port = tuple[Any, Callable[..., Any]]
 class Dependencies:
     """The pairs of entries that go together, and those that must stay.
 
-    ``roots`` holds the axes of layers' outputs from where channels were followed. ``model`` is traced by its
-    autograd graph, in train mode where ``training``.
+    ``roots`` holds the axes of the outputs of convolutions and Linears from where channels were followed.
+    ``model`` is traced by its autograd graph, in train mode where ``training``.
     """
 
     def __init__(self, model: nn.Module, example: Inputs, training: bool) -> None:
@@ -67,9 +67,11 @@ class Dependencies:
         """Go from each layer's output channels to all that goes with them, each channel of a port once."""
         waiting: list[tuple[_Port, list[int]]] = []
         for module, node in self._graph.module2node.items():
-            own = side_of(module, out=True) if isinstance(module, _ConvNd | nn.Linear) else None
+            makes = isinstance(module, _ConvNd | nn.Linear | nn.Embedding)
+            own = side_of(module, out=True) if makes else None
             if own is not None and own.axes:
-                self.roots.add(own.axes[0])
+                if not isinstance(module, nn.Embedding):
+                    self.roots.add(own.axes[0])
                 prune = self._graph.get_pruner_of_module(module).prune_out_channels
                 waiting.append(((node, prune), list(range(own.channels))))
         while waiting:

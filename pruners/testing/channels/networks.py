@@ -35,10 +35,12 @@ class Residual(nn.Module):
         self.output = nn.Linear(10, 4)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (N, 3, H, W) to (N, 4)."""
         x = torch.relu(self.stem(x))
         x = torch.relu(x + self.norm(self.first(x)))
         x = torch.relu(self.second(self.depthwise(x)) + self.projection(x))
-        return self.output(x.mean((2, 3)))
+        logits: Tensor = self.output(x.mean((2, 3)))
+        return logits
 
 
 class Concatenation(nn.Module):
@@ -52,10 +54,12 @@ class Concatenation(nn.Module):
         self.output = nn.Linear(13, 4)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (N, 3, H, W) to (N, 4)."""
         x = self.stem(x)
         x = torch.cat([x, self.conv1(torch.relu(self.norm1(x)))], 1)
         x = torch.cat([x, self.conv2(torch.relu(self.norm2(x)))], 1)
-        return self.output(x.mean((2, 3)))
+        logits: Tensor = self.output(x.mean((2, 3)))
+        return logits
 
 
 class Grouped(nn.Module):
@@ -63,24 +67,26 @@ class Grouped(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(3, 12, 3, padding=1)
-        self.few = nn.Conv2d(12, 8, 3, padding=1, groups=2)
-        self.many = nn.Conv2d(8, 16, 3, padding=1, groups=4)
-        self.up = nn.ConvTranspose2d(16, 6, 2, stride=2)
+        self.stem, self.norm = nn.Conv2d(3, 12, 3, padding=1), nn.BatchNorm2d(12)
+        self.few, self.norm_few = nn.Conv2d(12, 8, 3, padding=1, groups=2), nn.BatchNorm2d(8)
+        self.many, self.norm_many = nn.Conv2d(8, 16, 3, padding=1, groups=4), nn.BatchNorm2d(16)
+        self.up, self.norm_up = nn.ConvTranspose2d(16, 6, 2, stride=2), nn.BatchNorm2d(6)
         self.multiplied = nn.Conv2d(6, 12, 3, groups=6)
         self.output = nn.Conv2d(12, 4, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = torch.relu(self.few(torch.relu(self.stem(x))))
-        x = torch.relu(self.up(torch.relu(self.many(x))))
-        return self.output(torch.relu(self.multiplied(x))).mean((2, 3))
+        """Map (N, 3, H, W) to (N, 4)."""
+        x = torch.relu(self.norm_few(self.few(torch.relu(self.norm(self.stem(x))))))
+        x = torch.relu(self.norm_up(self.up(torch.relu(self.norm_many(self.many(x))))))
+        logits: Tensor = self.output(torch.relu(self.multiplied(x)))
+        return logits.mean((2, 3))
 
 
-NETWORKS = (Chain, Residual, Concatenation, Grouped)
+NETWORKS: tuple[type[nn.Module], ...] = (Chain, Residual, Concatenation, Grouped)
 
 
 def made(factory: type[nn.Module]) -> nn.Module:
-    """The network with weights and statistics all unlike each other, in eval mode."""
+    """Make a network with weights and statistics all unlike each other, in eval mode."""
     torch.manual_seed(11)
     network = factory()
     with torch.no_grad():
@@ -91,10 +97,11 @@ def made(factory: type[nn.Module]) -> nn.Module:
 
 
 def images(count: int = 1) -> Tensor:
+    """Draw inputs, always the same."""
     return torch.randn(count, 3, 6, 6, generator=torch.Generator().manual_seed(2))
 
 
 def given() -> dict[str, object]:
-    """example, data and loss for any method."""
+    """Return example, data and loss for any method."""
     labels = torch.arange(4).repeat_interleave(2)
     return {"example": images(), "data": [(images(8), labels)], "loss": nn.functional.cross_entropy}

@@ -1,0 +1,1 @@
+"""The suite of methods that remove channels."""
