@@ -14,6 +14,7 @@ BUILT_IN = {  # imported when asked for: torchvision alone takes seconds
     "mlp": "trainables.task.networks.mlp:mlp",
     "lenet_300_100": "trainables.task.networks.lenet:lenet_300_100",
     "lenet5": "trainables.task.networks.lenet:lenet5",
+    "alexnet_bn": "trainables.task.networks.alexnet:alexnet_bn",
     "conv2": "trainables.task.networks.conv:conv2",
     "conv4": "trainables.task.networks.conv:conv4",
     "conv6": "trainables.task.networks.conv:conv6",
