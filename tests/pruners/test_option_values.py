@@ -75,6 +75,8 @@ TAKEN = {
     "metric": set(),
     "min_layer_keep": COUNTS | {"zero", "huge"},
     "negative_curvature": set(),
+    "owl_lambda": {"half"},
+    "owl_m": {"half", "two", "two and a half"},
     "power": {"half", "two", "two and a half"},
     "preset": set(),
     "probes": COUNTS,

@@ -63,7 +63,7 @@ def save_snapshot(network: Network, optimizer: torch.optim.Optimizer | None, fol
     """Write the files of a snapshot; without ``optimizer`` training cannot go on from it."""
     save(network, folder)
     if network.removed:
-        save_file(network.removed, folder / _REMOVED)
+        save_file({name: values.contiguous() for name, values in network.removed.items()}, folder / _REMOVED)
     if optimizer is not None:
         content = io.BytesIO()  # torch's own writing to a file hides why it failed
         torch.save(optimizer.state_dict(), content)

@@ -51,8 +51,8 @@ class MovingMask(ChangingMask):
         for parameter, mask in self.masked:
             kept = mask.bool()
             # drawn for every layer, so that none depends on whether another takes a gradient
-            drawn = torch.rand(kept.shape, generator=random) if self._stage.grow == "random" else None
-            worth = drawn if drawn is not None else parameter.grad
+            drawn = torch.rand(kept.shape, generator=random, device="cpu")
+            worth = drawn if self._stage.grow == "random" else parameter.grad
             if parameter.requires_grad and worth is not None:
                 kept = dropped_and_grown(parameter.detach(), kept, share, worth.to(parameter.device).abs())
             moved.append(kept)
