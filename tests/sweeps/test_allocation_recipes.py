@@ -34,7 +34,7 @@ def on_noise(name: str, *, images: str = "{}") -> list[str]:
 TAKEN: dict[str, tuple[str, float, dict[str, Any]]] = {
     "alds_resnet20_cifar10": ("pca", 0.5, {}),
     "alds_vgg16_cifar10": ("svd", 0.5, {}),
-    "alds_densenet22_cifar10": ("ft", 0.5, {}),
+    "alds_densenet22_cifar10": ("pfp", 0.5, {}),
     "alds_wrn16_8_cifar10": ("svd_energy", 0.5, {}),
     "alds_resnet18_imagenet": ("l_rank", 0.5, {}),
     "alds_mobilenetv2_imagenet": ("alds", 0.5, {}),
