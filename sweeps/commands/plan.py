@@ -117,25 +117,27 @@ def _shape(text: str) -> tuple[int, ...]:
 
 
 def _described(chosen: pruners.Plan) -> dict[str, Any]:
-    layers = {
-        name: {"rank": c.rank, "num_subspaces": c.num_subspaces, "error": c.error, "params": c.params}
-        for name, c in chosen.layers.items()
-    }
     return {
         "method": chosen.method,
         "metric": chosen.metric,
         "error": chosen.error,
         "params": chosen.params,
         "budget": chosen.budget,
-        "layers": layers,
+        "layers": {name: choice.described() for name, choice in chosen.layers.items()},
     }
+
+
+def _form(choice: pruners.LayerChoice) -> str:
+    """Return what a layer becomes, where that is not the usual convolution and 1 x 1."""
+    form: str = choice.described().get("form", "")
+    return f"  {form}, {choice.in_rank} input channels" if choice.in_rank else f"  {form}"
 
 
 def _text(chosen: pruners.Plan) -> str:
     width = max((len(name) for name in chosen.layers), default=5)
     rows = [f"{'layer':<{width}}  {'rank':>5}  {'subspaces':>9}  {'params':>9}  error"]
     rows += [
-        f"{n:<{width}}  {c.rank:>5}  {c.num_subspaces:>9}  {c.params:>9}  {c.error:.4g}"
+        f"{n:<{width}}  {c.rank:>5}  {c.num_subspaces:>9}  {c.params:>9}  {c.error:<9.4g}{_form(c)}".rstrip()
         for n, c in chosen.layers.items()
     ]
     unit = chosen.unit.replace("_", "-")

@@ -177,6 +177,16 @@ def test_a_plan_for_programs(tombola: Tombola) -> None:
     )
 
 
+def test_a_plan_tells_another_form(tombola: Tombola) -> None:
+    command = ("plan", "--model", "conv2", "--input", "1,12,12", "--classes", "10", "--keep-ratio", ".3")
+    told = json.loads(tombola(*command, "--method", "tucker", "--json").stdout)
+    forms = {name: layer.get("form") for name, layer in told["layers"].items()}
+    assert "tucker" in forms.values()
+    name = next(name for name, form in forms.items() if form)
+    row = next(row for row in tombola(*command, "--method", "tucker").stdout.splitlines() if name in row)
+    assert row.endswith(f"tucker, {told['layers'][name]['in_rank']} input channels")
+
+
 def test_a_plan_by_calibration_images(tombola: Tombola) -> None:
     command = ("plan", "--model", "lenet_300_100", "--data", "digits", "--method", "calibrated")
     command = (*command, "--keep-ratio", ".1")

@@ -25,8 +25,8 @@ Layers = dict[str, dict[str, float]]
 def layers(network: Network) -> Layers:
     """Tell what became of each layer.
 
-    Rank, num_subspaces and error where it was decomposed, density under a mask, channels and dense_channels
-    where such were removed; params and dense_params.
+    Rank, num_subspaces (of Tucker-2 in_rank too) and error where it was decomposed, density under a mask,
+    channels and dense_channels where such were removed; params and dense_params.
     """
     artifact = network.artifact
     if isinstance(artifact, pruners.Channels):
@@ -42,6 +42,7 @@ def layers(network: Network) -> Layers:
         name: {
             "rank": layer.rank,
             "num_subspaces": layer.num_subspaces,
+            **({"in_rank": layer.in_rank} if layer.in_rank else {}),
             "error": layer.error,
             "params": layer.params,
             "dense_params": artifact.shapes[name].params,

@@ -82,6 +82,8 @@ def _add_bars(figure: go.Figure, trial: TrialRecord, label: str, color: str, row
 def _label(layer: Mapping[str, float] | None) -> str:
     if not layer:
         return "dense"
+    if "in_rank" in layer:
+        return f"{compact(layer['rank'])}, {compact(layer['in_rank'])}"
     if "rank" in layer:
         return f"{compact(layer['rank'])} × {compact(layer['num_subspaces'])}"  # noqa: RUF001
     if "channels" in layer:
@@ -94,7 +96,7 @@ def _hover(layer: Mapping[str, float] | None) -> str:
         return "left dense"
     lines = []
     if "rank" in layer:
-        lines.append(f"rank {compact(layer['rank'])}, {count(int(layer['num_subspaces']), 'subspace')}")
+        lines.append(f"rank {compact(layer['rank'])}, {_beside_rank(layer)}")
     if "channels" in layer:
         lines.append(f"{compact(layer['channels'])} of {compact(layer['dense_channels'])} channels")
     lines.append(
@@ -104,3 +106,9 @@ def _hover(layer: Mapping[str, float] | None) -> str:
     if "error" in layer:
         lines.append(f"error {compact(layer['error'])}")
     return "<br>".join(lines)
+
+
+def _beside_rank(layer: Mapping[str, float]) -> str:
+    if "in_rank" in layer:
+        return count(int(layer["in_rank"]), "input channel")
+    return count(int(layer["num_subspaces"]), "subspace")
