@@ -51,7 +51,8 @@ def channel_scores(
 ) -> dict[str, Tensor]:
     """Score the channels of each group, on the CPU in float64.
 
-    PrunerError where a score is not finite, with the layer's name, and where the network has no channels.
+    PrunerError where a group's scores are not one finite number for each channel, with the group's name, and
+    where the network has no channels.
     """
     if not groups:
         raise PrunerError("The network has no channels that could be removed.")
@@ -67,6 +68,11 @@ def channel_scores(
         scores = method.scores(network, groups, scoring_inputs, options)
     scores = {name: score.detach().to("cpu", torch.float64) for name, score in scores.items()}
     for name, score in scores.items():
+        if name not in groups or score.shape != (groups[name].channels,):
+            raise PrunerError(
+                f"Method {method.name} gave scores of shape {tuple(score.shape)} for {name!r}, which are not "
+                "those of the channels of a group."
+            )
         if not bool(score.isfinite().all()):
             raise PrunerError(f"Layer {name!r} has {method.name} scores that are not finite.")
     return scores

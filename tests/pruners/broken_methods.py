@@ -19,8 +19,8 @@ from pruners.own_method import (
     ScoringInputs,
     layer_candidates,
 )
-from pruners.testing import RankMethodSuite, ScoreMethodSuite
-from tests.pruners.users_methods import FirstLayersLess, FourthPower
+from pruners.testing import ChannelMethodSuite, RankMethodSuite, ScoreMethodSuite
+from tests.pruners.users_methods import FirstLayersLess, FourthPower, LastChannels
 
 Scores = dict[str, Tensor]
 _called = itertools.count()
@@ -112,6 +112,17 @@ class ChangesData(FourthPower):
 MINE = "tests.pruners.broken_methods"
 
 
+class UnseededChannels(LastChannels):
+    def scores(self, *given: Any) -> Scores:
+        turned = -1 if next(_called) % 2 else 1
+        return {name: turned * score for name, score in super().scores(*given).items()}
+
+
+class ChannelsOfOneValue(LastChannels):
+    def scores(self, *given: Any) -> Scores:
+        return {name: torch.ones_like(score) for name, score in super().scores(*given).items()}
+
+
 class TestRankOverBudget(RankMethodSuite):
     method = f"{MINE}:OverBudget"
 
@@ -154,3 +165,11 @@ class TestScoresInSinglePrecision(ScoreMethodSuite):
 
 class TestScoresChangesData(ScoreMethodSuite):
     method = f"{MINE}:ChangesData"
+
+
+class TestChannelsUnseeded(ChannelMethodSuite):
+    method = f"{MINE}:UnseededChannels"
+
+
+class TestChannelsOfOneValue(ChannelMethodSuite):
+    method = f"{MINE}:ChannelsOfOneValue"

@@ -17,6 +17,8 @@ CAUGHT = {
     "ScoresOfOneValue": "scores_are_of_every_prunable_weight",
     "ScoresInSinglePrecision": "double_precision",
     "ScoresChangesData": "data_is_untouched",
+    "ChannelsUnseeded": "same_answer_every_time",
+    "ChannelsOfOneValue": "the_highest_scores_are_kept",
 }
 
 

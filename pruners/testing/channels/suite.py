@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 import pruners
+from pruners.channels.methods.channel_method import ChannelMethod
+from pruners.channels.scoring import channel_inputs, channel_scores
 from pruners.network.layer_names import named_buffers, named_parameters
 from pruners.testing.channels.networks import NETWORKS, Chain, Residual, given, images, made
 from pruners.testing.method_suite import MethodSuite
@@ -60,6 +62,23 @@ class ChannelMethodSuite(MethodSuite):
             assert artifact.params <= dense // 2
         assert {name: layer.channels for name, layer in artifact.layers.items()} == _channels(small)
         assert {name: layer.dense_channels for name, layer in artifact.layers.items()} == _channels(network)
+
+    def test_the_highest_scores_are_kept(self) -> None:
+        """Check that scores are of all channels of groups, and that each group keeps its highest."""
+        method = self.described()
+        assert isinstance(method, ChannelMethod)
+        for network in map(made, NETWORKS):
+            inputs = channel_inputs(method, seed=0, **given())  # type: ignore[arg-type]
+            groups = pruners.NetworkChannels(network, images()).groups
+            scores = channel_scores(network, method, groups, inputs, 0, method.with_defaults({}))
+            assert max(len(of.unique()) for of in scores.values()) > 1
+            artifact = self.compressed(network, keep_ratio=0.5)
+            for name, of in scores.items():
+                place = groups[name].filters[0]
+                entries = artifact.kept.get(place.tensor, {}).get(place.dim, place.index)
+                kept = torch.isin(place.index[:, 0], entries)
+                assert bool(kept.any())
+                assert bool(kept.all()) or float(of[kept].min()) >= float(of[~kept].max())
 
     def test_the_least_budget(self) -> None:
         """Check that the least budget can be met, by one channel of each group, and none below it."""
