@@ -219,3 +219,21 @@ def test_a_dry_run_trains_nothing_and_counts_epochs(tombola: Tombola) -> None:
         "baselines: svd",
         f"epochs: {2 * (5 + 3 * 3)} with nothing trained twice, {2 * 3 * (5 + 3)} if each trial stood alone",
     ]
+
+
+def test_a_plan_of_channels(tombola: Tombola) -> None:
+    asked = ("plan", "--model", "conv2", "--data", "digits", "--flops-ratio", ".5", "--method")
+    for method in ("ft", "taylor"):
+        told = json.loads(tombola(*asked, method, "--json").stdout)
+        assert told["method"] == method and told["multiply_adds"] <= 0.5 * told["dense_multiply_adds"]
+        assert told["params"] == sum(layer["params"] for layer in told["layers"].values())
+    lines = tombola(*asked, "ft").stdout.splitlines()
+    assert lines[0].split() == ["layer", "channels", "of", "params", "of"]
+    assert lines[-1].endswith(f"of {told['dense_multiply_adds']} multiply-adds")
+    assert len(lines) == 2 + len(told["layers"])
+    refused = tombola(
+        "plan", "--model", "conv2", "--input", "1,8,8", "--method", "taylor", "--keep-ratio", ".5"
+    )
+    assert refused.exit_code == 2 and "Method taylor needs --data" in refused.stderr
+    least = tombola(*asked[:5], "--flops-ratio", "1e-6", "--method", "ft")
+    assert least.exit_code == 3 and "(flops_ratio=" in least.stderr
