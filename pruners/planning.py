@@ -26,7 +26,7 @@ from pruners.lowrank.layers.candidates import (
 from pruners.lowrank.layers.cut import Cut
 from pruners.lowrank.layers.pricing import priced
 from pruners.lowrank.layers.shapes import NetworkShape
-from pruners.lowrank.methods.rank_method import AllocationProblem
+from pruners.lowrank.methods.rank_method import AllocationProblem, RankMethod
 from pruners.lowrank.plan import Plan, plan_from_choice
 from pruners.lowrank.spectra.network_spectra import Spectra, spectra_of
 from pruners.methods import method_named, rank_method_named
@@ -59,6 +59,7 @@ def plan(
         chosen_options = rule.with_defaults(options)
         spectra = model if isinstance(model, Spectra) else spectra_of(model)
         if latency_ms is not None:
+            _check_timed(rule)
             shape: NetworkShape = _timed_shape(_network_of(spectra), example)
         else:
             shape = _shape_with_positions(spectra, example if flops_ratio is not None else None)
@@ -141,9 +142,11 @@ def least_budget(
         return least_channels(model, kind, chosen, example, options)
     if isinstance(model, NetworkChannels):
         raise PrunerError(f"Method {method} removes no channels: give the network itself, or its shapes.")
+    rule = rank_method_named(method)
+    if kind == "latency_ms":
+        _check_timed(rule)
     shape = _shape_for(kind, model, example)
     shape.check_any()
-    rule = rank_method_named(method)
     candidates = _priced(shape, rule.candidates(shape, rule.with_defaults(options)), unit)
     least = least_cost(shape, candidates, unit)
     # unit_of has checked the kind
@@ -184,6 +187,14 @@ def _shape_for(kind: str, model: nn.Module | NetworkShape, example: Inputs | Non
     if isinstance(model, NetworkShape):
         return model
     return NetworkShape(model, example if kind == "flops_ratio" else None)
+
+
+def _check_timed(rule: RankMethod) -> None:
+    if not rule.timed:
+        raise PrunerError(
+            f"Method {rule.name} takes no budget in time (latency_ms); it takes keep_ratio, budget and "
+            "flops_ratio."
+        )
 
 
 def _calibration(spectra: Spectra, data: Calibration | Inputs | Iterable[Any] | None) -> Calibration | None:

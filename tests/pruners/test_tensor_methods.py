@@ -241,5 +241,7 @@ def test_no_refit_and_no_budget_in_time(method):
     with pytest.raises(pruners.UnknownOption, match="refit"):
         pruners.compress(model, method, keep_ratio=0.3, data=images, refit="layer")
     assert not pruners.methods()[method].wants_data({})
-    with pytest.raises(pruners.PrunerError, match="latency_ms"):
+    with pytest.raises(pruners.PrunerError, match=f"Method {method} takes no budget in time"):
         pruners.compress(model, method, latency_ms=1000.0, example=images)
+    with pytest.raises(pruners.PrunerError, match=f"Method {method} takes no budget in time"):
+        pruners.least_budget(model, "latency_ms", method=method, example=images)

@@ -118,6 +118,8 @@ class RankMethod(Method):
     """Whether its factors without a refit are those of `own_tensors`, not of `factoring`."""
     refits: ClassVar[bool] = True
     """Whether its factors can be fitted to calibration images."""
+    timed: ClassVar[bool] = True
+    """Whether what its layers become is timed, for a budget in time."""
 
     @property
     def all_options(self) -> tuple[Option, ...]:

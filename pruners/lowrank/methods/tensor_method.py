@@ -19,6 +19,7 @@ class TensorMethod(RankMethod):
     """
 
     refits = False
+    timed = False
     options: ClassVar[tuple[Option, ...]] = (EXCLUDE,)
 
     def metric(self, options: Mapping[str, Any]) -> str:
