@@ -10,6 +10,8 @@ from torch.nn.functional import cross_entropy
 from torchvision.models.efficientnet import EfficientNet, MBConvConfig
 
 import pruners
+from pruners.channels.methods.channel_method import ChannelInputs, ChannelMethod
+from pruners.channels.scoring import channel_scores
 from pruners.testing.channels.networks import Chain, Grouped, Residual, images, made
 
 EXAMPLE = images()
@@ -165,3 +167,35 @@ def test_torchvision(name):
         outputs = small.train()(example)  # auxiliary classifiers among them
         logits = outputs if isinstance(outputs, torch.Tensor) else outputs[0]
         logits.sum().backward()
+
+
+def test_the_same_weights_are_outside_the_budget_as_of_a_mask():
+    network = nn.Sequential(nn.Embedding(50, 8), nn.Linear(8, 20), nn.ReLU(), nn.Linear(20, 4))
+    (name,) = pruners.unreached(network, "ft")
+    assert name == "0.weight" and pruners.unreached(network, "magnitude").keys() == {name}
+    assert "channels are for convolutions" in pruners.unreached(network, "ft")[name].reason
+    dense = sum(layer.params for layer in pruners.prunable(network).values())
+    assert pruners.NetworkChannels(network, torch.arange(5).view(1, 5)).total("parameters") == dense
+
+
+def test_a_network_that_makes_single_precision_itself():
+    class Cast(Residual):
+        def forward(self, x):
+            return super().forward(x.float())
+
+    network = made(Cast)
+    artifact = pruners.compress(network, "ft", keep_ratio=0.5, example=EXAMPLE)
+    assert artifact.params <= 0.5 * sum(layer.params for layer in pruners.prunable(network).values())
+
+
+def test_scores_of_another_size_are_told():
+    class Short(ChannelMethod):
+        name, title, paper = "short", "Short", "nowhere"
+
+        def scores(self, network, groups, scoring_inputs, options):
+            return {name: torch.ones(1) for name in groups}
+
+    groups = pruners.NetworkChannels(made(Chain), EXAMPLE).groups
+    inputs = ChannelInputs(EXAMPLE, [], [], None, torch.Generator())
+    with pytest.raises(pruners.PrunerError, match=r"short gave scores of shape \(1,\) for '0'"):
+        channel_scores(made(Chain), Short(), groups, inputs, 0, {})

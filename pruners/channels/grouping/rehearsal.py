@@ -34,7 +34,7 @@ class Rehearsal:
         self.network = _with_random_weights(unwrapped(model))
         self.example, _ = batch_that_runs(self.network, _with_values(example))
         self._tolerance = _TOLERANCES[torch.float32]
-        exact = copied(self.network).double()
+        exact = _in_double(self.network)
         try:
             example, _ = batch_that_runs(exact, map_tensors(_double, self.example))
             self.network, self.example, self._tolerance = exact, example, _TOLERANCES[torch.float64]
@@ -118,7 +118,12 @@ def _with_random_weights(model: nn.Module) -> nn.Module:
         for buffer in network.buffers():
             buffer.zero_()
     else:
-        network = copied(model)
+        empty = {
+            id(t): nn.Parameter(torch.empty_like(t), requires_grad=False)
+            for t in named_parameters(model).values()
+            if t.is_floating_point()
+        }
+        network = copied(model, empty)
     generator = torch.Generator().manual_seed(0)
 
     def fill(tensor: Tensor | None, draw: Callable[[Any], Tensor]) -> None:
@@ -144,6 +149,16 @@ def _with_random_weights(model: nn.Module) -> nn.Module:
                 fill(module.running_mean, uniform(-0.2, 0.2))
                 fill(module.running_var, uniform(0.5, 1.5))
     return network.requires_grad_(False)
+
+
+def _in_double(model: nn.Module) -> nn.Module:
+    doubled: dict[int, Tensor] = {}
+    for tensor in (named_parameters(model) | named_buffers(model)).values():
+        if tensor.is_floating_point():
+            double = tensor.detach().double()
+            parameter = isinstance(tensor, nn.Parameter)
+            doubled[id(tensor)] = nn.Parameter(double, requires_grad=False) if parameter else double
+    return copied(model, doubled)
 
 
 def _with_values(example: Inputs) -> Inputs:
