@@ -53,7 +53,7 @@ def test_sizes_are_spread_from_the_smallest_to_dense(trained, images):
     shape = pruners.compressible(trained)["7"]
     curve = measure_curve(Calibration(trained, images), spectra_of(trained), "7", sizes=6)
     params = [
-        shape.decomposed_params(r, k) if r else shape.params
+        r * shape.params_per_rank(k) if r else shape.params
         for r, k in zip(curve.ranks, curve.subspaces, strict=True)
     ]
     assert params == sorted(params) and len(params) == 7

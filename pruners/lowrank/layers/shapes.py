@@ -63,17 +63,13 @@ class LayerShape:
         rows, columns = self.matrix
         return min(rows, columns // num_subspaces)
 
-    def decomposed_params(self, rank: int, num_subspaces: int) -> int:
-        """Count the weights of the two layers that replace this one: rank * (f k + c k1 k2).
+    def params_per_rank(self, num_subspaces: int) -> int:
+        """Count the weights that each further rank adds to the two layers in this one's place: f k + c k1 k2.
 
         The number of groups does not matter. The first convolution has groups * num_subspaces * rank filters
         on in_channels / (groups * num_subspaces) channels, the second out_channels filters on num_subspaces *
         rank channels each.
         """
-        return rank * self.params_per_rank(num_subspaces)
-
-    def params_per_rank(self, num_subspaces: int) -> int:
-        """Count the weights that each further rank adds."""
         return self.out_channels * num_subspaces + self.groups * self.matrix[1]
 
     def largest_saving_rank(self, num_subspaces: int) -> int:
