@@ -108,25 +108,27 @@ def budget_gap(trainable: str, sections: TrialSections) -> BudgetGap:
     Of a cascade every step must be possible. Raises `trainables.TaskError` for settings from which no recipe
     can be made, `PrunerError` for a wrong method, option or layer.
     """
-    network, example = network_and_input(sections.task)
     recipe = stages_of(trial_of(trainable, sections))
     stage = smallest(recipe)
     if stage.budget.parameters is not None and _removes_single_weights(stage.method):
         # where layers have shares of their own, a step's count may be more than the others have
         for step in compressions(recipe):
-            _over(step, network, example)
+            _over(step, sections.task)
     ((_, asked),) = stage.budget.keywords().items()
-    return BudgetGap(stage.budget.kind, asked, _over(stage, network, example))
+    return BudgetGap(stage.budget.kind, asked, _over(stage, sections.task))
 
 
 def network_and_input(task: TaskConfig) -> tuple[nn.Module, Inputs]:
     """Return the task's network and one input, built once for each task and state of the user's code."""
-    built = _build(
-        json.dumps(asdict(task), sort_keys=True), tuple(sources(task, ("network", "data")).values())
-    )
+    built = _build(*_state(task))
     if isinstance(built, trainables.TaskError):
         raise built
     return built
+
+
+def _state(task: TaskConfig) -> tuple[str, tuple[str, ...]]:
+    """Return what tells a task apart from others, and from itself before its user's code was changed."""
+    return json.dumps(asdict(task), sort_keys=True), tuple(sources(task, ("network", "data")).values())
 
 
 @lru_cache(maxsize=8)
@@ -168,14 +170,15 @@ def _compression(stage: Stage) -> Compress | None:
     return stage if isinstance(stage, Compress) else stage.compress if isinstance(stage, Settle) else None
 
 
-def _over(stage: Compress, network: nn.Module, example: Inputs) -> float:
+def _over(stage: Compress, task: TaskConfig) -> float:
+    network, example = network_and_input(task)
     options = stage.method_options()
     ((keyword, asked),) = stage.budget.keywords().items()
     if not _removes_single_weights(stage.method):
         method = method_named(stage.method)
         shapes: nn.Module | pruners.NetworkChannels = network
         if method.kind == "channels":
-            shapes = _channels(network, example, tuple(method.with_defaults(options)["exclude"]))
+            shapes = _channels(*_state(task), tuple(method.with_defaults(options)["exclude"]))
         least = pruners.least_budget(shapes, keyword, method=stage.method, example=example, **options)
         return least / asked - 1
     try:
@@ -186,9 +189,11 @@ def _over(stage: Compress, network: nn.Module, example: Inputs) -> float:
 
 
 @lru_cache(maxsize=8)
-def _channels(network: nn.Module, example: Inputs, exclude: tuple[str, ...]) -> pruners.NetworkChannels:
-    """Find a network's channel groups once for all trials that look at it."""
-    return pruners.NetworkChannels(network, example, exclude)
+def _channels(task: str, state: tuple[str, ...], exclude: tuple[str, ...]) -> pruners.NetworkChannels:
+    """Find the channel groups of a task's network once for all trials that look at it."""
+    built = _build(task, state)
+    assert not isinstance(built, trainables.TaskError)  # it has been looked at before
+    return pruners.NetworkChannels(*built, exclude)
 
 
 def _removes_single_weights(method: str) -> bool:

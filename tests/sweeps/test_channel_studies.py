@@ -118,3 +118,27 @@ def test_channels_are_removed_at_initialisation_too(tmp_path: Path) -> None:
     )
     record = run(data, tmp_path)
     assert record.best is not None and record.best.metrics["compress/flops_kept"] <= 0.5
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"trainable": "early_bird"}, "trainable early_bird needs a method that removes single weights"),
+        (
+            {"compression": {"method": "ft", "control": "shuffle"}},
+            "control shuffle needs a method that removes",
+        ),
+        (
+            {"per_layer": {"tolerance": {"min": 0.5, "max": 2}}},
+            "per_layer needs a method that decomposes layers",
+        ),
+        (
+            {"metric": {"name": "compress/error", "goal": "minimize"}},
+            "compress/error needs a method that decomp",
+        ),
+    ],
+)
+def test_what_goes_with_other_kinds_is_refused(keys: dict[str, Any], said: str) -> None:
+    data = channels(**{"compression": {"method": "ft"}, "parameters": {}, "method": "random", **keys})
+    with pytest.raises(sweeps.SweepError, match=f"{said}.*, and ft removes channels; those that do are "):
+        prepare(Sweep.from_data(data))
