@@ -54,7 +54,10 @@ def compress(
     last two need ``example``, a batch of input. A method of kind mask keeps single weights of convolutions
     and Linears, see `prunable`: exactly ceil(keep_ratio * N) of them, or ``budget``, those with the highest
     scores and the earlier of equal ones; it takes no other budget. It may go on from a ``mask`` of the same
-    network: what that removed stays removed, and N still counts it.
+    network: what that removed stays removed, and N still counts it. A method of kind channels removes whole
+    channels of the layers that a mask would be of, each group of them down to one at the least, within
+    ``keep_ratio``, ``budget`` or ``flops_ratio``; all of them need ``example``, to find the channels that can
+    only go together.
 
     ``data`` (batches of inputs and labels on the network's device), ``loss`` and ``example`` are for methods
     whose ``needs`` name them; ``seed`` for those that draw. A method of kind decomposition takes as ``data``
@@ -64,7 +67,8 @@ def compress(
     ``allocation="measured"`` or ``"owl"`` and for a ``refit``; with one that needs labels its own batches
     serve for these too. ``options`` are the method's own and its kind's, see `methods`. The network is not
     changed; ``artifact.apply(model)`` gives the small one. Layers that lose
-    every weight are named in a PrunerWarning, and weights that the method does not reach in an
+    every weight are named in a PrunerWarning, as are those whose channels a trial shows to be bound to
+    something that is not understood and which keep them all, and weights that the method does not reach in an
     UnreachedWarning where they are at least 1 % of the network's parameters, see `unreached`.
 
     Raises PrunerError: UnknownMethod, UnknownOption, UnknownLayer, InfeasibleBudget (with ``least``), or one

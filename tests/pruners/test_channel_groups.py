@@ -132,6 +132,30 @@ def test_a_constant_in_forward_leaves_its_group_whole():
         assert groups_of(WithConstant()).keys() == {"stem", "free"}
 
 
+class Even(nn.Module):
+    """A forward that takes even numbers of channels only."""
+
+    def __init__(self):
+        super().__init__()
+        self.free, self.even, self.last = nn.Conv2d(3, 6, 1), nn.Conv2d(6, 8, 1), nn.Conv2d(8, 4, 1)
+
+    def forward(self, x):
+        x = self.even(torch.relu(self.free(x)))
+        if x.shape[1] % 2:
+            raise ValueError("an odd number of channels")
+        return self.last(torch.relu(x))
+
+
+def test_a_choice_that_cannot_be_run_is_made_anew():
+    network = Even()
+    assert groups_of(network) == {"free": (6, ("free",)), "even": (8, ("even",))}
+    with pytest.warns(pruners.PrunerWarning, match="'even' all stay"):
+        # five of eight, were it not for the refusal
+        artifact = pruners.compress(network, "ft", budget=52, example=EXAMPLE)
+    assert artifact.layers["even"].channels == 8 and artifact.params <= 52
+    artifact.apply(network)(EXAMPLE)
+
+
 class ZeroPadded(nn.Module):
     """A shortcut padded with channels of zeros, as ResNet-20's option A."""
 
