@@ -8,13 +8,13 @@
     small = artifact.apply(model)                                 # plain modules; the model is untouched
     artifact.save(path); pruners.load(path).apply(factory())
 
-`compress` gives a `Decomposition`, a `Mask` or `Channels`, by the method's kind; `scores` tells what a mask would be
-chosen by; `shuffle`, `random_mask` and `reinitialize` are the controls that a good mask must beat. For
-decompositions `plan` chooses without making anything; `least_budget` and `budget_of` tell from shapes alone
-(tensors on the meta device will do) what a method can reach and what a configuration {layer: {rank,
-num_subspaces}} costs; a `NetworkShape` given in place of the network saves reading it again, and `NetworkChannels` finding channel groups anew. `methods`
-describes the methods and their options, `unreached` the weights that one of them does not reach in a network:
-they are outside its budget.
+`compress` gives a `Decomposition`, a `Mask` or `Channels`, by the method's kind; `scores` tells what a mask
+would be chosen by; `shuffle`, `random_mask` and `reinitialize` are the controls that a good mask must beat.
+For decompositions `plan` chooses without making anything; `least_budget` and `budget_of` tell from shapes
+alone (tensors on the meta device will do) what a method can reach and what a configuration {layer: {rank,
+num_subspaces}} costs; a `NetworkShape` given in place of the network saves reading it again, and
+`NetworkChannels` finding its channel groups anew. `methods` describes the methods and their options,
+`unreached` the weights that one of them does not reach in a network: they are outside its budget.
 """
 
 from pruners.artifact import Artifact
