@@ -45,7 +45,7 @@ class TrialRecord:
     """One trial, however many rows its retries left in Optuna.
 
     ``key`` is the trial number, or ``baseline-<name>`` for a baseline; ``values`` follow the study's
-    objectives. ``layers`` maps a layer's name to rank, num_subspaces and error, or density under a mask, with
+    objectives. ``layers`` maps a layer's name to rank, num_subspaces and error, density or channels, with
     params and dense_params; ``curves`` to the pairs of share kept and error that it was chosen from.
     ``intermediate`` maps epochs of the closing training (a lottery's levels) to the first objective,
     ``history`` holds all metrics of each such epoch. ``levels`` is what a lottery found at each level, the
