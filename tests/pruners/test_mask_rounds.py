@@ -121,6 +121,8 @@ def test_defaults_of_the_method_are_recorded():
         "layer_keep_ratio": {},
         "exclude": ["gate"],
         "scale": {},
+        "owl_m": 5.0,
+        "owl_lambda": 0.08,
         "refit": "none",
         "ridge": 1e-2,
         "invert": False,

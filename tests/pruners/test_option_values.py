@@ -66,8 +66,10 @@ TAKEN = {
     "encoders": set(),
     "error": set(),
     "exclude": {"list", "list of text"},  # "a" may be a layer
+    "folding": set(),
     "gradient": set(),
     "invert": FLAGS,
+    "iterations": COUNTS,
     "keep_graphs": FLAGS,
     "labels": set(),
     "layer_keep_ratio": {"mapping"},

@@ -60,7 +60,7 @@ class TensorFactoring(Factoring):
         parts = []
         for kernel in kernels:
             if kernel.any():
-                with _torch_backend():
+                with _torch_backend(), kernel.device:
                     parts.append(self.kernel_weights(kernel, cut))
             else:
                 shapes = ((s.out_channels // len(kernels), *s.weight_shape[1:]) for s in steps)

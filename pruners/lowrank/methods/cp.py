@@ -38,7 +38,7 @@ class CP(TensorMethod):
     paper = "Lebedev et al., ICLR 2015, arXiv 1412.6553"
     options = (
         EXCLUDE,
-        Option("iterations", 50, "most rounds of alternating least squares in a layer", Whole(1)),
+        Option("iterations", 50, "most rounds of alternating least squares in a layer", Whole(1, 2**31)),
     )
 
     def factoring(self, options: Mapping[str, Any], seed: int) -> Factoring:
