@@ -152,7 +152,8 @@ KEYS = {
     "lr": BadSweep(
         (("training.lr", "lr"),),
         r's\.yaml:11: parameters: "lr" is no setting of a trial; '
-        r"names begin with task, training, compression, budget or lottery, as in training\.lr\.",
+        r"names begin with task, training, compression, budget, lottery, gradual, dynamic_sparse or "
+        r"learning_compression, as in training\.lr\.",
     ),
     "schedule.warmups": _after(
         "epochs: 1",
@@ -167,7 +168,8 @@ NETWORKS = {
     ),
     "torchvision typo": _network(
         "torchvision:resnet81",
-        r"s\.yaml:2: torchvision has no classifier 'resnet81'; did you mean resnet18\?",
+        r"s\.yaml:2: torchvision has no classifier or segmentation network 'resnet81'; "
+        r"did you mean resnet18\?",
     ),
     "no such module": _network(
         "nosuch.module:net",

@@ -120,7 +120,7 @@ PLANS = [
     Bad("plan --keep-ratio .2", r"Missing option '--model'\. \(tombola plan --help tells more\.\)"),
     Bad(
         "plan --model torchvision:resnet81 --keep-ratio .2",
-        r"torchvision has no classifier 'resnet81'; did you mean resnet18\?",
+        r"torchvision has no classifier or segmentation network 'resnet81'; did you mean resnet18\?",
     ),
     Bad(
         "plan --model tests.sweeps.users:raises --keep-ratio .2",
@@ -142,7 +142,7 @@ PLANS = [
     Bad(PLAN + "--keep-ratio .2 --method svdd", r"There is no method 'svdd'; did you mean 'svd'\?"),
     Bad(
         PLAN + "--keep-ratio .2 --method svd --metric max",
-        r"svd has no option 'metric'; known are exclude, rank_multiple, refit, ridge, encoders\.",
+        r"svd has no option 'metric'; known are exclude, rank_multiple, folding, refit, ridge, encoders\.",
     ),
     Bad(
         PLAN + "--keep-ratio .2 --method calibrated",
