@@ -142,6 +142,6 @@ def test_an_example_is_a_sound_sweep_file_or_a_part_of_one(text: str) -> None:
         whole = {key: whole[key] for key in ("name", "task", "metric", "run_cap")}
     if "compression.method" in part.get("parameters", {}):
         whole.pop("per_layer", None)  # which asks for options that not all of the part's methods have
-    if not part.get("budget", True):
-        del whole["baselines"]  # a baseline needs one budget, and this part searches it
+    if not part.get("budget", True) or "budget.keep_ratio" in part.get("parameters", {}):
+        whole.pop("baselines", None)  # a baseline needs one budget, and this part searches it
     assert prepare(Sweep.from_data(whole | part)).target > 0

@@ -640,8 +640,8 @@ TRAINING = {
     "schedule: cosin": _after(
         "epochs: 1",
         "  schedule: {name: cosin}",
-        r"s\.yaml:7: training\.schedule\.name: should be 'constant', 'multistep', 'cosine' or 'linear', "
-        r"not 'cosin'\.",
+        r"s\.yaml:7: training\.schedule\.name: should be 'constant', 'multistep', 'cosine', 'linear' or "
+        r"'poly', not 'cosin'\.",
     ),
     "steps without milestones": _after(
         "epochs: 1",
