@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from pruners.calibration.calibration import calibration_of
 from pruners.channels.channels import Channels
-from pruners.channels.methods.channel_method import ChannelMethod
+from pruners.channels.methods.channel_method import ChannelInputs, ChannelMethod
 from pruners.channels.prune import remove_channels
 from pruners.channels.scoring import channel_inputs
 from pruners.errors import PrunerError, PrunerWarning
@@ -79,86 +80,126 @@ def compress(
         rule = method_named(method)
         _check_arguments(rule, data, loss, example, mask)
         seed = SEED.checked(seed, "seed")
-        if isinstance(rule, ChannelMethod):
-            if mask is not None:
-                raise PrunerError(f"Method {method} removes channels and cannot go on from a mask.")
-            if latency_ms is not None:
-                raise PrunerError(
-                    f"Method {method} keeps within a number of weights or multiply-adds, not within a time: "
-                    "give keep_ratio, budget or flops_ratio, not latency_ms."
-                )
-            channels = remove_channels(
-                model,
-                rule,
-                keep_ratio=keep_ratio,
-                budget=budget,
-                flops_ratio=flops_ratio,
-                scoring_inputs=channel_inputs(rule, data, loss, example, seed),
-                seed=seed,
-                options=options,
-            )
-            _warn_of_unreached(model, method)
-            return channels
-        if not isinstance(rule, ScoreMethod):
+        asked = _Asked(keep_ratio, budget, flops_ratio, latency_ms)
+        result: LiveDecomposition | Mask | Channels
+        if isinstance(rule, ScoreMethod):
+            result = _mask(model, rule, asked, data, loss, example, seed, mask, options)
+        elif mask is not None:
+            does = "removes channels" if isinstance(rule, ChannelMethod) else "decomposes layers"
+            raise PrunerError(f"Method {method} {does} and cannot go on from a mask.")
+        elif isinstance(rule, ChannelMethod):
+            inputs = channel_inputs(rule, data, loss, example, seed)
+            result = _channels(model, rule, asked, inputs, seed, options)
+        else:
             assert isinstance(rule, RankMethod)
-            if mask is not None:
-                raise PrunerError(f"Method {method} decomposes layers and cannot go on from a mask.")
-            chosen_options = rule.with_defaults(options)
-            spectra = spectra_of(model)
-            fitting = rule.fitting(chosen_options, data is not None)
-            calibration = None
-            if data is not None and rule.wants_data(options):
-                calibration = calibration_of(model, data)
-            chosen = plan(
-                spectra,
-                method,
-                keep_ratio=keep_ratio,
-                budget=budget,
-                flops_ratio=flops_ratio,
-                latency_ms=latency_ms,
-                example=example,
-                data=calibration,
-                seed=seed,
-                **options,
-            )
-            _warn_of_unreached(model, method)
-            fitted = own = None
-            refitting = fitting.refit != "none"
-            if calibration is not None and chosen.layers and (refitting or rule.factors_from_data):
-                cuts = {name: choice.cut for name, choice in chosen.layers.items()}
-                with seeded(seed, model):
-                    own = rule.own_tensors(spectra, cuts, calibration)
-                    fitted = fit_network(spectra, cuts, calibration, fitting, own) if refitting else None
-            return LiveDecomposition(chosen, spectra, rule.factoring(chosen_options, seed), fitted, own)
-        if flops_ratio is not None or latency_ms is not None:
-            unit, given = (
-                ("multiply-adds", "flops_ratio") if latency_ms is None else ("milliseconds", "latency_ms")
-            )
-            raise PrunerError(
-                f"Method {method} keeps a number of weights, not of {unit}: give keep_ratio or budget, "
-                f"not {given}."
-            )
-        result = prune(
-            model,
-            rule,
-            keep_ratio=keep_ratio,
-            budget=budget,
-            data=data,
-            loss=loss,
-            example=example,
-            seed=seed,
-            mask=mask,
-            options=options,
-        )
-        if empty := result.empty_layers:
-            warnings.warn(
-                f"Method {method} left no weights in {', '.join(map(repr, empty))}; "
-                "min_layer_keep=1 forbids it.",
-                PrunerWarning,
-                2,
-            )
-        _warn_of_unreached(model, method)
+            result = _decomposition(model, method, rule, asked, example, data, seed, options)
+        if said := unreached_sentence(method, unreached(model, method)):
+            warnings.warn(f"{said} pruners.unreached(model, {method!r}) lists all.", UnreachedWarning, 2)
         return result
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """The four budgets, of which one is given."""
+
+    keep_ratio: float | None
+    budget: int | None
+    flops_ratio: float | None
+    latency_ms: float | None
+
+
+def _decomposition(
+    model: nn.Module,
+    method: str,
+    rule: RankMethod,
+    asked: _Asked,
+    example: Inputs | None,
+    data: Inputs | Iterable[Any] | None,
+    seed: int,
+    options: Mapping[str, Any],
+) -> LiveDecomposition:
+    """Choose ranks, and fit the factors to the data where they are to be."""
+    chosen_options = rule.with_defaults(options)
+    spectra = spectra_of(model)
+    fitting = rule.fitting(chosen_options, data is not None)
+    calibration = calibration_of(model, data) if data is not None and rule.wants_data(options) else None
+    chosen = plan(spectra, method, **asdict(asked), example=example, data=calibration, seed=seed, **options)
+    fitted = own = None
+    refitting = fitting.refit != "none"
+    if calibration is not None and chosen.layers and (refitting or rule.factors_from_data):
+        cuts = {name: choice.cut for name, choice in chosen.layers.items()}
+        with seeded(seed, model):
+            own = rule.own_tensors(spectra, cuts, calibration)
+            fitted = fit_network(spectra, cuts, calibration, fitting, own) if refitting else None
+    return LiveDecomposition(chosen, spectra, rule.factoring(chosen_options, seed), fitted, own)
+
+
+def _channels(
+    model: nn.Module,
+    rule: ChannelMethod,
+    asked: _Asked,
+    inputs: ChannelInputs,
+    seed: int,
+    options: Mapping[str, Any],
+) -> Channels:
+    """Choose channels; refuses a budget in time."""
+    if asked.latency_ms is not None:
+        raise PrunerError(
+            f"Method {rule.name} keeps within a number of weights or multiply-adds, not within a time: "
+            "give keep_ratio, budget or flops_ratio, not latency_ms."
+        )
+    return remove_channels(
+        model,
+        rule,
+        keep_ratio=asked.keep_ratio,
+        budget=asked.budget,
+        flops_ratio=asked.flops_ratio,
+        scoring_inputs=inputs,
+        seed=seed,
+        options=options,
+    )
+
+
+def _mask(
+    model: nn.Module,
+    rule: ScoreMethod,
+    asked: _Asked,
+    data: Inputs | Iterable[Any] | None,
+    loss: Callable[..., Tensor] | None,
+    example: Inputs | None,
+    seed: int,
+    mask: Mask | None,
+    options: Mapping[str, Any],
+) -> Mask:
+    """Choose single weights, and name the layers that lose all; refuses budgets in anything else."""
+    if asked.flops_ratio is not None or asked.latency_ms is not None:
+        unit, given = (
+            ("multiply-adds", "flops_ratio") if asked.latency_ms is None else ("milliseconds", "latency_ms")
+        )
+        raise PrunerError(
+            f"Method {rule.name} keeps a number of weights, not of {unit}: give keep_ratio or budget, "
+            f"not {given}."
+        )
+    result = prune(
+        model,
+        rule,
+        keep_ratio=asked.keep_ratio,
+        budget=asked.budget,
+        data=data,
+        loss=loss,
+        example=example,
+        seed=seed,
+        mask=mask,
+        options=options,
+    )
+    if empty := result.empty_layers:
+        warnings.warn(
+            f"Method {rule.name} left no weights in {', '.join(map(repr, empty))}; "
+            "min_layer_keep=1 forbids it.",
+            PrunerWarning,
+            3,
+        )
+    return result
 
 
 def scores(
@@ -182,11 +223,6 @@ def scores(
     _check_arguments(rule, data, loss, example, mask)
     seed = SEED.checked(seed, "seed")
     return score(model, rule, data=data, loss=loss, example=example, seed=seed, mask=mask, options=options)
-
-
-def _warn_of_unreached(model: nn.Module, method: str) -> None:
-    if said := unreached_sentence(method, unreached(model, method)):
-        warnings.warn(f"{said} pruners.unreached(model, {method!r}) lists all.", UnreachedWarning, 3)
 
 
 def _check_arguments(method: Method, data: object, loss: object, example: object, mask: object) -> None:
