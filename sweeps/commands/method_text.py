@@ -19,11 +19,13 @@ def by_kind(methods: Iterable[Method], width: int) -> str:
     every, lines = list(methods), []
     for kind, (heading, shared) in _KINDS.items():
         lines += [heading, "=" * len(heading), ""]
-        for method in every:
-            if method.kind == kind:
-                own = [option for option in method.all_options if option not in shared]
-                lines += [*_about(method, width), *_listed(own, width), ""]
-        lines += ["Each of these also takes:", *_listed(shared, width, label=""), ""]
+        of_kind = [method for method in every if method.kind == kind]
+        for method in of_kind:
+            own = [option for option in method.all_options if option not in shared]
+            lines += [*_about(method, width), *_listed(own, width), ""]
+        without = [m.name for m in of_kind if not any(option in shared for option in m.all_options)]
+        who = f"All but {' and '.join(without)} also take:" if without else "Each of these also takes:"
+        lines += [who, *_listed(shared, width, label=""), ""]
     return "\n".join([*lines, *wrap("tombola methods NAME tells what the options of one mean.", width)])
 
 
