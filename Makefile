@@ -48,7 +48,7 @@ requirements: $(BIN)/uv  ## pin the versions of everything again
 
 # Studies that are to be on the page are run first: make demo, and `tombola run` for the sweeps of the other names.
 RESULTS := runs/digits $(wildcard runs/allocation_fashion_*) runs/allocation_masks \
-	runs/lottery_fashion runs/pruning_at_init_fashion
+	runs/lottery_fashion runs/pruning_at_init_fashion $(wildcard runs/operating_points runs/table_one_fashion)
 
 results: $(TESTING)  ## write docs/results.md and its pictures from the studies in runs/
 	$(BIN)/python -m docs.results $(RESULTS)
