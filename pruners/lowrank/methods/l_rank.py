@@ -6,7 +6,7 @@ from typing import Any, final
 import numpy as np
 
 from pruners.allocation.lagrangian import lagrangian
-from pruners.lowrank.layers.candidates import Candidates, folded_candidates
+from pruners.lowrank.layers.candidates import Candidates
 from pruners.lowrank.layers.cut import Cut
 from pruners.lowrank.layers.shapes import NetworkShape
 from pruners.lowrank.methods.every_cut import Errors, best_options
@@ -16,7 +16,7 @@ from pruners.lowrank.methods.rank_method import (
     RANK_MULTIPLE,
     AllocationProblem,
     RankMethod,
-    excluding,
+    in_one_subspace,
 )
 
 
@@ -46,14 +46,7 @@ class LRank(RankMethod):
 
     def candidates(self, shape: NetworkShape, options: Mapping[str, Any]) -> dict[str, Candidates]:
         """Return every rank of the whole matrix that saves something, and dense."""
-        options_of, free = excluding(shape, options["exclude"])
-        options_of |= {
-            name: folded_candidates(
-                shape.layers[name], options["folding"], (1,), rank_multiple=options["rank_multiple"]
-            )
-            for name in free
-        }
-        return {name: options_of[name] for name in shape.layers}
+        return in_one_subspace(shape, options)
 
     def choose(self, problem: AllocationProblem, options: Mapping[str, Any]) -> dict[str, Cut]:
         """Choose the ranks at the least price of cost that the budget allows."""

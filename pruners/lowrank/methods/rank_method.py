@@ -13,7 +13,7 @@ from pruners.lowrank.factors.factoring import Factoring, Truncation
 from pruners.lowrank.fitting.factor_tensors import unfitted_tensors
 from pruners.lowrank.fitting.options import REFIT_OPTIONS, FitOptions, fit_options
 from pruners.lowrank.layers.budget import NANOSECONDS, Budget
-from pruners.lowrank.layers.candidates import Candidates, check_not_empty, dense_candidate
+from pruners.lowrank.layers.candidates import Candidates, check_not_empty, dense_candidate, folded_candidates
 from pruners.lowrank.layers.cut import DENSE, ENCODE, FOLDINGS, FORMS, Cut
 from pruners.lowrank.layers.folding import BEST
 from pruners.lowrank.layers.pricing import cost_of
@@ -193,3 +193,18 @@ def excluding(shape: NetworkShape, exclude: Sequence[str]) -> tuple[dict[str, Ca
     free = [name for name in shape.layers if name not in excluded]
     check_not_empty(shape, free)
     return {name: dense_candidate(shape.layers[name]) for name in excluded}, free
+
+
+def in_one_subspace(shape: NetworkShape, options: Mapping[str, Any]) -> dict[str, Candidates]:
+    """Return dense and every rank of the whole matrix that saves something; checks ``exclude``.
+
+    The options `EXCLUDE`, `RANK_MULTIPLE` and `FOLDING` say of which layers, which ranks and which matrix.
+    """
+    options_of, free = excluding(shape, options["exclude"])
+    options_of |= {
+        name: folded_candidates(
+            shape.layers[name], options["folding"], (1,), rank_multiple=options["rank_multiple"]
+        )
+        for name in free
+    }
+    return {name: options_of[name] for name in shape.layers}

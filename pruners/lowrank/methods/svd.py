@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any, final
 
-from pruners.lowrank.layers.candidates import Candidates, folded_candidates
+from pruners.lowrank.layers.candidates import Candidates
 from pruners.lowrank.layers.cut import ENCODE, Cut
 from pruners.lowrank.layers.folding import BEST, folded_shape, foldings_of
 from pruners.lowrank.layers.pricing import cost_of
@@ -17,7 +17,7 @@ from pruners.lowrank.methods.rank_method import (
     RANK_MULTIPLE,
     AllocationProblem,
     RankMethod,
-    excluding,
+    in_one_subspace,
 )
 
 
@@ -28,8 +28,7 @@ class SVD(RankMethod):
     With ``rank_multiple`` it is rounded down to a multiple, but never to 0. The share is the largest that
     meets the budget; a layer that would save nothing at its rank stays dense. With ``folding`` best the share
     is that of the usual folding, and the layer takes the folding with the least error that costs no more. The
-    plain baseline of low-rank
-    compression, e.g. Denton et al., NeurIPS 2014, arXiv 1404.0736.
+    plain baseline of low-rank compression, e.g. Denton et al., NeurIPS 2014, arXiv 1404.0736.
     """
 
     name = "svd"
@@ -39,14 +38,7 @@ class SVD(RankMethod):
 
     def candidates(self, shape: NetworkShape, options: Mapping[str, Any]) -> dict[str, Candidates]:
         """Return every rank of the whole matrix that saves something, and dense."""
-        options_of, free = excluding(shape, options["exclude"])
-        options_of |= {
-            name: folded_candidates(
-                shape.layers[name], options["folding"], (1,), rank_multiple=options["rank_multiple"]
-            )
-            for name in free
-        }
-        return {name: options_of[name] for name in shape.layers}
+        return in_one_subspace(shape, options)
 
     def choose(self, problem: AllocationProblem, options: Mapping[str, Any]) -> dict[str, Cut]:
         """Choose the ranks at the largest share of the full ranks that meets the budget.

@@ -5,7 +5,7 @@ from typing import Any, final
 
 import numpy as np
 
-from pruners.lowrank.layers.candidates import Candidates, folded_candidates
+from pruners.lowrank.layers.candidates import Candidates
 from pruners.lowrank.layers.cut import Cut
 from pruners.lowrank.layers.folding import foldings_of
 from pruners.lowrank.layers.shapes import NetworkShape
@@ -16,7 +16,7 @@ from pruners.lowrank.methods.rank_method import (
     RANK_MULTIPLE,
     AllocationProblem,
     RankMethod,
-    excluding,
+    in_one_subspace,
 )
 
 
@@ -37,14 +37,7 @@ class SVDEnergy(RankMethod):
 
     def candidates(self, shape: NetworkShape, options: Mapping[str, Any]) -> dict[str, Candidates]:
         """Return every rank of the whole matrix that saves something, and dense."""
-        options_of, free = excluding(shape, options["exclude"])
-        options_of |= {
-            name: folded_candidates(
-                shape.layers[name], options["folding"], (1,), rank_multiple=options["rank_multiple"]
-            )
-            for name in free
-        }
-        return {name: options_of[name] for name in shape.layers}
+        return in_one_subspace(shape, options)
 
     def choose(self, problem: AllocationProblem, options: Mapping[str, Any]) -> dict[str, Cut]:
         """Choose the ranks at the largest share of energy that meets the budget."""
