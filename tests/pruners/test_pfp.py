@@ -166,3 +166,27 @@ def test_only_the_first_samples_are_looked_at() -> None:
 def test_inputs_are_needed_and_named() -> None:
     with pytest.raises(pruners.PrunerError, match=r"Method pfp needs data=\."):
         pruners.compress(small_network(), "pfp", keep_ratio=0.4, example=torch.rand(1, 3, 8, 8))
+
+
+def test_a_channel_that_a_convolution_and_a_flattening_linear_read():
+    class Both(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.stem, self.next = nn.Conv2d(3, 6, 1), nn.Conv2d(6, 5, 1)
+            self.flat, self.last = nn.Linear(6 * 4, 5), nn.Linear(5, 2)
+
+        def forward(self, x):
+            x = torch.relu(self.stem(x))
+            return self.last(self.flat(x.flatten(1)) + self.next(x).mean((2, 3)))
+
+    torch.manual_seed(0)
+    network, images = Both(), torch.randn(4, 3, 2, 2)
+    with torch.no_grad():  # channel 2 matters to one position of the second alone, channel 4 to nothing
+        network.next.weight[:, [2, 4]] = 0
+        network.flat.weight.view(5, 6, 4)[:, 4] = 0
+        network.flat.weight.view(5, 6, 4)[:, 2, 1:] = 0
+    artifact = pruners.compress(
+        network, "pfp", keep_ratio=0.9, allocation="uniform", example=images[:1], data=images
+    )
+    kept = artifact.kept["stem.weight"][0].tolist()
+    assert 4 not in kept and 2 in kept

@@ -33,7 +33,7 @@ class PFP(ChannelMethod):
 
     A channel that several layers read has the largest of its sensitivities, and the bound is that of the
     layer with the most output positions and the largest kernel among them. One that goes into transposed
-    convolutions only stays.
+    convolutions only stays. A head has the largest sensitivity of its features in the output projection.
     """
 
     name = "pfp"
@@ -91,9 +91,11 @@ class PFP(ChannelMethod):
             ]
             if not called:
                 continue
-            largest = torch.stack([_of_channels(told, layer)[place.index] for told, layer, place in called])
+            largest = torch.stack(
+                [_of_channels(told, layer)[place.index].amax(1) for told, layer, place in called]
+            )
             scores[name] = errors_by_rank(
-                largest.amax((0, 2)),
+                largest.amax(0),
                 max(told.positions for told, _, _ in called),
                 max(layer.weight[0, 0].numel() for _, layer, _ in called),
             )
