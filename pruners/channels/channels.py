@@ -17,7 +17,7 @@ from pruners.network.state import restore_state, state_of
 
 @dataclass(frozen=True)
 class LayerChannels:
-    """One convolution or Linear: its output channels kept, of how many, and its weights kept, of how many."""
+    """One convolution, Linear or projection: output channels and weights kept, of how many."""
 
     channels: int
     dense_channels: int
@@ -29,10 +29,11 @@ class Channels(Artifact):
     """Which channels of a network are kept; the others are removed from every layer that has them.
 
     ``kept`` maps parameters and buffers to the entries that stay along each dimension where some go
-    (ascending int64 tensors on the CPU), ``shapes`` these tensors to their dense shapes, ``groups``
-    convolutions that lose some of their groups to the dense number and what is left. ``layers`` tells what
-    becomes of each convolution and Linear, ``options`` records every choice of the method, defaults written
-    out. ``state`` holds all parameters and buffers of a captured network.
+    (ascending int64 tensors on the CPU), ``shapes`` these tensors to their dense shapes, ``numbers``
+    attributes of modules that lose some of what these count (a convolution's groups, an attention's heads) to
+    the dense number and what is left. ``layers`` tells what becomes of each convolution, Linear and
+    projection, ``options`` records every choice of the method, defaults written out. ``state`` holds all
+    parameters and buffers of a captured network.
     """
 
     kind: ClassVar[Literal["decomposition", "mask", "channels"]] = "channels"
@@ -44,7 +45,7 @@ class Channels(Artifact):
         layers: Mapping[str, LayerChannels],
         kept: Kept,
         shapes: Mapping[str, tuple[int, ...]],
-        groups: Mapping[str, tuple[int, int]],
+        numbers: Mapping[str, tuple[int, int]],
         *,
         state: Mapping[str, Tensor] | None = None,
         source: nn.Module | None = None,
@@ -54,7 +55,7 @@ class Channels(Artifact):
         self.layers = dict(layers)
         self.kept = {name: dict(of_tensor) for name, of_tensor in kept.items()}
         self.shapes = dict(shapes)
-        self.groups = dict(groups)
+        self.numbers = dict(numbers)
         self.complete = state is not None
         self._state = state or {}
         self._source = weakref.ref(source) if source is not None else None
@@ -81,7 +82,7 @@ class Channels(Artifact):
         """
         model = unwrapped(model)
         self._check_shapes(model, self.shapes)
-        small = cut(model, self.kept, self.groups)
+        small = cut(model, self.kept, self.numbers)
         if self.complete:
             restore_state(small, self._state)
         return small
@@ -93,7 +94,7 @@ class Channels(Artifact):
         """
         small = unwrapped(small)
         self._check_shapes(small, self._small_shapes)
-        return grown(small, self.kept, self.shapes, self.groups)
+        return grown(small, self.kept, self.shapes, self.numbers)
 
     def capture(self, small: nn.Module) -> "Channels":
         """Return this artifact with all parameters and buffers of ``small``, a network that `apply` gave.
@@ -107,7 +108,7 @@ class Channels(Artifact):
             self.layers,
             self.kept,
             self.shapes,
-            self.groups,
+            self.numbers,
             state=state_of(small),
             source=self.source,
         )
@@ -121,7 +122,7 @@ class Channels(Artifact):
             "params": self.params,
             "layers": {name: asdict(layer) for name, layer in self.layers.items()},
             "shapes": self.shapes,
-            "groups": self.groups,
+            "numbers": self.numbers,
         }
 
     def files(self) -> Mapping[str, Mapping[str, Tensor]]:
@@ -143,13 +144,17 @@ class Channels(Artifact):
         shapes = {name: tuple(shape) for name, shape in described["shapes"].items()}
         if kept.keys() != shapes.keys():
             raise TypeError("the kept channels are not those of its tensors")
+        # before attention lost heads, groups of convolutions were all that is told here
+        numbers = described.get("numbers") or {
+            f"{n}.groups": of for n, of in described.get("groups", {}).items()
+        }
         return cls(
             described["method"],
             described["options"],
             {name: LayerChannels(**layer) for name, layer in described["layers"].items()},
             kept,
             shapes,
-            {name: (dense, left) for name, (dense, left) in described["groups"].items()},
+            {name: (dense, left) for name, (dense, left) in numbers.items()},
             state=files["model"] if described["complete"] else None,
         )
 

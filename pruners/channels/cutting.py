@@ -8,6 +8,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.modules.instancenorm import _InstanceNorm
 
+from pruners.channels.head_attention import is_torchs, tell_heads
 from pruners.errors import BadArtifact
 from pruners.network.copying import copied
 from pruners.network.layer_names import named_buffers, named_modules, named_parameters
@@ -15,20 +16,21 @@ from pruners.network.layer_names import named_buffers, named_modules, named_para
 Kept = Mapping[str, Mapping[int, Tensor]]
 """Which entries stay: by tensor and dimension, ascending int64 on the CPU. What is not named stays whole."""
 
+Numbers = Mapping[str, tuple[int, int]]
+"""Attributes that tell how much a module has ("layer.groups", "attention.num_heads"): the dense number, and
+what is left of it.
+"""
 
-Groups = Mapping[str, tuple[int, int]]
-"""Convolutions that lose groups: their dense number of groups, and what is left of it."""
 
-
-def cut(model: nn.Module, kept: Kept, groups: Groups, share: bool = False) -> nn.Module:
+def cut(model: nn.Module, kept: Kept, numbers: Numbers, share: bool = False) -> nn.Module:
     """Copy a network without the entries that are not kept.
 
     Tensors that stay as they are belong to both networks where ``share``.
     """
-    return _changed(model, kept, {name: left for name, (_, left) in groups.items()}, _chosen, share)
+    return _changed(model, kept, numbers, _chosen, share)
 
 
-def grown(model: nn.Module, kept: Kept, shapes: Mapping[str, tuple[int, ...]], groups: Groups) -> nn.Module:
+def grown(model: nn.Module, kept: Kept, shapes: Mapping[str, tuple[int, ...]], numbers: Numbers) -> nn.Module:
     """Copy a network that `cut` gave, with zeros where it removed entries; ``shapes`` are the dense."""
 
     def spread(name: str, tensor: Tensor, of_tensor: Mapping[int, Tensor]) -> Tensor:
@@ -37,7 +39,7 @@ def grown(model: nn.Module, kept: Kept, shapes: Mapping[str, tuple[int, ...]], g
             tensor = tensor.new_zeros(shape).index_copy_(dim, index.to(tensor.device), tensor)
         return tensor
 
-    return _changed(model, kept, {name: dense for name, (dense, _) in groups.items()}, spread)
+    return _changed(model, kept, {name: (left, dense) for name, (dense, left) in numbers.items()}, spread)
 
 
 def zeroed(model: nn.Module, kept: Kept, share: bool = False) -> nn.Module:
@@ -68,7 +70,7 @@ def _chosen(name: str, tensor: Tensor, of_tensor: Mapping[int, Tensor]) -> Tenso
 def _changed(
     model: nn.Module,
     kept: Kept,
-    groups: Mapping[str, int],
+    numbers: Numbers,
     change: Callable[[str, Tensor, Mapping[int, Tensor]], Tensor],
     share: bool = False,
 ) -> nn.Module:
@@ -84,15 +86,20 @@ def _changed(
         parameter = isinstance(old, nn.Parameter)
         instead[id(old)] = nn.Parameter(new, requires_grad=old.requires_grad) if parameter else new
     copy = copied(model, instead)
-    for name, module in named_modules(copy):
-        _tell_sizes(module, groups.get(name))
+    modules = dict(named_modules(copy))
+    for name, (before, after) in numbers.items():
+        module, _, attribute = name.rpartition(".")
+        if getattr(modules.get(module), attribute, None) != before:
+            raise BadArtifact(f"The artifact does not fit: the network has no {name!r} of {before}.")
+        setattr(modules[module], attribute, after)
+    for one in modules.values():
+        _tell_sizes(one)
     return copy
 
 
-def _tell_sizes(module: nn.Module, groups: int | None) -> None:
+def _tell_sizes(module: nn.Module) -> None:
     """Set the attributes that tell a layer's sizes to those of its tensors."""
     if isinstance(module, _ConvNd) and "weight" in module._parameters:
-        module.groups = module.groups if groups is None else groups
         wide, narrow = module.weight.shape[0], module.weight.shape[1] * module.groups
         transposed = isinstance(module, _ConvTransposeNd)
         module.in_channels, module.out_channels = (wide, narrow) if transposed else (narrow, wide)
@@ -105,6 +112,8 @@ def _tell_sizes(module: nn.Module, groups: int | None) -> None:
         module.num_parameters = len(module.weight)
     elif isinstance(module, nn.Embedding):
         module.embedding_dim = module.weight.shape[1]
+    elif isinstance(module, nn.MultiheadAttention) and is_torchs(module):
+        tell_heads(module)
 
 
 def groups_left(model: nn.Module, kept: Kept) -> dict[str, tuple[int, int]]:
@@ -117,5 +126,5 @@ def groups_left(model: nn.Module, kept: Kept) -> dict[str, tuple[int, int]]:
             if index is not None:
                 remaining = len((index // (len(module.weight) // module.groups)).unique())
                 if remaining < module.groups:
-                    left[name] = (module.groups, remaining)
+                    left[f"{name}.groups" if name else "groups"] = (module.groups, remaining)
     return left

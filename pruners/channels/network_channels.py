@@ -8,9 +8,12 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
+from pruners.channels.cutting import groups_left
 from pruners.channels.grouping.dependencies import Dependencies
-from pruners.channels.grouping.groups import channel_groups
+from pruners.channels.grouping.groups import ChannelGroup, channel_groups
+from pruners.channels.grouping.heads import by_heads
 from pruners.channels.grouping.rehearsal import Rehearsal, removable
+from pruners.channels.grouping.removal import entries_left, numbers_left
 from pruners.errors import PrunerWarning
 from pruners.network.counting.multiply_adds import multiply_adds
 from pruners.network.inputs import Inputs, check_example
@@ -26,7 +29,7 @@ from pruners.sparse.selection.prunable import PrunableLayer, prunable
 
 
 class NetworkChannels:
-    """The channels that a network can lose, and the cost of its convolutions and Linears.
+    """The channels and heads that a network can lose, and the cost of all weights that a mask would reach.
 
     ``groups`` maps names to channel groups, ``layers`` those to the weights that count: the same as a mask's,
     so that a keep_ratio means the same for both, and ``tensors`` to the names that these weights have in
@@ -48,13 +51,14 @@ class NetworkChannels:
         self.rehearsal = Rehearsal(model, example)
         with torch.enable_grad():
             network, inputs, training = self.rehearsal.traced()
-            self.groups = channel_groups(network, Dependencies(network, inputs, training), excluded)
+            groups = channel_groups(network, Dependencies(network, inputs, training), excluded)
         tensors = named_parameters(self._model) | named_buffers(self._model)
         self.shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
         # a shared weight is a place by its first name
         first = {id(tensor): name for name, tensor in reversed(tensors.items())}
         self.tensors = {name: first[id(tensors[layer.parameter])] for name, layer in self.layers.items()}
-        self.leave_whole({name: _half(group.channels) for name, group in self.groups.items()})
+        self.groups = by_heads(groups, network, lambda tried: self._agrees(tried, _halves(tried)))
+        self.leave_whole(_halves(self.groups))
 
     def leave_whole(self, kept: Mapping[str, Tensor]) -> bool:
         """Try a removal out, and leave whole the groups that cannot go so; tell whether there were any.
@@ -63,7 +67,7 @@ class NetworkChannels:
         """
         left = removable(
             list(self.groups),
-            lambda names: self.rehearsal.agrees(self.kept_entries({name: kept[name] for name in names})),
+            lambda names: self._agrees(self.groups, {name: kept[name] for name in names}),
         )
         whole = [group for name, group in self.groups.items() if name not in left]
         self.groups = {name: self.groups[name] for name in left}
@@ -77,22 +81,14 @@ class NetworkChannels:
             )
         return bool(whole)
 
-    def kept_entries(self, kept: Mapping[str, Tensor]) -> dict[str, dict[int, Tensor]]:
+    def entries_left(self, kept: Mapping[str, Tensor]) -> dict[str, dict[int, Tensor]]:
         """Return the entries that stay in each tensor where groups keep the given channels, others all."""
-        stays: dict[str, dict[int, Tensor]] = {}
-        for name, channels in kept.items():
-            group = self.groups[name]
-            removed = torch.ones(group.channels, dtype=torch.bool, device="cpu")
-            removed[channels] = False
-            for place in group.places if bool(removed.any()) else ():
-                of_tensor = stays.setdefault(place.tensor, {})
-                length = self.shapes[place.tensor][place.dim]
-                mask = of_tensor.setdefault(place.dim, torch.ones(length, dtype=torch.bool, device="cpu"))
-                mask[place.index[removed].flatten()] = False
-        return {
-            name: {dim: mask.nonzero()[:, 0] for dim, mask in of_tensor.items()}
-            for name, of_tensor in stays.items()
-        }
+        return entries_left(self.groups, kept, self.shapes)
+
+    def numbers_left(self, kept: Mapping[str, Tensor]) -> dict[str, tuple[int, int]]:
+        """Return the numbers that modules tell which change, dense and left, as `entries_left`."""
+        numbers = numbers_left(self.groups, kept)
+        return groups_left(self._model, self.entries_left(kept)) | numbers
 
     def total(self, unit: str) -> int:
         """Return the cost of the dense layers, in parameters or multiply_adds."""
@@ -100,13 +96,16 @@ class NetworkChannels:
 
     def cost(self, removed: Mapping[str, int], unit: str) -> int:
         """Return what the layers cost without so many ``removed`` channels of each group."""
-        return sum(
-            self._times(unit, name)
-            * prod(
-                size - sum(each * removed.get(group, 0) for group, each in self._losses[name].get(dim, ()))
-                for dim, size in enumerate(layer.shape)
-            )
-            for name, layer in self.layers.items()
+        return sum(self._of_weights(self._left(name, removed), name, unit) for name in self.layers)
+
+    def _agrees(self, groups: Mapping[str, ChannelGroup], kept: Mapping[str, Tensor]) -> bool:
+        return self.rehearsal.agrees(entries_left(groups, kept, self.shapes), numbers_left(groups, kept))
+
+    def _left(self, layer: str, removed: Mapping[str, int]) -> int:
+        """Count the weights of a layer that are left."""
+        return prod(
+            size - sum(each * removed.get(group, 0) for group, each in self._losses[layer].get(dim, ()))
+            for dim, size in enumerate(self.layers[layer].shape)
         )
 
     @cached_property
@@ -121,17 +120,27 @@ class NetworkChannels:
                     of_layer.append((group.name, place.index.shape[1]))
         return losses
 
-    def _times(self, unit: str, layer: str) -> int:
-        return 1 if unit == "parameters" else self._multiplied[layer]
+    def _of_weights(self, weights: int, layer: str, unit: str) -> int:
+        """Return what so many of a layer's weights cost, on average where some are multiplied more often.
+
+        Those of queries and keys are in attention to another sequence, and a head takes as many of each.
+        """
+        if unit == "parameters":
+            return weights
+        return -(-self._multiplied[layer] * weights // max(1, self.layers[layer].params))
 
     @cached_property
     def _multiplied(self) -> dict[str, int]:
-        """How often each weight is multiplied in a pass over the example."""
+        """How many multiply-adds each layer's weights take in a pass over the example."""
         model, example = self.rehearsal.network, self.rehearsal.example
         parameters = named_parameters(model)
         weights = {name: parameters[layer.parameter] for name, layer in self.layers.items()}
         count = multiply_adds(model, example, {name: (weight, None) for name, weight in weights.items()})
-        return {name: -(-count.of_weight[name] // max(1, w.numel())) for name, w in weights.items()}
+        return dict(count.of_weight)
+
+
+def _halves(groups: Mapping[str, ChannelGroup]) -> dict[str, Tensor]:
+    return {name: _half(group.channels) for name, group in groups.items()}
 
 
 def _half(channels: int) -> Tensor:

@@ -1,6 +1,6 @@
 """From a network to channels: score, choose within the budget, and see that the rest can go."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import prod
 from typing import Any
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvTransposeNd
 
 from pruners.channels.channels import Channels, LayerChannels
-from pruners.channels.cutting import groups_left, shape_left
+from pruners.channels.cutting import shape_left
 from pruners.channels.methods.channel_method import ChannelInputs, ChannelMethod
 from pruners.channels.network_channels import NetworkChannels
 from pruners.channels.scoring import channel_scores
@@ -37,13 +37,14 @@ def remove_channels(
     scores = channel_scores(model, method, channels.groups, scoring_inputs, seed, chosen)
     while True:
         groups = [name for name in channels.groups if name in scores]
-        least = _least(channels, groups, chosen["round_to"], allowed.unit)
+        multiples = _multiples(channels, groups, chosen["round_to"])
+        least = _least(channels, multiples, allowed.unit)
         if least > allowed.limit:
             raise _infeasible(allowed, least, channels)
         kept = most_within(
             {name: scores[name] for name in groups},
             chosen["allocation"],
-            chosen["round_to"],
+            multiples,
             allowed.limit,
             lambda removed: channels.cost(removed, allowed.unit),
         )
@@ -73,14 +74,19 @@ def least_channels(
     unit = unit_of(kind)
     if unit not in ("parameters", "multiply_adds"):
         raise PrunerError(f"Method {method.name} keeps within no time: ask for another kind than {kind}.")
-    least = _least(channels, list(channels.groups), chosen["round_to"], unit)
+    least = _least(channels, _multiples(channels, channels.groups, chosen["round_to"]), unit)
     # unit_of has checked the kind
     return Budget(kind, least, unit).as_asked(least, channels)  # type: ignore[arg-type]
 
 
-def _least(channels: NetworkChannels, groups: list[str], round_to: int, unit: str) -> int:
-    sizes = {name: channels.groups[name].channels for name in groups}
-    return channels.cost({name: size - least_kept(size, round_to) for name, size in sizes.items()}, unit)
+def _multiples(channels: NetworkChannels, groups: Iterable[str], round_to: int) -> dict[str, int]:
+    return {name: channels.groups[name].multiple(round_to) for name in groups}
+
+
+def _least(channels: NetworkChannels, multiples: Mapping[str, int], unit: str) -> int:
+    sizes = {name: channels.groups[name].channels for name in multiples}
+    kept = {name: least_kept(size, multiples[name]) for name, size in sizes.items()}
+    return channels.cost({name: size - kept[name] for name, size in sizes.items()}, unit)
 
 
 def _infeasible(allowed: Budget, least: int, channels: NetworkChannels) -> InfeasibleBudget:
@@ -100,14 +106,12 @@ def _artifact(
     channels: NetworkChannels,
     kept: Mapping[str, Tensor],
 ) -> Channels:
-    entries = channels.kept_entries(kept)
-    network = unwrapped(model)
-    left = groups_left(network, entries)
+    entries = channels.entries_left(kept)
     layers = {}
-    modules = dict(named_modules(network))
+    modules = dict(named_modules(unwrapped(model)))
     for name, layer in channels.layers.items():
         shape = shape_left(layer.shape, entries.get(channels.tensors[name], {}))
         dim = 1 if isinstance(modules.get(name), _ConvTransposeNd) else 0
         layers[name] = LayerChannels(shape[dim], layer.shape[dim], prod(shape), layer.params)
     shapes = {name: channels.shapes[name] for name in entries}
-    return Channels(method, options, layers, entries, shapes, left, source=model)
+    return Channels(method, options, layers, entries, shapes, channels.numbers_left(kept), source=model)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from pruners.calibration.batches import calibration_batches
 from pruners.calibration.calibration import Calibration
 from pruners.channels.grouping.groups import ChannelGroup
+from pruners.channels.head_attention import call_output_projections
 from pruners.channels.methods.channel_method import ChannelInputs, ChannelMethod
 from pruners.errors import PrunerError
 from pruners.network.copying import copied
@@ -57,6 +58,7 @@ def channel_scores(
     if not groups:
         raise PrunerError("The network has no channels that could be removed.")
     network = copied(unwrapped(model)).eval()
+    call_output_projections(network)
     for parameter in network.parameters():
         if parameter.is_floating_point():
             parameter.requires_grad_()

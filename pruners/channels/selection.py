@@ -20,7 +20,7 @@ def rounded(kept: int, channels: int, round_to: int) -> int:
 def most_within(
     scores: Mapping[str, Tensor],
     allocation: str,
-    round_to: int,
+    multiples: Mapping[str, int],
     limit: int,
     cost: Callable[[Mapping[str, int]], int],
 ) -> dict[str, Tensor]:
@@ -28,15 +28,16 @@ def most_within(
 
     Channels go one by one, the lowest score of all groups first (allocation global), or in turn so that the
     groups keep about the same share (uniform); of equal ones the later. Every group keeps `least_kept`, and a
-    multiple of ``round_to``, rounded up. ``cost`` maps the number removed from each group to what is left to
-    pay; one removal fewer would cost more than ``limit``. Returns the channels kept of each group, ascending.
+    multiple of its number in ``multiples``, rounded up. ``cost`` maps the number removed
+    from each group to what is left to pay; one removal fewer would cost more than ``limit``. Returns the
+    channels kept of each group, ascending.
     """
     ranked = {name: np.lexsort((-np.arange(len(of)), of.double().numpy())) for name, of in scores.items()}
     names = list(scores)
     group, key = [], []
     for number, name in enumerate(names):
         channels = len(ranked[name])
-        removable = channels - least_kept(channels, round_to)
+        removable = channels - least_kept(channels, multiples[name])
         order = ranked[name][:removable]
         shares = (np.arange(removable) + 0.5) / channels
         key.append(shares if allocation == "uniform" else scores[name].double().numpy()[order])
@@ -51,7 +52,8 @@ def most_within(
     def removed_after(steps: int) -> dict[str, int]:
         counts = np.bincount(sequence[:steps], minlength=len(names))
         return {
-            name: len(ranked[name]) - rounded(len(ranked[name]) - int(count), len(ranked[name]), round_to)
+            name: len(ranked[name])
+            - rounded(len(ranked[name]) - int(count), len(ranked[name]), multiples[name])
             for name, count in zip(names, counts, strict=True)
         }
 

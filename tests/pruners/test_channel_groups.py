@@ -97,7 +97,10 @@ class Normalised(nn.Module):
 
 @pytest.mark.filterwarnings("error")
 def test_what_is_normalised_or_attended_to_stays():
-    assert groups_of(Normalised(), torch.ones(1, 3, 6)) == {"up": (12, ("up",))}
+    assert groups_of(Normalised(), torch.ones(1, 3, 6)) == {
+        "attention.in_proj_weight": (2, ("attention.in_proj_weight",)),
+        "up": (12, ("up",)),
+    }
 
 
 class TwiceCalled(nn.Module):

@@ -26,19 +26,19 @@ def ranked(scores):
     return sorted(range(len(scores)), key=lambda channel: (-scores[channel], channel))
 
 
-def walked(scores, allocation, round_to, limit, cost):
+def walked(scores, allocation, multiples, limit, cost):
     """Remove one channel after another until the budget holds, choosing each by looking at all."""
     left = {name: list(range(len(of))) for name, of in scores.items()}
 
     def kept():
-        numbers = {name: rounded(len(left[name]), len(of), round_to) for name, of in scores.items()}
+        numbers = {name: rounded(len(left[name]), len(of), multiples[name]) for name, of in scores.items()}
         return {name: sorted(ranked(of)[: numbers[name]]) for name, of in scores.items()}
 
     while cost({name: len(of) - len(kept()[name]) for name, of in scores.items()}) > limit:
         worst = None
         for number, (name, channels) in enumerate(left.items()):
             size = len(scores[name])
-            if len(channels) <= least_kept(size, round_to):
+            if len(channels) <= least_kept(size, multiples[name]):
                 continue
             lowest = min(channels, key=lambda i: (scores[name][i], -i))
             key = (size - len(channels) + 0.5) / size if allocation == "uniform" else scores[name][lowest]
@@ -56,13 +56,14 @@ def test_as_many_as_the_budget_allows(data):
         f"g{i}": torch.tensor(data.draw(st.lists(st.integers(0, 5), min_size=n, max_size=n))).double()
         for i, n in enumerate(sizes)
     }
-    allocation, round_to = data.draw(st.sampled_from(["global", "uniform"])), data.draw(st.integers(1, 4))
+    allocation = data.draw(st.sampled_from(["global", "uniform"]))
+    multiples = {name: data.draw(st.integers(1, 4)) for name in scores}
     cost = bilinear(sizes)
-    least = cost({f"g{i}": n - least_kept(n, round_to) for i, n in enumerate(sizes)})
+    least = cost({name: len(of) - least_kept(len(of), multiples[name]) for name, of in scores.items()})
     limit = data.draw(st.integers(least, cost({}) + 3))
-    kept = most_within(scores, allocation, round_to, limit, cost)
+    kept = most_within(scores, allocation, multiples, limit, cost)
     as_lists = {name: np.asarray(of).tolist() for name, of in scores.items()}
     assert {name: index.tolist() for name, index in kept.items()} == walked(
-        as_lists, allocation, round_to, limit, cost
+        as_lists, allocation, multiples, limit, cost
     )
     assert cost({name: len(scores[name]) - len(index) for name, index in kept.items()}) <= limit

@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_leaves
 from torch_pruning.dependency import index_mapping
 from torch_pruning.ops import OPTYPE
 
+from pruners.channels.grouping.attention import attention_couplings, projections_of
 from pruners.channels.grouping.places import PORT, Axis, Side, axes_of, couplings, side_of
 from pruners.errors import PrunerError
 from pruners.network.inputs import Inputs, forward_on_copy
@@ -44,7 +45,8 @@ _Port = tuple[Any, Callable[..., Any]]
 class Dependencies:
     """The pairs of entries that go together, and those that must stay.
 
-    ``roots`` holds the axes of the outputs of convolutions and Linears from where channels were followed.
+    ``roots`` holds the axes of the outputs of convolutions and Linears from where channels were followed, and
+    those of attention's projections, whose channels go no further than to its own output projection.
     ``model`` is traced by its autograd graph, in train mode where ``training``.
     """
 
@@ -62,6 +64,10 @@ class Dependencies:
         for module in model.modules():
             if isinstance(module, _ConvNd) and module.groups > 1 and "weight" in module._parameters:
                 self.pairs += [(*one, *other) for one, other in couplings(module)]
+            if projections := projections_of(module):
+                assert isinstance(module, nn.MultiheadAttention)
+                self.roots.update(axis for weight in projections.values() for axis in axes_of(weight, 0))
+                self.pairs += [(*one, *other) for one, other in attention_couplings(module)]
 
     def _follow(self) -> None:
         """Go from each layer's output channels to all that goes with them, each channel of a port once."""

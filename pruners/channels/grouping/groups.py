@@ -1,13 +1,15 @@
 """Channel groups: channels of several layers that can only go together."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import gcd, lcm
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
+from pruners.channels.grouping.attention import projections_of
 from pruners.channels.grouping.dependencies import Dependencies, Pair
 from pruners.channels.grouping.places import Axis
 from pruners.network.layer_names import named_buffers, named_modules, named_parameters
@@ -34,8 +36,10 @@ class Place:
 class ChannelGroup:
     """Channels that several layers share: each goes from all of them or from none.
 
-    ``layers`` names the convolutions and Linears whose filters make the channels, the first of which names
-    the group; ``filters`` are those filters' places, ``places`` all.
+    ``layers`` names the convolutions, Linears and projections whose filters make the channels, the first of
+    which names the group; ``filters`` are those filters' places, ``places`` all. A channel can be many
+    filters of a layer: a whole group of a convolution, or a head, with query's, key's and value's filters.
+    ``numbers`` maps attributes of modules ("attention.num_heads") to how much of each is a channel's.
     """
 
     name: str
@@ -43,6 +47,11 @@ class ChannelGroup:
     layers: tuple[str, ...]
     filters: tuple[Place, ...]
     places: tuple[Place, ...]
+    numbers: Mapping[str, int] = field(default_factory=dict)
+
+    def multiple(self, round_to: int) -> int:
+        """Return of how many channels a multiple is one of ``round_to`` filters in every layer."""
+        return lcm(*(round_to // gcd(round_to, place.index.shape[1]) for place in self.filters))
 
 
 def channel_groups(
@@ -86,6 +95,8 @@ def _makers(model: nn.Module) -> dict[Axis, str]:
         if isinstance(module, _ConvNd | nn.Linear) and "weight" in module._parameters:
             dim = 1 if isinstance(module, _ConvTransposeNd) else 0
             makers.setdefault(Axis(id(module.weight), dim, module.weight.shape[dim]), name)
+        for attribute, weight in projections_of(module).items():
+            makers.setdefault(Axis(id(weight), 0, len(weight)), f"{name}.{attribute}" if name else attribute)
     return makers
 
 

@@ -43,8 +43,9 @@ class Side:
 def side_of(module: nn.Module, out: bool) -> Side | None:
     """Describe the output or input side of one of torch's layers; None where it must stay whole.
 
-    Layers that normalise over their channels, attention and recurrent layers lose none: what is left would
-    not compute what zeros compute. A layer whose weight is computed (weight_norm) stays, too.
+    Layers that normalise over their channels and recurrent layers lose none, and attention none that go in or
+    out: what is left would not compute what zeros compute. A layer whose weight is computed (weight_norm)
+    stays, too.
     """
     if isinstance(module, _ConvNd | nn.Linear) and "weight" not in module._parameters:
         return None

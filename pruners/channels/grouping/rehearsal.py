@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.utils._pytree import tree_leaves
 
-from pruners.channels.cutting import Kept, cut, groups_left, zeroed
+from pruners.channels.cutting import Kept, Numbers, cut, groups_left, zeroed
 from pruners.errors import PrunerError
 from pruners.network.copying import copied
 from pruners.network.counting.multiply_adds import as_defined
@@ -53,11 +53,14 @@ class Rehearsal:
         inputs = self._two() if self.trains_otherwise else self.example
         return self._lent(), inputs, self.trains_otherwise
 
-    def agrees(self, kept: Kept) -> bool:
-        """Tell whether the network cut to ``kept`` computes what it does with zeros in place of the rest."""
+    def agrees(self, kept: Kept, numbers: Numbers) -> bool:
+        """Tell whether the network cut to ``kept`` computes what it does with zeros in place of the rest.
+
+        ``numbers`` are those that change beside convolutions' groups.
+        """
         theirs = _outputs(zeroed(self.network, kept, share=True), self.example)
         try:
-            small = cut(self.network, kept, groups_left(self.network, kept), share=True)
+            small = cut(self.network, kept, groups_left(self.network, kept) | dict(numbers), share=True)
             ours = _outputs(small, self.example)
             if self.trains_otherwise:
                 _outputs(small.train(), self._two())

@@ -20,7 +20,7 @@ class BNScale(ChannelMethod):
     Liu, Li, Shen, Huang, Yan, Zhang: Learning Efficient Convolutional Networks through Network Slimming, ICCV
     2017, arXiv 1708.06519, section 3: one threshold over all layers. The paper trains with an l1 penalty on
     the scales before. A channel that goes through several BatchNorms (before a sum, or after a concatenation)
-    has the mean of |gamma|. Channels that go through none stay.
+    has the mean of |gamma|. Channels that go through none stay, as do heads of attention.
     """
 
     name = "bn_scale"

@@ -26,7 +26,8 @@ SHARED = (
     Option(
         "round_to",
         1,
-        "channels kept are multiples of this, 8 for example, in every channel group that has so many",
+        "channels kept are multiples of this, 8 for example, in every channel group that has so many; in "
+        "attention, features of the heads kept are",
         Whole(1, 2**31),
     ),
     Option(

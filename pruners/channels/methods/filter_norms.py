@@ -14,7 +14,8 @@ def filter_norms(network: nn.Module, groups: Mapping[str, ChannelGroup], order: 
 
     The norm is the one of this order. A channel that several layers make together (before a sum, or a
     depthwise convolution) has the mean of their filters' norms, so that groups of many layers and of few can
-    be compared.
+    be compared. A head has the mean of three: all of its rows of the query's projection are one filter, so
+    are the key's and the value's, packed or not.
     """
     parameters = named_parameters(network)
     return {

@@ -24,8 +24,8 @@ class Taylor(ChannelMethod):
     arXiv 1906.10771, equation 8 with the gates of section 3.2: (dL/dz)^2 is the squared change of the loss
     when z goes to 0, to the first order. One gate stands before all layers that read the channel (behind
     BatchNorm and activation, and behind a sum once for all its summands), so that z = 0 is the channel's
-    removal. What a linear layer is given, times the gradient there, is its weight times the weight's
-    gradient:
+    removal; one stands before the output projection for all features of a head. What a linear layer is
+    given, times the gradient there, is its weight times the weight's gradient:
 
         dL/dz_c = sum over the layers that read c, over outputs i and kernel positions, of w_ic * dL/dw_ic
 

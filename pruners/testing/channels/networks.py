@@ -82,7 +82,50 @@ class Grouped(nn.Module):
         return logits.mean((2, 3))
 
 
-NETWORKS: tuple[type[nn.Module], ...] = (Chain, Residual, Concatenation, Grouped)
+class SelfAttention(nn.Module):
+    """Attention of three Linears, whose heads are told by attributes, as encoders like BERT write it."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.num_attention_heads, self.attention_head_size = heads, width // heads
+        self.all_head_size = width
+        self.query, self.key = nn.Linear(width, width), nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Attend in (N, L, width), with a mask that is added to the products of queries and keys."""
+        query, key, value = (self._heads(layer(x)) for layer in (self.query, self.key, self.value))
+        products = query @ key.transpose(-1, -2) / self.attention_head_size**0.5
+        weights = (products if mask is None else products + mask).softmax(-1)
+        context = (weights @ value).permute(0, 2, 1, 3).contiguous()
+        return context.view(*context.shape[:-2], self.all_head_size)
+
+    def _heads(self, x: Tensor) -> Tensor:
+        return x.view(*x.shape[:-1], self.num_attention_heads, self.attention_head_size).permute(0, 2, 1, 3)
+
+
+class Attending(nn.Module):
+    """Convolutions, then torch's own attention and one of three Linears between LayerNorms."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.norm = nn.Conv2d(3, 16, 3, padding=1), nn.BatchNorm2d(16)
+        self.tokens = nn.Conv2d(16, 8, 3, stride=2, padding=1)
+        self.norm1, self.attention = nn.LayerNorm(8), nn.MultiheadAttention(8, 4, batch_first=True)
+        self.norm2, self.written, self.output = nn.LayerNorm(8), SelfAttention(8, 4), nn.Linear(8, 8)
+        self.head = nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, 3, H, W) to (N, 4)."""
+        x = self.tokens(torch.relu(self.norm(self.stem(x)))).flatten(2).transpose(1, 2)
+        y = self.norm1(x)
+        x = x + self.attention(y, y, y, need_weights=False)[0]
+        x = x + self.output(self.written(self.norm2(x)))
+        logits: Tensor = self.head(x.mean(1))
+        return logits
+
+
+NETWORKS: tuple[type[nn.Module], ...] = (Chain, Residual, Concatenation, Grouped, Attending)
 
 
 def made(factory: type[nn.Module]) -> nn.Module:
