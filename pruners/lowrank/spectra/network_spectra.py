@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pruners.errors import PrunerWarning
 from pruners.lowrank.layers.shapes import NetworkShape, compressible_modules
-from pruners.lowrank.spectra.folding_search import FoldingSearch
+from pruners.lowrank.spectra.arrangement_search import FoldingSearch
 from pruners.lowrank.spectra.frontier import LayerSearch
 from pruners.lowrank.spectra.layer_spectra import LayerSpectra
 from pruners.network.layer_names import check_module
