@@ -7,13 +7,20 @@ from torch import Tensor, nn
 
 from pruners.errors import BadArtifact, nearest
 from pruners.lowrank.layers.cut import ENCODE, Cut
-from pruners.lowrank.layers.decomposed_layer import BlockLinear, DecomposedConv2d, DecomposedLinear
+from pruners.lowrank.layers.decomposed_layer import (
+    BlockLinear,
+    DecomposedConv2d,
+    DecomposedLinear,
+    Reordering,
+)
 from pruners.lowrank.layers.folding import folded_shape, unfolded_rows
 from pruners.lowrank.layers.shapes import LayerShape, compressible_modules, shape_of
 from pruners.lowrank.layers.steps import SPANS, Step, steps_of
 from pruners.network.copying import copied
 from pruners.network.layer_names import unwrapped
 from pruners.network.state import overwrite_state, restore_state
+
+_REORDERING = "reordering"
 
 
 def weight_names(layer: str, form: str = ENCODE) -> tuple[str, ...]:
@@ -25,6 +32,11 @@ def weight_names(layer: str, form: str = ENCODE) -> tuple[str, ...]:
 def pair_bias_name(layer: str) -> str:
     """Return the name of the bias of a layer decomposed into two, in the small network's state dict."""
     return f"{layer}.1.bias" if layer else "1.bias"
+
+
+def order_name(layer: str) -> str:
+    """Return the name of the order of a layer's input channels in the small network's state dict."""
+    return f"{layer}.{_REORDERING}.order" if layer else f"{_REORDERING}.order"
 
 
 def weights_from_factors(
@@ -43,8 +55,10 @@ def weights_from_factors(
     return first.contiguous(), unfolded_rows(second, shape, form).contiguous()
 
 
-def decompose(module: nn.Conv2d | nn.Linear, weights: Sequence[Tensor], cut: Cut) -> None:
-    """Make of a layer two or more, in place.
+def decompose(
+    module: nn.Conv2d | nn.Linear, weights: Sequence[Tensor], cut: Cut, order: Tensor | None = None
+) -> None:
+    """Make of a layer two or more, in place, which take its input channels in ``order`` where there is one.
 
     The last carries the bias. Stride, padding, dilation and groups, device, dtype, requires_grad and the mode
     are the layer's own. It stays the same object, so whoever holds it (a parent, a list of layers, a hook)
@@ -58,8 +72,12 @@ def decompose(module: nn.Conv2d | nn.Linear, weights: Sequence[Tensor], cut: Cut
     for part, weight in zip(parts, weights, strict=True):
         _set_weight(part, weight, module)
     parts[-1].bias = module.bias  # type: ignore[assignment]  # Conv2d and Linear both may go without
+    device = module.weight.device
     module._parameters.clear()
     module.__class__ = DecomposedLinear if linear else DecomposedConv2d  # type: ignore[assignment]
+    if order is not None:
+        reordering = Reordering(order.to(device), -1 if linear else -3)
+        module.add_module(_REORDERING, reordering.train(module.training))
     for number, part in enumerate(parts):
         module.add_module(str(number), part.train(module.training))
 
@@ -122,11 +140,13 @@ def replace_layers(
     weights: Mapping[str, Sequence[Tensor]],
     cuts: Mapping[str, Cut],
     shapes: Mapping[str, LayerShape],
+    orders: Mapping[str, Tensor],
 ) -> nn.Module:
     """Decompose layers of ``model``, in place; returns it without the wrappers around it.
 
-    ``weights`` maps a layer to its weights, ``cuts`` to what it becomes. BadArtifact where a layer is missing
-    or of another shape.
+    ``weights`` maps a layer to its weights, ``cuts`` to what it becomes, ``orders`` to another order of its
+    input channels, where it has one. BadArtifact where a layer is missing or of another shape, or an order is
+    none of its channels.
     """
     modules = compressible_modules(model)
     for name, of_layer in weights.items():
@@ -139,7 +159,12 @@ def replace_layers(
             raise BadArtifact(
                 f"The artifact does not fit: layer {name!r} is {shape_of(modules[name])}, not {shapes[name]}."
             )
-        decompose(modules[name], of_layer, cuts[name])
+        order, channels = orders.get(name), shapes[name].in_channels
+        if order is not None and order.sort().values.tolist() != list(range(channels)):
+            raise BadArtifact(
+                f"The artifact is damaged: {order_name(name)!r} is no order of {channels} channels."
+            )
+        decompose(modules[name], of_layer, cuts[name], order)
     unwrap_layers(model, {modules[name] for name in weights})
     return model
 
@@ -169,7 +194,8 @@ def decomposed_copy(
     for missing in (n for of_layer in names.values() for n in of_layer if n not in tensors):
         raise BadArtifact(f"The artifact is damaged: it has no tensor {missing!r}.")
     weights = {layer: [tensors[n] for n in of_layer] for layer, of_layer in names.items()}
-    small = replace_layers(copied(unwrapped(model)), weights, cuts, shapes)
+    orders = {layer: tensors[n] for layer in cuts if (n := order_name(layer)) in tensors}
+    small = replace_layers(copied(unwrapped(model)), weights, cuts, shapes, orders)
     if complete:
         restore_state(small, tensors)
     else:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from pruners.artifact import Artifact
 from pruners.calibration.refit import Fitted, Refit
 from pruners.errors import BadArtifact
-from pruners.lowrank.decompose import decomposed_copy, weight_names
+from pruners.lowrank.decompose import decomposed_copy, order_name, weight_names
 from pruners.lowrank.factors.factoring import Factoring
 from pruners.lowrank.layers.shapes import LayerShape
 from pruners.lowrank.plan import LayerChoice, Plan
@@ -77,6 +77,11 @@ class Decomposition(Artifact):
     def error(self) -> float:
         """Return the largest layer error."""
         return self.plan.error
+
+    @property
+    def reordered(self) -> tuple[str, ...]:
+        """Return the layers that take their input channels in another order, which costs time alone."""
+        return tuple(name for name in self.layers if order_name(name) in self.tensors)
 
     @property
     def layer_errors(self) -> Mapping[str, Mapping[str, float]]:

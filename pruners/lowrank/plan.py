@@ -16,7 +16,8 @@ class LayerChoice:
 
     ``error`` is by the plan's metric; ``params`` are the weights that the layer has then. ``form`` says which
     layers stand for it: one of the foldings of its kernel, ``encode`` being the usual one, ``tucker``, whose
-    core has ``rank`` output and ``in_rank`` input channels, or ``cp``.
+    core has ``rank`` output and ``in_rank`` input channels, ``cp``, or ``kmeans`` or ``projective``: the
+    usual folding, its slices clusters of channels.
     """
 
     rank: int

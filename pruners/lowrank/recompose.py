@@ -42,7 +42,7 @@ def recompose(pair: DecomposedConv2d | DecomposedLinear) -> nn.Conv2d | nn.Linea
     This undoes `pruners.lowrank.decompose.decompose`: it stays the same object with its attributes and hooks;
     bias, device, dtype, requires_grad, memory format and the mode are the parts' own.
     """
-    parts: list[Tensor] = [part.weight for part in pair]  # type: ignore[misc]  # no child is without
+    parts: list[Tensor] = [layer.weight for layer in pair.layers()]
     last = any(memory_layout(part) is torch.channels_last for part in parts)
     layout = torch.channels_last if last else torch.contiguous_format
     weight = pair.weight.detach().clone(memory_format=layout)

@@ -60,6 +60,7 @@ TAKEN = {
     "bn": set(),
     "bounds": {"mapping"},
     "candidate_subspaces": set(),
+    "clustering": set(),
     "damping": {"zero", "half", "two", "two and a half"},
     "diagonal": set(),
     "dtype": set(),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import pruners
-from pruners.lowrank.layers.cut import FOLDINGS
+from pruners.lowrank.layers.cut import CLUSTERINGS, FOLDINGS
 from pruners.lowrank.layers.folding import BEST
 from pruners.testing.sparse.network import OddNetwork
 from pruners.testing.sparse.network import given as odd_given
@@ -76,7 +76,12 @@ def test_any_convolution(layer, double, channels_last, data):
     )
 
 
-FORMS = [*(("alds", {"folding": folding}) for folding in (*FOLDINGS, BEST)), ("tucker", {}), ("cp", {})]
+FORMS = [
+    *(("alds", {"folding": folding}) for folding in (*FOLDINGS, BEST)),
+    *(("alds", {"clustering": clustering}) for clustering in CLUSTERINGS),
+    ("tucker", {}),
+    ("cp", {}),
+]
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pruners.lowrank.decompose import decompose, weights_from_factors
 from pruners.lowrank.layers.candidates import Candidates
-from pruners.lowrank.layers.cut import FORMS, Cut
+from pruners.lowrank.layers.cut import CLUSTERINGS, FORMS, Cut
 from pruners.lowrank.layers.folding import folded_shape
 from pruners.lowrank.layers.shapes import compressible_modules, shape_of
 from pruners.network.counting.multiply_adds import as_defined
@@ -104,7 +104,10 @@ class LatencyTable:
         left = pair.weight.new_ones(shape.groups, num_subspaces, rows, rank)
         right = pair.weight.new_ones(shape.groups, num_subspaces, rank, columns // num_subspaces)
         weights = weights_from_factors(shape, isinstance(pair, nn.Linear), left, right, cut.form)
-        decompose(pair, weights, cut)
+        order = (
+            torch.arange(shape.in_channels, dtype=torch.int32).flip(0) if cut.form in CLUSTERINGS else None
+        )
+        decompose(pair, weights, cut, order)
         return pair
 
     def _time(self, name: str, layer: nn.Module) -> int:

@@ -24,6 +24,8 @@ Integers = NDArray[np.int64]
 PINS = ByLayer(Fields({"rank": Whole(1), "num_subspaces": Whole(1)}), "layer names to rank and num_subspaces")
 """What layers are set to outright."""
 
+_MOST_CLUSTERS = 128
+
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
@@ -109,6 +111,26 @@ def folded_candidates(
         joined(part.params for part in parts),
         joined(places),
     )
+
+
+@lru_cache(maxsize=4096)
+def clustered_candidates(
+    shape: LayerShape,
+    clustering: str,
+    subspaces: tuple[int, ...],
+    density: DensityBounds = DensityBounds(),
+    rank_multiple: int = 1,
+) -> Candidates:
+    """List the options of a layer with clusters of input channels for slices; else as `layer_candidates`.
+
+    Slices stay what they are where all channels are in one or each in its own, in more than 128, and of a
+    layer with groups.
+    """
+    options = layer_candidates(shape, subspaces, density, rank_multiple)
+    most = min(shape.in_channels - 1, _MOST_CLUSTERS) if shape.groups == 1 else 0
+    clustered = (options.subspaces > 1) & (options.subspaces <= most)
+    forms = np.where(clustered, FORMS.index(clustering), options.forms)
+    return Candidates(options.ranks, options.subspaces, options.params, forms)
 
 
 def pinned_candidate(name: str, shape: LayerShape, pin: Mapping[str, Any]) -> Candidates:

@@ -3,8 +3,8 @@
 Thinner layers in sequence, still readable as the one that they replace.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import ClassVar, cast
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +34,42 @@ class BlockLinear(nn.Module):
         return f"in_features={num_subspaces * part}, num_subspaces={num_subspaces}, rank={rank}"
 
 
-class DecomposedLinear(LayerChain):
+class Reordering(nn.Module):
+    """Channels or features taken in another order, which copies all of them; ``order`` is a permutation.
+
+    ``dimension`` counts from the last one.
+    """
+
+    order: Tensor
+
+    def __init__(self, order: Tensor, dimension: int) -> None:
+        super().__init__()
+        self.register_buffer("order", order)
+        self.dimension = dimension
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Take the inputs in order."""
+        return inputs.index_select(self.dimension, self.order)
+
+    def extra_repr(self) -> str:
+        """Return what print(model) shows of the layer."""
+        return f"{len(self.order)}, dimension={self.dimension}"
+
+
+class DecomposedLayer(LayerChain):
+    """Layers that stand for one, behind a `Reordering` of their inputs in some (child ``reordering``)."""
+
+    def layers(self) -> list[Any]:
+        """Return the layers that have weights, in their order."""
+        return [layer for layer in self if not isinstance(layer, Reordering)]
+
+    def in_dense_order(self, weight: Tensor) -> Tensor:
+        """Return a weight (filters x channels ...) for the layers' own inputs as one for those given here."""
+        first = self[0]
+        return weight[:, first.order.argsort()] if isinstance(first, Reordering) else weight
+
+
+class DecomposedLinear(DecomposedLayer):
     """A Linear as two: child ``0`` maps to the subspaces' ranks, child ``1`` mixes them and carries the bias.
 
     Its forward is theirs. What a parent reads of a Linear is here too: in_features, out_features, bias, and
@@ -48,14 +83,14 @@ class DecomposedLinear(LayerChain):
     @property
     def weight(self) -> Tensor:
         """Multiply out the two weights: out_features x in_features. The product cannot be assigned."""
-        first: Tensor = self._first.weight
-        second: Tensor = self._last.weight
+        first, second = (layer.weight for layer in self.layers())
         if first.dim() == 2:
             return second @ first
-        return torch.einsum("okr,krm->okm", second.unflatten(1, first.shape[:2]), first).flatten(1)
+        joined = torch.einsum("okr,krm->okm", second.unflatten(1, first.shape[:2]), first)
+        return self.in_dense_order(joined.flatten(1))
 
 
-class DecomposedConv2d(LayerChain):
+class DecomposedConv2d(DecomposedLayer):
     """A Conv2d as two to four, by its form; the last carries the bias.
 
     Of the usual form child ``0`` holds the subspaces' filters, and child ``1``, 1 x 1, mixes them. As
@@ -72,9 +107,8 @@ class DecomposedConv2d(LayerChain):
 
         The product cannot be assigned.
         """
-        return multiplied_out(
-            [(part.weight, part.groups) for part in cast(Iterable[nn.Conv2d], self)], self.groups
-        )
+        joined = multiplied_out([(layer.weight, layer.groups) for layer in self.layers()], self.groups)
+        return self.in_dense_order(joined)
 
 
 def multiplied_out(layers: Sequence[tuple[Tensor, int]], groups: int) -> Tensor:

@@ -5,19 +5,21 @@ from collections.abc import Mapping
 import numpy as np
 
 from pruners.lowrank.layers.candidates import Candidates
-from pruners.lowrank.layers.cut import ENCODE, FOLDINGS, FORMS, Cut
+from pruners.lowrank.layers.cut import CLUSTERINGS, ENCODE, FOLDINGS, FORMS, Cut
 from pruners.lowrank.layers.shapes import NetworkShape
 from pruners.lowrank.layers.steps import params_of, steps_of
+
+_AT_OUTPUTS = (ENCODE, *CLUSTERINGS)
 
 
 def cost_of(shape: NetworkShape, layer: str, cut: Cut, unit: str) -> int:
     """Return what a layer costs as this cut, in parameters or multiply_adds.
 
-    Of the usual form both of a convolution's layers work at the positions of its outputs. A layer that
+    Of the usual folding both of a convolution's layers work at the positions of its outputs. A layer that
     leaves a side of the kernel to later ones works, along that side, at the positions of the inputs.
     """
     dense, weight = shape.layers[layer], shape.unit_cost(layer, unit)
-    if unit == "parameters" or cut.form == ENCODE or not weight:
+    if unit == "parameters" or cut.form in _AT_OUTPUTS or not weight:
         return params_of(dense, cut) * weight
     height, width, total = False, False, 0
     for step in steps_of(dense, cut):
@@ -37,7 +39,7 @@ def _priced(shape: NetworkShape, layer: str, options: Candidates, unit: str) -> 
     weight = shape.unit_cost(layer, unit)
     costs = options.params * weight
     for form in np.unique(options.forms):
-        if (name := FORMS[form]) == ENCODE:
+        if (name := FORMS[form]) in _AT_OUTPUTS:
             continue
         for number in np.unique(options.subspaces[options.forms == form]).tolist():
             rows = (options.forms == form) & (options.subspaces == number)

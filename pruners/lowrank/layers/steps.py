@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pruners.lowrank.layers.cut import CP, DECODE, DENSE, ENCODE, SPLIT1, SPLIT2, TUCKER, Cut
+from pruners.lowrank.layers.cut import CLUSTERINGS, CP, DECODE, DENSE, ENCODE, SPLIT1, SPLIT2, TUCKER, Cut
 from pruners.lowrank.layers.shapes import LayerShape
 
 _BOTH, _FIRST, _SECOND, _NEITHER = (True, True), (True, False), (False, True), (False, False)
@@ -15,6 +15,7 @@ SPANS = {
     SPLIT2: (_FIRST, _SECOND),
     TUCKER: (_NEITHER, _BOTH, _NEITHER),
     CP: (_NEITHER, _FIRST, _SECOND, _NEITHER),
+    **dict.fromkeys(CLUSTERINGS, (_BOTH, _NEITHER)),
 }
 """Which sides of the kernel each of a form's layers spans; stride, padding and dilation go with the side."""
 

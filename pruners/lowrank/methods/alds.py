@@ -13,7 +13,7 @@ from pruners.lowrank.methods.every_cut import (
     best_options,
     every_cut,
 )
-from pruners.lowrank.methods.rank_method import FOLDING, AllocationProblem, RankMethod
+from pruners.lowrank.methods.rank_method import CLUSTERING, FOLDING, AllocationProblem, RankMethod
 from pruners.lowrank.spectra.metrics import ERROR_METRICS
 from pruners.method import Option
 from pruners.option_values import ByLayer, Choice, Number
@@ -28,8 +28,8 @@ class ALDS(RankMethod):
     and subspaces from random starts; but for a given error every layer's cheapest option is independent of
     the others, so the optimum can be had exactly: see `pruners.allocation.minmax`. What budget is left
     goes to the layer with the largest error next. ``folding`` asks for the other matrices that a kernel can
-    be folded to, as the paper's supplement and its authors' code have them; a layer set in ``layers`` keeps
-    the usual one.
+    be folded to, as the paper's supplement and its authors' code have them, and ``clustering`` for slices
+    that are clusters of channels, which its ablation compares with; a layer set in ``layers`` has neither.
     """
 
     name = "alds"
@@ -48,6 +48,7 @@ class ALDS(RankMethod):
         ),
         *WHAT_LAYERS_MAY_BECOME,
         FOLDING,
+        CLUSTERING,
     )
 
     def candidates(self, shape: NetworkShape, options: Mapping[str, Any]) -> dict[str, Candidates]:

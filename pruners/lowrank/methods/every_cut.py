@@ -11,12 +11,14 @@ from pruners.lowrank.layers.candidates import (
     PINS,
     Candidates,
     DensityBounds,
+    clustered_candidates,
     folded_candidates,
     pinned_candidate,
 )
 from pruners.lowrank.layers.cut import ENCODE, Cut
 from pruners.lowrank.layers.shapes import LayerShape, NetworkShape
 from pruners.lowrank.methods.rank_method import (
+    CONSECUTIVE,
     EXCLUDE,
     RANK_MULTIPLE,
     AllocationProblem,
@@ -57,6 +59,12 @@ def every_cut(shape: NetworkShape, options: Mapping[str, Any]) -> dict[str, Cand
 
     Those are all divisors of its input channels, or the ones asked for. Checks the options.
     """
+    folding, clustering = options.get("folding", ENCODE), options.get("clustering", CONSECUTIVE)
+    if clustering != CONSECUTIVE and folding != ENCODE:
+        raise PrunerError(
+            f"clustering {clustering!r} is of the columns that folding 'encode' has; leave out folding "
+            f"{folding!r}."
+        )
     for option in ("layers", "bounds"):
         shape.check_names(options[option], option)
     options_of, free = excluding(shape, options["exclude"])
@@ -70,8 +78,11 @@ def every_cut(shape: NetworkShape, options: Mapping[str, Any]) -> dict[str, Cand
         else:
             subspaces = _subspaces(layer, options["candidate_subspaces"])
             density = _density(name, options["bounds"].get(name, {}))
-            options_of[name] = folded_candidates(
-                layer, options.get("folding", ENCODE), subspaces, density, options["rank_multiple"]
+            within = subspaces, density, options["rank_multiple"]
+            options_of[name] = (
+                folded_candidates(layer, folding, *within)
+                if clustering == CONSECUTIVE
+                else clustered_candidates(layer, clustering, *within)
             )
         if not len(options_of[name].params):
             raise PrunerError(f"bounds leave layer {name!r} no choice of rank and num_subspaces.")

@@ -14,7 +14,7 @@ from pruners.lowrank.fitting.factor_tensors import unfitted_tensors
 from pruners.lowrank.fitting.options import REFIT_OPTIONS, FitOptions, fit_options
 from pruners.lowrank.layers.budget import NANOSECONDS, Budget
 from pruners.lowrank.layers.candidates import Candidates, check_not_empty, dense_candidate, folded_candidates
-from pruners.lowrank.layers.cut import DENSE, ENCODE, FOLDINGS, FORMS, Cut
+from pruners.lowrank.layers.cut import CLUSTERINGS, DENSE, ENCODE, FOLDINGS, FORMS, Cut
 from pruners.lowrank.layers.folding import BEST
 from pruners.lowrank.layers.pricing import cost_of
 from pruners.lowrank.layers.shapes import NetworkShape
@@ -49,12 +49,24 @@ FOLDING = Option(
 )
 
 
+CONSECUTIVE = "none"
+CLUSTERING = Option(
+    "clustering",
+    CONSECUTIVE,
+    "what the slices of input channels are: none, consecutive channels; kmeans, clusters of like channels; "
+    "or projective, of channels near to a common subspace, from starts by the seed; layers with groups, and "
+    "cuts into more than 128, keep consecutive ones; clusters cost the time to re-order the layer's inputs "
+    "and go without a refit",
+    Choice((CONSECUTIVE, *CLUSTERINGS)),
+)
+
+
 @dataclass(frozen=True)
 class AllocationProblem:
     """What a method is given.
 
     The kept spectra, the shapes with their costs, each layer's options, the budget, and calibration images
-    where there are some. ``seed`` is for labels that are drawn.
+    where there are some. ``seed`` is for what is drawn: labels, and clusters to start with.
     """
 
     spectra: Spectra
@@ -131,7 +143,7 @@ class RankMethod(Method):
 
     def wants_data(self, given: Mapping[str, Any]) -> bool:
         """Tell whether calibration images would be used: to refit the factors."""
-        return self.refits and given.get("refit") != "none" and given.get("folding", ENCODE) == ENCODE
+        return self.refits and given.get("refit") != "none" and _why_unfitted(given) is None
 
     def fitting(self, options: Mapping[str, Any], has_data: bool) -> FitOptions:
         """Read what the options say of fitting the factors to calibration images.
@@ -140,13 +152,10 @@ class RankMethod(Method):
         """
         if not self.refits:
             return FitOptions("none", 0.0, "weight")
-        folding = options.get("folding", ENCODE)
-        if folding != ENCODE and options["refit"] not in (None, "none"):
-            raise PrunerError(
-                f"refit {options['refit']!r} fits the 1 x 1 layer that folding 'encode' has behind the "
-                f"kernel; folding {folding!r} goes without."
-            )
-        return fit_options(options, self.with_defaults({})["encoders"], has_data and folding == ENCODE)
+        unfitted = _why_unfitted(options)
+        if unfitted and options["refit"] not in (None, "none"):
+            raise PrunerError(f"refit {options['refit']!r} {unfitted}.")
+        return fit_options(options, self.with_defaults({})["encoders"], has_data and unfitted is None)
 
     def metric(self, options: Mapping[str, Any]) -> str:
         """Return the metric that the layer errors of the result are told in."""
@@ -155,7 +164,7 @@ class RankMethod(Method):
     def errors_of(self, problem: AllocationProblem, layer: str, options: Mapping[str, Any]) -> LayerErrors:
         """Return what is known about a layer's errors by `metric`."""
         if problem.candidates[layer].forms.any():
-            return problem.spectra.folding_search(layer, self.metric(options))
+            return problem.spectra.arrangement_search(layer, self.metric(options), problem.seed)
         return problem.spectra.search(layer, self.metric(options))
 
     def own_tensors(
@@ -173,7 +182,7 @@ class RankMethod(Method):
 
     def factoring(self, options: Mapping[str, Any], seed: int) -> Factoring:
         """Return how the weights of a decomposed layer are found from its own."""
-        return Truncation()
+        return Truncation(seed)
 
     @abstractmethod
     def candidates(self, shape: NetworkShape, options: Mapping[str, Any]) -> dict[str, Candidates]:
@@ -185,6 +194,22 @@ class RankMethod(Method):
 
         The cheapest candidates together are within the budget.
         """
+
+
+def _why_unfitted(options: Mapping[str, Any]) -> str | None:
+    """Say what a refit does that factors by these options cannot have; None where they can."""
+    folding, clustering = options.get("folding", ENCODE), options.get("clustering", CONSECUTIVE)
+    if folding != ENCODE:
+        return (
+            "fits the 1 x 1 layer that folding 'encode' has behind the kernel; "
+            f"folding {folding!r} goes without"
+        )
+    if clustering != CONSECUTIVE:
+        return (
+            "takes the moments of a layer's inputs in their own order, slice by slice; "
+            f"clustering {clustering!r} goes without"
+        )
+    return None
 
 
 def excluding(shape: NetworkShape, exclude: Sequence[str]) -> tuple[dict[str, Candidates], list[str]]:

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pruners.errors import PrunerError
-from pruners.lowrank.layers.cut import ENCODE
+from pruners.lowrank.clustering.channels import clustered_order
+from pruners.lowrank.layers.cut import CLUSTERINGS, ENCODE
 from pruners.lowrank.layers.folding import folded_shape, folded_weight
 from pruners.lowrank.layers.shapes import LayerShape
 from pruners.lowrank.spectra.gram import gram, grams, slices_of
@@ -28,17 +29,40 @@ class LayerSpectra:
     times eps * s_1^2, so a singular value s is good to about eps * s_1^2 / s: 1e-10 s_1 at s = 1e-5 s_1.
     Slices with smaller ones among the ranks that save anything get a true SVD instead; all errors then agree
     with it to 1e-9 s_1.
+
+    The input channels are taken in ``order`` where there is one; ``weight`` is as it was.
     """
 
-    def __init__(self, name: str, weight: Tensor, shape: LayerShape) -> None:
+    def __init__(self, name: str, weight: Tensor, shape: LayerShape, order: Tensor | None = None) -> None:
         self.name = name
         self.shape = shape
         self.weight = weight
+        self.order = order
         self._values: dict[int, NDArray[np.float64]] = {}
         self._samples: dict[int, NDArray[np.float64]] = {}
         self.residual_norms: dict[tuple[int, int], float] = {}
         """Spectral norms of residuals computed so far, by rank and num_subspaces."""
         self._folded: dict[str, LayerSpectra] = {}
+        self._clustered: dict[tuple[str, int, int], LayerSpectra] = {}
+
+    def arranged(self, form: str, num_subspaces: int, seed: int) -> "LayerSpectra":
+        """Return the spectra of the same weight as a form has its slices.
+
+        Those of another folding, or with its input channels in the order of clusters from starts by ``seed``;
+        where that changes nothing, these.
+        """
+        if form not in CLUSTERINGS:
+            return self.folded(form)
+        key = form, num_subspaces, seed
+        if key not in self._clustered:
+            order = clustered_order(self.matrix[0], self.shape, form, num_subspaces, seed)
+            self._clustered[key] = self if order is None else self._in_order(order)
+        return self._clustered[key]
+
+    def _in_order(self, order: Tensor) -> "LayerSpectra":
+        other = LayerSpectra(self.name, self.weight, self.shape, order)
+        other._values[1] = self.singular_values(1)  # of the whole, whose columns' order does not matter
+        return other
 
     def folded(self, form: str) -> "LayerSpectra":
         """Return the spectra of the same weight in another folding; the usual one's are these."""
@@ -56,7 +80,10 @@ class LayerSpectra:
         Raises PrunerError where it is not finite, or no floating-point numbers.
         """
         self.check()
-        return self.weight.to("cpu", torch.float64).reshape(self.shape.groups, *self.shape.matrix)
+        weight = self.weight.to("cpu", torch.float64)
+        if self.order is not None:
+            weight = weight[:, self.order]
+        return weight.reshape(self.shape.groups, *self.shape.matrix)
 
     def check(self) -> None:
         """Raise PrunerError where the weight is not finite, or no floating-point numbers."""

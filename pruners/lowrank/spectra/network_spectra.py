@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pruners.errors import PrunerWarning
 from pruners.lowrank.layers.shapes import NetworkShape, compressible_modules
-from pruners.lowrank.spectra.arrangement_search import FoldingSearch
+from pruners.lowrank.spectra.arrangement_search import ArrangementSearch
 from pruners.lowrank.spectra.frontier import LayerSearch
 from pruners.lowrank.spectra.layer_spectra import LayerSpectra
 from pruners.network.layer_names import check_module
@@ -32,7 +32,7 @@ class Spectra:
             n: LayerSpectra(n, modules[n].weight.detach().clone(), s) for n, s in self.shape.layers.items()
         }
         self._searches: dict[tuple[str, str], LayerSearch] = {}
-        self._folding_searches: dict[tuple[str, str], FoldingSearch] = {}
+        self._arrangement_searches: dict[tuple[str, str, int], ArrangementSearch] = {}
         for name in self.shape.fixed:
             message = f"Layer {name!r} shares its weight with another module and stays dense."
             warnings.warn(message, PrunerWarning, stacklevel=3)
@@ -41,12 +41,12 @@ class Spectra:
         """Return what is known about one layer's options under a metric."""
         return self._searches.setdefault((name, metric), LayerSearch(self.layers[name], metric))
 
-    def folding_search(self, name: str, metric: str) -> FoldingSearch:
-        """Return what is known about one layer's options in all foldings under a metric."""
-        key = name, metric
-        if key not in self._folding_searches:
-            self._folding_searches[key] = FoldingSearch(self.layers[name], metric)
-        return self._folding_searches[key]
+    def arrangement_search(self, name: str, metric: str, seed: int) -> ArrangementSearch:
+        """Return what is known about one layer's options in all foldings and clusterings under a metric."""
+        key = name, metric, seed
+        if key not in self._arrangement_searches:
+            self._arrangement_searches[key] = ArrangementSearch(self.layers[name], metric, seed)
+        return self._arrangement_searches[key]
 
     def still_fit(self, model: nn.Module) -> bool:
         """Tell whether the network has these very layers and weights still.

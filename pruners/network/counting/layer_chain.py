@@ -14,11 +14,7 @@ class LayerChain(nn.Sequential):
     """
 
     # torch.jit.script compiles the forward pass alone, which is nn.Sequential's
-    __jit_unused_properties__ = ("_first", "_last", "bias", "weight")
-
-    @property
-    def _first(self) -> Any:
-        return self[0]
+    __jit_unused_properties__ = ("_last", "bias", "weight")
 
     @property
     def _last(self) -> Any:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 import pruners
+from pruners.lowrank.decompose import order_name
+from pruners.lowrank.layers.cut import CLUSTERINGS
 from pruners.methods import rank_method_named
 from pruners.testing.lowrank import reference
 from pruners.testing.lowrank.setting import RankMethodSetting
@@ -67,15 +69,18 @@ class ArtifactTests(RankMethodSetting):
     def test_reported_errors_are_the_weights_own(self, network: nn.Module) -> None:
         """Check the errors that are told against those that numpy finds.
 
-        Of a truncation it finds them itself, else from the weight that the layers make together.
+        Of a truncation it finds them itself, in clusters by their order of channels; else from the weight
+        that the layers make together.
         """
         network.double()
         artifact = self.compressed(network, keep_ratio=0.3)
         small = artifact.apply(network)
         for name, choice in artifact.layers.items():
             dense = network.get_submodule(name)
-            if choice.form == "encode":
-                expected = reference.errors(dense, choice.rank, choice.num_subspaces)
+            if choice.form in ("encode", *CLUSTERINGS):
+                order = artifact.tensors.get(order_name(name))
+                channels = None if order is None else order.tolist()
+                expected = reference.errors(dense, choice.rank, choice.num_subspaces, channels)
             else:
                 expected = reference.errors_of(dense, small.get_submodule(name))
             assert artifact.layer_errors[name] == pytest.approx(expected, abs=1e-9)

@@ -27,9 +27,21 @@ def truncated(matrix: Matrices, rank: int, num_subspaces: int) -> Matrices:
     return np.concatenate(parts, axis=1)
 
 
-def errors(layer: nn.Module, rank: int, num_subspaces: int) -> dict[str, float]:
-    """Return the error of a truncated layer by all five metrics, from the residual itself."""
-    matrices = folded(layer)
+def in_order(matrices: Matrices, order: Sequence[int]) -> Matrices:
+    """Return folded weights with their input channels in another order, each with its own columns."""
+    groups, rows, columns = matrices.shape
+    by_channel = matrices.reshape(groups, rows, len(order), columns // len(order))
+    return by_channel[:, :, order].reshape(matrices.shape)
+
+
+def errors(
+    layer: nn.Module, rank: int, num_subspaces: int, order: Sequence[int] | None = None
+) -> dict[str, float]:
+    """Return the error of a truncated layer by all five metrics, from the residual itself.
+
+    Its slices are of its input channels in ``order``, where there is one.
+    """
+    matrices = folded(layer) if order is None else in_order(folded(layer), order)
     return _relative(matrices, [truncated(m, rank, num_subspaces) for m in matrices], num_subspaces)
 
 

@@ -1,0 +1,1 @@
+"""Input channels of a layer in clusters of equal size."""
