@@ -382,6 +382,16 @@ def test_packed_projections_of_ones_own():
     torch.testing.assert_close(small(**TOKENS), masked(**TOKENS), rtol=1e-10, atol=1e-10)
 
 
+def test_attention_that_is_not_called_stays_whole():
+    class Unused(Encoder):
+        def __init__(self):
+            super().__init__()
+            self.other = nn.MultiheadAttention(WIDTH, HEADS)
+
+    groups = pruners.NetworkChannels(made(Unused), first(NETWORKS["encoder"][1])).groups
+    assert len(groups) == 4 and not any(name.startswith("other") for name in groups)
+
+
 def test_excluded_projections_keep_their_heads():
     network = made(Encoder)
     found = pruners.NetworkChannels(network, first(NETWORKS["encoder"][1]), ["*.self_attn.in_proj_weight"])
@@ -407,9 +417,22 @@ def test_never_over_budget(name, allocation, share):
     assert left <= ratio * dense * (1 + 1e-12)
 
 
-def test_a_small_network_loses_more():
-    network, artifact, inputs = compressed("encoder", flops_ratio=0.8)
-    small = artifact.apply(network)
+class LengthFirst(Encoder):
+    """Its attention gives positions first, so that the output projection is not the last operation in it."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.MultiheadAttention(WIDTH, HEADS)
+
+    def forward(self, x, padding):
+        query = x.transpose(0, 1)
+        return self.head(x[:, 0] + self.encoder(query, query, query, padding, need_weights=False)[0][0])
+
+
+@pytest.mark.parametrize("factory", [Encoder, LengthFirst])
+def test_a_small_network_loses_more(factory):
+    network, inputs = made(factory), NETWORKS["encoder"][1]
+    small = pruners.compress(network, "ft", flops_ratio=0.8, example=first(inputs)).apply(network)
     again = pruners.compress(small, "ft", flops_ratio=0.7, example=first(inputs))
     smaller = again.apply(small)
     masked = without_outputs_of_removed(small, again)

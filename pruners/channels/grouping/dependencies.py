@@ -53,6 +53,12 @@ class Dependencies:
     def __init__(self, model: nn.Module, example: Inputs, training: bool) -> None:
         self.roots: set[Axis] = set()
         self._graph, self._unmapped = _traced(model, example, training)
+        # of one that is not called nothing would tell whether its heads can go
+        self._attentions = [
+            module
+            for module in self._graph.module2node
+            if isinstance(module, nn.MultiheadAttention) and projections_of(module)
+        ]
         self._reached: dict[_Port, set[int]] = {}
         self._links: list[tuple[_Port, _Port, Tensor]] = []
         self._lost: list[tuple[_Port, list[int]]] = []
@@ -64,10 +70,10 @@ class Dependencies:
         for module in model.modules():
             if isinstance(module, _ConvNd) and module.groups > 1 and "weight" in module._parameters:
                 self.pairs += [(*one, *other) for one, other in couplings(module)]
-            if projections := projections_of(module):
-                assert isinstance(module, nn.MultiheadAttention)
-                self.roots.update(axis for weight in projections.values() for axis in axes_of(weight, 0))
-                self.pairs += [(*one, *other) for one, other in attention_couplings(module)]
+        for attention in self._attentions:
+            weights = projections_of(attention).values()
+            self.roots.update(axis for weight in weights for axis in axes_of(weight, 0))
+            self.pairs += [(*one, *other) for one, other in attention_couplings(attention)]
 
     def _follow(self) -> None:
         """Go from each layer's output channels to all that goes with them, each channel of a port once."""
@@ -115,7 +121,10 @@ class Dependencies:
                 self.pairs.append((axes[port], sources, axes[target], targets))
         for port, lost in self._lost:
             self.whole.append((axes[port], torch.tensor(lost, dtype=torch.int64, device="cpu")))
+        within = {attention.out_proj for attention in self._attentions}
         for (node, handler), reached in self._reached.items():
+            if node.module in within:  # fewer heads call it where torch's own only reads its weight
+                continue
             index, axis = torch.tensor(sorted(reached), device="cpu"), axes[node, handler]
             sides = [] if node.type in _WITHOUT_TENSORS else self._sides(node, handler)
             if node in self._unmapped or any(s is None or int(index.max()) >= s.channels for s in sides):
