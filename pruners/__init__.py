@@ -7,6 +7,7 @@
     artifact = pruners.compress(model, "ft", flops_ratio=0.5, example=images[:1])
     small = artifact.apply(model)                                 # plain modules; the model is untouched
     artifact.save(path); pruners.load(path).apply(factory())
+    int8 = pruners.quantize(small, images); int8.save(file); pruners.load_int8(file)
 
 `compress` gives a `Decomposition`, a `Mask` or `Channels`, by the method's kind; `scores` tells what a mask
 would be chosen by; `shuffle`, `random_mask` and `reinitialize` are the controls that a good mask must beat.
@@ -44,6 +45,7 @@ from pruners.method import Method, Option
 from pruners.methods import method_named, methods
 from pruners.network.batchnorm import recalibrate_batchnorm
 from pruners.planning import budget_of, least_budget, plan
+from pruners.quantization.int8 import Int8Network, load_int8, quantize
 from pruners.sparse.controls import random_mask, reinitialize, shuffle
 from pruners.sparse.early_bird import mask_distance, settled
 from pruners.sparse.mask import LayerDensity, Mask
@@ -63,6 +65,7 @@ __all__ = [
     "Cost",
     "Decomposition",
     "InfeasibleBudget",
+    "Int8Network",
     "LayerChannels",
     "LayerChoice",
     "LayerDensity",
@@ -90,11 +93,13 @@ __all__ = [
     "held_memory",
     "least_budget",
     "load",
+    "load_int8",
     "mask_distance",
     "method_named",
     "methods",
     "plan",
     "prunable",
+    "quantize",
     "random_mask",
     "recalibrate_batchnorm",
     "reinitialize",

@@ -11,10 +11,8 @@ from pruners.network.forward_pass import batch_that_runs, evaluating
 from pruners.network.inputs import Inputs, check_example, forward, inputs_device, map_tensors
 from pruners.network.layer_names import check_module
 from pruners.network.readiness import check_initialized
-from pruners.network.timing import median_seconds
+from pruners.network.timing import REPEATS, median_seconds
 from pruners.sparse.mask import Mask, checked_mask
-
-_REPEATS = 10
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ def cost(model: nn.Module | Artifact, example: Inputs, mask: Mask | None = None)
     count = multiply_adds(model, example, removed)
     batch = map_tensors(torch.clone, batch)  # which the network may change
     with evaluating(model):
-        seconds = median_seconds(lambda: forward(model, batch), inputs_device(batch), _REPEATS) / copies
+        seconds = median_seconds(lambda: forward(model, batch), inputs_device(batch), REPEATS) / copies
     params = sum(parameter.numel() for parameter in model.parameters())
     params -= sum(int(elements.count_nonzero()) for _, elements in removed.values())
     return Cost(params, count.total - count.chosen, 1000 * seconds)

@@ -6,6 +6,8 @@ from statistics import median
 
 import torch
 
+REPEATS = 10
+"""How often a network is run whose time is told."""
 _WARMUP = 2
 
 
