@@ -19,6 +19,7 @@ ShareBelowOne = Annotated[Number, Field(gt=0, lt=1)]
 Epochs = Annotated[WholeNumber, Field(ge=0, le=1_000_000)]
 Levels = Annotated[WholeNumber, Field(ge=1, le=1_000)]
 Weights = Annotated[int, Field(ge=1, le=2**53), BeforeValidator(whole_number)]
+Int8 = Literal["none", "static", "dynamic"]
 TrainingStep = Annotated[str, AfterValidator(training_step.check)]
 
 
@@ -184,7 +185,8 @@ class CompressionConfig:
     layers' densities only, ``reinit`` the mask only. ``scoring_per_class`` training images of each class are
     what a method scores on that needs data; ``calibration_images`` training images, without their labels, are
     what one is fitted to that makes use of such (0: none). ``distillation`` is what retraining takes from the
-    dense network, beside the labels.
+    dense network, beside the labels. ``int8`` makes the trial's network int8 at the end, calibrated on the
+    calibration images: the ranges of activations are theirs (``static``) or each batch's own (``dynamic``).
     """
 
     method: str
@@ -198,6 +200,7 @@ class CompressionConfig:
     scoring_per_class: Count = 10
     calibration_images: Annotated[WholeNumber, Field(ge=0)] = 512
     distillation: DistillationConfig | None = None
+    int8: Int8 = "none"
 
 
 @dataclass(frozen=True, config=_STRICT)

@@ -12,9 +12,12 @@ PARAMS_KEPT = "compress/params_kept"
 MULTIPLY_ADDS = "compress/multiply_adds"
 FLOPS_KEPT = "compress/flops_kept"
 LATENCY_MS = "compress/latency_ms"
+BYTES = "compress/bytes"
+BYTES_KEPT = "compress/bytes_kept"
 DENSITY = "compress/density"
 LARGEST_ERROR = "compress/error"
 DIVERGENCE = "compress/divergence"
+INT8_DIVERGENCE = "compress/int8_divergence"
 SETTLED_AT = "compress/settled_at"
 OF_A_LAYER = "compress/layer/"
 """The layer's name and the figure's follow."""
@@ -28,6 +31,11 @@ def on_validation(metric: str) -> str:
 def of_dense(metric: str) -> str:
     """Return what a metric of the dense network is called among a trial's own."""
     return f"dense/{metric}"
+
+
+def of_float(metric: str) -> str:
+    """Return what a metric of the network before it became int8 is called among a trial's own."""
+    return f"float/{metric}"
 
 
 def on_test(name: str) -> str:

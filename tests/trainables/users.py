@@ -30,6 +30,20 @@ def batch_network() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 32), norm, nn.ReLU(), nn.Linear(32, 10))
 
 
+def undecided_network() -> nn.Module:
+    """It goes by the values of its inputs, which no graph can."""
+    return Undecided()
+
+
+class Undecided(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(64, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.layer(images.flatten(1)) * (1 if images.sum() > 0 else -1)
+
+
 def broken_network() -> nn.Module:
     raise RuntimeError("no weights\nfor you")
 

@@ -6,6 +6,7 @@ import shutil
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from safetensors.torch import load_file, load_model, save_file, save_model
@@ -18,6 +19,8 @@ from trainables.task.task import build_network
 
 OPTIMIZER = "optimizer.pt"
 """The file of a snapshot that holds the optimiser's state."""
+INT8 = "int8.pt2"
+"""The file of an exported network that holds its int8 one."""
 _REMOVED = "removed.safetensors"
 
 
@@ -28,7 +31,7 @@ class Network:
 
     ``trained_with`` holds what computed it and the networks that it comes from (see `trained_by`), the last
     to do so last. ``removed`` holds, by parameter, the values of removed weights that may come back
-    (`GradualMask`), zero elsewhere.
+    (`GradualMask`), zero elsewhere. ``int8`` is what the module was made at the end of a trial.
     """
 
     module: nn.Module
@@ -36,6 +39,12 @@ class Network:
     history: list[dict[str, float]] = field(default_factory=list)
     trained_with: tuple[str, ...] = ()
     removed: dict[str, Tensor] = field(default_factory=dict)
+    int8: pruners.Int8Network | None = None
+
+    @property
+    def in_use(self) -> nn.Module:
+        """Return what is evaluated and deployed: the int8 network where there is one."""
+        return self.int8 or self.module
 
 
 def trained_by(module: nn.Module, device: torch.device) -> str:
@@ -52,11 +61,28 @@ def in_order(*trained_with: str) -> tuple[str, ...]:
 
 
 def save(network: Network, folder: Path) -> None:
-    """Write ``network`` into ``folder``: model.safetensors, and spec.json where it is compressed."""
+    """Write ``network`` into ``folder``: model.safetensors, spec.json where it is compressed, int8.pt2
+    where it was made int8.
+    """
+    if network.int8:
+        network.int8.save(folder / INT8)
     if network.artifact is None:
         save_model(network.module, str(folder / "model.safetensors"))
     else:
         network.artifact.capture(network.module).save(folder)
+
+
+def bytes_of(network: Network) -> int:
+    """Count the bytes of the files that a network is deployed with: of an int8 one that alone, of others all
+    that `save` writes.
+    """
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        if network.int8:
+            network.int8.save(folder / INT8)
+        else:
+            save(network, folder)
+        return sum(file.stat().st_size for file in folder.iterdir())
 
 
 def save_snapshot(network: Network, optimizer: torch.optim.Optimizer | None, folder: Path) -> None:
@@ -93,7 +119,10 @@ def load(folder: Path, task: TaskConfig, device: torch.device) -> Network:
     if not (folder / "spec.json").exists():
         load_model(module, str(folder / "model.safetensors"))
         return Network(module.to(device))
-    artifact, removed = pruners.load(folder), folder / _REMOVED
+    artifact, removed, int8 = pruners.load(folder), folder / _REMOVED, folder / INT8
     return Network(
-        artifact.apply(module).to(device), artifact, removed=load_file(removed) if removed.exists() else {}
+        artifact.apply(module).to(device),
+        artifact,
+        removed=load_file(removed) if removed.exists() else {},
+        int8=pruners.load_int8(int8) if int8.exists() else None,
     )

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 import pruners
 from pruners.network.copying import copied
-from pruners.network.inputs import forward
+from pruners.network.inputs import forward, move_inputs
+from pruners.quantization.int8 import Activations
 from trainables import seeds
-from trainables.config import DistillationConfig
+from trainables.config import DistillationConfig, Int8
 from trainables.errors import Refused, TaskError
 from trainables.execution import compressing
 from trainables.execution.network import Network
@@ -35,11 +36,12 @@ from trainables.users_code.methods import method_named
 _BATCH = 4
 
 
-def rehearse(setting: TrialSetting, compress: Compress, recipe: Recipe) -> None:
+def rehearse(setting: TrialSetting, compress: Compress, recipe: Recipe, int8: Int8 = "none") -> None:
     """Train the network and what ``compress`` makes of it for one step on one small batch, and evaluate both;
     all of it is thrown away.
 
-    A ``recipe`` that trains nothing, of a checkpoint say, is evaluated only.
+    A ``recipe`` that trains nothing, of a checkpoint say, is evaluated only. With ``int8`` activations static
+    or dynamic the small network is made int8, too.
 
     Raises `Refused` with the key to blame: data with inputs that are no numbers or labels that are no
     classes, a network that fails in train or in eval mode, a loss that gives no scalar with a gradient, an
@@ -60,6 +62,8 @@ def rehearse(setting: TrialSetting, compress: Compress, recipe: Recipe) -> None:
         with TemporaryDirectory() as store:
             small = _compressed(network, compress, replace(setting, data=few, store=Path(store)))
         _try_out(setting, small, batch if trainings else None, held_out)
+        if int8 != "none":
+            _check_int8(setting, small.module, int8, held_out)
 
 
 class _OneBatch(Split):
@@ -166,6 +170,16 @@ def _check_distillation(module: nn.Module, distilled: DistillationConfig, batch:
         Distillation(module, distilled).loss(torch.zeros(()), outputs, batch[0])
     except TaskError as error:
         raise Refused(("compression", "distillation"), str(error)) from error
+
+
+def _check_int8(setting: TrialSetting, module: nn.Module, activations: Activations, held_out: Batch) -> None:
+    try:
+        made = pruners.quantize(module, [held_out], activations)
+    except pruners.PrunerError as error:
+        raise Refused(("compression", "int8"), f"compression.int8: {error}") from error
+    on_cpu = setting.on_cpu()
+    batch = move_inputs(held_out[0], on_cpu.device), held_out[1].to(on_cpu.device)
+    _evaluated(on_cpu, made, batch, "the int8 network", ("compression", "int8"))
 
 
 def _evaluated(

@@ -71,6 +71,10 @@ class TrialSetting:
             self, task=other, training=training, data=task.load_data(other).read_by(self.num_workers)
         )
 
+    def on_cpu(self) -> "TrialSetting":
+        """Return the same on the CPU, where int8 networks compute."""
+        return replace(self, device=torch.device("cpu"))
+
     @cached_property
     def task_identity(self) -> dict[str, Any]:
         """Describe the task as far as it determines what is trained."""

@@ -30,6 +30,7 @@ class Lottery(Trainable):
         | {
             "compression.cascade": "its levels are the steps",
             "compression.control": "the controls of its tickets stand in lottery.controls",
+            "compression.int8": "its tickets stay float",
             "budget": "its levels say how much is kept",
         }
     )

@@ -6,8 +6,10 @@ from typing import Any
 
 import pruners
 from pruners.network.inputs import Inputs
-from trainables.execution.network import Network
+from trainables.execution.network import Network, bytes_of
 from trainables.metric_names import (
+    BYTES,
+    BYTES_KEPT,
     DENSITY,
     FLOPS_KEPT,
     LARGEST_ERROR,
@@ -51,10 +53,16 @@ def layers(network: Network) -> Layers:
     }
 
 
+def sizes(network: Network, dense: Mapping[str, float]) -> dict[str, float]:
+    """Measure the files that a network is deployed with, in bytes and as a share of the dense network's."""
+    size = bytes_of(network)
+    return {BYTES: size, BYTES_KEPT: size / dense["bytes"]}
+
+
 def metrics(network: Network, dense: Mapping[str, float], example: Inputs) -> dict[str, Any]:
     """Measure what training does not change of a compressed network.
 
-    ``dense`` holds params and multiply_adds of the dense one.
+    ``dense`` holds params, bytes and multiply_adds of the dense one.
     """
     artifact = network.artifact
     mask = artifact if isinstance(artifact, pruners.Mask) else None
@@ -62,6 +70,7 @@ def metrics(network: Network, dense: Mapping[str, float], example: Inputs) -> di
     figures: dict[str, Any] = {
         PARAMS: cost.params,
         PARAMS_KEPT: cost.params / dense["params"],
+        **sizes(network, dense),
         MULTIPLY_ADDS: cost.multiply_adds,
         FLOPS_KEPT: cost.multiply_adds / dense["multiply_adds"] if dense["multiply_adds"] else 1.0,
         LATENCY_MS: cost.latency_ms,

@@ -5,7 +5,7 @@ from weakref import WeakKeyDictionary
 from torch import nn
 
 import pruners
-from trainables.execution.network import Network
+from trainables.execution.network import Network, bytes_of
 from trainables.execution.trial_setting import TrialSetting
 from trainables.metric_names import VALIDATION
 
@@ -14,7 +14,7 @@ _measured: WeakKeyDictionary[nn.Module, dict[str, float]] = WeakKeyDictionary()
 
 
 def measured(dense: Network, setting: TrialSetting) -> dict[str, float]:
-    """Measure validation's metrics and loss, params, multiply_adds and latency_ms of a dense network."""
+    """Measure validation's metrics and loss, params, bytes, multiply_adds and latency_ms."""
     if dense.module not in _measured:
         metrics = (
             dense.history[-1]
@@ -28,6 +28,11 @@ def measured(dense: Network, setting: TrialSetting) -> dict[str, float]:
 
 
 def costs(dense: Network, setting: TrialSetting) -> dict[str, float]:
-    """Measure params, multiply_adds and latency_ms of a dense network, trained or not."""
+    """Measure params, bytes, multiply_adds and latency_ms of a dense network, trained or not."""
     cost = pruners.cost(dense.module, setting.example())
-    return {"params": cost.params, "multiply_adds": cost.multiply_adds, "latency_ms": cost.latency_ms}
+    return {
+        "params": cost.params,
+        "bytes": bytes_of(dense),
+        "multiply_adds": cost.multiply_adds,
+        "latency_ms": cost.latency_ms,
+    }

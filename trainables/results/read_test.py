@@ -2,8 +2,6 @@
 
 from typing import Any, Literal
 
-from torch import nn
-
 from trainables.config import TrialConfig
 from trainables.errors import TaskError
 from trainables.execution import network
@@ -28,7 +26,7 @@ def read_test(config: TrialConfig, which: Literal["dense", "trial"]) -> dict[str
     with reproducible(config.threads):
         setting = TrialSetting.of(config)
         seeds = sorted(config.seeds)
-        read = [_read(setting, _network(config, setting, seed, which).module) for seed in seeds]
+        read = [_read(setting, _network(config, setting, seed, which)) for seed in seeds]
     replicates = [
         {"seed": seed, **figures, **({"right": right} if right else {})}
         for seed, (figures, right) in zip(seeds, read, strict=True)
@@ -36,8 +34,10 @@ def read_test(config: TrialConfig, which: Literal["dense", "trial"]) -> dict[str
     return {**averaged([figures for figures, _ in read]), "replicates": replicates}
 
 
-def _read(setting: TrialSetting, module: nn.Module) -> tuple[dict[str, float], dict[str, Any]]:
+def _read(setting: TrialSetting, tested: network.Network) -> tuple[dict[str, float], dict[str, Any]]:
     """Return a network's figures on test, and which examples of validation and test it tells right."""
+    module = tested.in_use
+    setting = setting.on_cpu() if tested.int8 else setting
     if setting.metrics[0].reference != "accuracy":
         return setting.evaluate(module, setting.data.test, "test"), {}
     found = {}

@@ -2,6 +2,7 @@
 
 import math
 
+from trainables.config import CompressionConfig
 from trainables.execution.divergence import divergence
 from trainables.execution.network import Network
 from trainables.execution.run import Run
@@ -10,6 +11,7 @@ from trainables.metric_names import DIVERGENCE, of_dense, on_validation
 from trainables.results import compression_figures, dense_reference
 from trainables.results.error_curves import Curves, error_curves
 from trainables.stages import Compress, Recipe, Train
+from trainables.trials.made_int8 import int8_figures, made_int8
 
 
 class Replicate:
@@ -18,7 +20,7 @@ class Replicate:
 
     Nobody waits for a replicate that is not inside one of its methods: a stopped trial may be kept without
     ever being told. ``done`` counts those epochs; ``dense`` holds validation's metrics and loss, params,
-    multiply_adds and latency_ms of the uncompressed network (without a recipe for it the last three),
+    bytes, multiply_adds and latency_ms of the uncompressed network (without a recipe for it the last four),
     ``layers`` what became of each compressed layer, ``curves`` the errors that it was (last) chosen by,
     ``compressed`` what the compression made of the network by then. With ``divergence_images`` the compressed
     network's divergence from the trained one is among them.
@@ -42,6 +44,7 @@ class Replicate:
         self.layers: compression_figures.Layers = {}
         self.curves: Curves = {}
         self.compressed: dict[str, float] = {}
+        self._int8: Network | None = None
 
     def start(self) -> None:
         """Do everything before the closing `Train`, or what the store has beyond it."""
@@ -77,8 +80,15 @@ class Replicate:
         self.compressed |= compression_figures.metrics(compressed, self.dense, self.setting.example())
 
     def finish(self) -> Network:
-        """Go through what is left of the recipe; return its result."""
-        return self.run.finish()
+        """Go through what is left of the recipe; return its result, int8 where it was made so."""
+        return self._int8 or self.run.finish()
+
+    def make_int8(self, compression: CompressionConfig) -> None:
+        """Make the recipe's result int8; ``compressed`` holds its metrics from now on. Raises
+        `TrainingError`.
+        """
+        self._int8 = made_int8(self.run.finish(), self.setting, compression, self.seed)
+        self.compressed |= int8_figures(self._int8, self.setting, self.dense, self.at(self.epochs))
 
     def trained_with(self) -> set[str]:
         """Return what its networks, the dense one included, were trained with."""

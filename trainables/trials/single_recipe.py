@@ -66,6 +66,9 @@ class RecipeSteps(TrialSteps):
         return {"step": self._replicates[0].steps(epoch), "epoch": epoch}
 
     def _end(self, epochs: int) -> Metrics:
+        if self.config.compression.int8 != "none":
+            for replicate in self._replicates:
+                replicate.make_int8(self.config.compression)
         ended: list[dict[str, Any]] = [
             {"seed": r.seed, "metrics": {**r.at(epochs), **r.compressed}} for r in self._replicates
         ]
