@@ -6,6 +6,7 @@ import click
 
 from sweeps.study import export as exporting
 from sweeps.study.load import load_record
+from trainables.execution.network import INT8
 
 
 @click.command()
@@ -22,3 +23,5 @@ def export(study: Path, target: Path, key: str | None, storage: str | None) -> N
     exporting.export(record, trial, target)
     click.echo(f"Trial {trial.key} is in {target}. To load it, with torch and your own model factory:\n")
     click.echo(f'    import pruners\n    network = pruners.load("{target}").apply(factory())')
+    if (target / INT8).exists():
+        click.echo(f'    int8 = pruners.load_int8("{target / INT8}")  # needs no factory')

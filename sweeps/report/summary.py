@@ -22,7 +22,16 @@ from sweeps.report.drawing.wording import (
 from sweeps.study import winning_tickets
 from sweeps.study.record import StudyRecord, TrialRecord
 from sweeps.study.winning_tickets import TICKET, Level
-from trainables.metric_names import DENSITY, FLOPS_KEPT, LATENCY_MS, PARAMS, PARAMS_KEPT, on_test
+from trainables.metric_names import (
+    BYTES,
+    DENSITY,
+    FLOPS_KEPT,
+    INT8_DIVERGENCE,
+    LATENCY_MS,
+    PARAMS,
+    PARAMS_KEPT,
+    on_test,
+)
 
 
 @dataclass(frozen=True)
@@ -37,12 +46,13 @@ class Row:
 
 def heads(record: StudyRecord) -> list[str]:
     """Return the columns' names, in the order of `Row.cells`."""
-    last = "Weights kept, %" if has_masks(record) else "Latency, ms"
+    kept = ["Weights kept, %"] if has_masks(record) else []
+    latency = ["Latency, ms"] if _saves_time(record) else []
     quality = [titled(name) for name in _qualities(record)]
     tests = [titled(name) for name in _tests(record)]
     own = ["Test against own answer"] if record.own else []
     held = ["Constraints"] if record.limits else []
-    return [*quality, *tests, *own, "CR-P, %", "CR-F, %", "Parameters", last, *held]
+    return [*quality, *tests, *own, "CR-P, %", "CR-F, %", "Parameters", "Size, kB", *kept, *latency, *held]
 
 
 def rows(record: StudyRecord) -> list[Row]:
@@ -76,7 +86,9 @@ def _dense_row(record: StudyRecord) -> Row:
         "0.0",
         "0.0",
         _whole(dense.get("params")),
-        percent(1) if has_masks(record) else number("latency_ms", dense.get("latency_ms")),
+        _kilobytes(dense.get("bytes")),
+        *([percent(1)] if has_masks(record) else []),
+        *([number("latency_ms", dense.get("latency_ms"))] if _saves_time(record) else []),
         *([NONE] if record.limits else []),
     )
     trained = any(name in dense for name in _qualities(record))
@@ -105,7 +117,9 @@ def _trial_row(record: StudyRecord, trial: TrialRecord, color: str, role: str = 
         _removed(value_of(record, trial, PARAMS_KEPT)),
         _removed(value_of(record, trial, FLOPS_KEPT)),
         _whole(value_of(record, trial, PARAMS)),
-        (NONE if density is None else percent(density)) if has_masks(record) else latency,
+        _kilobytes(value_of(record, trial, BYTES)),
+        *([NONE if density is None else percent(density)] if has_masks(record) else []),
+        *([latency] if _saves_time(record) else []),
         *([_held(record, trial)] if record.limits else []),
     )
     details = [method_of(trial) if label else "baseline"]
@@ -141,7 +155,9 @@ def _ticket_row(record: StudyRecord, trial: TrialRecord, label: str, level: Leve
         _removed(level["params_kept"]),
         NONE,
         _whole(None if params is None else level["params_kept"] * params),
+        NONE,
         percent(level["density"]),
+        *([NONE] if _saves_time(record) else []),
         *([NONE] if record.limits else []),
     )
     return Row(label, f"{method_of(trial)}, level {level['level']}, {told['verdict']}", chart.TRIAL, cells)
@@ -188,6 +204,20 @@ def _removed(kept: float | None) -> str:
     return NONE if kept is None else f"{100 * (1 - kept):.1f}"
 
 
+def _saves_time(record: StudyRecord) -> bool:
+    """Tell whether a network of the study may be faster: a mask alone is not."""
+    shown = (*record.trials, *record.baselines)
+    return not has_masks(record) or any(
+        DENSITY not in trial.metrics or INT8_DIVERGENCE in trial.metrics
+        for trial in shown
+        if trial.outcome == "complete"
+    )
+
+
+def _kilobytes(value: float | None) -> str:
+    return NONE if value is None else compact(round(value / 1000, 1))
+
+
 def _whole(value: float | None) -> str:
     return NONE if value is None else compact(round(value))
 
@@ -195,6 +225,11 @@ def _whole(value: float | None) -> str:
 def notes(record: StudyRecord) -> list[str]:
     """Say what a reader must know to read the table."""
     said = ["CR-P and CR-F: share of the network's parameters and multiply-adds removed."]
+    if any(INT8_DIVERGENCE in trial.metrics for trial in record.complete):
+        said.append(
+            "Of int8 networks quality, size and latency are those of int8, "
+            "parameters and multiply-adds those of the network that it was made of."
+        )
     if has_masks(record):
         said.append(
             "A mask sets weights to zero and leaves the layers' shapes as they are: "

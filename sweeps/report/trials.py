@@ -5,10 +5,18 @@ from typing import Any
 
 from sweeps.report.drawing.wording import NONE, OUTCOMES, compact, number, plain, titled, value_of
 from sweeps.study.record import StudyRecord, TrialRecord
-from trainables.metric_names import DENSITY, FLOPS_KEPT, LARGEST_ERROR, PARAMS_KEPT
+from trainables.metric_names import (
+    BYTES_KEPT,
+    DENSITY,
+    FLOPS_KEPT,
+    INT8_DIVERGENCE,
+    LARGEST_ERROR,
+    LATENCY_MS,
+    PARAMS_KEPT,
+)
 
 _PARAMS_SHOWN = 6
-_METRICS = (DENSITY, PARAMS_KEPT, FLOPS_KEPT, LARGEST_ERROR)
+_METRICS = (DENSITY, PARAMS_KEPT, BYTES_KEPT, FLOPS_KEPT, LARGEST_ERROR)
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,12 @@ def trial_table(record: StudyRecord, importances: dict[str, float]) -> TrialTabl
     metrics = (
         *objectives,
         *(m for m in _METRICS if m not in objectives and any(m in t.metrics for t in record.trials)),
+        # by itself the time of one trial says little; that int8 takes another is why it is asked for
+        *(
+            [LATENCY_MS]
+            if LATENCY_MS not in objectives and any(INT8_DIVERGENCE in t.metrics for t in record.trials)
+            else []
+        ),
     )
     names = sorted(
         dict.fromkeys(name for t in record.trials for name in t.params),

@@ -50,7 +50,7 @@ def _rehearsed(config: str, _: tuple[str, ...]) -> None:
     """Rehearse a trial once in this process for each state of the user's code."""
     trial: TrialConfig = trial_config.validate_python(json.loads(config))
     recipe = stages_of(trial)
-    rehearse(TrialSetting.of(trial), smallest(recipe), recipe)
+    rehearse(TrialSetting.of(trial), smallest(recipe), recipe, trial.compression.int8)
 
 
 def _kinds(prepared: Prepared) -> Iterator[TrialSections]:
@@ -71,5 +71,5 @@ def _kind(sections: TrialSections) -> str:
     told: dict[str, Any] = {"task": asdict(sections.task), "training": training}
     compression = sections.compression
     told |= {"method": compression.method, "options": compression.options}
-    told |= {"distilled": compression.distillation is not None}
+    told |= {"distilled": compression.distillation is not None, "int8": compression.int8}
     return json.dumps(told, sort_keys=True, default=repr)

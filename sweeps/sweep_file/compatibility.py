@@ -12,7 +12,15 @@ from sweeps.sweep_file.objectives.metric import METRICS, allows_anything, is_a_s
 from sweeps.sweep_file.sections import TrialSections
 from sweeps.sweep_file.yaml_file import Where
 from trainables.errors import TaskError
-from trainables.metric_names import DENSITY, DIVERGENCE, LARGEST_ERROR, VAL_LOSS, VALIDATION, on_validation
+from trainables.metric_names import (
+    DENSITY,
+    DIVERGENCE,
+    INT8_DIVERGENCE,
+    LARGEST_ERROR,
+    VAL_LOSS,
+    VALIDATION,
+    on_validation,
+)
 from trainables.recipes import RECIPES
 from trainables.task.metrics import metrics_of
 from trainables.users_code.methods import method_named
@@ -90,6 +98,10 @@ def _check_metrics(file: SweepFile, sections: TrialSections, where: Where) -> No
                 f"{where(path)}: {key}: {DIVERGENCE} is from the trained dense network, "
                 f"and trainable {file.trainable} compresses another."
             )
+        if name == INT8_DIVERGENCE and sections.compression.int8 == "none":
+            raise Incompatible(
+                where(path), f"{key}: {INT8_DIVERGENCE} is of int8 networks, and compression.int8 is none."
+            )
         if not name.startswith(VALIDATION) or name in reported:
             continue
         if name in METRICS:
@@ -129,6 +141,12 @@ def _check_training(trainable: str, sections: TrialSections, where: Where) -> No
     if compression.distillation and retrains and not compression.retrain_epochs:
         place = where(["compression", "distillation"])
         raise Incompatible(place, "distillation is of retraining, and compression.retrain_epochs is 0.")
+    if compression.int8 != "none" and not compression.calibration_images:
+        place = where(["compression", "int8"])
+        raise Incompatible(
+            place,
+            f"int8 {compression.int8} is calibrated on images, and compression.calibration_images is 0.",
+        )
     epochs = max(training.epochs, compression.retrain_epochs if retrains else 0)
     if epochs and training.schedule.warmup > epochs:
         place = where(["training", "schedule", "warmup"])

@@ -11,6 +11,7 @@ from tests.sweeps.bad_cascades import BAD_CASCADES
 from tests.sweeps.bad_changing_masks import BAD_CHANGING_MASKS, CHANGING, RIGL
 from tests.sweeps.bad_choices import BAD_CHOICES
 from tests.sweeps.bad_distillation import BAD_DISTILLATION
+from tests.sweeps.bad_int8 import BAD_INT8
 from tests.sweeps.bad_learning_compression import BAD_LEARNING_COMPRESSION
 from tests.sweeps.bad_sparse_sweeps import AT_INIT, BAD_SPARSE_SWEEPS, LOTTERY
 from tests.sweeps.bad_sweeps import BAD_SWEEPS, SWEEP, BadSweep
@@ -26,6 +27,7 @@ BAD = (
     | BAD_CHOICES
     | BAD_CALIBRATED
     | BAD_DISTILLATION
+    | BAD_INT8
     | BAD_CASCADES
     | BAD_LEARNING_COMPRESSION
     | BAD_CHANGING_MASKS

@@ -7,11 +7,14 @@ from typing import Any
 from sweeps.study.record import Outcome, StudyRecord, TrialRecord
 from sweeps.sweep_file.space import setting
 from trainables.metric_names import (
+    BYTES,
+    BYTES_KEPT,
     COMPRESSION,
     DENSITY,
     DIVERGENCE,
     FLOPS_KEPT,
     GRADIENT_NORM,
+    INT8_DIVERGENCE,
     LARGEST_ERROR,
     LATENCY_MS,
     MULTIPLY_ADDS,
@@ -27,12 +30,15 @@ _NAMES = {
     GRADIENT_NORM: "Gradient norm",
     PARAMS: "Parameters",
     PARAMS_KEPT: "Parameters kept",
+    BYTES: "Size in bytes",
+    BYTES_KEPT: "Size kept",
     MULTIPLY_ADDS: "Multiply-adds",
     FLOPS_KEPT: "Multiply-adds kept",
     LATENCY_MS: "Latency",
     DENSITY: "Weights kept",
     LARGEST_ERROR: "Largest layer error",
     DIVERGENCE: "Divergence before retraining",
+    INT8_DIVERGENCE: "Divergence of int8",
 }
 _SPLITS = {"val": "Validation", "test": "Test"}
 OUTCOMES: dict[Outcome, str] = {

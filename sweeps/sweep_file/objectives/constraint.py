@@ -16,10 +16,13 @@ from sweeps.sweep_file.known_names import STRICT
 from sweeps.sweep_file.objectives.metric import allows_anything, is_a_share, is_reported, never_on_test
 from trainables.field_types import Number
 from trainables.metric_names import (
+    BYTES,
+    BYTES_KEPT,
     COMPRESSION,
     DENSITY,
     DIVERGENCE,
     FLOPS_KEPT,
+    INT8_DIVERGENCE,
     LARGEST_ERROR,
     LATENCY_MS,
     MULTIPLY_ADDS,
@@ -30,9 +33,9 @@ from trainables.metric_names import (
     on_validation,
 )
 
-_COUNTS = (PARAMS, MULTIPLY_ADDS)
-_ABOVE_ZERO = (PARAMS_KEPT, DENSITY, FLOPS_KEPT, LATENCY_MS)
-_NOT_BELOW_ZERO = (LARGEST_ERROR, DIVERGENCE, on_validation("mae"), on_validation("rmse"))
+_COUNTS = (PARAMS, BYTES, MULTIPLY_ADDS)
+_ABOVE_ZERO = (PARAMS_KEPT, BYTES_KEPT, DENSITY, FLOPS_KEPT, LATENCY_MS)
+_NOT_BELOW_ZERO = (LARGEST_ERROR, DIVERGENCE, INT8_DIVERGENCE, on_validation("mae"), on_validation("rmse"))
 KINDS = ("at_most", "at_least", "within")
 
 

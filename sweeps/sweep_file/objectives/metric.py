@@ -7,9 +7,12 @@ from pydantic import AfterValidator, BaseModel, field_validator
 from pruners.errors import nearest
 from sweeps.sweep_file.known_names import STRICT
 from trainables.metric_names import (
+    BYTES,
+    BYTES_KEPT,
     DENSITY,
     DIVERGENCE,
     FLOPS_KEPT,
+    INT8_DIVERGENCE,
     LARGEST_ERROR,
     LATENCY_MS,
     MULTIPLY_ADDS,
@@ -29,12 +32,15 @@ METRICS = {
     TRAIN_LOSS: "minimize",
     PARAMS: "minimize",
     PARAMS_KEPT: "minimize",
+    BYTES: "minimize",
+    BYTES_KEPT: "minimize",
     DENSITY: "minimize",
     MULTIPLY_ADDS: "minimize",
     FLOPS_KEPT: "minimize",
     LATENCY_MS: "minimize",
     LARGEST_ERROR: "minimize",
     DIVERGENCE: "minimize",
+    INT8_DIVERGENCE: "minimize",
 }
 """What a study may optimise, with the usual goal; a task's own metrics come beside them."""
 
