@@ -18,6 +18,7 @@ from trainables.task.networks.densenet import Layer, SmallDenseNet
 from trainables.task.networks.wide_resnet import WideResNet
 
 CIFAR = (3, 32, 32)
+TINY_IMAGENET = (3, 64, 64)
 GREY = (1, 28, 28)
 METHODS: dict[str, dict[str, Any]] = {"alds": {}, "magnitude": {"min_layer_keep": 1}}
 
@@ -122,6 +123,46 @@ def test_vgg11_is_synflows() -> None:
     assert sum(isinstance(m, nn.MaxPool2d) for m in network.modules()) == 4
     wanted = sum(9 * a * b + 2 * b for a, b in itertools.pairwise([3, *convolutions])) + 512 * 10 + 10
     assert size(network) == wanted
+
+
+@pytest.mark.parametrize("depth", [11, 16])
+def test_synflows_vggs_for_tiny_imagenet(depth: int) -> None:
+    """ganguli-lab/Synaptic-Flow, Models/tinyimagenet_vgg.py, less the biases before BatchNorm."""
+    with torch.device("meta"):
+        network = networks.build(f"vgg{depth}_tiny_imagenet", {}, TINY_IMAGENET, 200)
+        reference = getattr(torchvision.models, f"vgg{depth}_bn")().features
+    before_norms = sum(m.bias.numel() for m in reference if isinstance(m, nn.Conv2d))
+    linears = [(m.in_features, m.out_features) for m in network.modules() if isinstance(m, nn.Linear)]
+    assert linears == [(2048, 1024), (1024, 1024), (1024, 200)]
+    wanted = size(reference) - before_norms + sum(a * b + b for a, b in linears)
+    assert size(network) == wanted == {11: 12_576_008, 16: 18_071_688}[depth]
+    assert [type(m) for m in network.features] == [type(m) for m in reference]
+    assert [m.p for m in network.modules() if isinstance(m, nn.Dropout)] == [0.5, 0.5]
+
+
+def test_synflows_vgg_computes_what_torchvisions_does_on_64_pixels() -> None:
+    network = networks.build("vgg11_tiny_imagenet", {}, TINY_IMAGENET, 200).eval()
+    linears = [m for m in network.modules() if isinstance(m, nn.Linear)]
+    assert [m.weight.std().item() for m in linears] == pytest.approx([0.01] * 3, rel=0.02)
+    reference = torchvision.models.vgg11_bn(num_classes=200, init_weights=False)
+    for module in reference.features:
+        if isinstance(module, nn.Conv2d):
+            module.bias = None
+    reference.avgpool = nn.Identity()
+    widths = itertools.pairwise([2048, 1024, 1024, 200])
+    for place, (inputs, outputs) in zip((0, 3, 6), widths, strict=True):
+        reference.classifier[place] = nn.Linear(inputs, outputs)
+    images = torch.randn(2, *TINY_IMAGENET)
+    torch.testing.assert_close(network(images), same_weights(network, reference)(images))
+
+
+def test_synflows_resnet18_for_tiny_imagenet_is_that_for_cifar() -> None:
+    with torch.device("meta"):
+        network = networks.build("resnet18", {}, TINY_IMAGENET, 200)
+        reference = torchvision.models.resnet18(num_classes=200)
+        of_stem = network.stage1(network.conv(torch.zeros(1, *TINY_IMAGENET)))
+    assert size(network) == size(reference) - 64 * 3 * (7 * 7 - 3 * 3) == 11_271_432
+    assert of_stem.shape == (1, 64, 64, 64)
 
 
 @pytest.mark.parametrize("name", ["densenet22", "wrn16_8"])

@@ -27,6 +27,8 @@ BUILT_IN = {  # imported when asked for: torchvision alone takes seconds
     "vgg11": "trainables.task.networks.vgg:vgg11",
     "vgg16": "trainables.task.networks.vgg:vgg16",
     "vgg19": "trainables.task.networks.vgg:vgg19",
+    "vgg11_tiny_imagenet": "trainables.task.networks.vgg:vgg11_tiny_imagenet",
+    "vgg16_tiny_imagenet": "trainables.task.networks.vgg:vgg16_tiny_imagenet",
 }
 _TORCHVISION = "trainables.task.networks.from_torchvision:from_torchvision"
 
