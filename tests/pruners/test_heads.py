@@ -356,18 +356,19 @@ def test_what_is_not_understood_stays_whole(attention):
 
 
 class Packed(nn.Module):
-    """One Linear of queries, keys and values; only the number of heads is told, and kept in no other form."""
+    """One Linear of queries, keys and values; of what it tells only the number of heads changes."""
 
     def __init__(self, width, heads):
         super().__init__()
-        self.heads, self.width = heads, width
+        self.heads, self.width, self.dim_head = heads, width, width // heads
         self.scale = (width // heads) ** -0.5
         self.to_qkv = nn.Linear(width, 3 * width, bias=False)
 
     def forward(self, x, mask):
         assert x.shape[-1] == self.width
+        parts = self.to_qkv(x).chunk(3, -1)
         query, key, value = (
-            part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in self.to_qkv(x).chunk(3, -1)
+            part.unflatten(-1, (self.heads, self.dim_head)).transpose(1, 2) for part in parts
         )
         weights = (query @ key.mT * self.scale + mask).softmax(-1)
         return (weights @ value).transpose(1, 2).flatten(2)

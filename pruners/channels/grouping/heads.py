@@ -12,7 +12,8 @@ from pruners.channels.grouping.rehearsal import removable
 from pruners.network.layer_names import named_modules
 
 _HEADS = ("num_heads", "num_attention_heads", "n_heads", "heads", "n_head", "nhead")
-"""Attributes by which an attention tells its number of heads."""
+_KEY_HEADS = ("num_key_value_heads", "num_kv_heads", "n_kv_heads")
+"""Attributes by which an attention tells its number of heads, and that of keys' and values'."""
 
 _Agrees = Callable[[Mapping[str, ChannelGroup]], bool]
 
@@ -70,7 +71,7 @@ def _numbers(module: nn.Module, group: ChannelGroup, channels_too: bool) -> tupl
     every = torch.arange(group.channels, device="cpu")
     if heads < 2 or group.channels % heads or len(columns) != 3 or not torch.equal(columns[0], every):
         return None
-    numbers = {name: 1 for name, value in told.items() if value == heads and name.endswith(("heads", "head"))}
+    numbers = {name: 1 for name in (*_HEADS, *_KEY_HEADS) if told.get(name) == heads}
     if channels_too:
         each = group.channels // heads
         numbers |= {
