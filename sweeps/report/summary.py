@@ -215,7 +215,10 @@ def _saves_time(record: StudyRecord) -> bool:
 
 
 def _kilobytes(value: float | None) -> str:
-    return NONE if value is None else compact(round(value / 1000, 1))
+    if value is None:
+        return NONE
+    kilobytes = value / 1000
+    return compact(round(kilobytes) if kilobytes >= 1000 else round(kilobytes, 1))
 
 
 def _whole(value: float | None) -> str:
