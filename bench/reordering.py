@@ -2,7 +2,8 @@
 
 Both have the same weights and multiply-adds; the first re-orders its inputs before, an `index_select`. The
 baseline is the layer without. Outputs are checked against a convolution with the weights multiplied out.
-Ratios mean something on any machine, the times do not. Run: python bench/reordering.py
+Time is the processor's, in both memory formats. Ratios mean something on any machine, the times do not. Run:
+python bench/reordering.py
 """
 
 import time
@@ -45,15 +46,15 @@ def decomposed(layer: nn.Sequential, clustering: str, inputs: Tensor) -> nn.Modu
 
 
 def seconds(layers: dict[str, nn.Module], inputs: Tensor) -> dict[str, float]:
-    """Return each layer's median of turns; they take turns, so that all see the same machine."""
+    """Return each layer's median of turns, which they take one after the other."""
     taken: dict[str, list[float]] = {name: [] for name in layers}
     for layer in layers.values():
         layer(inputs)
     for _ in range(TURNS):
         for name, layer in layers.items():
-            start = time.perf_counter()
+            start = time.process_time()
             layer(inputs)
-            taken[name].append(time.perf_counter() - start)
+            taken[name].append(time.process_time() - start)
     return {name: median(times) for name, times in taken.items()}
 
 
@@ -62,14 +63,17 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     title = f"batch {BATCH}, {SUBSPACES} subspaces, one core"
-    print(f"{title:42}{'dense ms':>10}{'slices ms':>11}{'clusters / slices':>19}")
+    print(f"{title:40}{'memory format':>19}{'dense ms':>10}{'slices ms':>11}{'clusters / slices':>19}")
     for name, (channels, kernel, side) in LAYERS.items():
-        layer = nn.Sequential(nn.Conv2d(channels, channels, kernel, padding=kernel // 2)).eval()
-        inputs = torch.randn(BATCH, channels, side, side)
-        layers = {way: decomposed(layer, way, inputs) for way in ("none", "kmeans")}
-        taken = seconds({"dense": layer, **layers}, inputs)
-        ratio = taken["kmeans"] / taken["none"]
-        print(f"{name:42}{1000 * taken['dense']:10.2f}{1000 * taken['none']:11.2f}{ratio:19.2f}")
+        for memory_format in (torch.contiguous_format, torch.channels_last):
+            layer = nn.Sequential(nn.Conv2d(channels, channels, kernel, padding=kernel // 2)).eval()
+            layer = layer.to(memory_format=memory_format)
+            inputs = torch.randn(BATCH, channels, side, side).contiguous(memory_format=memory_format)
+            layers = {way: decomposed(layer, way, inputs) for way in ("none", "kmeans")}
+            taken = seconds({"dense": layer, **layers}, inputs)
+            times = f"{1000 * taken['dense']:10.2f}{1000 * taken['none']:11.2f}"
+            told = str(memory_format).removeprefix("torch.").removesuffix("_format")
+            print(f"{name:40}{told:>19}{times}{taken['kmeans'] / taken['none']:19.2f}")
 
 
 if __name__ == "__main__":
