@@ -10,7 +10,7 @@ import pruners
 from pruners.network.counting.multiply_adds import multiply_adds
 from pruners.network.inputs import Inputs
 from trainables.config import CompressionConfig
-from trainables.execution import scoring_batch
+from trainables.execution.compression import scoring_batch
 from trainables.task import loss
 from trainables.task.data.data import Data
 

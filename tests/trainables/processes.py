@@ -78,7 +78,7 @@ def diverge_layer_by_layer(store: Path, log: Path, answer: Path, killed_in: int 
 
     import torch
 
-    from trainables.execution.stored_calibration import StoredCalibration
+    from trainables.execution.compression.stored_calibration import StoredCalibration
 
     torch.manual_seed(0)
     network = torch.nn.Sequential(*(torch.nn.Linear(6, 6) for _ in range(7)))

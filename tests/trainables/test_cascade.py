@@ -17,7 +17,7 @@ import trainables
 from tests.trainables.configs import TASK, TRAINING, comparable, same_bits, trial, weights
 from trainables.config import BudgetConfig, CompressionConfig, DistillationConfig, TrialConfig
 from trainables.execution import run
-from trainables.execution.divergence import divergence
+from trainables.execution.compression.divergence import divergence
 from trainables.execution.identity import stage_identity
 from trainables.execution.run import Run
 from trainables.execution.trial_setting import TrialSetting

@@ -17,7 +17,7 @@ from tests.trainables.configs import TRAINING, comparable, same_bits, trial, wei
 from trainables.config import CompressionConfig
 from trainables.errors import StoreWarning
 from trainables.execution import run
-from trainables.execution.stored_calibration import MEASURING, StoredCalibration
+from trainables.execution.compression.stored_calibration import MEASURING, StoredCalibration
 from trainables.store.computed import Computed, computed_for
 from trainables.store.removal import remove
 

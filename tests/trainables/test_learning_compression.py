@@ -22,7 +22,7 @@ from trainables.config import (
     TrialConfig,
 )
 from trainables.errors import Refused
-from trainables.execution import compressing
+from trainables.execution.compression import compressing
 from trainables.execution.identity import stage_identity
 from trainables.execution.run import Run
 from trainables.execution.trial_setting import TrialSetting

@@ -12,7 +12,7 @@ from torch import nn
 import pruners
 from pruners.feasible import check_mask_feasible
 from trainables.config import BudgetConfig
-from trainables.execution import compressing
+from trainables.execution.compression import compressing
 from trainables.execution.network import Network
 from trainables.execution.trial_setting import TrialSetting
 from trainables.stages import Compress, DropAndGrow, Gradual, Train

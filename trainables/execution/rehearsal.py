@@ -18,7 +18,7 @@ from pruners.quantization.int8 import Activations
 from trainables import seeds
 from trainables.config import DistillationConfig, Int8
 from trainables.errors import Refused, TaskError
-from trainables.execution import compressing
+from trainables.execution.compression import compressing
 from trainables.execution.network import Network
 from trainables.execution.trial_setting import TrialSetting
 from trainables.stages import Compress, Recipe, Train

@@ -13,7 +13,8 @@ import torch
 import pruners
 from pruners.network.copying import copied
 from trainables.errors import StoreWarning, TrainingError
-from trainables.execution import changing_masks, compressing, network
+from trainables.execution import changing_masks, network
+from trainables.execution.compression import compressing
 from trainables.execution.identity import stage_identity, training_identity
 from trainables.execution.kept_networks import KeptNetworks
 from trainables.execution.network import Network

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainables.config import TrialConfig
-from trainables.execution.stored_calibration import MEASURING
+from trainables.execution.compression.stored_calibration import MEASURING
 
 
 @dataclass(frozen=True)

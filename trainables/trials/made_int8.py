@@ -6,8 +6,8 @@ from dataclasses import replace
 import pruners
 from trainables.config import CompressionConfig
 from trainables.errors import TrainingError
+from trainables.execution.compression.training_images import first_batches
 from trainables.execution.network import Network
-from trainables.execution.training_images import first_batches
 from trainables.execution.trial_setting import TrialSetting
 from trainables.metric_names import INT8_DIVERGENCE, LATENCY_MS, of_float
 from trainables.results.compression_figures import sizes

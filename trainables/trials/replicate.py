@@ -3,7 +3,7 @@
 import math
 
 from trainables.config import CompressionConfig
-from trainables.execution.divergence import divergence
+from trainables.execution.compression.divergence import divergence
 from trainables.execution.network import Network
 from trainables.execution.run import Run
 from trainables.execution.trial_setting import TrialSetting

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from trainables import seeds
 from trainables.config import TrialConfig
-from trainables.execution.divergence import divergence
+from trainables.execution.compression.divergence import divergence
 from trainables.execution.run import Run
 from trainables.execution.trial_setting import TrialSetting
 from trainables.metric_names import DIVERGENCE

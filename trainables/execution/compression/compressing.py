@@ -12,10 +12,10 @@ from pruners.network.copying import copied
 from pruners.network.layer_names import named_parameters
 from trainables import seeds
 from trainables.errors import TaskError
-from trainables.execution import scoring_batch
+from trainables.execution.compression import scoring_batch
+from trainables.execution.compression.stored_calibration import StoredCalibration
+from trainables.execution.compression.training_images import first_batches
 from trainables.execution.network import Network, in_order
-from trainables.execution.stored_calibration import StoredCalibration
-from trainables.execution.training_images import first_batches
 from trainables.execution.trial_setting import TrialSetting
 from trainables.stages import Compress, RecalibrateBN, Reinitialize
 from trainables.task.task import build_network

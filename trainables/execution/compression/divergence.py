@@ -5,8 +5,8 @@ from weakref import WeakKeyDictionary
 from torch import nn
 
 from pruners.calibration.calibration import Calibration
+from trainables.execution.compression.training_images import last_inputs
 from trainables.execution.network import Network
-from trainables.execution.training_images import last_inputs
 from trainables.execution.trial_setting import TrialSetting
 
 # the dense network's outputs, computed once per process, however many trials ask
