@@ -1,6 +1,5 @@
 """The one executor of recipes: an epoch at a time, and nothing that the store already holds."""
 
-import math
 import warnings
 from collections.abc import Callable, Generator, Iterator, Set
 from contextlib import contextmanager
@@ -15,11 +14,11 @@ from pruners.network.copying import copied
 from trainables.errors import StoreWarning, TrainingError
 from trainables.execution import changing_masks, network
 from trainables.execution.compression import compressing
+from trainables.execution.epoch import epoch_ends, trained_epoch
 from trainables.execution.identity import stage_identity, training_identity
 from trainables.execution.kept_networks import KeptNetworks
 from trainables.execution.network import Network
 from trainables.execution.trial_setting import TrialSetting
-from trainables.metric_names import VAL_LOSS
 from trainables.stages import (
     Adopt,
     Compress,
@@ -34,14 +33,10 @@ from trainables.stages import (
     Train,
 )
 from trainables.store.trajectory import Snapshot, Trajectory, address, removal_explained
-from trainables.task.data.data_checks import explain_non_finite_loss
 from trainables.task.task import build_network
 from trainables.training.distillation import Distillation
-from trainables.training.evaluation import batch_size
 from trainables.training.learning_compression import QuadraticPenalty, aims
-from trainables.training.loop import train
 from trainables.training.optimizer import make
-from trainables.training.step_plan import StepPlan
 from trainables.training.validation_history import to_store
 
 _kept = KeptNetworks()
@@ -264,12 +259,7 @@ class Run:
         return current, make(current.module, self.setting.training), []
 
     def _epoch_ends(self, stage: Train) -> list[int]:
-        """Return the steps at which the epochs of a training end, the last of which may be cut short by its
-        own end.
-        """
-        per_epoch = self.setting.steps_per_epoch
-        first = stage.start // per_epoch * per_epoch + per_epoch
-        return [*range(first, stage.stop, per_epoch), stage.stop] if stage.stop > stage.start else []
+        return epoch_ends(stage, self.setting.steps_per_epoch)
 
     @contextmanager
     def _training(self, trajectory: Trajectory) -> Iterator[None]:
@@ -312,52 +302,13 @@ class Run:
         done: int,
         also_keep: int = 0,
     ) -> tuple[Network, dict[str, float]]:
-        """Train one more epoch in place; return the network, whose mask may have changed, and ``step`` at its
-        end, its training loss and validation metrics.
-        """
+        """Train one more epoch in place; return the network, whose mask may have changed, and its metrics."""
         setting, ends = self.setting, self._epoch_ends(stage)
         first, last = ends[done - 1] if done else stage.start, ends[done]
         trajectory.log(first // setting.steps_per_epoch, last - first, setting.trainer)
-        step_plan = StepPlan(
-            setting.training,
-            self.seed,
-            setting.steps_per_epoch,
-            stage.horizon,
-            stage.order,
-            stage.last_rate,
-            setting.data.labels_nothing,
-            # a longer step would overshoot what the weights are drawn to
-            1 / stage.penalty.weight if stage.penalty else math.inf,
-        )
-        criterion = setting.training_loss()
         keep = self._keeping(trajectory, current, (setting.keep | {also_keep}) if count == 1 else set())
-        changing = changing_masks.changing_mask(current, optimizer, stage, setting, self.seed)
-        fixed = current.artifact.masks if isinstance(current.artifact, pruners.Mask) else None
-        trained = train(
-            current.module,
-            optimizer,
-            setting.data.train,
-            criterion,
-            step_plan,
-            first,
-            last,
-            setting.device,
-            changing or fixed,
-            keep,
-            self._distillation(stage),
-            self._penalty(current, count, stage),
-        )
-        metrics = {
-            "step": last,
-            **trained,
-            **setting.evaluate(current.module, setting.data.validation, "val"),
-        }
-        if not math.isfinite(metrics[VAL_LOSS]):
-            epoch = first // setting.steps_per_epoch
-            held_out = setting.data.validation.in_order(batch_size(setting.device), setting.device)
-            why = explain_non_finite_loss((inputs for inputs, _ in held_out), "a validation batch")
-            raise TrainingError(f"the validation loss became {metrics[VAL_LOSS]} after epoch {epoch}; {why}.")
-        return changing_masks.changed(current, changing), metrics
+        beside = self._distillation(stage), self._penalty(current, count, stage)
+        return trained_epoch(current, optimizer, stage, (first, last), setting, self.seed, keep, *beside)
 
     def _distillation(self, stage: Train) -> Distillation | None:
         """Return what a training takes from the network that the recipe compressed first."""
