@@ -29,6 +29,7 @@ ALL_BUT_A_DECOMPOSITION: dict[str, Any] = {
 SWEEPS: dict[str, dict[str, Any]] = {
     "mask": ALL_BUT_A_DECOMPOSITION,
     "decomposition": {"compression": {"method": "added_svd"}, "run_cap": 1},
+    "channels": {"compression": {"method": "added_l1"}, "run_cap": 1},
 }
 
 

@@ -23,7 +23,9 @@ COPIED = (
     "CONTRIBUTING.md",
 )
 
-SELECTED = "added and (validated or same or round_trip) or every_name or every_option"
+METHODS = ("decomposition", "mask", "channels")
+"""The kinds of method, each with a sweep of its own in added.py; that of masks takes all other additions."""
+SELECTED = "added and (validated or same_answer or same_seed or round_trip) or every_name or every_option"
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,12 @@ ADDITIONS = {
         {"magnitude": "added_magnitude", "Magnitude": "AddedMagnitude"},
         "magnitude.py",
         {".abs()": ".square()"},
+    ),
+    "channels": Addition(
+        "Add a method",
+        {"l1": "added_l1", "L1": "AddedL1"},
+        "l1.py",
+        {"(network, groups, 1)": "(network, groups, 3)"},
     ),
     "network": Addition("Add a network", {"mlp": "added_mlp"}, "mlp.py", {"nn.ReLU()": "nn.Tanh()"}),
     "data set": Addition("Add a data set", {"digits": "added_digits"}, "digits.py", {"0.2, 0.2": "0.3, 0.3"}),
@@ -120,21 +128,21 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
         "tests/sweeps/test_added.py",
         "tests/docs/test_sweep_file_page.py",
         "tests/pruners/test_conformance.py",
+        "tests/pruners/test_mask_conformance.py",
+        "tests/pruners/test_channel_conformance.py",
     ]
     command = [sys.executable, "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider", "-k", SELECTED]
-    ran = subprocess.run(
-        [*command, *tests, "tests/pruners/test_mask_conformance.py"], cwd=copy, capture_output=True, text=True
-    )
+    ran = subprocess.run([*command, *tests], cwd=copy, capture_output=True, text=True)
     return ran.stdout + ran.stderr
 
 
 @pytest.mark.parametrize("kind", ADDITIONS)
 def test_a_recipe_adds_what_it_says(report: str, kind: str) -> None:
-    ran = "decomposition" if kind == "decomposition" else "mask"
+    ran = kind if kind in METHODS else "mask"
     assert f"PASSED tests/sweeps/test_added.py::test_what_was_added_is_validated_and_run[{ran}]" in report, (
         report
     )
-    if kind in ("decomposition", "mask"):
+    if kind in METHODS:
         name = next(iter(ADDITIONS[kind].words.values()))
         assert len(re.findall(rf"^PASSED tests/pruners/\S+\[\S*{name}\S*\]", report, re.MULTILINE)) == 2, (
             report
