@@ -11,6 +11,9 @@ from torch.fx import GraphModule, Node
 from pruners.errors import PrunerError
 from pruners.network.inputs import Inputs, batch_size, input_tensors, join_inputs, take_inputs
 
+_CONVOLUTION: tuple[Any, ...] = (None, None, None, [1, 1], "valid", [1, 1], 1)
+"""The arguments of a convolution where they are not given, in their order."""
+
 
 class ByPosition(nn.Module):
     """A network all of whose inputs come by position; those from the end on have the given ``names``."""
@@ -47,17 +50,26 @@ def exported(model: nn.Module, inputs: tuple[Any, ...], strict: bool) -> torch.e
     except MemoryError:
         raise
     except Exception as error:
-        said = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        reason = said.strip().rstrip(".")
         raise PrunerError(
-            f"The network cannot be made int8: torch.export does not follow it ({reason})."
+            f"The network cannot be made int8: torch.export does not follow it ({first_line(error)})."
         ) from error
 
 
+def first_line(error: Exception) -> str:
+    """Return the first line of what torch says, which goes on with pages of its own code."""
+    said = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return said.strip().rstrip(".")
+
+
 def captured(model: nn.Module, inputs: tuple[Any, ...]) -> GraphModule:
-    """Return a network's graph, every Linear on a matrix in it. Raises PrunerError as `exported` does."""
+    """Return a network's graph as quantisers know one: Linears on matrices, padding in numbers.
+
+    Raises PrunerError as `exported` does.
+    """
     graph: GraphModule = exported(model, several(inputs), strict=True).module()
     for node in list(graph.graph.nodes):
+        if node.target is torch.ops.aten.conv2d.padding:
+            _pad_in_numbers(node)
         if node.target is torch.ops.aten.linear.default:
             # also those that attention calls by a function of its own
             node.meta["source_fn_stack"] = [(node.name, torch.nn.functional.linear)]
@@ -66,6 +78,17 @@ def captured(model: nn.Module, inputs: tuple[Any, ...]) -> GraphModule:
     graph.graph.lint()
     graph.recompile()
     return graph
+
+
+def _pad_in_numbers(convolution: Node) -> None:
+    """Put numbers in place of the padding "same" or "valid", where the sides of an image get the same."""
+    given = convolution.args
+    inputs, weight, bias, stride, padding, dilation, groups = (*given, *_CONVOLUTION[len(given) :])
+    kernel = weight.meta["val"].shape[2:]
+    added = [0 if padding == "valid" else d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
+    if not any(number % 2 for number in added):
+        convolution.target = torch.ops.aten.conv2d.default
+        convolution.args = (inputs, weight, bias, stride, [n // 2 for n in added], dilation, groups)
 
 
 def _flatten(graph: GraphModule, linear: Node) -> None:

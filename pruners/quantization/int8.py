@@ -19,7 +19,7 @@ from pruners.errors import BadArtifact, PrunerError
 from pruners.network.copying import copied
 from pruners.network.forward_pass import batch_that_runs, evaluating, evaluating_on
 from pruners.network.inputs import Inputs, forward_on_copy, map_tensors
-from pruners.network.layer_names import check_module, unwrapped
+from pruners.network.layer_names import check_module, named_modules, unwrapped
 from pruners.network.readiness import check_initialized
 from pruners.network.timing import REPEATS, median_seconds
 from pruners.quantization.capture import ByPosition, by_position, captured, exported, several
@@ -110,14 +110,15 @@ def quantize(
     nearest of 255 values for each output channel. The given network, a small one as well as a dense one, is
     not changed.
 
-    PrunerError for a network that torch.export cannot follow or whose parameters are not float32, and for
-    images that it cannot be run on.
+    PrunerError for a network that torch.export cannot follow or torchao not quantise (BatchNorm without
+    running statistics, weights that are computed), whose parameters are not float32, and for images that it
+    cannot be run on.
     """
     if activations not in get_args(Activations):
         raise PrunerError(f"activations are static or dynamic, not {activations!r}.")
     check_module(model)
     check_initialized(model)
-    _check_float32(model)
+    _check_parts(model)
     batches = calibration_batches(data, torch.device("cpu"))
     network = copied(unwrapped(model)).cpu().eval()
     with evaluating_on(network, batches[0]):
@@ -154,7 +155,13 @@ def load_int8(path: str | Path) -> Int8Network:
         raise BadArtifact(f"{path} is damaged or no int8 network: {type(error).__name__}.") from error
 
 
-def _check_float32(model: nn.Module) -> None:
+def _check_parts(model: nn.Module) -> None:
+    for name, module in named_modules(model):
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None:
+            raise PrunerError(
+                "A network is made int8 with BatchNorm's running statistics folded into its layers, "
+                f"and {name!r} keeps none."
+            )
     others = {name: p.dtype for name, p in model.named_parameters() if p.dtype != torch.float32}
     for name, dtype in others.items():
         raise PrunerError(f"A network is made int8 from float32, and {name!r} is {dtype}.")

@@ -14,11 +14,16 @@ import torch
 from torch import nn
 from torch.fx import GraphModule
 
+from pruners.errors import PrunerError
 from pruners.network.inputs import Inputs, forward_on_copy
+from pruners.quantization.capture import first_line
 
 
 def quantized_graph(graph: GraphModule, activations: str, batches: Sequence[Inputs]) -> GraphModule:
-    """Return a captured graph with int8 weights and roundings of activations around each product."""
+    """Return a captured graph with int8 weights and roundings of activations around each product.
+
+    Raises PrunerError for what torchao cannot quantise, a layer whose weight is computed for example.
+    """
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
     from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer as x86
 
@@ -29,10 +34,17 @@ def quantized_graph(graph: GraphModule, activations: str, batches: Sequence[Inpu
         quantizer.set_function_type_qconfig(torch.nn.functional.linear, scheme)
     else:
         quantizer.set_global(x86.get_default_x86_inductor_quantization_config())
-    prepared = prepare_pt2e(graph, quantizer)
-    for batch in batches[:1] if dynamic else batches:  # once at least, which shows the weights
-        forward_on_copy(prepared, batch)
-    converted: GraphModule = convert_pt2e(prepared)
+    try:
+        prepared = prepare_pt2e(graph, quantizer)
+        for batch in batches[:1] if dynamic else batches:  # once at least, which shows the weights
+            forward_on_copy(prepared, batch)
+        converted: GraphModule = convert_pt2e(prepared)
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise PrunerError(
+            f"The network cannot be made int8: torchao does not quantise it ({first_line(error)})."
+        ) from error
     _remove_unused(converted)
     return converted.requires_grad_(False)
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.fx import Node
+from torch.nn.utils import prune
 from torchvision.models import VisionTransformer
 
 import pruners
@@ -60,6 +61,17 @@ def test_the_sums_are_those_of_integers(layer: str) -> None:
     )
     for computed in (made(images), made.lowered(images)(images)):
         np.testing.assert_allclose(computed.numpy().reshape(by_hand.shape), by_hand, atol=2e-6)
+
+
+@pytest.mark.parametrize(("padding", "dilation"), [("same", 1), ("same", 2), ("valid", 1)])
+def test_padding_by_name_is_padding_in_numbers(padding: str, dilation: int) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(4, 6, 3, padding=padding, dilation=dilation), nn.ReLU())
+    made = pruners.quantize(network, drawn(24))
+    with torch.no_grad():
+        dense = network(drawn(5))
+    assert any(tensor.dtype == INT8 for tensor in made.graph.state_dict().values())
+    assert float((made(drawn(5)) - dense).norm() / dense.norm()) < 0.03
 
 
 def test_the_divergence_is_that_of_the_images() -> None:
@@ -195,6 +207,16 @@ class Undecided(nn.Module):
         (nn.Linear(4, 2), "int4", r"activations are static or dynamic, not 'int4'\."),
         (nn.Linear(4, 2).double(), "static", r"made int8 from float32, and 'weight' is torch\.float64\."),
         (Undecided(), "static", r"cannot be made int8: torch\.export does not follow it \(.+\)\."),
+        (
+            nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3, track_running_stats=False)),
+            "static",
+            r"BatchNorm's running statistics folded into its layers, and '1' keeps none\.",
+        ),
+        (
+            prune.l1_unstructured(nn.Linear(4, 2), "weight", 0.5),
+            "static",
+            r"cannot be made int8: torchao does not quantise it \(mul is not an aten linear operator\)\.",
+        ),
         (nn.Linear(3, 2), "static", r"The network cannot be run on inputs of shape \(8, 4\)"),
     ],
 )
