@@ -82,7 +82,7 @@ def captured(model: nn.Module, inputs: tuple[Any, ...]) -> GraphModule:
 
 def _pad_in_numbers(convolution: Node) -> None:
     """Put numbers in place of the padding "same" or "valid", where the sides of an image get the same."""
-    given = convolution.args
+    given: tuple[Any, ...] = convolution.args
     inputs, weight, bias, stride, padding, dilation, groups = (*given, *_CONVOLUTION[len(given) :])
     kernel = weight.meta["val"].shape[2:]
     added = [0 if padding == "valid" else d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
