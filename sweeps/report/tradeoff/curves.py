@@ -35,7 +35,8 @@ class Tradeoff:
 def tradeoffs(record: StudyRecord) -> list[Tradeoff]:
     """Return a study's complete trials and baselines by method and, on a grid, what else was searched.
 
-    Methods come in the order of their first trials. Empty where all have one budget.
+    On a grid, whose trials come in no order, methods are sorted by name; elsewhere they come in the order of
+    their first trials. Empty where all have one budget.
     """
     quality = quality_of(record)
     found: dict[str, list[TrialRecord]] = {}
@@ -46,7 +47,7 @@ def tradeoffs(record: StudyRecord) -> list[Tradeoff]:
         return []
     return [
         Tradeoff(label, tuple(sorted(trials, key=lambda t: -t.metrics[PARAMS_KEPT])))
-        for label, trials in found.items()
+        for label, trials in (sorted(found.items()) if on_a_grid(record) else found.items())
     ]
 
 
