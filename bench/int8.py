@@ -1,8 +1,8 @@
 """Times int8 networks on one core, each beside the float network that it was made of, in one run.
 
-ResNet-18 at 224 pixels, dense and with half its multiply-adds by removed channels, and ViT-B/16. Each int8
-network is saved, loaded and lowered first; activations are static, of the transformer dynamic too. Networks
-take turns, and medians of 10 turns of this process's own time are told as ratios: they mean something on any
+ResNet-18 at 224 pixels, dense and with half its multiply-adds by removed channels, MobileNetV2 and ViT-B/16.
+Each int8 network is saved, loaded and lowered first; activations are static, of the transformer dynamic too.
+Networks take turns, and medians of 10 turns of this process's own time are told as ratios: they mean something on any
 x86 machine with VNNI, the milliseconds do not. Run: python bench/int8.py
 """
 
@@ -31,6 +31,9 @@ def networks() -> Iterator[tuple[str, nn.Module, Activations]]:
     yield "ResNet-18", dense.eval(), "static"
     half = pruners.compress(dense, "ft", flops_ratio=0.5, round_to=16, example=images[:1])
     yield "ResNet-18, half by ft in multiples of 16", half.apply(dense).eval(), "static"
+    depthwise = torchvision.models.mobilenet_v2()
+    pruners.recalibrate_batchnorm(depthwise, [images])
+    yield "MobileNetV2", depthwise.eval(), "static"
     transformer = torchvision.models.vit_b_16()
     nn.init.normal_(transformer.heads[0].weight, std=0.03)
     yield "ViT-B/16", transformer.eval(), "static"

@@ -5,6 +5,7 @@ import json
 import platform
 import zipfile
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self, final, get_args
 
@@ -66,8 +67,8 @@ class Int8Network(nn.Module):
     def lowered(self, example: Inputs) -> nn.Module:
         """Return the network for batches of the very shape of ``example``, on oneDNN's int8 operators.
 
-        Its inputs go by position. It needs torchao and an x86 processor; one without VNNI (before 2019) may
-        saturate sums. Raises PrunerError on other processors.
+        Its inputs go by position. It needs torchao and an x86 processor; one without VNNI may saturate
+        sums. Raises PrunerError on other processors.
         """
         if platform.machine().lower() not in ("x86_64", "amd64"):
             raise PrunerError(f"int8 operators are for x86 processors, and this is {platform.machine()}.")
@@ -89,6 +90,11 @@ class Int8Network(nn.Module):
         `load_int8`, or torch.export.load after the import of torch.ao.quantization.fx._decomposed, reads it
         without the network's code.
         """
+        write_whole(Path(path), self._content)
+
+    @cached_property
+    def _content(self) -> bytes:
+        """What `save` writes, made once: exporting takes seconds."""
         notes = {"activations": self.activations, "divergence": self.divergence, "names": self._names}
         content = io.BytesIO()
         with quietly():
@@ -96,7 +102,7 @@ class Int8Network(nn.Module):
             for node in program.graph.nodes:  # where a node comes from is another place in every process
                 node.meta = {name: told for name, told in node.meta.items() if name == "val"}
             torch.export.save(program, content, extra_files={_NOTES: json.dumps(notes)})
-        write_whole(Path(path), _deflated(content.getvalue()))
+        return _deflated(content.getvalue())
 
 
 def quantize(
@@ -107,7 +113,7 @@ def quantize(
 
     ``data`` is calibration images without labels as `compress` takes them, a few hundred; of ``dynamic``
     activations it only shows the form of the inputs, and convolutions stay float. Weights are rounded to the
-    nearest of 255 values for each output channel. The given network, a small one as well as a dense one, is
+    nearest of 256 values for each output channel. The given network, a small one as well as a dense one, is
     not changed.
 
     PrunerError for a network that torch.export cannot follow or torchao not quantise (BatchNorm without
