@@ -2,8 +2,8 @@
 
 ResNet-18 at 224 pixels, dense and with half its multiply-adds by removed channels, MobileNetV2 and ViT-B/16.
 Each int8 network is saved, loaded and lowered first; activations are static, of the transformer dynamic too.
-Networks take turns, and medians of 10 turns of this process's own time are told as ratios: they mean something on any
-x86 machine with VNNI, the milliseconds do not. Run: python bench/int8.py
+Networks take turns, and medians of 10 turns of this process's own time are told as ratios: they mean
+something on any x86 machine with VNNI, the milliseconds do not. Run: python bench/int8.py
 """
 
 import tempfile
