@@ -1,25 +1,78 @@
 """The command ``tombola``: its subcommands, and how every failure becomes a sentence and an exit code."""
 
+import importlib
 import sys
 import traceback
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from pruners.errors import nearest
-from sweeps.commands import doctor, export, methods, plan, report, run, status, validate
 from sweeps.errors import FAILED, INTERRUPTED, USAGE, SweepError
 
 
+@dataclass(frozen=True)
+class _Place:
+    """The module of ``sweeps.commands`` that holds a command of that name, and the command's line of help."""
+
+    module: str
+    help: str
+
+
+PLACES = {
+    "doctor": _Place("doctor", "Check this machine: packages that belong together, GPUs, disk, W&B."),
+    "export": _Place("export", "Take a trial's smaller network out of the study in DIR."),
+    "methods": _Place(
+        "methods",
+        "List the methods that compress: paper, what they need, options with their defaults and values.",
+    ),
+    "plan": _Place("plan", "Show what a method would do to a network, without training anything."),
+    "report": _Place("report", "Write the report of the study in DIR again, also while it runs."),
+    "resume": _Place("run", "Go on with the study in DIR, from the sweep that it keeps."),
+    "run": _Place("run", "Run a sweep, or go on with the study that its folder holds."),
+    "status": _Place("status", "Show how far the study in DIR is."),
+    "validate": _Place(
+        "validate", "Check a sweep file against its network and data, and say what it would run."
+    ),
+}
+"""Every command. Its module, and with it torch or Ray, is imported when the command is asked for."""
+
+
 class Commands(click.Group):
-    """A group that offers the nearest command for an unknown one."""
+    """A group that imports a command when it is asked for, and offers the nearest one for an unknown one."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return list(PLACES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command.
+
+        Raises `SweepError` where a package that it needs is broken.
+        """
+        if cmd_name not in PLACES:
+            return None
+        try:
+            module = importlib.import_module(f"sweeps.commands.{PLACES[cmd_name].module}")
+        except ImportError as error:
+            raise SweepError(
+                f"The installation is broken ({error}). Run `make setup`, or install tombola again."
+            ) from error
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the lines of help, for which no command needs to be imported."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, place.help) for name, place in PLACES.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find a command by its name, or offer the nearest one."""
-        if args and args[0] not in self.commands and not args[0].startswith("-"):
-            raise click.UsageError(f'There is no command "{args[0]}"{nearest(args[0], self.commands)}')
+        if args and args[0] not in PLACES and not args[0].startswith("-"):
+            raise click.UsageError(f'There is no command "{args[0]}"{nearest(args[0], PLACES)}')
         return super().resolve_command(ctx, args)
 
 
@@ -28,13 +81,6 @@ class Commands(click.Group):
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def cli(debug: bool) -> None:
     """Sweeps that shrink neural networks: Ray Tune runs them, Optuna searches, Weights & Biases shows."""
-
-
-for command in (
-    run.run, run.resume, status.status, plan.plan, validate.validate, report.report, export.export,
-    methods.methods, doctor.doctor,
-):  # fmt: skip
-    cli.add_command(command)
 
 
 def main() -> None:
