@@ -4,13 +4,14 @@ from pathlib import Path
 
 import click
 
+from sweeps.commands.study_folder import StudyFolder
 from sweeps.study import export as exporting
 from sweeps.study.load import load_record
 from trainables.execution.network import INT8
 
 
 @click.command()
-@click.argument("study", type=click.Path(path_type=Path), metavar="DIR")
+@click.argument("study", type=StudyFolder(), metavar="DIR")
 @click.option("--to", "target", type=click.Path(path_type=Path), required=True, help="The new folder.")
 @click.option(
     "--trial", "key", metavar="N", help="A trial's number, or baseline-<name>; without it the best."

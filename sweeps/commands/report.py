@@ -4,12 +4,13 @@ from pathlib import Path
 
 import click
 
+from sweeps.commands.study_folder import StudyFolder
 from sweeps.study.load import load_record
 from sweeps.study.paths import StudyPaths
 
 
 @click.command()
-@click.argument("study", type=click.Path(path_type=Path), metavar="DIR")
+@click.argument("study", type=StudyFolder(), metavar="DIR")
 @click.option("--storage", metavar="URL", help="The study's database, where its URL needs a password.")
 def report(study: Path, storage: str | None) -> None:
     """Write the report of the study in DIR again, also while it runs."""

@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 
 import sweeps
+from sweeps.commands.study_folder import StudyFolder
 from sweeps.errors import INFEASIBLE, INTERRUPTED, TOO_MANY_FAILED, SweepError
 from sweeps.search.dry_run import dry_run_text
 from sweeps.search.epochs import epochs_if_alone, epochs_trained, format_epochs
@@ -58,7 +59,7 @@ def _with_shared_options(command: Any) -> Any:
 @click.argument("sweep_file", type=click.Path(path_type=Path), metavar="SWEEP.yaml")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=StudyFolder(),
     help="The study's folder (default: runs/<name>).",
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of the search and of the first replicate.")
@@ -75,7 +76,7 @@ def run(sweep_file: Path, out: Path | None, seed: int | None, dry_run: bool, **o
 
 
 @click.command()
-@click.argument("study", type=click.Path(path_type=Path), metavar="DIR")
+@click.argument("study", type=StudyFolder(), metavar="DIR")
 @_with_shared_options
 def resume(study: Path, **options: Any) -> int:
     """Go on with the study in DIR, from the sweep that it keeps."""

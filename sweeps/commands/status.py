@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
+from sweeps.commands.study_folder import StudyFolder
 from sweeps.study.load import load_record
 from sweeps.study.record import StudyRecord
 
 
 @click.command()
-@click.argument("study", type=click.Path(path_type=Path), metavar="DIR")
+@click.argument("study", type=StudyFolder(), metavar="DIR")
 @click.option("--storage", metavar="URL", help="The study's database, where its URL needs a password.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def status(study: Path, storage: str | None, as_json: bool) -> None:

@@ -26,6 +26,7 @@ from sweeps.study.lock import only_driver
 from sweeps.study.paths import StudyPaths
 from sweeps.study.provenance import note
 from sweeps.study.record import TARGET, TIME_IS_UP, StudyRecord
+from sweeps.study.where import study_folder
 from sweeps.sweep_file.sweep import Sweep
 from sweeps.tracking.tracker import Tracker
 
@@ -49,7 +50,7 @@ def drive(
     by hand; the same call then goes on where it stood.
     """
     console = console or Console(quiet=True)
-    paths = StudyPaths(Path(out))
+    paths = StudyPaths(study_folder(out))
     prepared = prepare(sweep)
     rehearsal.check(prepared)
     for sentence in unreached(prepared):

@@ -18,6 +18,7 @@ from sweeps.study.paths import StudyPaths
 from sweeps.study.provenance import read_provenance
 from sweeps.study.record import BASELINE, TARGET, Objective, Outcome, StudyRecord, TrialRecord
 from sweeps.study.screening import name_of_screening
+from sweeps.study.where import study_folder
 from sweeps.sweep_file import yaml_file
 from trainables.results.result import TrialResult, read_result
 
@@ -27,7 +28,7 @@ def load_record(directory: Path | str, url: str | None = None) -> StudyRecord:
 
     Raises `SweepError` where there is none or it is damaged.
     """
-    paths = StudyPaths(Path(directory))
+    paths = StudyPaths(study_folder(directory))
     provenance = read_provenance(paths)
     sweep = yaml_file.read(paths.sweep).data
     study = storage.load(paths, provenance["name"], url or provenance["storage"])
