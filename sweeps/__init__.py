@@ -5,30 +5,6 @@ record = sweeps.run(sweep, "runs/mine", without_ray=True)
 record.best, record.front, record.trials
 """
 
-from pathlib import Path
+from lazy_loader import attach_stub
 
-from rich.console import Console
-
-from sweeps.errors import SweepError
-from sweeps.study.load import load_record
-from sweeps.study.record import Objective, StudyRecord, TrialRecord
-from sweeps.sweep_file.sweep import Sweep
-
-__all__ = ["Objective", "StudyRecord", "Sweep", "SweepError", "TrialRecord", "load_record", "run"]
-
-
-def run(
-    sweep: Sweep,
-    out: Path | str,
-    *,
-    address: str | None = None,
-    without_ray: bool = False,
-    console: Console | None = None,
-) -> StudyRecord:
-    """Run the sweep in the directory ``out``, or go on with the study that it holds.
-
-    See `sweeps.running.driver.drive`.
-    """
-    from sweeps.running.driver import drive  # Ray takes seconds to import: only who runs trials waits for it
-
-    return drive(sweep, out, address=address, without_ray=without_ray, console=console)
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

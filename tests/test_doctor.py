@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -35,11 +36,13 @@ def broken_package(folder: Path, name: str, error: str) -> None:
     (folder / name / "__init__.py").write_text(f"raise {error}\n")
 
 
-def command(*folders: Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """``tombola doctor`` with packages from ``folders`` first, the project after them."""
+def command(
+    *folders: Path, cwd: Path, words: Sequence[str] = ("doctor",)
+) -> subprocess.CompletedProcess[str]:
+    """A ``tombola`` command with packages from ``folders`` first, the project after them."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (*folders, PROJECT)))}
     environment["PYTHONSAFEPATH"] = "1"  # the installed command does not look beside itself first either
-    arguments = [sys.executable, str(PROJECT / "tombola.py"), "doctor"]
+    arguments = [sys.executable, str(PROJECT / "tombola.py"), *words]
     return subprocess.run(arguments, cwd=cwd, env=environment, capture_output=True, text=True, timeout=60)
 
 
@@ -112,10 +115,12 @@ def test_the_command_says_in_one_line_that_pypis_sweeps_hides_ours(tmp_path: Pat
 
 def test_the_command_says_in_one_line_that_a_package_is_broken(tmp_path: Path) -> None:
     broken_package(tmp_path, "optuna", "ImportError('libssl.so.9: cannot open shared object file')")
-    result = command(tmp_path, cwd=tmp_path)
+    result = command(tmp_path, cwd=tmp_path, words=("status", "."))
     assert result.returncode == 2
     assert result.stderr.startswith("tombola: The installation is broken (libssl.so.9")
     assert len(result.stderr.splitlines()) == 1
+    assert "MEND  optuna: " in (found := command(tmp_path, cwd=tmp_path)).stdout
+    assert found.returncode == 1 and "cannot be imported: libssl.so.9" in found.stdout
 
 
 @pytest.mark.parametrize(

@@ -288,6 +288,10 @@ class LearningCompressionConfig:
     multipliers: Boolean = False
 
 
+MEASURING = "measuring.json"
+"""The file in a trial's folder that says how many results are there, while others are computed."""
+
+
 @dataclass(frozen=True, config=_STRICT)
 class TrialConfig:
     """Everything a worker needs for one trial.

@@ -1,5 +1,9 @@
 """The names of a trial's figures: in results and history, in the study, among a sweep file's objectives."""
 
+from typing import Literal
+
+Goal = Literal["maximize", "minimize"]
+
 VALIDATION, TEST, COMPRESSION = "val/", "test/", "compress/"
 """How the names of one kind begin."""
 

@@ -22,7 +22,12 @@ from pruners.sparse.selection.counts import after_rounds
 from pruners.sparse.selection.lamp import lamp_scores
 from pruners.sparse.selection.owl import owl_pools
 from pruners.sparse.selection.prunable import PrunableLayer, layers_to_prune
-from pruners.sparse.selection.shared_options import BY_IMAGES, SHARED, SelectionOptions, selection_options
+from pruners.sparse.selection.shared_options import (
+    BY_IMAGES,
+    SHARED_OPTIONS,
+    SelectionOptions,
+    selection_options,
+)
 from pruners.sparse.selection.survivors import Survivors
 
 Masks = dict[str, Tensor]
@@ -139,7 +144,7 @@ def score(
     """Score the weights by a method once, see `pruners.scores`."""
     chosen = method.with_defaults(options)
     for name in options:
-        if name != "exclude" and name in {option.name for option in SHARED}:
+        if name != "exclude" and name in {option.name for option in SHARED_OPTIONS}:
             raise UnknownOption(f"Scores are looked at once and nothing is removed: they take no {name}.")
     layers, alive = _start(model, chosen["exclude"], mask)
     with seeded(seed, model):

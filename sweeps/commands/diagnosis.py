@@ -18,6 +18,7 @@ from sweeps.tracking.tracker import choose_mode
 
 _GIGABYTE = 10**9
 _SHOWN = ("torch", "torchvision", "ray", "optuna", "wandb")
+_TESTED_APART = "torchvision"
 _ENOUGH_DISK = 5 * _GIGABYTE
 _ENOUGH_SHARED_MEMORY = _GIGABYTE
 _RAY_FULL = 0.95  # Ray refuses objects and runtime environments on a disk that is fuller
@@ -34,7 +35,7 @@ class Finding:
 
 
 def diagnose() -> list[Finding]:
-    """Examine everything that a sweep needs here; imports torchvision, asks no server."""
+    """Examine everything that a sweep needs here; imports every large package, asks no server."""
     temporary = Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp")
     findings = [python(), *packages(), torchvision_fits_torch(), gpus(), sweeps_is_ours(), wandb_mode()]
     findings += [free_disk(Path.cwd()), ray_temporary_folder(temporary)]
@@ -48,7 +49,7 @@ def python() -> Finding:
 
 
 def packages() -> Iterator[Finding]:
-    """Compare the large packages with the versions that this project asks for."""
+    """Compare the large packages with the versions that this project asks for, and import them."""
     try:
         required = {
             wanted.name: wanted
@@ -66,11 +67,21 @@ def packages() -> Iterator[Finding]:
         except metadata.PackageNotFoundError:
             yield Finding(name, False, "It is missing.", "Run `make setup`.")
             continue
-        wanted = required[name].specifier
-        fits = wanted.contains(version, prereleases=True)
-        yield Finding(
-            name, fits, f"{version}." if fits else f"{version}, but {wanted} is needed.", "Run `make setup`."
-        )
+        wanted, sentence = required[name].specifier, f"{version}."
+        if not wanted.contains(version, prereleases=True):
+            sentence = f"{version}, but {wanted} is needed."
+        elif name != _TESTED_APART and (error := _broken(name)):
+            sentence = f"{version}, but it cannot be imported: {error}."
+        yield Finding(name, sentence == f"{version}.", sentence, "Run `make setup`.")
+
+
+def _broken(name: str) -> str | None:
+    """Return why a package cannot be imported, None where it can."""
+    try:
+        importlib.import_module(name)
+    except Exception as error:  # a library that is missing, or whatever the package runs when it is imported
+        return str(error).rstrip(".")
+    return None
 
 
 def torchvision_fits_torch() -> Finding:

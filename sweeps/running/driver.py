@@ -31,7 +31,7 @@ from sweeps.sweep_file.sweep import Sweep
 from sweeps.tracking.tracker import Tracker
 
 
-def drive(
+def run(
     sweep: Sweep,
     out: Path | str,
     *,

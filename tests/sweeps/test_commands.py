@@ -14,7 +14,7 @@ from tests.sweeps.bad_sweeps import SWEEP
 from tests.sweeps.commands import Answer, contents
 from tests.sweeps.users import fails_in_training
 from trainables.config import TaskConfig
-from trainables.task.metrics import Accuracy
+from trainables.task.metrics.classes import Accuracy
 from trainables.training.evaluation import evaluate
 
 Tombola = Callable[..., Answer]

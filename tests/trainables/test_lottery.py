@@ -29,7 +29,7 @@ from trainables.config import (
 from trainables.execution.run import Run
 from trainables.execution.trial_setting import TrialSetting
 from trainables.task.loss import resolve
-from trainables.task.metrics import Accuracy
+from trainables.task.metrics.classes import Accuracy
 from trainables.training import optimizer
 from trainables.training.evaluation import evaluate
 from trainables.training.loop import train as train_steps

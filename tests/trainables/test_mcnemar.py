@@ -13,7 +13,8 @@ from scipy.stats import binomtest
 
 from trainables.results.mcnemar import mcnemar
 from trainables.task.metrics.classes import Accuracy
-from trainables.task.metrics.right_answers import RightAnswers, unpacked
+from trainables.task.metrics.packed import unpacked
+from trainables.task.metrics.right_answers import RightAnswers
 
 
 @settings(max_examples=200, deadline=None)

@@ -7,7 +7,7 @@ from torch import nn
 import trainables
 from trainables.config import ScheduleConfig, TaskConfig, TrainingConfig
 from trainables.task import loss
-from trainables.task.metrics import Accuracy
+from trainables.task.metrics.classes import Accuracy
 from trainables.training import optimizer
 from trainables.training.evaluation import evaluate
 from trainables.training.loop import steps_per_epoch

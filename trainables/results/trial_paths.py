@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainables.config import TrialConfig
-from trainables.execution.compression.stored_calibration import MEASURING
+from trainables.config import MEASURING, TrialConfig
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from trainables.task.metrics.metric import Goal
+from trainables.metric_names import Goal
 
 CONFIDENCE = 0.95
 _ROUNDING = 1e-9  # what accuracies that are equal fractions may differ by as floats

@@ -15,7 +15,7 @@ from pruners.option_values import LAYERS, Choice, Whole
 
 ALLOCATIONS = ("global", "uniform")
 
-SHARED = (
+CHANNEL_OPTIONS = (
     Option(
         "allocation",
         "uniform",
@@ -72,7 +72,7 @@ class ChannelMethod(Method):
         """Return the method's own options and the shared ones."""
         own = {"allocation": self.allocation}
         return *self.options, *(
-            replace(option, default=own.get(option.name, option.default)) for option in SHARED
+            replace(option, default=own.get(option.name, option.default)) for option in CHANNEL_OPTIONS
         )
 
     @abstractmethod

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from pruners.method import Method, Option
 from pruners.sparse.curvature.scoring_inputs import Scores, ScoringInputs
-from pruners.sparse.selection.shared_options import BY_IMAGES, SHARED
+from pruners.sparse.selection.shared_options import BY_IMAGES, SHARED_OPTIONS
 
 
 class ScoreMethod(Method):
@@ -29,7 +29,7 @@ class ScoreMethod(Method):
         """Return the method's own options and the shared ones, these with the method's own defaults."""
         own = {"rounds": self.rounds, "schedule": self.schedule}
         return *self.options, *(
-            replace(option, default=own.get(option.name, option.default)) for option in SHARED
+            replace(option, default=own.get(option.name, option.default)) for option in SHARED_OPTIONS
         )
 
     def signed(self, options: Mapping[str, Any]) -> bool:

@@ -18,7 +18,7 @@ REFITS = ("none", "layer", "sequential")
 SCHEDULES = ("linear", "exponential")
 _KINDS = ("conv", "linear", "output")
 
-SHARED = (
+SHARED_OPTIONS = (
     Option(
         "allocation",
         "global",

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from trainables.metric_names import on_test
+from trainables.metric_names import Goal, on_test
 from trainables.results.mcnemar import mcnemar
 from trainables.results.verdict import verdict
-from trainables.task.metrics.metric import Goal
-from trainables.task.metrics.right_answers import unpacked
+from trainables.task.metrics.packed import unpacked
 
 SURE = 0.05
 """The probability of chance below which a difference counts as one."""

@@ -11,14 +11,11 @@ from pruners.calibration.calibration import Calibration
 from pruners.calibration.moments.columns import Layer
 from pruners.calibration.moments.moment import Moment
 from pruners.network.inputs import Inputs
+from trainables.config import MEASURING
 from trainables.store.computed import Computed
 from trainables.store.disk import write_json
 
 FORMAT = 3  # raised when the code computes otherwise from the same network and images
-
-MEASURING = "measuring.json"
-"""The file in a trial's folder that says how many results are there, while others are computed."""
-
 
 _INPUTS = "moments"
 

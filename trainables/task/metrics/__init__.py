@@ -1,23 +1,46 @@
 """Metrics by name. To add one: a final subclass of `Metric` in a file here, and a line in `BUILT_IN`."""
 
+import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from trainables.config import MetricConfig, TaskConfig
 from trainables.errors import TaskError, nearest
-from trainables.task.metrics.classes import F1, Accuracy, MeanIoU, TopFiveAccuracy
-from trainables.task.metrics.metric import Goal, Metric
-from trainables.task.metrics.users import Counter, UsersMetric
-from trainables.task.metrics.values import MeanAbsoluteError, RootMeanSquaredError
+from trainables.metric_names import Goal
 from trainables.users_code import factory
 
-BUILT_IN: Mapping[str, type[Metric]] = {
-    "accuracy": Accuracy,
-    "top5_accuracy": TopFiveAccuracy,
-    "f1": F1,
-    "mean_iou": MeanIoU,
-    "mae": MeanAbsoluteError,
-    "rmse": RootMeanSquaredError,
+if TYPE_CHECKING:  # torch takes seconds to import, and who reads a sweep file or a study counts nothing
+    from trainables.task.metrics.metric import Metric
+    from trainables.task.metrics.users import Counter
+
+
+@dataclass(frozen=True)
+class BuiltIn:
+    """A metric that comes with us: its title in tables and charts, and the ``file:Class`` here that counts.
+
+    ``is_share`` says that it lies between 0 and 1 and is shown in per cent.
+    """
+
+    title: str
+    goal: Goal
+    is_share: bool
+    place: str
+
+    def __call__(self, ignored: int) -> "Metric":
+        """Return a new counter for one split; ``ignored`` labels count for nothing."""
+        file, name = self.place.split(":")
+        counter: Metric = getattr(importlib.import_module(f"{__name__}.{file}"), name)(ignored)
+        return counter
+
+
+BUILT_IN: Mapping[str, BuiltIn] = {
+    "accuracy": BuiltIn("accuracy", "maximize", True, "classes:Accuracy"),
+    "top5_accuracy": BuiltIn("top-5 accuracy", "maximize", True, "classes:TopFiveAccuracy"),
+    "f1": BuiltIn("F1", "maximize", True, "classes:F1"),
+    "mean_iou": BuiltIn("mean IoU", "maximize", True, "classes:MeanIoU"),
+    "mae": BuiltIn("mean absolute error", "minimize", False, "values:MeanAbsoluteError"),
+    "rmse": BuiltIn("root mean squared error", "minimize", False, "values:RootMeanSquaredError"),
 }
 _OF_LOSS = {"mse": "mae", "l1": "mae", "huber": "mae", "bce_with_logits": "f1"}
 OF_CLASSES_ONLY = ("accuracy", "top5_accuracy", "f1", "mean_iou")
@@ -32,8 +55,10 @@ class NamedMetric:
     reference: str
     goal: Goal
 
-    def counter(self, ignored: int) -> Counter:
+    def counter(self, ignored: int) -> "Counter":
         """Return a new counter for one split; ``ignored`` labels count for nothing. Raises `TaskError`."""
+        from trainables.task.metrics.users import UsersMetric
+
         if self.reference in BUILT_IN:
             return BUILT_IN[self.reference](ignored)
         return UsersMetric(self.reference, factory.resolve(self.reference, "metric"))

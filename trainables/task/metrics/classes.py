@@ -8,7 +8,7 @@ from torch import Tensor
 
 from trainables.errors import TaskError
 from trainables.task.loss import aligned
-from trainables.task.metrics.metric import Goal, Metric
+from trainables.task.metrics.metric import Metric
 from trainables.task.outputs import class_scores
 
 _TOP = 5
@@ -21,8 +21,6 @@ class _OfClasses(Metric):
     """
 
     name: ClassVar[str]
-    goal: ClassVar[Goal] = "maximize"
-    is_share: ClassVar[bool] = True
 
     def _has_classes(self, outputs: Any, labels: Tensor) -> bool:
         """Tell whether each label is one of several classes, rather than 0 or 1 with its own output."""
@@ -58,7 +56,7 @@ class _OfClasses(Metric):
 class Accuracy(_OfClasses):
     """Share of the labels told right: by the largest output, or by the sign of the label's own logit."""
 
-    name, title = "accuracy", "accuracy"
+    name = "accuracy"
 
     def __init__(self, ignored: int):
         super().__init__(ignored)
@@ -93,7 +91,7 @@ class Accuracy(_OfClasses):
 class TopFiveAccuracy(_OfClasses):
     """Share of the labels that are among the five largest outputs (among all if classes are fewer)."""
 
-    name, title = "top5_accuracy", "top-5 accuracy"
+    name = "top5_accuracy"
 
     def __init__(self, ignored: int):
         super().__init__(ignored)
@@ -149,7 +147,7 @@ class F1(_ByClass):
     classes' place, and those that are never told nor there count as 0.
     """
 
-    name, title = "f1", "F1"
+    name = "f1"
 
     def __init__(self, ignored: int):
         super().__init__(ignored)
@@ -190,7 +188,7 @@ class MeanIoU(_ByClass):
     scikit-learn's macro Jaccard score.
     """
 
-    name, title = "mean_iou", "mean IoU"
+    name = "mean_iou"
 
     def update(self, outputs: Any, labels: Tensor) -> None:
         """Count a batch by class. Raises `TaskError` without classes."""

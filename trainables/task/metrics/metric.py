@@ -1,11 +1,9 @@
 """What a metric has to do: count batch after batch, and tell one number for the whole split."""
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 from torch import Tensor
-
-Goal = Literal["maximize", "minimize"]
 
 
 class Metric(ABC):
@@ -13,12 +11,6 @@ class Metric(ABC):
 
     Sums are kept over all examples, so that the number does not depend on how the split was cut into batches.
     """
-
-    title: ClassVar[str]
-    """Its name in tables and charts."""
-    goal: ClassVar[Goal]
-    is_share: ClassVar[bool]
-    """Whether it lies between 0 and 1 and is shown in per cent."""
 
     def __init__(self, ignored: int):
         self.ignored = ignored

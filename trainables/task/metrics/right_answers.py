@@ -1,14 +1,12 @@
 """Which examples of a split a network told right, so that two networks can be compared example by example."""
 
-import base64
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from trainables.task.metrics.classes import Accuracy
+from trainables.task.metrics.packed import packed
 
 
 class RightAnswers:
@@ -35,14 +33,7 @@ class RightAnswers:
         return float(sum(int(right.sum()) for right in self._right))
 
     def packed(self) -> dict[str, Any] | None:
-        """Return the bits as JSON holds them: the number of examples, and eight of them a byte in base64."""
+        """Return which were told right as JSON holds it; None where an example has several labels."""
         if not self._one_each or not self._right:
             return None
-        right = torch.cat(self._right).cpu().numpy()
-        return {"examples": len(right), "right": base64.b64encode(np.packbits(right).tobytes()).decode()}
-
-
-def unpacked(packed: dict[str, Any]) -> NDArray[np.bool_]:
-    """Return what `RightAnswers.packed` holds, one truth an example."""
-    whole = np.frombuffer(base64.b64decode(packed["right"]), dtype=np.uint8)
-    return np.unpackbits(whole, count=packed["examples"]).astype(np.bool_)
+        return packed(torch.cat(self._right).cpu().numpy())

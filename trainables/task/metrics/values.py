@@ -2,20 +2,17 @@
 
 import math
 from abc import abstractmethod
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 import torch
 from torch import Tensor
 
 from trainables.task.loss import aligned
-from trainables.task.metrics.metric import Goal, Metric
+from trainables.task.metrics.metric import Metric
 
 
 class _OfDistances(Metric):
     """A sum over all values of outputs and labels, which are of one shape."""
-
-    goal: ClassVar[Goal] = "minimize"
-    is_share: ClassVar[bool] = False
 
     def __init__(self, ignored: int):
         super().__init__(ignored)
@@ -42,8 +39,6 @@ class _OfDistances(Metric):
 class MeanAbsoluteError(_OfDistances):
     """The mean of |output - label| over all values."""
 
-    title = "mean absolute error"
-
     @staticmethod
     def _of_values(differences: Tensor) -> Tensor:
         return differences.abs()
@@ -52,8 +47,6 @@ class MeanAbsoluteError(_OfDistances):
 @final
 class RootMeanSquaredError(_OfDistances):
     """The square root of the mean of (output - label)^2 over all values."""
-
-    title = "root mean squared error"
 
     @staticmethod
     def _of_values(differences: Tensor) -> Tensor:
