@@ -16,6 +16,7 @@ pytest_plugins = [
     "tests.plugins.no_skips",
     "tests.plugins.two_cores",
     "tests.plugins.cluster",
+    "tests.plugins.hosts",
     "tests.plugins.postgresql",
 ]
 
