@@ -19,6 +19,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from trainables.store.process import Process, has_ended, this_process
+
 HEARTBEAT = 2.0  # seconds between signs of life
 PATIENCE = 30.0  # seconds without one, by the waiter's clock, after which a holder elsewhere counts as dead
 _POLL = 0.2
@@ -26,12 +28,9 @@ _DEAD = 3600.0  # seconds since the last sign of life, by clocks that may disagr
 
 
 @dataclass(frozen=True)
-class Holder:
+class Holder(Process):
     """The process that holds a lease; ``beat`` counts its signs of life."""
 
-    host: str
-    pid: int
-    started: str
     beat: int = 0
     released: bool = False
 
@@ -47,7 +46,7 @@ def lease(
     nobody has taken over yet.
     """
     number = _acquire(folder, patience)
-    path, me, ended = _path(folder, number), _this_process(), threading.Event()
+    path, me, ended = _path(folder, number), _me(), threading.Event()
     beating = threading.Thread(
         target=_beat, args=(path, me, ended, heartbeat), name=f"lease {folder.name}", daemon=True
     )
@@ -99,7 +98,7 @@ def _create(folder: Path, number: int) -> bool:
     except FileExistsError:
         return False
     try:
-        path.write_text(json.dumps(asdict(_this_process())))
+        path.write_text(json.dumps(asdict(_me())))
     except OSError:  # a full disk: an empty lease would keep everyone waiting
         path.unlink(missing_ok=True)
         raise
@@ -118,10 +117,8 @@ def _is_free(content: str) -> bool:
         holder = Holder(**json.loads(content))
     except (ValueError, TypeError):
         return False
-    me = _this_process()
-    if holder.released or (holder.host, holder.pid, holder.started) == (me.host, me.pid, me.started):
-        return True
-    return holder.host == me.host and _started(holder.pid) != holder.started
+    process = Process(holder.host, holder.pid, holder.started)
+    return holder.released or process == this_process() or has_ended(process)
 
 
 def _beat(path: Path, me: Holder, ended: threading.Event, every: float) -> None:
@@ -156,26 +153,5 @@ def _path(folder: Path, number: int) -> Path:
     return folder / f"lease-{number}.json"
 
 
-def _this_process() -> Holder:
-    return Holder(_host(), os.getpid(), _started(os.getpid()) or "")
-
-
-def _host() -> str:
-    """Identify this machine since its start, and this process's PID namespace.
-
-    Containers share the one and not the other.
-    """
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot}/{Path('/proc/self/ns/pid').stat().st_ino}"
-    except OSError:  # no /proc: nobody's death shows but by the heartbeat
-        return f"{os.uname().nodename}/{time.monotonic_ns()}"
-
-
-def _started(pid: int) -> str | None:
-    """Return when a process of this machine started, in clock ticks; None when it is gone or a zombie."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] in "ZX" else fields[19]
+def _me() -> Holder:
+    return Holder(**asdict(this_process()))
