@@ -2,14 +2,21 @@
 
 import json
 import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
 from sweeps.commands.study_folder import StudyFolder
+from sweeps.study.driver.held import find_driver
+from sweeps.study.driver.lock import Driver
 from sweeps.study.load import load_record
+from sweeps.study.paths import StudyPaths
 from sweeps.study.record import StudyRecord
+
+_ENDS = ("complete", "stopped_early", "failed", "infeasible")
 
 
 @click.command()
@@ -19,35 +26,49 @@ from sweeps.study.record import StudyRecord
 def status(study: Path, storage: str | None, as_json: bool) -> None:
     """Show how far the study in DIR is."""
     record = load_record(study, storage)
-    told = describe(record)
+    driver = find_driver(StudyPaths(record.directory), record.name, storage or record.provenance["storage"])
+    told = describe(record, driver)
     if as_json:
         click.echo(json.dumps(told, indent=1))
         return
-    click.echo(f"{told['study']}: {told['complete']} of {told['target']} trials complete")
+    for line in _lines(study, record, driver, told):
+        click.echo(line)
+
+
+def _lines(study: Path, record: StudyRecord, driver: Driver | None, told: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{told['study']}: {told['complete']} of {told['target']} trials complete"
+    yield from _who_drives(study, driver, told)
     for outcome in ("stopped_early", "failed", "infeasible", "running"):
         if told[outcome]:
-            click.echo(f"  {outcome.replace('_', ' ')}: {told[outcome]}")
+            yield f"  {outcome.replace('_', ' ')}: {told[outcome]}"
     if screened := told.get("screened"):
         best = "" if screened["best"] is None else f", best {screened['best']:.4g}"
-        click.echo(f"  screened without training: {screened['trials']} of {screened['target']}{best}")
-    if told["time_is_up"]:
-        click.echo(
-            f"  stopped at its time limit; go on with: {shlex.join(['tombola', 'resume', str(study)])}"
-        )
+        yield f"  screened without training: {screened['trials']} of {screened['target']}{best}"
     if record.limits:
-        click.echo(f"  keep every constraint: {told['feasible']} of {told['complete']}")
+        yield f"  keep every constraint: {told['feasible']} of {told['complete']}"
     if nearest := record.nearest:
-        click.echo(f"  nearest: trial {nearest.key}, misses {record.misses(nearest)}")
+        yield f"  nearest: trial {nearest.key}, misses {record.misses(nearest)}"
     if told["best"]:
         values = ", ".join(f"{name} {value:.6g}" for name, value in told["best"]["values"].items())
-        click.echo(f"  best: trial {told['best']['trial']}, {values}")
+        yield f"  best: trial {told['best']['trial']}, {values}"
 
 
-def describe(record: StudyRecord) -> dict[str, Any]:
+def _who_drives(study: Path, driver: Driver | None, told: Mapping[str, Any]) -> Iterator[str]:
+    go_on = shlex.join(["tombola", "resume", str(study)])
+    if driver is not None:
+        silent = "" if driver.heard else ", and gives no sign of life just now"
+        yield f"  driver: {driver}, since {driver.since}{silent}"
+    elif told["time_is_up"]:
+        yield f"  stopped at its time limit; go on with: {go_on}"
+    elif told["running"] or sum(told[end] for end in _ENDS) < told["target"]:
+        yield f"  no driver runs it; go on with: {go_on}"
+
+
+def describe(record: StudyRecord, driver: Driver | None) -> dict[str, Any]:
     """Return the study's standing as plain data.
 
-    ``running`` counts trials under way or waiting, also those a dead driver left; ``screened`` is there where
-    the sweep screens.
+    ``running`` counts trials under way or waiting, also those a dead driver left; ``driver`` is null where
+    none lives; ``screened`` is there where the sweep screens.
     """
     names = [o.name for o in record.objectives]
     best, nearest = record.best, record.nearest
@@ -59,6 +80,7 @@ def describe(record: StudyRecord) -> dict[str, Any]:
         "failed": record.count("failed"),
         "infeasible": record.count("infeasible"),
         "running": record.count("running") + record.count("waiting"),
+        "driver": driver and asdict(driver),
         "time_is_up": record.time_is_up,
         "best": best
         and {

@@ -20,9 +20,10 @@ from sweeps.search import rehearsal, samplers, schedulers
 from sweeps.search.prepare import Prepared, prepare
 from sweeps.search.unreached import unreached
 from sweeps.study import retention, storage
+from sweeps.study.driver.file_lock import FileLock
+from sweeps.study.driver.held import HeldStorage, hold_storage
 from sweeps.study.ledger import Ledger, enqueue
 from sweeps.study.load import load_record
-from sweeps.study.lock import only_driver
 from sweeps.study.paths import StudyPaths
 from sweeps.study.provenance import note
 from sweeps.study.record import TARGET, TIME_IS_UP, StudyRecord
@@ -53,44 +54,62 @@ def run(
     paths = StudyPaths(study_folder(out))
     prepared = prepare(sweep)
     rehearsal.check(prepared)
+    say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
     for sentence in unreached(prepared):
-        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+        say(sentence)
     paths.root.mkdir(parents=True, exist_ok=True)
-    with only_driver(paths.lock), _quiet():
+    file = sweep.file
+    with FileLock(paths.lock).hold(), _quiet():
         provenance = opening.begin(paths, prepared)
-        file, store = sweep.file, prepared.store(paths)
-        retention.expire(file.retention, store)
-        ledger = _open_ledger(paths, prepared)
-        record = load_record(paths.root, file.storage.study)
-        tracker = Tracker(
-            paths, project=file.project, entity=file.entity, study_name=file.name, study_id=provenance["id"]
+        with hold_storage(paths, file.name, file.storage.study, say) as held:
+            return _drive(prepared, paths, provenance, held, console, address, without_ray)
+
+
+def _drive(
+    prepared: Prepared,
+    paths: StudyPaths,
+    provenance: dict[str, Any],
+    held: HeldStorage,
+    console: Console,
+    address: str | None,
+    without_ray: bool,
+) -> StudyRecord:
+    """Run the study that this driver holds to its end."""
+    sweep = prepared.sweep
+    file, store = sweep.file, prepared.store(paths)
+    retention.expire(file.retention, store)
+    ledger = _open_ledger(held, paths, prepared)
+    record = load_record(paths.root, file.storage.study)
+    tracker = Tracker(
+        paths, project=file.project, entity=file.entity, study_name=file.name, study_id=provenance["id"]
+    )
+    progress = _progress(console, prepared, record, paths)
+    conductor = Conductor(prepared, ledger, paths, prepared.target, [TrackerObserver(tracker), progress])
+    idle = conductor.done and not unread(prepared, paths, record)
+    with contextlib.closing(tracker), _workers(sweep, address, without_ray or idle), progress:
+        if not conductor.done and _is_screened(
+            prepared, conductor, ledger, held, paths, progress, without_ray
+        ):
+            note(paths, provenance, {TARGET: conductor.target})
+            _run_trials(prepared, conductor, paths, address, without_ray)
+        time_is_up = not conductor.done
+        if time_is_up:
+            note(paths, provenance, {TIME_IS_UP: True})
+        record = close(
+            prepared,
+            paths,
+            file.storage.study,
+            partial(_read_test, None if without_ray else file.resources),
         )
-        progress = _progress(console, prepared, record, paths)
-        conductor = Conductor(prepared, ledger, paths, prepared.target, [TrackerObserver(tracker), progress])
-        idle = conductor.done and not unread(prepared, paths, record)
-        with contextlib.closing(tracker), _workers(sweep, address, without_ray or idle), progress:
-            if not conductor.done and _is_screened(prepared, conductor, ledger, paths, progress, without_ray):
-                note(paths, provenance, {TARGET: conductor.target})
-                _run_trials(prepared, conductor, paths, address, without_ray)
-            time_is_up = not conductor.done
-            if time_is_up:
-                note(paths, provenance, {TIME_IS_UP: True})
-            record = close(
-                prepared,
-                paths,
-                file.storage.study,
-                partial(_read_test, None if without_ray else file.resources),
-            )
-            retention.expire(file.retention, store)
-            if not time_is_up:
-                retention.keep_what_is_wanted(file.retention, store, paths, record)
-            return record
+        retention.expire(file.retention, store)
+        if not time_is_up:
+            retention.keep_what_is_wanted(file.retention, store, paths, record)
+        return record
 
 
-def _open_ledger(paths: StudyPaths, prepared: Prepared) -> Ledger:
+def _open_ledger(held: HeldStorage, paths: StudyPaths, prepared: Prepared) -> Ledger:
     file = prepared.sweep.file
-    storage.heal(paths.journal)
-    study = storage.create(paths, file.name, file.storage.study, [m.goal for m in file.objectives])
+    study = storage.create(paths, file.name, held.storage, [m.goal for m in file.objectives])
     study.set_metric_names(prepared.metric_names)
     if not file.screen:  # which passes them on once they are scored
         if prepared.first_trial and not study.get_trials(deepcopy=False):
@@ -102,6 +121,7 @@ def _open_ledger(paths: StudyPaths, prepared: Prepared) -> Ledger:
         prepared.sampler,
         prepared.violation,
         partial(finished_result, paths, prepared),
+        held.check,
     )
 
 
@@ -109,6 +129,7 @@ def _is_screened(
     prepared: Prepared,
     conductor: Conductor,
     ledger: Ledger,
+    held: HeldStorage,
     paths: StudyPaths,
     progress: Progress,
     without_ray: bool,
@@ -117,7 +138,7 @@ def _is_screened(
     file = prepared.sweep.file
     if file.screen is None:
         return True
-    screening = Screening(prepared, file.screen, paths)
+    screening = Screening(prepared, file.screen, paths, held)
     told = partial(progress.screened, file.screen.trials)
     if not screening.is_complete:
         if not without_ray and (measuring := screening.measuring()):

@@ -13,6 +13,7 @@ from sweeps.errors import FAILED, INFEASIBLE, TOO_MANY_FAILED, Incompatible, Swe
 from sweeps.running import retries
 from sweeps.search.prepare import Prepared
 from sweeps.study import storage
+from sweeps.study.driver.held import HeldStorage
 from sweeps.study.ledger import Ledger, enqueue, rows_by_trial
 from sweeps.study.paths import StudyPaths
 from sweeps.study.screening import finalists, name_of_screening
@@ -38,14 +39,16 @@ class Screening:
     where the sampler draws by the study alone.
     """
 
-    def __init__(self, prepared: Prepared, screen: Screen, paths: StudyPaths):
+    def __init__(self, prepared: Prepared, screen: Screen, paths: StudyPaths, held: HeldStorage):
         self._prepared, self._paths, self._wanted = prepared, paths, screen.trials
         file = prepared.sweep.file
-        study = storage.create(paths, name_of_screening(file.name), file.storage.study, ["minimize"])
+        study = storage.create(paths, name_of_screening(file.name), held.storage, ["minimize"])
         if prepared.first_trial and not study.get_trials(deepcopy=False):
             study.enqueue_trial(prepared.first_trial)
         enqueue(study, prepared.enqueued)
-        self._ledger = Ledger(study, prepared.space, prepared.sampler, prepared.violation, lambda _: None)
+        self._ledger = Ledger(
+            study, prepared.space, prepared.sampler, prepared.violation, lambda _: None, held.check
+        )
 
     @property
     def is_complete(self) -> bool:

@@ -50,7 +50,10 @@ class StudySearcher(Searcher):
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Pass on an epoch that was not the trial's last."""
-        self._running().report(self._keys[trial_id], _own(result))
+        try:
+            self._running().report(self._keys[trial_id], _own(result))
+        except SweepError as error:
+            self.error = error
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False

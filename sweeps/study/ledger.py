@@ -91,7 +91,8 @@ class Ledger:
 
     ``sampler`` makes the sampler that draws the n-th trial; ``violation`` says by how much parameters miss
     the budget (a share of it; above 0 is infeasible, None where it always holds); ``finished_result`` reads
-    what a worker left on disk for a root, if it got that far.
+    what a worker left on disk for a root, if it got that far; ``check`` raises an error once another driver
+    has the study.
     """
 
     def __init__(
@@ -101,12 +102,14 @@ class Ledger:
         sampler: Callable[[int], BaseSampler],
         violation: Callable[[Mapping[str, Any]], float | None],
         finished_result: Callable[[int], Mapping[str, Any] | None],
+        check: Callable[[], None] = lambda: None,
     ):
         self.study = study
         self._space = space
         self._sampler = sampler
         self._violation = violation
         self._finished_result = finished_result
+        self._check = check
         self._live: dict[int, Trial] = {}
         self._reported: dict[int, int] = {}
         self.why_infeasible = ""  # the last draw's that was
@@ -126,6 +129,7 @@ class Ledger:
 
         None where the draw was infeasible, or its values do not go together (recorded as such).
         """
+        self._check()
         self.study.sampler = self._sampler(self._place_of_next())
         trial = self._space.ask(self.study)
         root, params = root_of(trial), dict(trial.params)
@@ -162,6 +166,7 @@ class Ledger:
         An epoch heard before (its worker was restarted) is passed over.
         """
         if epoch > self._reported.get(root, -1):
+            self._check()
             self._live[root].report(value, epoch)
             self._reported[root] = epoch
 
@@ -199,6 +204,7 @@ class Ledger:
         Returns how many died of the same cause; 0 where these were more than `CRASHES` allows, and nothing is
         done.
         """
+        self._check()
         cause = MEMORY if out_of_memory else True
         before = sum(row.user_attrs.get(CRASHED) == cause for row in rows_by_trial(self.study)[root])
         if before >= CRASHES[cause]:
@@ -219,6 +225,7 @@ class Ledger:
         self.study.tell(trial, state=_STATES[outcome])
 
     def _pop(self, root: int, metrics: Mapping[str, Any], details: Mapping[str, Any]) -> Trial:
+        self._check()
         trial = self._live.pop(root)
         trial.set_user_attr(TRIAL_METRICS, dict(metrics))
         trial.set_user_attr(DETAILS, dict(details))

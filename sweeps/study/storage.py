@@ -27,7 +27,7 @@ def check(paths: StudyPaths, name: str, url: str | None) -> None:
     if url is None and not paths.journal.exists():
         held = None
     else:
-        storage = _open(paths, url)
+        storage = open_storage(paths, url)
         held = (
             optuna.load_study(study_name=name, storage=storage)
             if name in optuna.get_all_study_names(storage)
@@ -50,14 +50,18 @@ def check(paths: StudyPaths, name: str, url: str | None) -> None:
 
 
 def create(
-    paths: StudyPaths, name: str, url: str | None, directions: Sequence[Literal["maximize", "minimize"]]
+    paths: StudyPaths,
+    name: str,
+    storage: BaseStorage | str | None,
+    directions: Sequence[Literal["maximize", "minimize"]],
 ) -> optuna.Study:
     """Create a study, or load the one of this name that this very directory began.
 
-    Only for one that `check` lets pass.
+    ``storage`` is one that is open already, or its URL. Only for a study that `check` lets pass.
     """
+    opened = storage if isinstance(storage, BaseStorage) else open_storage(paths, storage)
     study = optuna.create_study(
-        study_name=name, storage=_open(paths, url), directions=list(directions), load_if_exists=True
+        study_name=name, storage=opened, directions=list(directions), load_if_exists=True
     )
     study.set_user_attr(DIRECTORY, str(paths.root.resolve()))
     return study
@@ -71,7 +75,7 @@ def load(paths: StudyPaths, name: str, url: str | None) -> optuna.Study:
     if url is None and not paths.journal.exists():
         raise SweepError(f"{paths.root}: the study's journal ({paths.journal.name}) is missing.", FAILED)
     try:
-        return optuna.load_study(study_name=name, storage=_open(paths, url))
+        return optuna.load_study(study_name=name, storage=open_storage(paths, url))
     except KeyError as error:
         raise SweepError(f'{paths.root}: the storage holds no study "{name}".', FAILED) from error
 
@@ -103,7 +107,11 @@ def heal(journal: Path) -> None:
             os.fsync(file.fileno())
 
 
-def _open(paths: StudyPaths, url: str | None) -> BaseStorage:
+def open_storage(paths: StudyPaths, url: str | None) -> BaseStorage:
+    """Open the database at ``url``, or the directory's journal.
+
+    Raises `SweepError` where it is damaged or out of reach.
+    """
     if url is None:
         try:
             return JournalStorage(JournalFileBackend(str(paths.journal)))

@@ -150,7 +150,7 @@ def test_time_that_is_up_ends_the_screening_and_the_study_goes_on_later(tmp_path
 def test_status_and_report_tell_of_it(study: StudyRecord) -> None:
     found = [one for _, one in scores(study.directory)]
     assert [dict(t.metrics) for t in study.screened] == found
-    told = describe(study)["screened"]
+    told = describe(study, None)["screened"]
     assert told == {"trials": 9, "target": 9, "best": min(one[DIVERGENCE] for one in found)}
     chart = score_chart(study)
     assert chart is not None and chart.figure is not None

@@ -1,0 +1,50 @@
+"""The study's storage as its one driver has it, and who that is."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from optuna.storages import BaseStorage
+
+from sweeps.study import storage
+from sweeps.study.driver.file_lock import FileLock
+from sweeps.study.driver.lock import Driver
+from sweeps.study.driver.storage_lease import StorageLease
+from sweeps.study.paths import StudyPaths
+
+
+@dataclass(frozen=True)
+class HeldStorage:
+    """An open storage that only this driver writes to; ``check`` raises `TakenOver` once another does."""
+
+    storage: BaseStorage
+    check: Callable[[], None]
+
+
+@contextmanager
+def hold_storage(
+    paths: StudyPaths, name: str, url: str | None, say: Callable[[str], None]
+) -> Iterator[HeldStorage]:
+    """Open the study's storage for the length of the block, for a driver that holds the study's folder.
+
+    A journal lies in that folder; a database is held by a lease of its own, since drivers on other machines
+    may know it and not the folder. Raises `SweepError` where another driver has it.
+    """
+    if url is None:
+        storage.heal(paths.journal)
+        yield HeldStorage(storage.open_storage(paths, None), lambda: None)
+        return
+    opened = storage.open_storage(paths, url)
+    with StorageLease(opened, name, _called(name, url), say).hold() as check:
+        yield HeldStorage(opened, check)
+
+
+def find_driver(paths: StudyPaths, name: str, url: str | None) -> Driver | None:
+    """Return the driver that has the study now; None where none lives."""
+    if url is None:
+        return FileLock(paths.lock).driver()
+    return StorageLease(storage.open_storage(paths, url), name, _called(name, url)).driver()
+
+
+def _called(name: str, url: str) -> str:
+    return f'"{name}" in {storage.without_password(url)}'
