@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import wandb
 
-from sweeps.commands import diagnosis
+from sweeps.commands.texts import diagnosis
 
 PROJECT = Path(__file__).parents[1]
 

@@ -8,7 +8,7 @@ from sweeps.errors import FAILED
 @click.command()
 def doctor() -> int:
     """Check this machine: packages that belong together, GPUs, disk, W&B."""
-    from sweeps.commands.diagnosis import diagnose
+    from sweeps.commands.texts.diagnosis import diagnose
 
     findings = diagnose()
     for finding in findings:

@@ -6,7 +6,7 @@ import shutil
 import click
 
 import pruners
-from sweeps.commands import method_text
+from sweeps.commands.texts import method_text
 from sweeps.errors import SweepError
 from trainables.errors import TaskError
 from trainables.users_code.methods import method_named

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import pruners
-from sweeps.commands.channel_plan import channel_plan
+from sweeps.commands.texts.channel_plan import channel_plan
 from sweeps.errors import INFEASIBLE, SweepError
 from trainables import TaskError, seeds
 from trainables.config import CompressionConfig
