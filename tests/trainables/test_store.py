@@ -9,7 +9,8 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 import trainables
-from trainables.store.trajectory import Trajectory, address
+from trainables.store.snapshot import address
+from trainables.store.trajectory import Trajectory
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

@@ -32,7 +32,8 @@ from trainables.stages import (
     Stage,
     Train,
 )
-from trainables.store.trajectory import Snapshot, Trajectory, address, removal_explained
+from trainables.store.snapshot import Snapshot, address
+from trainables.store.trajectory import Trajectory, removal_explained
 from trainables.task.task import build_network
 from trainables.training.distillation import Distillation
 from trainables.training.learning_compression import QuadraticPenalty, aims

@@ -25,7 +25,8 @@ from pruners.whole_files import write_whole
 from trainables.errors import StoreWarning
 from trainables.store.disk import disk_full_explained, write_json
 from trainables.store.lease import is_held, lease
-from trainables.store.trajectory import address, removal_explained
+from trainables.store.snapshot import address
+from trainables.store.trajectory import removal_explained
 
 _TENSORS, _DATA = "safetensors", "json"
 _FOR = "computed_for.json"

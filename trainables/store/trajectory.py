@@ -11,14 +11,11 @@ lives on a plain directory that every node sees:
         step-<n>/           the same of the network alone, kept for those who rewind to it
 """
 
-import hashlib
-import json
 import shutil
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,27 +24,7 @@ from trainables.errors import LeaseLost, StoreWarning
 from trainables.store import training_log
 from trainables.store.disk import disk_full_explained, file_digest, write_json
 from trainables.store.lease import lease
-
-FORMAT = 3  # raised when the code trains differently from the same configuration
-
-
-def address(spec: Mapping[str, Any]) -> str:
-    """Compute the SHA-256 of ``spec`` (JSON-able data, its keys in any order) and the format number."""
-    text = json.dumps({"format": FORMAT, **spec}, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """A whole and verified snapshot: its folder, the epochs trained by then and the metrics of each.
-
-    ``trained_with`` holds what computed it and the networks that it comes from, the last to do so last.
-    """
-
-    folder: Path
-    epoch: int
-    history: list[dict[str, float]]
-    trained_with: tuple[str, ...] = ()
+from trainables.store.snapshot import Snapshot, address, intact, verified
 
 
 class Trajectory:
@@ -93,7 +70,7 @@ class Trajectory:
 
     def at(self, epoch: int) -> Snapshot | None:
         """Return the intact snapshot after ``epoch`` epochs, or None where there is none; changes nothing."""
-        return _intact(self.folder / f"epoch-{epoch:05}")
+        return intact(self.folder / f"epoch-{epoch:05}")
 
     def latest(self, up_to: int) -> Snapshot | None:
         """Return the last intact snapshot at or before epoch ``up_to``, None where there is none.
@@ -104,7 +81,7 @@ class Trajectory:
             if int(folder.name.removeprefix("epoch-")) > up_to:
                 continue
             try:
-                return _verified(folder)
+                return verified(folder)
             except (OSError, ValueError, KeyError, TypeError) as error:
                 warnings.warn(
                     f"the snapshot {folder} is damaged ({error}) and is built again.",
@@ -138,7 +115,7 @@ class Trajectory:
 
     def kept(self, step: int) -> Snapshot | None:
         """Return the intact snapshot that `keep` saved after ``step`` steps, or None; changes nothing."""
-        return _intact(self._kept(step))
+        return intact(self._kept(step))
 
     def _kept(self, step: int) -> Path:
         return self.folder / f"step-{step:07}"
@@ -166,7 +143,7 @@ class Trajectory:
                 }
                 write_json(temporary / "snapshot.json", {**content, "digest": address(content)})
                 sync(*temporary.iterdir(), temporary)
-                if final.exists() and not _intact(final):
+                if final.exists() and not intact(final):
                     shutil.rmtree(final)
                 if not final.exists():
                     temporary.rename(final)
@@ -209,27 +186,3 @@ def removal_explained(folder: Path) -> Iterator[None]:
         raise LeaseLost(
             f"{folder} was removed from the store in this very moment; try the trial again."
         ) from error
-
-
-def _intact(folder: Path) -> Snapshot | None:
-    try:
-        return _verified(folder)
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _verified(folder: Path) -> Snapshot:
-    """Read the snapshot in ``folder`` and check it.
-
-    Raises OSError, ValueError, KeyError or TypeError when anything is amiss.
-    """
-    content = json.loads((folder / "snapshot.json").read_text())
-    if (
-        address({name: content[name] for name in ("epoch", "history", "trained_with", "files")})
-        != content["digest"]
-    ):
-        raise ValueError("snapshot.json does not match its own digest")
-    for name, expected in content["files"].items():
-        if file_digest(folder / name) != expected:
-            raise ValueError(f"{name} does not match its checksum")
-    return Snapshot(folder, content["epoch"], content["history"], tuple(content["trained_with"]))
