@@ -12,9 +12,10 @@ import trainables
 from tests.trainables import processes
 from tests.trainables.configs import comparable, same_bits, trial, weights
 from trainables.execution import run
+from trainables.places.folders import last_written
 from trainables.store import trajectory
 from trainables.store.lease import is_held
-from trainables.store.removal import last_written, remove
+from trainables.store.removal import remove
 from trainables.store.training_log import trainers
 
 

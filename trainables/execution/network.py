@@ -15,6 +15,9 @@ from torch import Tensor, nn
 import pruners
 from pruners.whole_files import sync
 from trainables.config import TaskConfig
+from trainables.places.folders import at_hand, upload
+from trainables.places.object_path import ObjectPath
+from trainables.places.place import Place
 from trainables.task.task import build_network
 
 OPTIMIZER = "optimizer.pt"
@@ -96,10 +99,16 @@ def save_snapshot(network: Network, optimizer: torch.optim.Optimizer | None, fol
         (folder / OPTIMIZER).write_bytes(content.getbuffer())
 
 
-def export(network: Network, folder: Path) -> None:
+def export(network: Network, folder: Place) -> None:
     """Save ``network`` into ``folder`` whole or not at all. What is there already is kept: another worker may
     end the same trial at once.
     """
+    if isinstance(folder, ObjectPath):
+        if not (folder / "spec.json").exists():
+            with TemporaryDirectory() as name:
+                save(network, Path(name))
+                upload(Path(name), folder)
+        return
     temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
     temporary.mkdir(parents=True)
     try:
@@ -111,6 +120,12 @@ def export(network: Network, folder: Path) -> None:
             raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def load_from(folder: Place, task: TaskConfig, device: torch.device) -> Network:
+    """Read back what `export` wrote, onto ``device``."""
+    with at_hand(folder) as local:
+        return load(local, task, device)
 
 
 def load(folder: Path, task: TaskConfig, device: torch.device) -> Network:

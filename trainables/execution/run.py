@@ -281,7 +281,7 @@ class Run:
         here = network.trained_by(current.module, self.setting.device)
         if snapshot.epoch < epochs and snapshot.trained_with and snapshot.trained_with[-1] != here:
             warnings.warn(
-                f"the training in {snapshot.folder.parent} goes on after epoch {snapshot.epoch} with {here}, "
+                f"the training in {snapshot.place.parent} goes on after epoch {snapshot.epoch} with {here}, "
                 f"and began with {snapshot.trained_with[-1]}: its last bits are those of neither; "
                 "result.json says so under trained_with.",
                 StoreWarning,

@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from trainables import training_step
 from trainables.config import TaskConfig, TrainingConfig, TrialConfig
 from trainables.errors import Refused, TrainingError
 from trainables.metric_names import on_validation
+from trainables.places.place import Place, place_of
 from trainables.task import loss, task
 from trainables.task.data import Data
 from trainables.task.data.splits import Split
@@ -38,7 +38,7 @@ class TrialSetting:
     training: TrainingConfig
     data: Data
     device: torch.device
-    store: Path
+    store: Place
     trainer: str
     checkpoint_every: int
     keep: frozenset[int] = frozenset()
@@ -52,7 +52,7 @@ class TrialSetting:
         where = device.choose(config.device)
         per_epoch = steps_per_epoch(len(examples.train), config.training.batch_size)
         keep = frozenset(training_step.steps(text, per_epoch) for text in config.keep_at)
-        store, every = Path(config.store), config.checkpoint_every
+        store, every = place_of(config.store), config.checkpoint_every
         return TrialSetting(
             config.task,
             config.training,

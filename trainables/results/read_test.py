@@ -56,4 +56,4 @@ def _network(config: TrialConfig, setting: TrialSetting, seed: int, which: str) 
     folder = network_folder(config, seed)
     if result_of(config) is None or not (folder / "spec.json").exists():
         raise TaskError(f"trial {config.key} has no finished network in {folder}.")
-    return network.load(folder, config.task, setting.device)
+    return network.load_from(folder, config.task, setting.device)

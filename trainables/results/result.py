@@ -8,7 +8,6 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, field, replace
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -16,6 +15,7 @@ from pydantic.dataclasses import dataclass
 
 from trainables.config import TrialConfig
 from trainables.metric_names import TEST, TRAIN_LOSS, VALIDATION
+from trainables.places.place import Place
 from trainables.results.trial_paths import TrialPaths
 from trainables.store.disk import write_json
 
@@ -58,7 +58,7 @@ class TrialResult:
 _as_data: TypeAdapter[TrialResult] = TypeAdapter(TrialResult)
 
 
-def read_result(path: Path) -> TrialResult | None:
+def read_result(path: Place) -> TrialResult | None:
     """Read a result.json; None where there is none, or a damaged one."""
     try:
         return _as_data.validate_python(json.loads(path.read_text(encoding="utf-8")))

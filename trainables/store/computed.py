@@ -15,14 +15,13 @@ import json
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load, save
 from torch import Tensor
 
-from pruners.whole_files import write_whole
 from trainables.errors import StoreWarning
+from trainables.places.place import Place, matching, write_whole
 from trainables.store.disk import disk_full_explained, write_json
 from trainables.store.lease import is_held, lease
 from trainables.store.snapshot import address
@@ -35,7 +34,7 @@ _FOR = "computed_for.json"
 class Computed:
     """One entry of the store; ``owner`` is the folder of the trial that it is computed for."""
 
-    def __init__(self, root: Path, spec: Mapping[str, Any], owner: str):
+    def __init__(self, root: Place, spec: Mapping[str, Any], owner: str):
         self.key = address(spec)
         self.folder = root / self.key[:2] / self.key
         self._spec, self._owner = spec, owner
@@ -80,7 +79,7 @@ class Computed:
         self._write(part, _DATA, json.dumps(data).encode())
 
     def _read(self, part: str, suffix: str) -> bytes | None:
-        for path in sorted(self.folder.glob(f"{_name(part)}-*.{suffix}")):
+        for path in matching(self.folder, f"{_name(part)}-*.{suffix}"):
             try:
                 content = path.read_bytes()
             except FileNotFoundError:  # removed in this moment
@@ -101,7 +100,7 @@ def _name(part: str) -> str:
     return hashlib.sha256(part.encode()).hexdigest()[:16]
 
 
-def computed_for(folder: Path) -> set[str]:
+def computed_for(folder: Place) -> set[str]:
     """Return the trial for which the entry in ``folder`` was begun; nothing where it is no such entry."""
     path = folder / _FOR
     return {json.loads(path.read_text())["trial"]} if path.exists() else set()

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pruners.whole_files import write_whole
 from trainables.errors import StoreError
+from trainables.places.place import Place, write_whole
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def write_json(path: Path, content: dict[str, Any]) -> None:
+def write_json(path: Place, content: dict[str, Any]) -> None:
     """Write ``content`` as JSON, whole or not at all. Raises ValueError for what JSON does not know."""
     write_whole(path, json.dumps(content, indent=1, allow_nan=False).encode())
 
@@ -26,7 +26,7 @@ def file_digest(path: Path) -> str:
 
 
 @contextmanager
-def disk_full_explained(folder: Path) -> Iterator[None]:
+def disk_full_explained(folder: Place) -> Iterator[None]:
     """Turn a full disk, met while writing below ``folder``, into a `StoreError` that says what to do."""
     try:
         yield

@@ -1,7 +1,7 @@
 """The store of trajectories: nothing is trained twice.
 
 A training trajectory is addressed by the hash of all that determines it and holds snapshots by epoch. It
-lives on a plain directory that every node sees:
+lives in a plain directory, or a folder of an object store, that every node sees:
 
     <root>/<first two digits>/<key>/
         spec.json           what the key is the hash of
@@ -11,26 +11,25 @@ lives on a plain directory that every node sees:
         step-<n>/           the same of the network alone, kept for those who rewind to it
 """
 
-import shutil
-import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from pruners.whole_files import sync
-from trainables.errors import LeaseLost, StoreWarning
+from trainables.errors import LeaseLost, StoreError, StoreWarning
+from trainables.places.folders import remove_tree
+from trainables.places.place import Place
 from trainables.store import training_log
-from trainables.store.disk import disk_full_explained, file_digest, write_json
+from trainables.store.disk import disk_full_explained, write_json
 from trainables.store.lease import lease
-from trainables.store.snapshot import Snapshot, address, intact, verified
+from trainables.store.snapshot import Snapshot, address, intact, put_in_place, scratch, snapshots, verified
 
 
 class Trajectory:
     """One training trajectory's folder in the store."""
 
-    def __init__(self, root: Path, spec: Mapping[str, Any]):
+    def __init__(self, root: Place, spec: Mapping[str, Any]):
         self.key = address(spec)
         self.folder = root / self.key[:2] / self.key
         self._spec = spec
@@ -56,7 +55,7 @@ class Trajectory:
         with ExitStack() as stack, disk_full_explained(self.folder), removal_explained(self.folder):
             self._is_ours = stack.enter_context(lease(self.folder))
             for leftover in self.folder.glob(".tmp-*"):
-                shutil.rmtree(leftover, ignore_errors=True)
+                remove_tree(leftover)
             if not (self.folder / "spec.json").exists():
                 write_json(self.folder / "spec.json", dict(self._spec))
             self._lease = stack.pop_all()
@@ -77,7 +76,7 @@ class Trajectory:
 
         Damaged ones are reported by a `StoreWarning` and removed.
         """
-        for folder in sorted(self.folder.glob("epoch-*"), reverse=True):
+        for folder in reversed(snapshots(self.folder, "epoch-*")):
             if int(folder.name.removeprefix("epoch-")) > up_to:
                 continue
             try:
@@ -88,7 +87,7 @@ class Trajectory:
                     StoreWarning,
                     stacklevel=2,
                 )
-                shutil.rmtree(folder, ignore_errors=True)
+                remove_tree(folder)
         return None
 
     def write(
@@ -107,7 +106,7 @@ class Trajectory:
         self._write(final, epoch, history, fill, trained_with)
         for earlier in self.folder.glob("epoch-*"):
             if earlier.name < final.name:
-                shutil.rmtree(earlier, ignore_errors=True)
+                remove_tree(earlier)
 
     def keep(self, step: int, fill: Callable[[Path], None], trained_with: Sequence[str] = ()) -> None:
         """Save the network after ``step`` steps where no later snapshot drops it; raises as `write` does."""
@@ -117,42 +116,26 @@ class Trajectory:
         """Return the intact snapshot that `keep` saved after ``step`` steps, or None; changes nothing."""
         return intact(self._kept(step))
 
-    def _kept(self, step: int) -> Path:
+    def _kept(self, step: int) -> Place:
         return self.folder / f"step-{step:07}"
 
     def _write(
         self,
-        final: Path,
+        final: Place,
         count: int,
         history: list[dict[str, float]],
         fill: Callable[[Path], None],
         trained_with: Sequence[str],
     ) -> None:
         self._check_lease()
-        temporary = self.folder / f".tmp-{uuid.uuid4().hex}"
         with disk_full_explained(self.folder):
             try:
-                temporary.mkdir()
-                fill(temporary)
-                files = {path.name: file_digest(path) for path in sorted(temporary.iterdir())}
-                content = {
-                    "epoch": count,
-                    "history": history,
-                    "trained_with": list(trained_with),
-                    "files": files,
-                }
-                write_json(temporary / "snapshot.json", {**content, "digest": address(content)})
-                sync(*temporary.iterdir(), temporary)
-                if final.exists() and not intact(final):
-                    shutil.rmtree(final)
-                if not final.exists():
-                    temporary.rename(final)
-                sync(self.folder)
+                with scratch(self.folder) as temporary:
+                    fill(temporary)
+                    put_in_place(temporary, final, count, history, list(trained_with))
             except Exception:  # safetensors has its own type for the system's errors
                 self._check_lease()  # who takes over clears away what it finds half-written
                 raise
-            finally:
-                shutil.rmtree(temporary, ignore_errors=True)
 
     def _check_lease(self) -> None:
         if not self._is_ours():
@@ -163,7 +146,7 @@ class Trajectory:
     def log(self, epoch: int, steps: int, trainer: str) -> None:
         """Log that ``trainer`` trains ``steps`` steps of an epoch; raises as `write` does."""
         with disk_full_explained(self.folder), removal_explained(self.folder):
-            training_log.append(self.folder, epoch, steps, trainer)
+            training_log.add(self.folder, epoch, steps, trainer)
 
     def steps_trained(self, trainer: str) -> int:
         """Count the steps that ``trainer`` trained here, those of epochs that a crash lost included."""
@@ -171,7 +154,7 @@ class Trajectory:
 
 
 @contextmanager
-def removal_explained(folder: Path) -> Iterator[None]:
+def removal_explained(folder: Place) -> Iterator[None]:
     """Raise `LeaseLost` where ``folder`` of the store went while nobody held it.
 
     The store is a cache, and the next try trains anew.
@@ -180,7 +163,7 @@ def removal_explained(folder: Path) -> Iterator[None]:
         yield
     except Exception as error:
         # a full disk, say, before the folder is made
-        another = isinstance(error, OSError) and not isinstance(error, FileNotFoundError)
+        another = isinstance(error, OSError | StoreError) and not isinstance(error, FileNotFoundError)
         if another or folder.exists():
             raise
         raise LeaseLost(

@@ -1,7 +1,6 @@
 """A lottery: level after level, each level's ticket beside its controls, every seed of all of them."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from trainables.config import TrialConfig
@@ -10,6 +9,7 @@ from trainables.execution.network import Network
 from trainables.execution.run import Run
 from trainables.execution.trial_setting import TrialSetting
 from trainables.metric_names import DENSITY, PARAMS_KEPT, VAL_LOSS, of_dense, on_validation
+from trainables.places.place import place_of
 from trainables.recipes.lottery import SECOND_ORDER, TICKET, TRANSFER
 from trainables.results import compression_figures, dense_reference, stability
 from trainables.results.result import TrialResult, averaged, in_epochs, write_result
@@ -163,7 +163,7 @@ class LotterySteps(TrialSteps):
         )
 
     def _end(self, metrics: Metrics, tickets: list[Network], compressed: list[Metrics]) -> None:
-        with disk_full_explained(Path(self.config.directory)):
+        with disk_full_explained(place_of(self.config.directory)):
             for seed, ticket in zip(sorted(self.config.seeds), tickets, strict=True):
                 network.export(ticket, network_folder(self.config, seed))
             last = self._levels[-1]

@@ -1,13 +1,13 @@
 """A trial with one recipe: every replicate in lock-step, and what came of it."""
 
 import math
-from pathlib import Path
 from typing import Any
 
 from trainables.config import TrialConfig
 from trainables.errors import TrainingError
 from trainables.execution import network
 from trainables.execution.trial_setting import TrialSetting
+from trainables.places.place import place_of
 from trainables.recipes import RECIPES
 from trainables.recipes.dense import dense
 from trainables.results.result import TrialResult, averaged, in_epochs, write_result
@@ -74,7 +74,7 @@ class RecipeSteps(TrialSteps):
         ]
         for one in ended:
             _check_finite(one["metrics"], one["seed"])
-        with disk_full_explained(Path(self.config.directory)):
+        with disk_full_explained(place_of(self.config.directory)):
             for replicate in self._replicates:
                 network.export(replicate.finish(), network_folder(self.config, replicate.seed))
             metrics = {**self._metrics(epochs), "final": True}

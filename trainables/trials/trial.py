@@ -6,6 +6,7 @@ from contextlib import suppress
 import pruners
 from trainables.config import TrialConfig
 from trainables.errors import LeaseLost, StoreError, TaskError, TrainingError
+from trainables.places.place import write_whole
 from trainables.recipes import RECIPES
 from trainables.results.result import result_of, write_failed
 from trainables.results.trial_paths import TrialPaths
@@ -72,11 +73,12 @@ class Trial:
     def _failed(self, error: Exception) -> Metrics:
         reason = " ".join(str(error).split()) if isinstance(error, _SAYS_ALL) else describe(error)
         paths = TrialPaths.of(self.config)
-        with suppress(OSError):  # where not even this can be written, the reason returned has to do
-            paths.directory.mkdir(parents=True, exist_ok=True)
-            paths.traceback.write_text("".join(traceback.format_exception(error)))
-            # a full disk says nothing about the trial: it is to be tried again
+        # where not even this can be written, the reason returned has to do
+        with suppress(OSError, StoreError):
+            # a full disk, or a store that is away, says nothing about the trial: it is to be tried again
             if not isinstance(error, StoreError):
+                paths.directory.mkdir(parents=True, exist_ok=True)
+                write_whole(paths.traceback, "".join(traceback.format_exception(error)).encode())
                 write_failed(self.config, reason)
         return {"failed": reason, "final": True} | (
             {"disk_full": True} if isinstance(error, StoreError) else {}

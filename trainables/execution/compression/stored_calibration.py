@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -12,6 +11,7 @@ from pruners.calibration.moments.columns import Layer
 from pruners.calibration.moments.moment import Moment
 from pruners.network.inputs import Inputs
 from trainables.config import MEASURING
+from trainables.places.place import Place, place_of
 from trainables.store.computed import Computed
 from trainables.store.disk import write_json
 
@@ -28,7 +28,7 @@ class StoredCalibration(Calibration):
     """
 
     def __init__(
-        self, model: nn.Module, images: Inputs | Iterable[Any], store: Path, architecture: Any, owner: str
+        self, model: nn.Module, images: Inputs | Iterable[Any], store: Place, architecture: Any, owner: str
     ):
         super().__init__(model, images)
         self._store, self._architecture, self._owner = store, architecture, owner
@@ -66,7 +66,7 @@ class StoredCalibration(Calibration):
         folder how many are there.
         """
         left = [key for key in wanted if key not in self._computed]
-        told = Path(self._owner) / MEASURING
+        told = place_of(self._owner) / MEASURING
         told.parent.mkdir(parents=True, exist_ok=True)
         try:
             while left:
