@@ -8,6 +8,7 @@ from sweeps.commands.study_folder import StudyFolder
 from sweeps.study import export as exporting
 from sweeps.study.load import load_record
 from trainables.execution.network import INT8
+from trainables.places.place import Place
 
 
 @click.command()
@@ -17,7 +18,7 @@ from trainables.execution.network import INT8
     "--trial", "key", metavar="N", help="A trial's number, or baseline-<name>; without it the best."
 )
 @click.option("--storage", metavar="URL", help="The study's database, where its URL needs a password.")
-def export(study: Path, target: Path, key: str | None, storage: str | None) -> None:
+def export(study: Place, target: Path, key: str | None, storage: str | None) -> None:
     """Take a trial's smaller network out of the study in DIR."""
     record = load_record(study, storage)
     trial = exporting.find(record, key)

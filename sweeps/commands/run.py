@@ -21,6 +21,7 @@ from sweeps.study.paths import StudyPaths
 from sweeps.study.provenance import read_provenance
 from sweeps.study.record import StudyRecord
 from sweeps.sweep_file.sweep import Sweep
+from trainables.places.place import Place
 
 _where = [
     click.option(
@@ -65,7 +66,7 @@ def _with_shared_options(command: Any) -> Any:
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of the search and of the first replicate.")
 @click.option("--dry-run", is_flag=True, help="Say what would run, and train nothing.")
 @_with_shared_options
-def run(sweep_file: Path, out: Path | None, seed: int | None, dry_run: bool, **options: Any) -> int:
+def run(sweep_file: Path, out: Place | None, seed: int | None, dry_run: bool, **options: Any) -> int:
     """Run a sweep, or go on with the study that its folder holds."""
     sweep = Sweep.from_file(sweep_file, _overrides(options, seed))
     out = out or Path("runs") / sweep.file.name
@@ -78,7 +79,7 @@ def run(sweep_file: Path, out: Path | None, seed: int | None, dry_run: bool, **o
 @click.command()
 @click.argument("study", type=StudyFolder(), metavar="DIR")
 @_with_shared_options
-def resume(study: Path, **options: Any) -> int:
+def resume(study: Place, **options: Any) -> int:
     """Go on with the study in DIR, from the sweep that it keeps."""
     read_provenance(StudyPaths(study))
     return _run(Sweep.from_file(StudyPaths(study).sweep, _overrides(options, None)), study, options)
@@ -95,7 +96,7 @@ def _overrides(options: dict[str, Any], seed: int | None) -> list[str]:
     )
 
 
-def _run(sweep: Sweep, out: Path, options: dict[str, Any]) -> int:
+def _run(sweep: Sweep, out: Place, options: dict[str, Any]) -> int:
     if options["without_ray"] and options["address"]:
         raise SweepError(
             "--address runs trials on a Ray cluster and --in-process without one; give one of them."
@@ -123,7 +124,7 @@ def _run(sweep: Sweep, out: Path, options: dict[str, Any]) -> int:
     return INFEASIBLE if record.nearest else 0
 
 
-def _resume_command(out: Path, options: dict[str, Any]) -> str:
+def _resume_command(out: Place, options: dict[str, Any]) -> str:
     address = ["--address", options["address"]] if options["address"] else []
     return shlex.join(
         [
@@ -146,7 +147,7 @@ def _program(name: str) -> str:
 
 
 def _tell_end(
-    console: Console, sweep: Sweep, record: StudyRecord, out: Path, options: dict[str, Any]
+    console: Console, sweep: Sweep, record: StudyRecord, out: Place, options: dict[str, Any]
 ) -> None:
     paths = StudyPaths(out)
     if record.best or record.nearest:

@@ -15,6 +15,7 @@ from sweeps.study.driver.lock import Driver
 from sweeps.study.load import load_record
 from sweeps.study.paths import StudyPaths
 from sweeps.study.record import StudyRecord
+from trainables.places.place import Place
 
 _ENDS = ("complete", "stopped_early", "failed", "infeasible")
 
@@ -23,7 +24,7 @@ _ENDS = ("complete", "stopped_early", "failed", "infeasible")
 @click.argument("study", type=StudyFolder(), metavar="DIR")
 @click.option("--storage", metavar="URL", help="The study's database, where its URL needs a password.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def status(study: Path, storage: str | None, as_json: bool) -> None:
+def status(study: Place, storage: str | None, as_json: bool) -> None:
     """Show how far the study in DIR is."""
     record = load_record(study, storage)
     driver = find_driver(StudyPaths(record.directory), record.name, storage or record.provenance["storage"])
@@ -35,7 +36,9 @@ def status(study: Path, storage: str | None, as_json: bool) -> None:
         click.echo(line)
 
 
-def _lines(study: Path, record: StudyRecord, driver: Driver | None, told: Mapping[str, Any]) -> Iterator[str]:
+def _lines(
+    study: Place, record: StudyRecord, driver: Driver | None, told: Mapping[str, Any]
+) -> Iterator[str]:
     yield f"{told['study']}: {told['complete']} of {told['target']} trials complete"
     yield from _who_drives(study, driver, told)
     for outcome in ("stopped_early", "failed", "infeasible", "running"):
@@ -53,7 +56,7 @@ def _lines(study: Path, record: StudyRecord, driver: Driver | None, told: Mappin
         yield f"  best: trial {told['best']['trial']}, {values}"
 
 
-def _who_drives(study: Path, driver: Driver | None, told: Mapping[str, Any]) -> Iterator[str]:
+def _who_drives(study: Place, driver: Driver | None, told: Mapping[str, Any]) -> Iterator[str]:
     go_on = shlex.join(["tombola", "resume", str(study)])
     if driver is not None:
         silent = "" if driver.heard else ", and gives no sign of life just now"

@@ -24,18 +24,24 @@ from sweeps.report.sparse.verdicts import verdicts_chart
 from sweeps.report.tradeoff.charts import tradeoff_charts
 from sweeps.report.trials import trial_table
 from sweeps.study.record import StudyRecord, TrialRecord
+from trainables.places.object_path import ObjectPath
+from trainables.places.place import Place, write_whole
 
 _HERE = Path(__file__).parent
 
 
-def write_report(record: StudyRecord, path: Path) -> None:
+def write_report(record: StudyRecord, path: Place) -> None:
     """Write the study's report: one HTML file, plotly's script within, that asks the network for nothing.
 
     The same record gives the same bytes. A report that stands is replaced only by a whole one.
 
     Raises:
         OSError: the file cannot be written.
+        StoreError: the object store refuses, or is away.
     """
+    if isinstance(path, ObjectPath):
+        write_whole(path, _render(record).encode())
+        return
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     unfinished.write_text(_render(record), encoding="utf-8")
     unfinished.replace(path)

@@ -1,12 +1,12 @@
 """The end of a run: the test split is read, the best network exported, the report written."""
 
 import json
-import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Literal
 
-from pruners.whole_files import write_whole
 from sweeps.report import write_report
 from sweeps.search.prepare import Prepared
 from sweeps.study import export
@@ -14,6 +14,9 @@ from sweeps.study.load import dense_reading, load_record, read_tests
 from sweeps.study.paths import StudyPaths
 from sweeps.study.record import StudyRecord, TrialRecord
 from trainables.config import TrialConfig
+from trainables.places.folders import remove_tree, upload
+from trainables.places.object_path import ObjectPath
+from trainables.places.place import Place, write_whole
 
 ReadTest = Callable[[TrialConfig, Literal["dense", "trial"]], Mapping[str, float]]
 
@@ -27,16 +30,28 @@ def close(prepared: Prepared, paths: StudyPaths, url: str | None, read_test: Rea
     record = load_record(paths.root, url)
     try:
         if record.best:
-            fresh = paths.best.with_name(f".{paths.best.name}.new")
-            shutil.rmtree(fresh, ignore_errors=True)
-            export.export(record, record.best, fresh)
-            shutil.rmtree(paths.best, ignore_errors=True)
-            fresh.rename(paths.best)
+            _keep_best(record, record.best, paths.best)
             _read_tests(prepared, paths, record, read_test)
     finally:
         record = load_record(paths.root, url)
         write_report(record, paths.report)
     return record
+
+
+def _keep_best(record: StudyRecord, trial: TrialRecord, best: Place) -> None:
+    """Make ``best`` the folder of the trial's network."""
+    if isinstance(best, ObjectPath):
+        with tempfile.TemporaryDirectory(prefix="tombola-") as temporary:
+            fresh = Path(temporary) / best.name
+            export.export(record, trial, fresh)
+            remove_tree(best)
+            upload(fresh, best)
+        return
+    fresh = best.with_name(f".{best.name}.new")
+    remove_tree(fresh)
+    export.export(record, trial, fresh)
+    remove_tree(best)
+    fresh.rename(best)
 
 
 def unread(

@@ -4,7 +4,6 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
 
 from rich.console import Console
@@ -20,21 +19,21 @@ from sweeps.search import rehearsal, samplers, schedulers
 from sweeps.search.prepare import Prepared, prepare
 from sweeps.search.unreached import unreached
 from sweeps.study import retention, storage
-from sweeps.study.driver.file_lock import FileLock
-from sweeps.study.driver.held import HeldStorage, hold_storage
+from sweeps.study.driver.held import HeldStorage, folder_lock, hold_storage
 from sweeps.study.ledger import Ledger, enqueue
 from sweeps.study.load import load_record
 from sweeps.study.paths import StudyPaths
 from sweeps.study.provenance import note
 from sweeps.study.record import TARGET, TIME_IS_UP, StudyRecord
-from sweeps.study.where import study_folder
+from sweeps.study.where import answering, study_place
 from sweeps.sweep_file.sweep import Sweep
 from sweeps.tracking.tracker import Tracker
+from trainables.places.place import Place, check
 
 
 def run(
     sweep: Sweep,
-    out: Path | str,
+    out: Place | str,
     *,
     address: str | None = None,
     without_ray: bool = False,
@@ -50,16 +49,25 @@ def run(
     process. Raises `SweepError` with the exit code of what stands in the way, KeyboardInterrupt when stopped
     by hand; the same call then goes on where it stood.
     """
-    console = console or Console(quiet=True)
-    paths = StudyPaths(study_folder(out))
+    paths = StudyPaths(study_place(out))
+    with answering(paths.root):
+        return _hold(sweep, paths, console or Console(quiet=True), address, without_ray)
+
+
+def _hold(
+    sweep: Sweep, paths: StudyPaths, console: Console, address: str | None, without_ray: bool
+) -> StudyRecord:
+    """Run the study once no other driver has it."""
     prepared = prepare(sweep)
     rehearsal.check(prepared)
     say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
     for sentence in unreached(prepared):
         say(sentence)
-    paths.root.mkdir(parents=True, exist_ok=True)
+    check(prepared.store(paths))
+    for folder in (paths.root, paths.local):
+        folder.mkdir(parents=True, exist_ok=True)
     file = sweep.file
-    with FileLock(paths.lock).hold(), _quiet():
+    with folder_lock(paths, say).hold(), _quiet():
         provenance = opening.begin(paths, prepared)
         with hold_storage(paths, file.name, file.storage.study, say) as held:
             return _drive(prepared, paths, provenance, held, console, address, without_ray)

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from pruners.whole_files import write_whole
 from sweeps.errors import SweepError
 from sweeps.search.prepare import Prepared
 from sweeps.search.unreached import unreached
@@ -16,6 +15,7 @@ from sweeps.study.provenance import git_commit, machine, read_provenance, versio
 from sweeps.study.record import BASELINE, TARGET, TIME_IS_UP
 from sweeps.sweep_file import yaml_file
 from sweeps.sweep_file.sweep import Sweep
+from trainables.places.place import write_whole
 
 _MAY_CHANGE = (
     "run_cap",

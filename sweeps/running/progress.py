@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Self
 
 from rich.console import Console
@@ -13,6 +12,8 @@ from rich.table import Table
 from sweeps.running.conductor import CONSTRAINT, TrialToRun
 from sweeps.study.paths import StudyPaths
 from sweeps.study.record import BASELINE, Objective
+from trainables.places.object_path import ObjectPath
+from trainables.places.place import Place
 
 
 class Progress:
@@ -143,8 +144,10 @@ def _who(key: str) -> str:
     return key if key.startswith(BASELINE) else f"trial {key}"
 
 
-def _measured(path: Path) -> str:
+def _measured(path: Place) -> str:
     """Say how many of the network's error curves are measured, while they are."""
+    if isinstance(path, ObjectPath):  # the display asks several times a second
+        return ""
     try:
         told = json.loads(path.read_text())
     except FileNotFoundError:

@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Any
 
 from optuna.distributions import BaseDistribution
@@ -29,6 +28,7 @@ from sweeps.sweep_file.space import Space, setting
 from sweeps.sweep_file.sweep import METHOD, Sweep
 from trainables.config import LayerPin, TrialConfig
 from trainables.metric_names import on_validation
+from trainables.places.place import Place, place_of
 from trainables.recipes import RECIPES
 from trainables.task.metrics import metrics_of
 from trainables.users_code.methods import method_named
@@ -171,9 +171,9 @@ class Prepared:
         )
         return gap.over if searched else None
 
-    def store(self, paths: StudyPaths) -> Path:
+    def store(self, paths: StudyPaths) -> Place:
         """Return the store of trajectories: the folder that the sweep names, or the study's own."""
-        return Path(self.sweep.file.storage.store or paths.store).resolve()
+        return place_of(self.sweep.file.storage.store or paths.store).resolve()
 
     def _config(self, key: str, sections: TrialSections, paths: StudyPaths) -> TrialConfig:
         file = self.sweep.file

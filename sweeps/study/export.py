@@ -3,7 +3,6 @@
 It becomes a folder that loads with torch and the user's own model factory.
 """
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from sweeps.errors import FAILED, SweepError
 from sweeps.study.paths import StudyPaths
 from sweeps.study.record import StudyRecord, TrialRecord
+from trainables.places.folders import download
 
 
 def export(record: StudyRecord, trial: TrialRecord, target: Path) -> None:
@@ -35,7 +35,7 @@ def export(record: StudyRecord, trial: TrialRecord, target: Path) -> None:
         )
         raise SweepError(f"Trial {trial.key} left no network ({why}).", FAILED)
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(source, target)
+    download(source, target)
 
 
 def find(record: StudyRecord, key: str | None) -> TrialRecord:

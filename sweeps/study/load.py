@@ -6,7 +6,6 @@ Nothing outside the directory (and the study's database) is looked at.
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -18,17 +17,23 @@ from sweeps.study.paths import StudyPaths
 from sweeps.study.provenance import read_provenance
 from sweeps.study.record import BASELINE, TARGET, Objective, Outcome, StudyRecord, TrialRecord
 from sweeps.study.screening import name_of_screening
-from sweeps.study.where import study_folder
+from sweeps.study.where import answering, study_place
 from sweeps.sweep_file import yaml_file
+from trainables.places.place import Place
 from trainables.results.result import TrialResult, read_result
 
 
-def load_record(directory: Path | str, url: str | None = None) -> StudyRecord:
+def load_record(directory: Place | str, url: str | None = None) -> StudyRecord:
     """Load the study in ``directory``; ``url`` where its database needs a password.
 
     Raises `SweepError` where there is none or it is damaged.
     """
-    paths = StudyPaths(study_folder(directory))
+    root = study_place(directory)
+    with answering(root):
+        return _load(StudyPaths(root), url)
+
+
+def _load(paths: StudyPaths, url: str | None) -> StudyRecord:
     provenance = read_provenance(paths)
     sweep = yaml_file.read(paths.sweep).data
     study = storage.load(paths, provenance["name"], url or provenance["storage"])

@@ -9,9 +9,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pruners.whole_files import write_whole
 from sweeps.errors import FAILED, SweepError
 from sweeps.study.paths import StudyPaths
+from trainables.places.place import write_whole
 
 
 def read_provenance(paths: StudyPaths) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal
 
 import optuna
@@ -16,6 +15,7 @@ from sweeps.sweep_file.objectives.choose import Choose
 from sweeps.sweep_file.objectives.constraint import Constraint
 from trainables.config import TaskConfig
 from trainables.metric_names import on_validation
+from trainables.places.place import Place
 from trainables.task.metrics import metrics_of
 
 TARGET = "target"
@@ -83,7 +83,7 @@ class StudyRecord:
     order of their numbers there.
     """
 
-    directory: Path
+    directory: Place
     name: str
     objectives: tuple[Objective, ...]
     target: int

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal
 
 import optuna
@@ -12,7 +11,10 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from sweeps.errors import FAILED, SweepError
+from sweeps.study.object_journal import ObjectJournal
 from sweeps.study.paths import StudyPaths
+from trainables.places.object_path import ObjectPath
+from trainables.places.place import Place
 
 DIRECTORY = "tombola:directory"
 """The study attribute that ties a study in a database to its one directory."""
@@ -91,11 +93,13 @@ def without_password(url: str | None) -> str | None:
     return bare.difference_update_query(["password"]).render_as_string()
 
 
-def heal(journal: Path) -> None:
+def heal(journal: Place) -> None:
     """Undo what a driver killed in the middle of a write leaves behind: half a line, and Optuna's lock file.
 
     Only the driver that holds the study's lock may call this.
     """
+    if isinstance(journal, ObjectPath):
+        return
     journal.with_name(journal.name + ".lock").unlink(missing_ok=True)
     if not journal.exists():
         return
@@ -112,6 +116,8 @@ def open_storage(paths: StudyPaths, url: str | None) -> BaseStorage:
 
     Raises `SweepError` where it is damaged or out of reach.
     """
+    if url is None and isinstance(paths.journal, ObjectPath):
+        return JournalStorage(ObjectJournal(paths.journal))
     if url is None:
         try:
             return JournalStorage(JournalFileBackend(str(paths.journal)))

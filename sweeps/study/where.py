@@ -1,15 +1,34 @@
 """Where a study lives, as a person writes it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from sweeps.errors import SweepError
+from sweeps.errors import FAILED, SweepError
+from trainables.errors import StoreError
+from trainables.places import place
+from trainables.places.place import Place
 
 
-def study_folder(text: str | Path) -> Path:
-    """Return the folder of a study.
+def study_place(text: str | Place) -> Place:
+    """Return the folder that a path names, or the one in an object store that a URL names.
 
-    Raises `SweepError` for a URL, of which pathlib would make a folder of that name.
+    Raises `SweepError` for a URL of a kind that is not known.
     """
-    if "://" in str(text):
-        raise SweepError(f"{text} is a URL; a study lives in a folder of a file system that every node sees.")
-    return Path(text)
+    try:
+        return place.place_of(str(text)) if isinstance(text, str | Path) else text
+    except ValueError as error:
+        raise SweepError(f"{error}.") from error
+
+
+@contextmanager
+def answering(root: Place) -> Iterator[None]:
+    """Check that the object store answers that holds a study, if one does.
+
+    What it says then or in the block, of being away or of access, becomes a `SweepError`.
+    """
+    try:
+        place.check(root)
+        yield
+    except StoreError as error:
+        raise SweepError(str(error), FAILED) from error

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from trainables.places.place import is_url
+
 _TASKS = (("task",), ("lottery", "transfer", "task"))
 _PATHS = (
     *((*task, *last) for task in _TASKS for last in (("checkpoint",), ("data_options", "root"))),
@@ -17,7 +19,7 @@ def make_absolute(data: dict[str, Any]) -> None:
         section: Any = data
         for parent in parents:
             section = section.get(parent) if isinstance(section, dict) else None
-        if isinstance(section, dict) and isinstance(section.get(last), str):
+        if isinstance(section, dict) and isinstance(section.get(last), str) and not is_url(section[last]):
             section[last] = str(Path(section[last]).expanduser().absolute())
     storage = data.get("storage")
     url = storage.get("study") if isinstance(storage, dict) else None

@@ -24,6 +24,7 @@ from sweeps.sweep_file.objectives.constraint import Constraint, contradiction
 from sweeps.sweep_file.objectives.metric import Metric
 from sweeps.sweep_file.samplers import SAMPLERS
 from trainables.field_types import Number, WholeNumber, number
+from trainables.places.place import place_of
 from trainables.recipes import RECIPES
 
 Count = Annotated[WholeNumber, Field(ge=1)]
@@ -247,6 +248,13 @@ class Storage(Keys):
 
     study: str | None = None
     store: str | None = None
+
+    @field_validator("store")
+    @classmethod
+    def _a_place(cls, value: str | None) -> str | None:
+        if value is not None:
+            place_of(value)
+        return value
 
 
 class Retention(Keys):

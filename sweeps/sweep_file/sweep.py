@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Any, Self
 
 from pydantic import TypeAdapter
@@ -19,6 +18,7 @@ from sweeps.sweep_file.sections import SECTIONS, TrialSections
 from sweeps.sweep_file.space import Space, WrongParameter, build, setting
 from sweeps.sweep_file.validation import checked
 from sweeps.sweep_file.yaml_file import Source
+from trainables.places.place import Place, place_of
 from trainables.recipes import RECIPES
 
 METHOD = "compression.method"
@@ -38,12 +38,12 @@ class Sweep:
     space: Space
 
     @classmethod
-    def from_file(cls, path: Path | str, overrides: Sequence[str] = ()) -> Self:
+    def from_file(cls, path: Place | str, overrides: Sequence[str] = ()) -> Self:
         """Read and check a sweep file; ``overrides`` are ``a.b=value`` texts.
 
         Raises `SweepError` naming file, line and key.
         """
-        return cls._checked(yaml_file.read(Path(path)), overrides)
+        return cls._checked(yaml_file.read(place_of(path)), overrides)
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any], name: str = "sweep") -> Self:

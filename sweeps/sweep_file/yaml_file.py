@@ -3,12 +3,12 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from sweeps.errors import SweepError
+from trainables.places.place import Place
 
 KeyPath = tuple[str | int, ...]
 Where = Callable[[Sequence[str | int]], str]
@@ -80,7 +80,7 @@ def dumped(data: Mapping[str, Any]) -> str:
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
-def read(path: Path) -> Source:
+def read(path: Place) -> Source:
     """Read the mapping in the file ``path``. Raises `SweepError` naming file and line of what is wrong."""
     try:
         text = path.read_text(encoding="utf-8-sig")

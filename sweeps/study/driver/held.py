@@ -8,9 +8,11 @@ from optuna.storages import BaseStorage
 
 from sweeps.study import storage
 from sweeps.study.driver.file_lock import FileLock
-from sweeps.study.driver.lock import Driver
+from sweeps.study.driver.lock import Driver, DriverLock
+from sweeps.study.driver.object_lock import ObjectLock
 from sweeps.study.driver.storage_lease import StorageLease
 from sweeps.study.paths import StudyPaths
+from trainables.places.object_path import ObjectPath
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,17 @@ def hold_storage(
         yield HeldStorage(opened, check)
 
 
+def folder_lock(paths: StudyPaths, say: Callable[[str], None] = lambda _: None) -> DriverLock:
+    """Return the lock of the study's folder."""
+    if isinstance(paths.lock, ObjectPath):
+        return ObjectLock(paths.lock, say)
+    return FileLock(paths.lock)
+
+
 def find_driver(paths: StudyPaths, name: str, url: str | None) -> Driver | None:
     """Return the driver that has the study now; None where none lives."""
     if url is None:
-        return FileLock(paths.lock).driver()
+        return folder_lock(paths).driver()
     return StorageLease(storage.open_storage(paths, url), name, _called(name, url)).driver()
 
 
