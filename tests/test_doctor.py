@@ -79,15 +79,13 @@ def test_everything_is_looked_at_and_every_trouble_has_a_remedy() -> None:
 
 def test_a_package_that_is_too_old_is_named(tmp_path: Path) -> None:
     claim(tmp_path, "optuna", "3.6.1")
-    code = (
-        "from sweeps.commands import diagnosis; print([f.sentence for f in diagnosis.packages() if not f.ok])"
-    )
+    code = "from sweeps.commands.texts import diagnosis; print([f.sentence for f in diagnosis.packages() if not f.ok])"
     assert run(code, tmp_path, cwd=tmp_path).strip() == "['3.6.1, but >=5.0 is needed.']"
 
 
 def test_a_torchvision_of_another_torch_is_found_out(tmp_path: Path) -> None:
     broken_package(tmp_path, "torchvision", "RuntimeError('operator torchvision::nms does not exist')")
-    code = "from sweeps.commands import diagnosis; print(diagnosis.torchvision_fits_torch())"
+    code = "from sweeps.commands.texts import diagnosis; print(diagnosis.torchvision_fits_torch())"
     said = run(code, tmp_path, cwd=tmp_path)
     assert "ok=False" in said
     assert "operator torchvision::nms does not exist" in said
@@ -97,7 +95,9 @@ def test_a_torchvision_of_another_torch_is_found_out(tmp_path: Path) -> None:
 def test_pypis_sweeps_is_found_out(tmp_path: Path) -> None:
     claim(tmp_path, "sweeps", "0.3.0")
     said = run(
-        "from sweeps.commands import diagnosis; print(diagnosis.sweeps_is_ours())", tmp_path, cwd=tmp_path
+        "from sweeps.commands.texts import diagnosis; print(diagnosis.sweeps_is_ours())",
+        tmp_path,
+        cwd=tmp_path,
     )
     assert "ok=False" in said
     assert "pip uninstall sweeps" in said

@@ -34,7 +34,9 @@ def missing() -> str | None:
         return f"pseudo-hosts need {', '.join(absent)}: `make test-system` installs them"
     if os.getuid() != 0:
         return "pseudo-hosts need root"
-    tried = subprocess.run(["unshare", "--net", "--pid", "--fork", "--mount", "--uts", "true"], capture_output=True)
+    tried = subprocess.run(
+        ["unshare", "--net", "--pid", "--fork", "--mount", "--uts", "true"], capture_output=True
+    )
     return None if tried.returncode == 0 else "this machine allows no Linux namespaces"
 
 
@@ -74,7 +76,9 @@ class Host:
 
     def unplug(self) -> None:
         """Take the host off the network; it goes on by itself."""
-        subprocess.run(["ip", "-n", self.name, "link", "set", "eth0", "down"], check=True, env={"PATH": _SBIN})
+        subprocess.run(
+            ["ip", "-n", self.name, "link", "set", "eth0", "down"], check=True, env={"PATH": _SBIN}
+        )
 
     def plug(self) -> None:
         """Put the host back on the network."""
@@ -91,7 +95,9 @@ class Hosts:
     nodes: list[Host]
     environment: dict[str, str] = field(default_factory=dict)
 
-    def on_laptop(self, command: str, timeout: float = 300, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def on_laptop(
+        self, command: str, timeout: float = 300, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
         """Type a command on the laptop, in its home folder."""
         return self.on(self.laptop, command, timeout, check)
 
@@ -146,7 +152,9 @@ def _network(stack: ExitStack, names: Sequence[str], net: str) -> None:
             _ip("-n", name, "addr", "add", f"{net}.1/24", "dev", "br0")
             _ip("-n", name, "link", "set", "br0", "up")
             continue
-        _ip("-n", names[0], "link", "add", f"v{number}", "type", "veth", "peer", "name", "eth0", "netns", name)
+        _ip(
+            "-n", names[0], "link", "add", f"v{number}", "type", "veth", "peer", "name", "eth0", "netns", name
+        )
         _ip("-n", names[0], "link", "set", f"v{number}", "master", "br0", "up")
         _ip("-n", name, "addr", "add", f"{net}.{10 + number}/24", "dev", "eth0")
         _ip("-n", name, "link", "set", "eth0", "up")
@@ -205,7 +213,9 @@ def _host(root: Path, home: Path, name: str, net: str, number: int) -> Host:
 def _passwd(home: Path) -> str:
     """Return the accounts of a host: this machine's, but root is at home in ``home``."""
     lines = Path("/etc/passwd").read_text().splitlines()
-    return "".join(f"root:x:0:0:root:{home}:/bin/bash\n" if x.startswith("root:") else x + "\n" for x in lines)
+    return "".join(
+        f"root:x:0:0:root:{home}:/bin/bash\n" if x.startswith("root:") else x + "\n" for x in lines
+    )
 
 
 def _without_registry(root: Path) -> dict[str, str]:
