@@ -10,9 +10,10 @@ from typing import Any, Protocol
 from sweeps.errors import FAILED, INFEASIBLE, TOO_MANY_FAILED, SweepError
 from sweeps.running import retries
 from sweeps.search.prepare import Prepared
-from sweeps.study.ledger import CRASHES, DETAILS, MEMORY, REASON, TRIAL_METRICS, VIOLATIONS, Ledger
+from sweeps.study.ledger import CRASHES, MEMORY, VIOLATIONS, Ledger
 from sweeps.study.paths import StudyPaths
 from sweeps.study.record import BASELINE
+from sweeps.study.rows.row import DETAILS, REASON, TRIAL_METRICS
 from trainables.config import TrialConfig
 from trainables.metric_names import OF_A_LAYER
 from trainables.results.result import read_result

@@ -14,8 +14,9 @@ from sweeps.running import retries
 from sweeps.search.prepare import Prepared
 from sweeps.study import storage
 from sweeps.study.driver.held import HeldStorage
-from sweeps.study.ledger import Ledger, enqueue, rows_by_trial
+from sweeps.study.ledger import Ledger, enqueue
 from sweeps.study.paths import StudyPaths
+from sweeps.study.rows.row import rows_by_trial
 from sweeps.study.screening import finalists, name_of_screening
 from sweeps.sweep_file.keys import Screen
 from trainables import LeaseLost, StoreError, TrialConfig

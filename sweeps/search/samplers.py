@@ -13,7 +13,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.samplers import BaseSampler
 
 from pruners.errors import nearest
-from sweeps.sweep_file.samplers import SAMPLERS, CmaEs
+from sweeps.sweep_file.samplers import SAMPLERS, CmaEs, Tpe
 
 _MOST_POINTS = 1_000_000
 # Their place in the sequence or the grid follows from the study, so that their seed must stay the study's.
@@ -53,6 +53,8 @@ def build(
     sampler = SAMPLERS[method](seed=own_seed, **options)
     if isinstance(sampler, CmaEs):
         sampler.place = number
+    if isinstance(sampler, Tpe):
+        sampler.shown = max(Tpe.shown, options.get("n_startup_trials", 0))
     return sampler
 
 

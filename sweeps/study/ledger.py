@@ -1,8 +1,6 @@
 """The Optuna study as a ledger of trials: the only truth about what was asked and how it ended.
 
-A trial is known by its *root*, the number of the row that first asked for it. When its driver dies, that row
-is told FAIL and a waiting row with the same parameters and the attribute ``root`` takes its place, so that a
-trial may own several rows and ends exactly once.
+Its rows, and how several of them are one trial: `sweeps.study.rows.row`.
 """
 
 import math
@@ -14,13 +12,22 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from sweeps.errors import Incompatible
+from sweeps.study.rows.only_writer import OnlyWriter
+from sweeps.study.rows.row import (
+    DETAILS,
+    ENQUEUED,
+    OUTCOME,
+    REASON,
+    ROOT,
+    TRIAL_METRICS,
+    root_of,
+    rows_by_trial,
+)
+from sweeps.study.rows.trials import Trials
 from sweeps.sweep_file.space import Space
 
-ROOT, OUTCOME, REASON, TRIAL_METRICS, DETAILS = "root", "outcome", "reason", "metrics", "details"
 VIOLATIONS = "violations"
 """Of a result read from disk: by which share each constraint is missed."""
-ENQUEUED = "enqueued"
-"""What the sweep file's ``enqueue`` gave to the row that was made for it."""
 BUDGET = "budget"
 CRASHED = "crashed"
 """Marks a row whose worker died: True, or `MEMORY` where it was killed for want of memory."""
@@ -30,42 +37,8 @@ CRASHES = {True: 3, MEMORY: 6}
 
 Other trials may leave memory free again.
 """
-_PENDING = (TrialState.RUNNING, TrialState.WAITING)
 _STATES = {"stopped_early": TrialState.PRUNED, "infeasible": TrialState.PRUNED, "failed": TrialState.FAIL}
 """Optuna's state of every end but ``complete``."""
-
-
-def root_of(row: FrozenTrial | Trial) -> int:
-    """Return the number under which a row's trial is known."""
-    root: int = row.user_attrs.get(ROOT, row.number)
-    return root
-
-
-def outcome_of(row: FrozenTrial) -> str:
-    """Return how a row ended, or how it stands.
-
-    That is complete, stopped_early, failed, infeasible, abandoned (its driver died), running or waiting.
-    """
-    if row.state == TrialState.COMPLETE:
-        return "complete"
-    if row.state in _PENDING:
-        return "running" if row.state == TrialState.RUNNING else "waiting"
-    outcome: str = row.user_attrs.get(OUTCOME, "abandoned")
-    return outcome
-
-
-def rows_by_trial(study: optuna.Study) -> dict[int, list[FrozenTrial]]:
-    """Return all rows of each trial by its root, in order."""
-    by_root: dict[int, list[FrozenTrial]] = {}
-    for row in study.get_trials(deepcopy=False):
-        by_root.setdefault(root_of(row), []).append(row)
-    return by_root
-
-
-def standing(rows: Sequence[FrozenTrial]) -> FrozenTrial:
-    """Return the row that speaks for a trial: the one that ended it, else the newest that is under way."""
-    ended = [r for r in rows if outcome_of(r) in ("complete", "stopped_early", "failed", "infeasible")]
-    return ended[0] if ended else rows[-1]
 
 
 def enqueue(study: optuna.Study, configurations: Iterable[Mapping[str, Any]], most: float = math.inf) -> None:
@@ -104,7 +77,8 @@ class Ledger:
         finished_result: Callable[[int], Mapping[str, Any] | None],
         check: Callable[[], None] = lambda: None,
     ):
-        self.study = study
+        self._rows = OnlyWriter(study)
+        self.study = optuna.load_study(study_name=study.study_name, storage=self._rows)
         self._space = space
         self._sampler = sampler
         self._violation = violation
@@ -113,16 +87,17 @@ class Ledger:
         self._live: dict[int, Trial] = {}
         self._reported: dict[int, int] = {}
         self.why_infeasible = ""  # the last draw's that was
-        for number in self._unfinished():
-            self._take_over(number)
+        # What a dead driver left without an end.
+        for root in self._trials.roots("running", "abandoned"):
+            self._take_over(root)
+
+    @property
+    def _trials(self) -> Trials:
+        return self._rows.trials
 
     def counts(self) -> dict[str, int]:
         """Count the trials of each outcome."""
-        counts: dict[str, int] = {}
-        for rows in rows_by_trial(self.study).values():
-            outcome = outcome_of(standing(rows))
-            counts[outcome] = counts.get(outcome, 0) + 1
-        return counts
+        return dict(+self._trials.counts)
 
     def ask(self) -> tuple[int, dict[str, Any]] | None:
         """Ask for the next trial and return its root and parameters.
@@ -130,8 +105,9 @@ class Ledger:
         None where the draw was infeasible, or its values do not go together (recorded as such).
         """
         self._check()
-        self.study.sampler = self._sampler(self._place_of_next())
-        trial = self._space.ask(self.study)
+        self.study.sampler = sampler = self._sampler(self._trials.place_of_next)
+        with self._rows.showing(getattr(sampler, "shown", None)):
+            trial = self._space.ask(self.study)
         root, params = root_of(trial), dict(trial.params)
         try:
             miss = self._violation(params)
@@ -144,21 +120,13 @@ class Ledger:
             if miss > 0:
                 self._end(trial, "infeasible", f"{miss:.0%} over its budget")
                 return None
+        self._rows.keep()
         self._live[root] = trial
         return root, params
 
-    def _place_of_next(self) -> int:
-        """Count the trials that were asked for, or enqueued, before the one that is asked next.
-
-        The same after a restart as without it.
-        """
-        roots = sorted(rows_by_trial(self.study))
-        waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-        return roots.index(root_of(waiting[0])) if waiting else len(roots)
-
     def waiting(self) -> bool:
         """Tell whether a row stands ready: a trial enqueued, or one that a dead driver left."""
-        return bool(self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
+        return self._trials.waits
 
     def report(self, root: int, epoch: int, value: float) -> None:
         """Record an intermediate value of the first objective.
@@ -206,13 +174,13 @@ class Ledger:
         """
         self._check()
         cause = MEMORY if out_of_memory else True
-        before = sum(row.user_attrs.get(CRASHED) == cause for row in rows_by_trial(self.study)[root])
+        before = sum(row.user_attrs.get(CRASHED) == cause for row in self._trials.rows(root))
         if before >= CRASHES[cause]:
             return 0
         trial = self._live.pop(root)
         trial.set_user_attr(CRASHED, cause)
         self.study.tell(trial, state=TrialState.FAIL)
-        self.study.add_trial(self._waiting_row(root, rows_by_trial(self.study)[root][-1]))
+        self.study.add_trial(self._waiting_row(root, self._trials.rows(root)[-1]))
         return before + 1
 
     def _end(self, trial: Trial, outcome: str, reason: str | None) -> None:
@@ -231,20 +199,12 @@ class Ledger:
         trial.set_user_attr(DETAILS, dict(details))
         return trial
 
-    def _unfinished(self) -> list[int]:
-        """Return the roots that a dead driver left without an end."""
-        return [
-            root
-            for root, rows in rows_by_trial(self.study).items()
-            if outcome_of(standing(rows)) in ("running", "abandoned")
-        ]
-
     def _take_over(self, root: int) -> None:
         """End a dead driver's trial as its driver or its worker said, else put it back into the queue.
 
         Safe to be cut off anywhere.
         """
-        rows = rows_by_trial(self.study)[root]
+        rows = self._trials.rows(root)
         last = rows[-1]
         result = self._finished_result(root) if self._is_drawn(last) else None
         for row in rows:

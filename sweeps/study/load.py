@@ -12,10 +12,10 @@ import optuna
 
 from sweeps.errors import FAILED, SweepError
 from sweeps.study import storage
-from sweeps.study.ledger import DETAILS, REASON, TRIAL_METRICS, outcome_of, rows_by_trial, standing
 from sweeps.study.paths import StudyPaths
 from sweeps.study.provenance import read_provenance
 from sweeps.study.record import BASELINE, TARGET, Objective, Outcome, StudyRecord, TrialRecord
+from sweeps.study.rows.row import DETAILS, REASON, TRIAL_METRICS, outcome_of, rows_by_trial, standing
 from sweeps.study.screening import name_of_screening
 from sweeps.study.where import answering, study_place
 from sweeps.sweep_file import yaml_file

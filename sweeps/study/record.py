@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import optuna
 
-from sweeps.study.ledger import root_of
+from sweeps.study.rows.row import root_of
 from sweeps.study.selection.choice import Choice, choice_of
 from sweeps.study.selection.comparison import Comparison, Network, compare, network_on, standard_error
 from sweeps.study.selection.limits import Limit, limits_of

@@ -6,7 +6,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial
 
-from sweeps.study.ledger import ENQUEUED, TRIAL_METRICS, outcome_of, rows_by_trial, standing
+from sweeps.study.rows.row import ENQUEUED, TRIAL_METRICS, outcome_of, rows_by_trial, standing
 from trainables.trials.screening import NETWORK
 
 

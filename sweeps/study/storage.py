@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import optuna
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
@@ -13,6 +13,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sweeps.errors import FAILED, SweepError
 from sweeps.study.object_journal import ObjectJournal
 from sweeps.study.paths import StudyPaths
+from sweeps.study.rows.database import Database
 from trainables.places.object_path import ObjectPath
 from trainables.places.place import Place
 
@@ -127,7 +128,7 @@ def open_storage(paths: StudyPaths, url: str | None) -> BaseStorage:
             ) from error
     shown = without_password(url)
     try:
-        return RDBStorage(url)
+        return Database(url)
     except NoSuchModuleError as error:
         raise SweepError(
             f"storage.study: {shown} names a database that SQLAlchemy does not know: {_reason(error)}."

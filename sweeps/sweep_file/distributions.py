@@ -123,16 +123,16 @@ def inside(distribution: BaseDistribution) -> list[Any]:
     return [int(middle) if isinstance(distribution, IntDistribution) else middle]
 
 
-def suggest(trial: Trial, name: str, distribution: BaseDistribution) -> None:
-    """Draw one parameter for a trial that is asked."""
+def suggest(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
+    """Draw one parameter for a trial that is asked, and return its value."""
     match distribution:
         case CategoricalDistribution():
-            trial.suggest_categorical(name, distribution.choices)
+            return trial.suggest_categorical(name, distribution.choices)
         case IntDistribution():
-            trial.suggest_int(
+            return trial.suggest_int(
                 name, distribution.low, distribution.high, step=distribution.step, log=distribution.log
             )
         case FloatDistribution():
-            trial.suggest_float(
+            return trial.suggest_float(
                 name, distribution.low, distribution.high, step=distribution.step, log=distribution.log
             )

@@ -50,9 +50,10 @@ class Space:
     def ask(self, study: optuna.Study) -> optuna.Trial:
         """Ask the study for its next trial and draw what belongs to it, define-by-run as Optuna says."""
         trial = study.ask()
+        drawn: dict[str, Any] = {}  # a trial copies its own at each look
         for name, found in self.distributions.items():
-            if self.has(name, trial.params):
-                suggest(trial, name, found)
+            if self.has(name, drawn):
+                drawn[name] = suggest(trial, name, found)
         return trial
 
     def is_whole(self, params: Mapping[str, Any]) -> bool:

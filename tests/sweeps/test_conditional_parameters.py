@@ -14,8 +14,9 @@ from sweeps.report.drawing.wording import setting_of
 from sweeps.search import samplers
 from sweeps.search.prepare import prepare
 from sweeps.study import storage
-from sweeps.study.ledger import Ledger, rows_by_trial, standing
+from sweeps.study.ledger import Ledger
 from sweeps.study.paths import StudyPaths
+from sweeps.study.rows.row import rows_by_trial, standing
 from tests.sweeps.studies import digits, run
 
 SGD = {"training.momentum": {"min": 0.1, "max": 0.9}, "training.lr": {"min": 0.01, "max": 0.3}}

@@ -14,8 +14,9 @@ from sweeps.running.conductor import finished_result
 from sweeps.search.dry_run import dry_run_text
 from sweeps.search.prepare import prepare
 from sweeps.study import storage
-from sweeps.study.ledger import REASON, Ledger, rows_by_trial, standing
+from sweeps.study.ledger import Ledger
 from sweeps.study.paths import StudyPaths
+from sweeps.study.rows.row import REASON, rows_by_trial, standing
 from tests.sweeps.commands import Answer
 from tests.sweeps.studies import digits, run
 from trainables.results.result import TrialResult, write_result

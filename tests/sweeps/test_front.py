@@ -10,7 +10,7 @@ import pytest
 from optuna.trial import TrialState, create_trial
 
 from sweeps import Objective, StudyRecord, TrialRecord
-from sweeps.study.ledger import ROOT
+from sweeps.study.rows.row import ROOT
 
 GOALS: tuple[Literal["maximize", "minimize"], ...] = ("maximize", "minimize", "maximize")
 

@@ -16,19 +16,8 @@ from optuna.trial import TrialState
 
 from sweeps.search import samplers
 from sweeps.study import storage
-from sweeps.study.ledger import (
-    BUDGET,
-    DETAILS,
-    REASON,
-    TRIAL_METRICS,
-    VIOLATIONS,
-    Ledger,
-    enqueue,
-    outcome_of,
-    root_of,
-    rows_by_trial,
-    standing,
-)
+from sweeps.study.ledger import BUDGET, VIOLATIONS, Ledger, enqueue
+from sweeps.study.rows.row import DETAILS, REASON, TRIAL_METRICS, outcome_of, root_of, rows_by_trial, standing
 from sweeps.sweep_file.space import Condition, Space
 from tests.sweeps.dying_journal import DyingJournal, Killed, Moment
 

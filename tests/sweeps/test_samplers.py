@@ -11,8 +11,9 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from sweeps.search import samplers
 from sweeps.study import storage
-from sweeps.study.ledger import Ledger, rows_by_trial, standing
+from sweeps.study.ledger import Ledger
 from sweeps.study.paths import StudyPaths
+from sweeps.study.rows.row import rows_by_trial, standing
 from sweeps.sweep_file.space import Space
 
 RANGES: dict[str, BaseDistribution] = {

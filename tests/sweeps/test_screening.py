@@ -16,8 +16,8 @@ from sweeps.report.charts.screening import rank_correlation, score_chart
 from sweeps.search.dry_run import dry_run_text
 from sweeps.search.prepare import prepare
 from sweeps.study import storage
-from sweeps.study.ledger import TRIAL_METRICS
 from sweeps.study.paths import StudyPaths
+from sweeps.study.rows.row import TRIAL_METRICS
 from sweeps.study.screening import name_of_screening
 from tests.sweeps.studies import USERS, digits, run
 from trainables.metric_names import DIVERGENCE

@@ -8,8 +8,8 @@ import psutil
 import pytest
 
 from sweeps.study import storage
-from sweeps.study.ledger import TRIAL_METRICS
 from sweeps.study.paths import StudyPaths
+from sweeps.study.rows.row import TRIAL_METRICS
 from sweeps.study.screening import name_of_screening
 from tests.plugins.cluster import Cluster
 from tests.sweeps.cluster.conftest import StudyOnCluster

@@ -9,8 +9,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sweeps.study import ledger, storage
+from sweeps.study import storage
 from sweeps.study.paths import StudyPaths
+from sweeps.study.rows.row import outcome_of, root_of
 from tests.plugins.cluster import Cluster
 from tests.sweeps.cluster.conftest import StudyOnCluster
 
@@ -51,9 +52,9 @@ def test_driver_killed_three_times_at_random_moments(study_on_cluster, undisturb
     status = study.status()
     assert (status["complete"], status["failed"], status["running"], status["target"]) == (24, 0, 0, 24)
     rows = storage.load(StudyPaths(study.out), "survivor", None).get_trials(deepcopy=False)
-    ends = [ledger.root_of(row) for row in rows if ledger.outcome_of(row) == "complete"]
+    ends = [root_of(row) for row in rows if outcome_of(row) == "complete"]
     assert len(ends) == len(set(ends)) == 24
-    assert {ledger.outcome_of(row) for row in rows} <= {"complete", "abandoned"}
+    assert {outcome_of(row) for row in rows} <= {"complete", "abandoned"}
     assert study.results() == undisturbed
     assert study.repeated_epochs() <= 3 * CONCURRENT, (
         "more than one checkpoint interval was repeated by a trial"
