@@ -18,12 +18,16 @@ TESTING := $(VENV)/.tests-installed
 SYSTEM_PACKAGES := postgresql openssh-server iproute2 rsync dataset-fashion-mnist chromium
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check test-system requirements results networks bench clean
+.PHONY: help setup setup-cluster demo test check test-system requirements results networks clusters bench clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*##/make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 setup: $(RUNTIME)  ## make .venv with the tombola command in it
+
+setup-cluster: $(RUNTIME)  ## what `ray up` needs here: boto3, Ray's dashboard, and a token that keeps others out
+	$(UV) install --python $(BIN)/python --requirements requirements-cluster.txt
+	@test -e ~/.ray/auth_token || RAY_AUTH_MODE=token $(BIN)/ray get-auth-token --generate > /dev/null
 
 demo: $(RUNTIME)  ## the main job: a twentieth of a ResNet on handwritten digits, into runs/digits
 	$(BIN)/tombola run sweeps/configs/digits.yaml --out runs/digits
@@ -52,6 +56,9 @@ RESULTS := runs/digits $(wildcard runs/allocation_fashion_*) runs/allocation_mas
 
 results: $(TESTING)  ## write docs/results.md and its pictures from the studies in runs/
 	$(BIN)/python -m docs.results $(RESULTS)
+
+clusters: $(TESTING)  ## write cluster.yaml and clusters/*.yaml from clusters/source/
+	$(BIN)/python clusters/write.py
 
 networks: $(TESTING)  ## take torchvision's networks through every step and write docs/networks.md
 	$(BIN)/python -m docs.networks

@@ -23,6 +23,9 @@ class _Place:
 PLACES = {
     "doctor": _Place("doctor", "Check this machine: packages that belong together, GPUs, disk, W&B."),
     "export": _Place("export", "Take a trial's smaller network out of the study in DIR."),
+    "logs": _Place(
+        "jobs", "Show what the driver of the study in DIR says, which runs as a job of a cluster."
+    ),
     "methods": _Place(
         "methods",
         "List the methods that compress: paper, what they need, options with their defaults and values.",
@@ -32,6 +35,9 @@ PLACES = {
     "resume": _Place("run", "Go on with the study in DIR, from the sweep that it keeps."),
     "run": _Place("run", "Run a sweep, or go on with the study that its folder holds."),
     "status": _Place("status", "Show how far the study in DIR is."),
+    "stop": _Place(
+        "jobs", "Stop the driver of the study in DIR, which runs as a job of a cluster; nothing is lost."
+    ),
     "validate": _Place(
         "validate", "Check a sweep file against its network and data, and say what it would run."
     ),

@@ -11,6 +11,8 @@ import click
 from rich.console import Console
 
 import sweeps
+from sweeps.commands.beginning import begin_as_job, begin_far_away
+from sweeps.commands.cluster_option import cluster_option
 from sweeps.commands.study_folder import StudyFolder
 from sweeps.errors import INFEASIBLE, INTERRUPTED, TOO_MANY_FAILED, SweepError
 from sweeps.search.dry_run import dry_run_text
@@ -46,6 +48,13 @@ _where = [
         is_flag=True,
         help="Run trials one by one in this process, without Ray.",
     ),
+    click.option(
+        "--detach",
+        is_flag=True,
+        help="On the head of a Ray cluster: run as a job of it, and come back once the study has begun.",
+    ),
+    click.option("--without-hints", is_flag=True, hidden=True),
+    cluster_option,
 ]
 """Options that running and resuming share."""
 
@@ -66,10 +75,24 @@ def _with_shared_options(command: Any) -> Any:
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of the search and of the first replicate.")
 @click.option("--dry-run", is_flag=True, help="Say what would run, and train nothing.")
 @_with_shared_options
-def run(sweep_file: Path, out: Place | None, seed: int | None, dry_run: bool, **options: Any) -> int:
+@click.pass_context
+def run(
+    ctx: click.Context,
+    /,
+    sweep_file: Path,
+    out: Place | None,
+    seed: int | None,
+    dry_run: bool,
+    **options: Any,
+) -> int:
     """Run a sweep, or go on with the study that its folder holds."""
     sweep = Sweep.from_file(sweep_file, _overrides(options, seed))
+    if options["cluster"] and not dry_run:
+        study = str(out or sweep.file.name)
+        return begin_far_away(ctx, options["cluster"], study, (sweep_file, sweep))
     out = out or Path("runs") / sweep.file.name
+    if options["detach"]:
+        return begin_as_job(ctx, out, options["without_hints"])
     if dry_run:
         click.echo(dry_run_text(prepare(sweep)))
         return 0
@@ -79,9 +102,14 @@ def run(sweep_file: Path, out: Place | None, seed: int | None, dry_run: bool, **
 @click.command()
 @click.argument("study", type=StudyFolder(), metavar="DIR")
 @_with_shared_options
-def resume(study: Place, **options: Any) -> int:
+@click.pass_context
+def resume(ctx: click.Context, /, study: Place, **options: Any) -> int:
     """Go on with the study in DIR, from the sweep that it keeps."""
+    if options["cluster"]:
+        return begin_far_away(ctx, options["cluster"], str(study))
     read_provenance(StudyPaths(study))
+    if options["detach"]:
+        return begin_as_job(ctx, study, options["without_hints"])
     return _run(Sweep.from_file(StudyPaths(study).sweep, _overrides(options, None)), study, options)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from sweeps.commands.cluster_option import also_on_a_cluster
 from sweeps.commands.study_folder import StudyFolder
 from sweeps.study.driver.held import find_driver
 from sweeps.study.driver.lock import Driver
@@ -23,6 +24,7 @@ _ENDS = ("complete", "stopped_early", "failed", "infeasible")
 @click.argument("study", type=StudyFolder(), metavar="DIR")
 @click.option("--storage", metavar="URL", help="The study's database, where its URL needs a password.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
+@also_on_a_cluster
 def status(study: Place, storage: str | None, as_json: bool) -> None:
     """Show how far the study in DIR is."""
     record = load_record(study, storage)

@@ -17,9 +17,14 @@ _OURS = ("pruners", "trainables", "sweeps")
 def runtime_env(sweep: Sweep) -> Iterator[dict[str, Any]]:
     """Pack this project and the user's code that the sweep pulls in, as Ray's ``runtime_env``."""
     with tempfile.TemporaryDirectory(prefix="tombola-") as folder:
-        for name in (*_OURS, *user_modules(sweep)):
-            _copy(name, Path(folder))
+        copy_code(sweep, Path(folder))
         yield {"working_dir": folder}
+
+
+def copy_code(sweep: Sweep, folder: Path) -> None:
+    """Copy this project, and the user's code that the sweep pulls in, into a folder to be imported from."""
+    for name in (*_OURS, *user_modules(sweep)):
+        _copy(name, folder)
 
 
 def user_modules(sweep: Sweep) -> list[str]:

@@ -1,0 +1,1 @@
+"""A cluster that ``ray up`` started, commanded from another machine."""

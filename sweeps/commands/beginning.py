@@ -1,0 +1,75 @@
+"""How ``run`` and ``resume`` begin a study whose driver is not this process."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from sweeps.commands.cluster_option import NAME, as_typed
+from sweeps.errors import USAGE, SweepError
+from sweeps.study.driver.file_lock import FileLock
+from sweeps.study.paths import StudyPaths
+from sweeps.sweep_file.sweep import Sweep
+
+_HERE_ONLY = frozenset({"sweep_file", "study", "out", "detach", "without_hints", "address", NAME})
+
+
+def begin_as_job(ctx: click.Context, study: Path, without_hints: bool) -> int:
+    """Begin the study as a job of the Ray cluster that this machine is the head of.
+
+    Raises `SweepError` with the driver's exit code where it cannot begin.
+    """
+    from sweeps.cluster import job
+
+    if ctx.params["without_ray"]:
+        raise SweepError(
+            "--detach runs a study as a job of a Ray cluster and --in-process without one.", USAGE
+        )
+    first = (
+        [str(ctx.params["sweep_file"].absolute()), "--out", str(study)] if "sweep_file" in ctx.params else []
+    )
+    words = [
+        str(ctx.info_name),
+        *(first or [str(study)]),
+        *as_typed(ctx, _HERE_ONLY)[1:],
+        "--address",
+        "auto",
+    ]
+    lock = FileLock(StudyPaths(study).lock)
+    job.submit(job.name_of(study), words, lambda: lock.driver() is not None, sys.stdout.write)
+    if not without_hints:
+        _say_how_to_look(str(study), [])
+    return 0
+
+
+def begin_far_away(
+    ctx: click.Context, cluster: Path, study: str, sweep: tuple[Path, Sweep] | None = None
+) -> int:
+    """Begin the study on the head of a cluster, from a sweep file here or from what the study keeps."""
+    from sweeps.cluster import away
+    from sweeps.cluster.head import Head
+
+    if ctx.params["without_ray"] or ctx.params["address"]:
+        raise SweepError("--cluster names the cluster: leave out --address and --in-process.", USAGE)
+    head = Head(cluster)
+    options = ["--without-hints", *as_typed(ctx, _HERE_ONLY)[1:]]
+    if sweep is None:
+        code = away.resume(head, study, options)
+    else:
+        code = away.run(head, *sweep, [f"--out={study}", *options])
+    if code == 0:
+        click.echo(f"{study} runs on {head}, also when this machine goes to sleep.")
+        _say_how_to_look(study, ["--cluster", str(cluster)])
+    return code
+
+
+def _say_how_to_look(study: str, where: list[str]) -> None:
+    ways = {
+        "how far it is": ["status", study, *where],
+        "what it says": ["logs", study, "--follow", *where],
+        "its report": ["report", study, *where],
+        "to stop it": ["stop", study, *where],
+    }
+    for name, words in ways.items():
+        click.echo(f"{name + ':':<16}{shlex.join(['tombola', *words])}")
