@@ -2,6 +2,7 @@
 
 import hashlib
 import tempfile
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def run(head: Head, sweep_file: Path, sweep: Sweep, options: Sequence[str]) -> i
 def resume(head: Head, study: str, options: Sequence[str]) -> int:
     """Go on with the study that the head knows as ``study``, with the code as it is here now."""
     with tempfile.TemporaryDirectory(prefix="tombola-") as folder:
-        head.fetch(f"{study}/{SWEEP}", Path(folder))
+        (Path(folder) / SWEEP).write_text(head.read(study, SWEEP))
         shipped = _ship(head, Sweep.from_file(Path(folder) / SWEEP), Path(folder))
     return head.tombola(["resume", study, "--detach", *options], {"PYTHONPATH": shipped})
 
@@ -43,3 +44,27 @@ def _digest(folder: Path) -> str:
             digest.update(f"{path.relative_to(folder)}\0".encode())
             digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:12]
+
+
+def fetch_report(head: Head, study: str, options: Sequence[str], into: Path) -> None:
+    """Write a study's report again on the head, and bring it here.
+
+    Raises `SweepError` where it cannot be written.
+    """
+    head.asked(["tombola", "report", study, *options])
+    into.parent.mkdir(parents=True, exist_ok=True)
+    into.write_text(head.read(study, "report.html"))
+
+
+def fetch_network(head: Head, study: str, options: Sequence[str], into: Path) -> str:
+    """Export a trial's network on the head and bring it here; returns what the export says.
+
+    Raises `SweepError` where there is none.
+    """
+    name = f"{_CODE}/export-{uuid.uuid4().hex[:12]}"
+    said = head.asked(["tombola", "export", study, "--to", name, *options])
+    try:
+        head.fetch(name, into)
+    finally:
+        head.asked(["rm", "-rf", name])
+    return said.replace(name, str(into))

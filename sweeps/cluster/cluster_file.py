@@ -70,11 +70,9 @@ def read(path: Path) -> dict[str, Any]:
 @contextlib.contextmanager
 def _ray_is_silent() -> Iterator[None]:
     """Keep Ray's progress words off the terminal, which is for the command's own answer."""
-    logger = logging.getLogger("ray")
-    before = logger.level
-    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
-        logger.setLevel(logging.CRITICAL)
-        try:
+    logging.disable(logging.CRITICAL)
+    try:
+        with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
             yield
-        finally:
-            logger.setLevel(before)
+    finally:
+        logging.disable(logging.NOTSET)

@@ -11,7 +11,7 @@ from sweeps.cluster.cluster_file import HeadAddress, find_head
 from sweeps.errors import FAILED, SweepError
 
 STUDIES = "studies"
-"""The folder in a node's home that all nodes share; commands are given there: ``first`` is ~/studies/first."""
+"""The folder in a node's home that all nodes share; commands are given in it."""
 _PROGRAM = "export PATH=~/tombola/.venv/bin:$PATH RAY_AUTH_MODE=token"
 _SSH_FAILED = 255
 
@@ -48,6 +48,13 @@ class Head:
         if done.returncode:
             raise SweepError(f"{self}: {done.stderr.decode(errors='replace').strip()}.", FAILED)
         return PurePosixPath(done.stdout.decode().strip())
+
+    def read(self, study: str, name: str) -> str:
+        """Read a text file of a study that the head knows as ``study``.
+
+        Raises `SweepError` where it cannot be read.
+        """
+        return self.asked(["python", "-m", "sweeps.cluster.study_file", study, name])
 
     def fetch(self, remote: str, local: Path) -> None:
         """Copy a file, or a folder's content, from the head into the folder ``local``.

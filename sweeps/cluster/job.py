@@ -12,6 +12,7 @@ from pathlib import Path
 from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 
 from sweeps.errors import FAILED, SweepError
+from trainables.places.place import Place
 
 _DASHBOARD = "http://127.0.0.1:8265"
 _STUDY = "tombola_study"
@@ -19,11 +20,13 @@ _TIME_TO_STOP = 300
 """Seconds that a driver has to end in good order once it is told to."""
 _TIME_TO_BEGIN = 180.0
 _POLL = 0.5
+_RAYS_LAST_WORDS = "Running entrypoint for job "
+"""What Ray's own lines at the head of a job's log end with."""
 
 
-def name_of(study: Path) -> str:
+def name_of(study: Place) -> str:
     """Return the name under which the jobs of a study are found, wherever the command is given."""
-    return str(study.absolute())
+    return str(study.absolute() if isinstance(study, Path) else study)
 
 
 def submit(
@@ -50,7 +53,7 @@ def submit(
     )
     said, deadline = "", time.monotonic() + _TIME_TO_BEGIN
     while not has_begun() and time.monotonic() < deadline:
-        status, log = client.get_job_status(name), client.get_job_logs(name)
+        status, log = client.get_job_status(name), _without_rays_words(client.get_job_logs(name))
         say(log.removeprefix(said))
         said = log
         if status.is_terminal():
@@ -92,12 +95,18 @@ def print_log(study: str, follow: bool, say: Callable[[str], object]) -> None:
     if follow:
         asyncio.run(_follow(client, name, say))
     else:
-        say(client.get_job_logs(name))
+        say(_without_rays_words(client.get_job_logs(name)))
 
 
 async def _follow(client: JobSubmissionClient, name: str, say: Callable[[str], object]) -> None:
     async for lines in client.tail_job_logs(name):
         say(lines)
+
+
+def _without_rays_words(log: str) -> str:
+    """Return what the driver itself said."""
+    _, last_words, after = log.partition(_RAYS_LAST_WORDS)
+    return after.partition("\n")[2] if last_words else ""
 
 
 def _client() -> JobSubmissionClient:

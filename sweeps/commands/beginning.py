@@ -8,14 +8,15 @@ import click
 
 from sweeps.commands.cluster_option import NAME, as_typed
 from sweeps.errors import USAGE, SweepError
-from sweeps.study.driver.file_lock import FileLock
+from sweeps.study.driver.held import folder_lock
 from sweeps.study.paths import StudyPaths
 from sweeps.sweep_file.sweep import Sweep
+from trainables.places.place import Place
 
 _HERE_ONLY = frozenset({"sweep_file", "study", "out", "detach", "without_hints", "address", NAME})
 
 
-def begin_as_job(ctx: click.Context, study: Path, without_hints: bool) -> int:
+def begin_as_job(ctx: click.Context, study: Place, without_hints: bool) -> int:
     """Begin the study as a job of the Ray cluster that this machine is the head of.
 
     Raises `SweepError` with the driver's exit code where it cannot begin.
@@ -36,7 +37,7 @@ def begin_as_job(ctx: click.Context, study: Path, without_hints: bool) -> int:
         "--address",
         "auto",
     ]
-    lock = FileLock(StudyPaths(study).lock)
+    lock = folder_lock(StudyPaths(study))
     job.submit(job.name_of(study), words, lambda: lock.driver() is not None, sys.stdout.write)
     if not without_hints:
         _say_how_to_look(str(study), [])

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from sweeps.commands.cluster_option import as_typed, cluster_option
 from sweeps.commands.study_folder import StudyFolder
 from sweeps.study import export as exporting
 from sweeps.study.load import load_record
@@ -18,8 +19,26 @@ from trainables.places.place import Place
     "--trial", "key", metavar="N", help="A trial's number, or baseline-<name>; without it the best."
 )
 @click.option("--storage", metavar="URL", help="The study's database, where its URL needs a password.")
-def export(study: Place, target: Path, key: str | None, storage: str | None) -> None:
+@cluster_option
+@click.pass_context
+def export(
+    ctx: click.Context,
+    /,
+    study: Place,
+    target: Path,
+    key: str | None,
+    storage: str | None,
+    cluster: Path | None,
+) -> None:
     """Take a trial's smaller network out of the study in DIR."""
+    if cluster:
+        from sweeps.cluster import away
+        from sweeps.cluster.head import Head  # Ray's part that speaks to clouds takes seconds to import
+
+        exporting.check_is_new(target)
+        options = as_typed(ctx, frozenset({"study", "target"}))[1:]
+        click.echo(away.fetch_network(Head(cluster), str(study), options, target), nl=False)
+        return
     record = load_record(study, storage)
     trial = exporting.find(record, key)
     exporting.export(record, trial, target)

@@ -1,12 +1,12 @@
 """``tombola logs`` and ``tombola stop``: the drivers that run as jobs of a cluster."""
 
 import sys
-from pathlib import Path
 
 import click
 
 from sweeps.commands.cluster_option import also_on_a_cluster
 from sweeps.commands.study_folder import StudyFolder
+from trainables.places.place import Place
 
 
 @click.command()
@@ -15,7 +15,7 @@ from sweeps.commands.study_folder import StudyFolder
     "--follow", is_flag=True, help="Go on until the driver ends; Ctrl-C stops reading, not the study."
 )
 @also_on_a_cluster
-def logs(study: Path, follow: bool) -> None:
+def logs(study: Place, follow: bool) -> None:
     """Show what the driver of the study in DIR says, which runs as a job of a cluster."""
     from sweeps.cluster import job
 
@@ -25,7 +25,7 @@ def logs(study: Path, follow: bool) -> None:
 @click.command()
 @click.argument("study", type=StudyFolder(), metavar="DIR")
 @also_on_a_cluster
-def stop(study: Path) -> None:
+def stop(study: Place) -> None:
     """Stop the driver of the study in DIR, which runs as a job of a cluster; nothing is lost."""
     from sweeps.cluster import job
 

@@ -19,8 +19,7 @@ def export(record: StudyRecord, trial: TrialRecord, target: Path) -> None:
     ``pruners.load(target).apply(factory())`` is the network. Raises `SweepError` where the target exists or
     the trial left no network.
     """
-    if target.exists():
-        raise SweepError(f"{target} exists already; give --to a new folder.")
+    check_is_new(target)
     paths = StudyPaths(record.directory)
     if not trial.replicates:
         raise SweepError(
@@ -36,6 +35,12 @@ def export(record: StudyRecord, trial: TrialRecord, target: Path) -> None:
         raise SweepError(f"Trial {trial.key} left no network ({why}).", FAILED)
     target.parent.mkdir(parents=True, exist_ok=True)
     download(source, target)
+
+
+def check_is_new(target: Path) -> None:
+    """Check that a network may be exported to ``target``. Raises `SweepError` where something is there."""
+    if target.exists():
+        raise SweepError(f"{target} exists already; give --to a new folder.")
 
 
 def find(record: StudyRecord, key: str | None) -> TrialRecord:

@@ -1,8 +1,8 @@
-"""Pseudo-hosts: network, process, mount and host-name namespaces of Linux, each with an SSH server of its own.
+"""Pseudo-hosts: network, process, mount and host-name namespaces of Linux, each with its own SSH server.
 
-They stand for the machines of a cluster and for the laptop that commands it. What differs from real machines: one
-kernel, one disk, one clock, and the folder ``~/studies`` of all cluster hosts is one folder, as a shared file
-system would make it.
+They stand for the machines of a cluster and for the laptop that commands it. What differs from real
+machines: one kernel, one disk, one clock, and ``~/studies`` of all cluster hosts is one folder, as a shared
+file system would make it.
 """
 
 import os
@@ -19,6 +19,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 import pytest
 
 PROJECT = Path(__file__).parents[2]
@@ -74,6 +75,10 @@ class Host:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         return int(children[0])
 
+    def processes(self) -> list[psutil.Process]:
+        """Return every living process of the host but its first."""
+        return psutil.Process(self.pid()).children(recursive=True)
+
     def unplug(self) -> None:
         """Take the host off the network; it goes on by itself."""
         subprocess.run(
@@ -87,7 +92,7 @@ class Host:
 
 @dataclass
 class Hosts:
-    """A laptop and the hosts of a cluster on one network; ``home`` is every host's own home folder, as it sees it."""
+    """A laptop and the hosts of a cluster on one network; ``home`` is each host's home, as it sees it."""
 
     root: Path
     home: Path
@@ -104,7 +109,7 @@ class Hosts:
     def on(
         self, host: Host, command: str, timeout: float = 300, check: bool = True
     ) -> subprocess.CompletedProcess[str]:
-        """Run a shell command on a host and return what it printed; fails with all of it unless ``check`` is off."""
+        """Run a shell command on a host; where it fails so does the test, unless ``check`` is off."""
         done = subprocess.run(
             self.typed(host, command), env={}, stdin=subprocess.DEVNULL,
             capture_output=True, text=True, timeout=timeout,
@@ -219,7 +224,7 @@ def _passwd(home: Path) -> str:
 
 
 def _without_registry(root: Path) -> dict[str, str]:
-    """Return what lets uv install on a host that reaches no registry: from the cache that `make test` has filled."""
+    """Return what lets uv install where no registry is reached: from the cache that `make test` filled."""
     uv = Path(sys.executable).with_name("uv")
     cache = subprocess.run([uv, "cache", "dir"], check=True, capture_output=True, text=True).stdout.strip()
     return {
