@@ -18,6 +18,7 @@ pytest_plugins = [
     "tests.plugins.cluster",
     "tests.plugins.hosts",
     "tests.plugins.postgresql",
+    "tests.plugins.s3",
 ]
 
 os.environ |= {
