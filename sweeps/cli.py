@@ -10,6 +10,7 @@ import click
 
 from pruners.errors import nearest
 from sweeps.errors import FAILED, INTERRUPTED, USAGE, SweepError
+from trainables.errors import StoreError
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,9 @@ def _exit_code(arguments: list[str]) -> int:
     except SweepError as error:
         _show_traceback(arguments)
         return _say(str(error), error.exit_code)
+    except StoreError as error:  # an object store is away, or refuses
+        _show_traceback(arguments)
+        return _say(str(error), FAILED)
     except click.exceptions.Abort:
         return INTERRUPTED
     except Exception as error:

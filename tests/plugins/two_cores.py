@@ -6,6 +6,7 @@ from xdist.scheduler import LoadScopeScheduling
 _TOGETHER = {
     "tests/sweeps/cluster/": "cluster",  # one Ray cluster per test session
     "tests/cluster/": "cluster",
+    "tests/objects/": "objects",  # one S3 server
     "tests/report/": "report",  # its files look at the same studies in the same browser
 }
 

@@ -27,6 +27,8 @@ AT_FIRST = 10.0
 PATIENCE = 600.0
 """Seconds for which a server that goes away in the middle of the work is waited for."""
 _LONGEST_PAUSE = 15.0
+_STATUS = r"status code: (\d{3})"
+_NO_ROLE = "169.254.169.254"  # where a machine in the cloud asks for its role's credentials
 
 
 @dataclass(frozen=True)
@@ -235,14 +237,20 @@ def _endpoint() -> str:
 
 def _is_final(error: Exception) -> bool:
     """Tell whether asking again would bring the same answer: the server understood, and refuses."""
-    status = re.search(r"status code: (\d{3})", str(error))
+    if _NO_ROLE in str(error):
+        return True
+    status = re.search(_STATUS, str(error))
     return status is not None and status[1].startswith("4") and status[1] not in ("408", "425", "429")
 
 
 def _reason(error: Exception) -> str:
     """Return what a server or the network says, in one line."""
     text = str(error)
+    if _NO_ROLE in text:
+        return "no credentials were found, and this machine has no role that brings some"
     code, message = (re.search(f"<{name}>([^<]*)</{name}>", text) for name in ("Code", "Message"))
     if code:
         return f"{code[1]}, {message[1]}".rstrip(".") if message else code[1]
+    if status := re.search(_STATUS, text):  # the answer to a question for the head of an object has no body
+        return f"status {status[1]}"
     return text.partition("\n")[0].rpartition(" - ")[2].strip().rstrip(".")
