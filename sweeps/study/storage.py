@@ -11,7 +11,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from sweeps.errors import FAILED, SweepError
-from sweeps.study.object_journal import ObjectJournal
+from sweeps.study.journal.object_journal import ObjectJournal
 from sweeps.study.paths import StudyPaths
 from sweeps.study.rows.database import Database
 from trainables.places.object_path import ObjectPath

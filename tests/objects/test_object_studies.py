@@ -19,7 +19,7 @@ import sweeps
 from sweeps import StudyRecord, Sweep
 from sweeps.errors import SweepError
 from sweeps.study import storage
-from sweeps.study.object_journal import ObjectJournal
+from sweeps.study.journal.object_journal import ObjectJournal
 from sweeps.study.paths import StudyPaths
 from sweeps.study.rows.row import outcome_of, root_of
 from tests.objects.objects import below, epochs_trained, flip, truncate
