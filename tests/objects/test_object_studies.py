@@ -186,9 +186,13 @@ def test_a_long_journal_is_read_in_chunks(s3: str) -> None:
     assert [log["op"] for log in reader.read_logs(0)] == list(range(600))
     writer.append_logs([{"op": 600}, {"op": 601}])
     assert [log["op"] for log in reader.read_logs(598)] == [598, 599, 600, 601]
-    # a driver killed before it wrote the first chunk
-    below(f"{s3}/journal/chunks")[0].unlink()
-    assert [log["op"] for log in ObjectJournal(root).read_logs(0)] == list(range(602))
+    # a chunk that is damaged, and one that a driver killed before it never wrote
+    for spoil in (flip, ObjectPath.unlink):
+        spoil(below(f"{s3}/journal/chunks")[0])
+        assert [log["op"] for log in ObjectJournal(root).read_logs(0)] == list(range(602))
+    below(f"{s3}/journal/entries")[30].unlink()
+    with pytest.raises(SweepError, match=r"entries/0000000031\.json: this entry of the journal is missing"):
+        ObjectJournal(root).read_logs(0)
 
 
 @pytest.mark.parametrize("damage", [flip, truncate])

@@ -8,16 +8,16 @@ the next entry was taken over: that keeps out also a driver that was paused and 
 of a journal are pickled, and are not used.
 """
 
-import hashlib
-import json
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from typing import Any
 
 from optuna.storages.journal import BaseJournalBackend
 
 from sweeps.errors import FAILED, SweepError
+from sweeps.study.journal import entry
 from trainables.places.object_path import ObjectPath
 from trainables.places.place import create, write_whole
 
@@ -53,7 +53,7 @@ class ObjectJournal(BaseJournalBackend):
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Append operations as one entry."""
-        line = self._line(logs)
+        line = entry.written(self._me, logs)
         if not create(self._entry(self._next), line):
             raise SweepError(
                 f"{self._root.parent}: another driver has taken this study over, since this one was not "
@@ -71,7 +71,11 @@ class ObjectJournal(BaseJournalBackend):
             after = self._entry(self._next - 1).key if self._next > 1 else None
             entries = self._root / "entries"
             listed = [ObjectPath(self._root.url, e.key) for e in self._root.bucket.below(entries.key, after)]
-            for line in _read_all(listed):
+            for path, line in zip(listed, _read_all(listed), strict=True):
+                if path != self._entry(self._next):
+                    raise SweepError(
+                        f"{self._entry(self._next)}: this entry of the journal is missing.", FAILED
+                    )
                 self._take(line)
             return
         while True:
@@ -86,14 +90,16 @@ class ObjectJournal(BaseJournalBackend):
         expected = [self._chunk(_CHUNK * count) for count in range(1, len(chunks) + 1)]
         # a driver that was killed before it wrote one leaves a gap, and the entries are there anyway
         whole = [path for path, wanted in zip(chunks, expected, strict=True) if path == wanted]
-        for content in _read_all(whole):
-            for line in content.splitlines(keepends=True):
-                self._take(line)
-            self._open_chunk.clear()
+        for path, content in zip(whole, _read_all(whole), strict=True):
+            try:
+                operations = [entry.read(line, path) for line in content.splitlines(keepends=True)]
+            except SweepError:  # its entries tell the same
+                return
+            self._operations += chain.from_iterable(operations)
+            self._next += len(operations)
 
     def _take(self, line: bytes) -> None:
-        entry = _read(line, self._entry(self._next))
-        self._operations += entry["operations"]
+        self._operations += entry.read(line, self._entry(self._next))
         self._open_chunk.append(line)
         self._next += 1
 
@@ -102,11 +108,6 @@ class ObjectJournal(BaseJournalBackend):
             last = self._next - 1 - len(self._open_chunk) + _CHUNK
             write_whole(self._chunk(last), b"".join(self._open_chunk[:_CHUNK]))
             del self._open_chunk[:_CHUNK]
-
-    def _line(self, operations: list[dict[str, Any]]) -> bytes:
-        told = {"writer": self._me, "operations": operations}
-        content = json.dumps(told).encode()
-        return hashlib.sha256(content).hexdigest().encode() + b" " + content + b"\n"
 
     def _entry(self, number: int) -> ObjectPath:
         return self._root / "entries" / f"{number:010}.json"
@@ -118,15 +119,3 @@ class ObjectJournal(BaseJournalBackend):
 def _read_all(paths: list[ObjectPath]) -> Iterator[bytes]:
     with ThreadPoolExecutor(_AT_ONCE) as readers:
         yield from readers.map(ObjectPath.read_bytes, paths)
-
-
-def _read(line: bytes, path: ObjectPath) -> dict[str, Any]:
-    digest, _, content = line.rstrip(b"\n").partition(b" ")
-    if hashlib.sha256(content).hexdigest().encode() != digest:
-        raise SweepError(
-            f"{path}: this entry of the study's journal is damaged; bring back an older version of it, "
-            "or begin the study anew in another folder (what the store holds is not trained again).",
-            FAILED,
-        )
-    entry: dict[str, Any] = json.loads(content)
-    return entry
