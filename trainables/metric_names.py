@@ -23,6 +23,8 @@ LARGEST_ERROR = "compress/error"
 DIVERGENCE = "compress/divergence"
 INT8_DIVERGENCE = "compress/int8_divergence"
 SETTLED_AT = "compress/settled_at"
+NETWORK = "network"
+"""The SHA-256 of the screened network's tensors: two trials may come to the same network."""
 OF_A_LAYER = "compress/layer/"
 """The layer's name and the figure's follow."""
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
+import sweeps
 from sweeps.commands.cluster_option import NAME, as_typed
 from sweeps.errors import USAGE, SweepError
 from sweeps.study.driver.held import folder_lock
 from sweeps.study.paths import StudyPaths
-from sweeps.sweep_file.sweep import Sweep
 from trainables.places.place import Place
 
 _HERE_ONLY = frozenset({"sweep_file", "study", "out", "detach", "without_hints", "address", NAME})
@@ -45,7 +45,7 @@ def begin_as_job(ctx: click.Context, study: Place, without_hints: bool) -> int:
 
 
 def begin_far_away(
-    ctx: click.Context, cluster: Path, study: str, sweep: tuple[Path, Sweep] | None = None
+    ctx: click.Context, cluster: Path, study: str, sweep: tuple[Path, "sweeps.Sweep"] | None = None
 ) -> int:
     """Begin the study on the head of a cluster, from a sweep file here or from what the study keeps."""
     from sweeps.cluster import away

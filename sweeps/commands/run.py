@@ -10,19 +10,15 @@ from typing import Any
 import click
 from rich.console import Console
 
-import sweeps
+import sweeps  # with what reads a sweep comes torch, which takes seconds: a person hears of it first
 from sweeps.commands.beginning import begin_as_job, begin_far_away
 from sweeps.commands.cluster_option import cluster_option
 from sweeps.commands.study_folder import StudyFolder
 from sweeps.errors import INFEASIBLE, INTERRUPTED, TOO_MANY_FAILED, SweepError
-from sweeps.search.dry_run import dry_run_text
-from sweeps.search.epochs import epochs_if_alone, epochs_trained, format_epochs
-from sweeps.search.prepare import prepare
 from sweeps.study.closing_table import closing_table, failed_baselines
 from sweeps.study.paths import StudyPaths
 from sweeps.study.provenance import read_provenance
 from sweeps.study.record import StudyRecord
-from sweeps.sweep_file.sweep import Sweep
 from trainables.places.place import Place
 
 _where = [
@@ -86,7 +82,9 @@ def run(
     **options: Any,
 ) -> int:
     """Run a sweep, or go on with the study that its folder holds."""
-    sweep = Sweep.from_file(sweep_file, _overrides(options, seed))
+    if not dry_run:
+        click.echo(f"Reading {sweep_file}, its network and its data ...")
+    sweep = sweeps.Sweep.from_file(sweep_file, _overrides(options, seed))
     if options["cluster"] and not dry_run:
         study = str(out or sweep.file.name)
         return begin_far_away(ctx, options["cluster"], study, (sweep_file, sweep))
@@ -94,6 +92,9 @@ def run(
     if options["detach"]:
         return begin_as_job(ctx, out, options["without_hints"])
     if dry_run:
+        from sweeps.search.dry_run import dry_run_text
+        from sweeps.search.prepare import prepare
+
         click.echo(dry_run_text(prepare(sweep)))
         return 0
     return _run(sweep, out, options)
@@ -110,7 +111,8 @@ def resume(ctx: click.Context, /, study: Place, **options: Any) -> int:
     read_provenance(StudyPaths(study))
     if options["detach"]:
         return begin_as_job(ctx, study, options["without_hints"])
-    return _run(Sweep.from_file(StudyPaths(study).sweep, _overrides(options, None)), study, options)
+    click.echo(f"Reading {StudyPaths(study).sweep}, its network and its data ...")
+    return _run(sweeps.Sweep.from_file(StudyPaths(study).sweep, _overrides(options, None)), study, options)
 
 
 def _overrides(options: dict[str, Any], seed: int | None) -> list[str]:
@@ -124,7 +126,7 @@ def _overrides(options: dict[str, Any], seed: int | None) -> list[str]:
     )
 
 
-def _run(sweep: Sweep, out: Place, options: dict[str, Any]) -> int:
+def _run(sweep: "sweeps.Sweep", out: Place, options: dict[str, Any]) -> int:
     if options["without_ray"] and options["address"]:
         raise SweepError(
             "--address runs trials on a Ray cluster and --in-process without one; give one of them."
@@ -175,7 +177,7 @@ def _program(name: str) -> str:
 
 
 def _tell_end(
-    console: Console, sweep: Sweep, record: StudyRecord, out: Place, options: dict[str, Any]
+    console: Console, sweep: "sweeps.Sweep", record: StudyRecord, out: Place, options: dict[str, Any]
 ) -> None:
     paths = StudyPaths(out)
     if record.best or record.nearest:
@@ -238,7 +240,10 @@ def _counts(record: StudyRecord) -> str:
     return ", ".join(words) + "."
 
 
-def _epochs(sweep: Sweep, record: StudyRecord) -> str:
+def _epochs(sweep: "sweeps.Sweep", record: StudyRecord) -> str:
+    from sweeps.search.epochs import epochs_if_alone, epochs_trained, format_epochs
+    from sweeps.search.prepare import prepare
+
     told = f"{format_epochs(epochs_trained(record))} epochs trained"
     apart = epochs_if_alone(prepare(sweep), record)
     return (

@@ -94,7 +94,7 @@ def _drive(
     progress = _progress(console, prepared, record, paths)
     conductor = Conductor(prepared, ledger, paths, prepared.target, [TrackerObserver(tracker), progress])
     idle = conductor.done and not unread(prepared, paths, record)
-    with contextlib.closing(tracker), _workers(sweep, address, without_ray or idle), progress:
+    with contextlib.closing(tracker), _workers(sweep, address, without_ray or idle, progress.say), progress:
         if not conductor.done and _is_screened(
             prepared, conductor, ledger, held, paths, progress, without_ray
         ):
@@ -187,8 +187,10 @@ def _progress(console: Console, prepared: Prepared, record: StudyRecord, paths: 
     return Progress(console, record.name, record.objectives[0], prepared.target, done, best, paths)
 
 
-def _workers(sweep: Sweep, address: str | None, without_ray: bool) -> contextlib.AbstractContextManager[None]:
-    return contextlib.nullcontext() if without_ray else on_ray.cluster(sweep, address)
+def _workers(
+    sweep: Sweep, address: str | None, without_ray: bool, say: Callable[[str], None]
+) -> contextlib.AbstractContextManager[None]:
+    return contextlib.nullcontext() if without_ray else on_ray.cluster(sweep, address, say)
 
 
 def _read_test(

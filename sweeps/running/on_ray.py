@@ -48,8 +48,11 @@ def _own_signals() -> Iterator[None]:
 
 
 @contextmanager
-def cluster(sweep: Sweep, address: str | None) -> Iterator[None]:
-    """Connect to the Ray cluster at ``address``, or start one here for as long as the block runs."""
+def cluster(sweep: Sweep, address: str | None, say: Callable[[str], None]) -> Iterator[None]:
+    """Connect to the Ray cluster at ``address``, or start one here for as long as the block runs.
+
+    ``say`` hears what takes its time.
+    """
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
     os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")
@@ -58,7 +61,9 @@ def cluster(sweep: Sweep, address: str | None) -> Iterator[None]:
     os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "86400")
     if address and ":" in address:
         _check_reachable(address)
+    say("Packing the code of the project and of your factories ...")
     with runtime_env(sweep) as environment:
+        say(f"Connecting to Ray at {address} ..." if address else "Starting Ray on this machine ...")
         try:
             with _own_signals():
                 ray.init(
@@ -75,6 +80,11 @@ def cluster(sweep: Sweep, address: str | None) -> Iterator[None]:
             )
             raise SweepError(f"{what}: {_first_line(error)}. {_WITHOUT}", FAILED) from error
         try:
+            has = ray.cluster_resources()
+            say(
+                f"Ray is up, with {has.get('CPU', 0):g} CPUs and {has.get('GPU', 0):g} GPUs; "
+                "waiting for the first worker ..."
+            )
             yield
         finally:
             ray.shutdown()

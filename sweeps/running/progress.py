@@ -55,12 +55,15 @@ class Progress:
         if self._console.is_terminal:
             self._live.stop()
 
+    def say(self, sentence: str) -> None:
+        """Print a sentence above the panel."""
+        self._console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+
     def trains(self, trials: int, wanted: int) -> None:
         """Hear how many of the screened trials are trained, and say so where it is fewer than ``wanted``."""
         self._target = trials
         if trials < wanted:
-            said = f"Networks that the screening came to: {trials}, fewer than run_cap {wanted}."
-            self._console.print(said, highlight=False, markup=False, soft_wrap=True)
+            self.say(f"Networks that the screening came to: {trials}, fewer than run_cap {wanted}.")
 
     def started(self, trial: TrialToRun) -> None:
         """Show that a trial begins."""
@@ -81,15 +84,13 @@ class Progress:
             keeps_all = not any(_is_missed(name, metrics) for name in metrics)
             if outcome == "complete" and value is not None and keeps_all and self._is_better(value):
                 self._best, self._best_key = value, key
-        self._console.print(
-            self._line(key, outcome, metrics, reason), highlight=False, markup=False, soft_wrap=True
-        )
+        self.say(self._line(key, outcome, metrics, reason))
 
     def screened(self, wanted: int, done: int, best: float | None) -> None:
         """Show how many trials are scored without training, in a line after each tenth of them."""
         self._screened = f"screened {done} of {wanted}" + ("" if best is None else f", best {best:.4g}")
         if done >= wanted or (done and done % max(1, wanted // 10) == 0):
-            self._console.print(self._screened, highlight=False, markup=False, soft_wrap=True)
+            self.say(self._screened)
 
     def _line(self, key: str, outcome: str, metrics: Mapping[str, Any], reason: str | None) -> str:
         value = metrics.get(self._objective.name)

@@ -7,7 +7,7 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from sweeps.study.rows.row import ENQUEUED, TRIAL_METRICS, outcome_of, rows_by_trial, standing
-from trainables.trials.screening import NETWORK
+from trainables.metric_names import NETWORK
 
 
 def name_of_screening(name: str) -> str:

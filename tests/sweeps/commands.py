@@ -24,3 +24,9 @@ def assert_short(message: str) -> None:
 def contents(folder: Path) -> dict[str, bytes | None]:
     """Every file below ``folder`` with its bytes, every folder with None."""
     return {str(path): path.read_bytes() if path.is_file() else None for path in sorted(folder.rglob("*"))}
+
+
+def after_first_words(stdout: str) -> list[str]:
+    """The lines that a command prints besides those that say what is being started."""
+    first = ("Reading ", "Packing ", "Starting Ray ")
+    return [line for line in stdout.splitlines() if not line.startswith(first)]

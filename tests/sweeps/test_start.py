@@ -8,6 +8,7 @@ import sys
 import click
 import pytest
 
+from sweeps import StudyRecord
 from sweeps.cli import PLACES, cli
 from tests.docs.pages import PROJECT
 
@@ -30,6 +31,14 @@ def imported(*arguments: str) -> set[str]:
 @pytest.mark.parametrize("option", ["--help", "--version"])
 def test_help_and_version_import_nothing_heavy(option: str) -> None:
     assert imported(option) == set()
+
+
+def test_status_imports_neither_torch_nor_ray(finished: StudyRecord) -> None:
+    assert imported("status", str(finished.directory)) == {"optuna", "pydantic"}
+
+
+def test_a_run_imports_torch_and_ray_after_its_first_words() -> None:
+    assert imported("run", "--help") == {"optuna", "pydantic"}
 
 
 @pytest.mark.parametrize("name", PLACES)

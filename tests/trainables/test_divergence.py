@@ -14,10 +14,10 @@ from trainables.config import CompressionConfig
 from trainables.execution.identity import stage_identity
 from trainables.execution.run import Run
 from trainables.execution.trial_setting import TrialSetting
-from trainables.metric_names import DIVERGENCE
+from trainables.metric_names import DIVERGENCE, NETWORK
 from trainables.recipes import RECIPES
 from trainables.stages import Compress
-from trainables.trials.screening import NETWORK, screened
+from trainables.trials.screening import screened
 
 IMAGES = 96
 

@@ -13,14 +13,11 @@ from trainables.config import TrialConfig
 from trainables.execution.compression.divergence import divergence
 from trainables.execution.run import Run
 from trainables.execution.trial_setting import TrialSetting
-from trainables.metric_names import DIVERGENCE
+from trainables.metric_names import DIVERGENCE, NETWORK
 from trainables.recipes import RECIPES
 from trainables.stages import Compress, Train
 from trainables.task.data.splits import Drawn
 from trainables.training.device import reproducible
-
-NETWORK = "network"
-"""The SHA-256 of the screened network's tensors: two trials may come to the same network."""
 
 
 def screened(config: TrialConfig) -> dict[str, Any]:
