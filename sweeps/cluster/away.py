@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sweeps.cluster.head import Head
-from sweeps.running.runtime_env import copy_code
+from sweeps.running.on_ray.runtime_env import copy_code
 from sweeps.sweep_file.sweep import Sweep
 
 _CODE = ".code"

@@ -9,9 +9,10 @@ from typing import Any, Literal
 from rich.console import Console
 
 import trainables
-from sweeps.running import in_process, on_ray, opening
+from sweeps.running import in_process, opening
 from sweeps.running.closing import close, unread
 from sweeps.running.conductor import Conductor, finished_result
+from sweeps.running.on_ray import tuning
 from sweeps.running.progress import Progress
 from sweeps.running.screening import Screening
 from sweeps.running.tracker_observer import TrackerObserver
@@ -150,8 +151,8 @@ def _is_screened(
     told = partial(progress.screened, file.screen.trials)
     if not screening.is_complete:
         if not without_ray and (measuring := screening.measuring()):
-            on_ray.side_by_side(trainables.screened, file.resources, measuring)
-        where = contextlib.nullcontext(_call_here) if without_ray else on_ray.worker(file.resources)
+            tuning.side_by_side(trainables.screened, file.resources, measuring)
+        where = contextlib.nullcontext(_call_here) if without_ray else tuning.worker(file.resources)
         with where as call:
             score = partial(call, trainables.screened)
             screening.run(score, lambda: conductor.time_is_up, told)
@@ -175,7 +176,7 @@ def _run_trials(
     if without_ray:
         in_process.run(conductor, scheduler)
     else:
-        on_ray.run(conductor, scheduler, file.resources, paths, is_local=address is None)
+        tuning.run(conductor, scheduler, file.resources, paths, is_local=address is None)
     if not conductor.is_over:
         # Tune answers the first Ctrl-C by ending its loop in good order.
         raise KeyboardInterrupt
@@ -190,16 +191,16 @@ def _progress(console: Console, prepared: Prepared, record: StudyRecord, paths: 
 def _workers(
     sweep: Sweep, address: str | None, without_ray: bool, say: Callable[[str], None]
 ) -> contextlib.AbstractContextManager[None]:
-    return contextlib.nullcontext() if without_ray else on_ray.cluster(sweep, address, say)
+    return contextlib.nullcontext() if without_ray else tuning.cluster(sweep, address, say)
 
 
 def _read_test(
-    resources: on_ray.Resources | None, config: trainables.TrialConfig, which: Literal["dense", "trial"]
+    resources: tuning.Resources | None, config: trainables.TrialConfig, which: Literal["dense", "trial"]
 ) -> dict[str, float]:
     """Read test where the trials ran: the driver may have neither the data nor the GPU."""
     if resources is None:
         return trainables.read_test(config, which)
-    answer: dict[str, float] = on_ray.call(trainables.read_test, resources, config, which)
+    answer: dict[str, float] = tuning.call(trainables.read_test, resources, config, which)
     return answer
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sweeps import Sweep
-from sweeps.running.runtime_env import runtime_env
+from sweeps.running.on_ray.runtime_env import runtime_env
 from tests.sweeps.studies import digits
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import pruners
 from sweeps import StudyRecord, Sweep
-from sweeps.running.runtime_env import runtime_env
+from sweeps.running.on_ray.runtime_env import runtime_env
 from tests.sweeps.commands import Answer
 from tests.sweeps.studies import digits, run
 

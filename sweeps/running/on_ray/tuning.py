@@ -17,9 +17,9 @@ from ray import tune
 
 from sweeps.errors import FAILED, SweepError
 from sweeps.running.conductor import Conductor
+from sweeps.running.on_ray.runtime_env import runtime_env
+from sweeps.running.on_ray.searcher import StudySearcher
 from sweeps.running.retries import Deaths, pause, reason
-from sweeps.running.runtime_env import runtime_env
-from sweeps.running.searcher import StudySearcher
 from sweeps.search.schedulers import TrialScheduler
 from sweeps.study.ledger import CRASHES
 from sweeps.study.paths import StudyPaths
