@@ -5,24 +5,24 @@ from pathlib import Path
 import jinja2
 
 _HERE = Path(__file__).parent
-_WORKER_MOUNTS = [
-    "mkdir -p ~/studies && (mountpoint --quiet ~/studies || sudo mount -t nfs4 $RAY_HEAD_IP:/ ~/studies)",
-]
-_HEAD_LENDS = [
-    "mkdir -p ~/studies && sudo apt-get install --quiet --yes nfs-kernel-server",
-    'echo "$HOME/studies *(rw,fsid=0,no_subtree_check,no_root_squash)" | sudo tee /etc/exports && sudo exportfs -ra',
-]
-_ON_A_CLOUD = {"packages": "make python3-venv rsync nfs-common", "worker_start": _WORKER_MOUNTS, "head_setup": _HEAD_LENDS}
+_PACKAGES = "make python3-venv rsync nfs-common"
+_MOUNTED = "mkdir -p ~/studies && (mountpoint --quiet ~/studies || sudo mount -t nfs4 {server}:/ ~/studies)"
+_EXPORT = "$HOME/studies *(rw,fsid=0,no_subtree_check,no_root_squash)"
+_LENT_BY_THE_HEAD = {
+    "packages": _PACKAGES,
+    "head_setup": [
+        "mkdir -p ~/studies && sudo apt-get install --quiet --yes nfs-kernel-server",
+        f'echo "{_EXPORT}" | sudo tee /etc/exports && sudo exportfs -ra',
+    ],
+    "worker_start": [_MOUNTED.format(server="$RAY_HEAD_IP")],
+}
 FILES = {
     "aws": {
-        "packages": "make python3-venv rsync nfs-common",
-        "setup": [
-            "mkdir -p ~/studies && (mountpoint --quiet ~/studies || sudo mount -t nfs4 studies.tombola.internal:/ ~/studies)",
-            "sudo chown ubuntu ~/studies",
-        ],
+        "packages": _PACKAGES,
+        "setup": [_MOUNTED.format(server="studies.tombola.internal"), "sudo chown ubuntu ~/studies"],
     },
-    "azure": _ON_A_CLOUD,
-    "gcp": _ON_A_CLOUD,
+    "azure": _LENT_BY_THE_HEAD,
+    "gcp": _LENT_BY_THE_HEAD,
     # Ray's newer autoscaler starts one of several workers of one's own and then begins again and again.
     "local": {"head_environment": "RAY_enable_autoscaler_v2=0 "},
 }
@@ -39,7 +39,9 @@ def text(name: str) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE / "source"), keep_trailing_newline=False, autoescape=False
     )
-    written = f"Written by `make clusters` from clusters/source/{name}.yaml.jinja: edit that to keep a change."
+    written = (
+        f"Written by `make clusters` from clusters/source/{name}.yaml.jinja: edit that to keep a change."
+    )
     return environment.get_template(f"{name}.yaml.jinja").render(written=written, **FILES[name]) + "\n"
 
 

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from sweeps.errors import FAILED, INFEASIBLE, TOO_MANY_FAILED, SweepError
@@ -98,6 +99,12 @@ class Conductor:
         )
 
     @property
+    def study(self) -> str:
+        """Return the study's folder as every node is to see it, or its URL."""
+        root = self._paths.root
+        return str(root.absolute() if isinstance(root, Path) else root)
+
+    @property
     def pause(self) -> float:
         """Return the seconds until the next trial is handed out, after a worker's death; else 0."""
         return max(0.0, self._not_before - self._clock())
@@ -138,7 +145,7 @@ class Conductor:
         Raises `SweepError` where results cannot be written any more.
         """
         reason = metrics.get("failed")
-        if metrics.get("disk_full"):
+        if metrics.get("stops_study"):
             raise SweepError(str(reason), FAILED)
         if not metrics.get("final"):
             self._note(key, metrics)

@@ -12,7 +12,7 @@ import trainables
 from sweeps.running import in_process, opening
 from sweeps.running.closing import close, unread
 from sweeps.running.conductor import Conductor, finished_result
-from sweeps.running.on_ray import tuning
+from sweeps.running.on_ray import calls, connection, tuning
 from sweeps.running.progress import Progress
 from sweeps.running.screening import Screening
 from sweeps.running.tracker_observer import TrackerObserver
@@ -27,6 +27,7 @@ from sweeps.study.paths import StudyPaths
 from sweeps.study.provenance import note
 from sweeps.study.record import TARGET, TIME_IS_UP, StudyRecord
 from sweeps.study.where import answering, study_place
+from sweeps.sweep_file.keys import Resources
 from sweeps.sweep_file.sweep import Sweep
 from sweeps.tracking.tracker import Tracker
 from trainables.places.place import Place, check
@@ -151,8 +152,8 @@ def _is_screened(
     told = partial(progress.screened, file.screen.trials)
     if not screening.is_complete:
         if not without_ray and (measuring := screening.measuring()):
-            tuning.side_by_side(trainables.screened, file.resources, measuring)
-        where = contextlib.nullcontext(_call_here) if without_ray else tuning.worker(file.resources)
+            calls.side_by_side(trainables.screened, file.resources, measuring)
+        where = contextlib.nullcontext(_call_here) if without_ray else calls.worker(file.resources)
         with where as call:
             score = partial(call, trainables.screened)
             screening.run(score, lambda: conductor.time_is_up, told)
@@ -191,16 +192,16 @@ def _progress(console: Console, prepared: Prepared, record: StudyRecord, paths: 
 def _workers(
     sweep: Sweep, address: str | None, without_ray: bool, say: Callable[[str], None]
 ) -> contextlib.AbstractContextManager[None]:
-    return contextlib.nullcontext() if without_ray else tuning.cluster(sweep, address, say)
+    return contextlib.nullcontext() if without_ray else connection.cluster(sweep, address, say)
 
 
 def _read_test(
-    resources: tuning.Resources | None, config: trainables.TrialConfig, which: Literal["dense", "trial"]
+    resources: Resources | None, config: trainables.TrialConfig, which: Literal["dense", "trial"]
 ) -> dict[str, float]:
     """Read test where the trials ran: the driver may have neither the data nor the GPU."""
     if resources is None:
         return trainables.read_test(config, which)
-    answer: dict[str, float] = tuning.call(trainables.read_test, resources, config, which)
+    answer: dict[str, float] = calls.call(trainables.read_test, resources, config, which)
     return answer
 
 

@@ -9,6 +9,7 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
+    ByteSize,
     Discriminator,
     Field,
     Tag,
@@ -232,13 +233,15 @@ class Baseline(Keys):
 
 
 class Resources(Keys):
-    """What one trial holds: CPUs (also its threads), a share of GPUs. ``concurrent`` of them run at once.
+    """What one trial holds: CPUs (also its threads), a share of GPUs, bytes of memory, a type of accelerator.
 
-    ``num_workers`` processes read data that are not in memory.
+    ``concurrent`` of them run at once. ``num_workers`` processes read data that are not in memory.
     """
 
     cpus: Annotated[Count, Field(le=10_000)] = 1
     gpus: Number = Field(default=0.0, ge=0)
+    memory: Annotated[ByteSize, Field(gt=0)] | None = None
+    accelerator: str | None = None
     concurrent: Count | None = None
     num_workers: Annotated[WholeNumber, Field(ge=0)] = 0
 

@@ -10,6 +10,9 @@ import trainables
 from tests.trainables import processes
 from tests.trainables.configs import TASK, USERS, comparable, same_bits, trial, weights
 from trainables.config import TrialConfig, trial_config
+from trainables.execution.run import Run
+from trainables.execution.trial_setting import TrialSetting
+from trainables.recipes.dense import dense
 from trainables.store.lease import lease
 
 STEPS = 17  # of an epoch; a trial has three epochs of training and two of retraining
@@ -149,3 +152,20 @@ def test_a_damaged_dense_network_is_reported_and_built_again(
         last = trainables.run_trial(second)
     assert last["epochs_trained"] == 5
     assert last["dense/val/accuracy"] == metrics(uninterrupted)["dense/val/accuracy"]
+
+
+def test_a_trial_begins_with_the_seed_whose_dense_network_nobody_is_training(tmp_path: Path) -> None:
+    config = trial(tmp_path, "0", seeds=(0, 1))
+    setting = TrialSetting.of(config)
+    first, second = (
+        Run(setting, dense(config, setting.steps_per_epoch), seed).trajectory(1).folder for seed in (0, 1)
+    )
+    first.mkdir(parents=True)
+    holder = processes.start(processes.hold, first, tmp_path / "log", 3600.0)
+    processes.wait_for(tmp_path / "log")
+    worker = in_a_process(config, tmp_path / "answer")
+    processes.wait_for(second / "training_log.jsonl")
+    assert not (first / "training_log.jsonl").exists()
+    holder.kill()
+    worker.join(120)
+    assert "val/accuracy" in json.loads((tmp_path / "answer").read_text())

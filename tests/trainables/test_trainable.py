@@ -7,7 +7,9 @@ from trainables.trials.ray_trainable import TrialTrainable
 
 
 def plain(config: TrialConfig) -> dict:
-    return {"trial": trial_config.dump_python(config, mode="json")}
+    study = Path(config.directory).parent
+    (study / "study.json").touch()
+    return {"trial": trial_config.dump_python(config, mode="json"), "study": str(study)}
 
 
 def test_ray_steps_checkpoints_and_reuses_it(tmp_path: Path) -> None:
@@ -40,3 +42,12 @@ def test_leaving_a_trial_lets_another_go_on_with_it(tmp_path: Path) -> None:
     left.train()
     left.stop()
     assert run_trial(trial(tmp_path, "b"))["epochs_trained"] == 1
+
+
+def test_a_node_that_does_not_see_the_study_says_so_and_writes_nothing(tmp_path: Path) -> None:
+    config = trial(tmp_path / "here", "a")
+    blind = {**plain(config), "study": str(tmp_path / "elsewhere")}
+    result = TrialTrainable(blind).train()
+    assert (result["done"], result["stops_study"]) == (True, True)
+    assert f"does not see {tmp_path / 'elsewhere'}." in result["failed"]
+    assert not Path(config.directory).exists()

@@ -47,3 +47,16 @@ class TrialPaths:
 def network_folder(config: TrialConfig, seed: int) -> Place:
     """Return the folder where a replicate's compressed network is kept as an artifact."""
     return TrialPaths.of(config).network(seed)
+
+
+def is_seen(study: str) -> bool:
+    """Tell whether this machine sees the folder of a study, which its driver has begun."""
+    return (place_of(study) / "study.json").exists()
+
+
+def not_seen(node: str, study: str) -> str:
+    """Say that a node does not see the folder of a study, and what to do."""
+    return (
+        f"node {node} does not see {study}. Every node must see the study under the same path: mount a "
+        "shared file system there, or give --out a URL of an object store."
+    )

@@ -7,13 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from ray import tune
+from ray.util import get_node_ip_address
 
 from trainables.config import trial_config
+from trainables.results.trial_paths import is_seen, not_seen
 from trainables.trials.trial import Trial
 
 
 class TrialTrainable(tune.Trainable):
     """A `Trial` as Ray Tune runs it; ``config["trial"]`` is a `TrialConfig` as plain data.
+
+    ``config["study"]`` is the folder that this node must see, which may have joined the cluster just now.
 
     All state lies in the store, so Ray's checkpoint only notes which trial it was, and an actor is reused for
     the next trial with its data and dense networks still in memory.
@@ -22,9 +26,14 @@ class TrialTrainable(tune.Trainable):
     def setup(self, config: dict[str, Any]) -> None:
         """Take on a trial; nothing heavy happens yet."""
         self.trial = Trial(trial_config.validate_python(config["trial"]))
+        self.study, self.is_new = str(config["study"]), True
 
     def step(self) -> dict[str, Any]:
         """Take one step of the trial; its last ends it for Ray too."""
+        if self.is_new and not is_seen(self.study):
+            reason = not_seen(get_node_ip_address(), self.study)
+            return {"failed": reason, "stops_study": True, "final": True, "done": True}
+        self.is_new = False
         metrics = self.trial.step()
         return {**metrics, "done": metrics["final"]}
 

@@ -11,6 +11,7 @@ from trainables.metric_names import DIVERGENCE, of_dense, on_validation
 from trainables.results import compression_figures, dense_reference
 from trainables.results.error_curves import Curves, error_curves
 from trainables.stages import Compress, Recipe, Train
+from trainables.store.lease import is_held
 from trainables.trials.made_int8 import int8_figures, made_int8
 
 
@@ -45,6 +46,10 @@ class Replicate:
         self.curves: Curves = {}
         self.compressed: dict[str, float] = {}
         self._int8: Network | None = None
+
+    def must_wait(self) -> bool:
+        """Tell whether another process is just training this replicate's dense network."""
+        return any(is_held(self._dense_run.trajectory(count).folder) for count, _ in self._dense_run.trains())
 
     def start(self) -> None:
         """Do everything before the closing `Train`, or what the store has beyond it."""

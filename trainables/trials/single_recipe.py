@@ -35,8 +35,7 @@ class RecipeSteps(TrialSteps):
     def advance(self) -> Metrics:
         """Train every replicate for one more epoch; the first step also does all that comes before."""
         if not self._started:
-            for replicate in self._replicates:
-                replicate.start()
+            self._start()
             self._started, self._epoch = True, min(replicate.done for replicate in self._replicates)
         epochs = self._replicates[0].epochs
         self._epoch = min(self._epoch + 1, epochs)
@@ -47,6 +46,19 @@ class RecipeSteps(TrialSteps):
         if self._epoch < epochs:
             return {**self._metrics(self._epoch), "final": False}
         return self._end(epochs)
+
+    def _start(self) -> None:
+        """Start the replicates, first those whose dense networks nobody else is training.
+
+        Trials that begin together begin with different ones, so that none waits for what another trains
+        while there is something else to train.
+        """
+        first = int(self.config.key) % len(self._replicates) if self.config.key.isdigit() else 0
+        waiting = self._replicates[first:] + self._replicates[:first]
+        while waiting:
+            replicate = next((one for one in waiting if not one.must_wait()), waiting[0])
+            replicate.start()
+            waiting.remove(replicate)
 
     def close(self) -> None:
         """Let others go on with what the replicates were training."""

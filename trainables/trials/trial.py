@@ -81,7 +81,7 @@ class Trial:
                 write_whole(paths.traceback, "".join(traceback.format_exception(error)).encode())
                 write_failed(self.config, reason)
         return {"failed": reason, "final": True} | (
-            {"disk_full": True} if isinstance(error, StoreError) else {}
+            {"stops_study": True} if isinstance(error, StoreError) else {}
         )
 
 

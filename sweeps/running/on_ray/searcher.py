@@ -1,5 +1,6 @@
 """Ray Tune's view of the conductor: a Searcher whose only state is the Optuna study."""
 
+from collections.abc import Callable
 from typing import Any
 
 from ray.tune.search import Searcher
@@ -13,12 +14,15 @@ from trainables.config import trial_config
 class StudySearcher(Searcher):
     """A Searcher that hands trials from the conductor to Tune and Tune's results to the conductor.
 
+    ``wanted`` says how many trials shall be under way, which changes as the cluster does.
+
     It is never restored: a study is continued by a fresh driver. A `SweepError` is kept in ``error`` and ends
     the sweep, since Tune would wrap it beyond recognition.
     """
 
-    def __init__(self, conductor: Conductor, deaths: Deaths):
+    def __init__(self, conductor: Conductor, deaths: Deaths, wanted: Callable[[], int]):
         super().__init__()
+        self._wanted: Callable[[], int] | None = wanted
         self._deaths = deaths
         self._conductor: Conductor | None = conductor
         self._keys: dict[str, str] = {}
@@ -35,6 +39,8 @@ class StudySearcher(Searcher):
         conductor = self._running()
         if conductor.done or conductor.time_is_up or self.error:
             return Searcher.FINISHED
+        if self._wanted is None or len(self._keys) >= self._wanted():
+            return None
         try:
             to_run = conductor.next()
         except SweepError as error:
@@ -45,6 +51,7 @@ class StudySearcher(Searcher):
         self._keys[trial_id] = to_run.key
         return {
             "trial": trial_config.dump_python(to_run.config, mode="json"),
+            "study": conductor.study,
             "params": dict(to_run.params),
         }
 
@@ -84,7 +91,7 @@ class StudySearcher(Searcher):
     def __getstate__(self) -> dict[str, Any]:
         # Tune pickles the searcher into a file that nobody reads;
         # the study's handle and lock cannot go there.
-        return {**self.__dict__, "_conductor": None}
+        return {**self.__dict__, "_conductor": None, "_wanted": None}
 
 
 def _own(result: dict[str, Any]) -> dict[str, Any]:
