@@ -15,10 +15,10 @@ pytest_plugins = [
     "pytester",
     "tests.plugins.no_skips",
     "tests.plugins.two_cores",
+    "tests.plugins.s3",
     "tests.plugins.cluster",
     "tests.plugins.hosts",
     "tests.plugins.postgresql",
-    "tests.plugins.s3",
 ]
 
 os.environ |= {

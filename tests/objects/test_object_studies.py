@@ -191,7 +191,7 @@ def test_a_long_journal_is_read_in_chunks(s3: str) -> None:
         spoil(below(f"{s3}/journal/chunks")[0])
         assert [log["op"] for log in ObjectJournal(root).read_logs(0)] == list(range(602))
     below(f"{s3}/journal/entries")[30].unlink()
-    with pytest.raises(SweepError, match=r"entries/0000000031\.json: this entry of the journal is missing"):
+    with pytest.raises(SweepError, match=r"entries/0000000031\.json: this entry of the study's journal is"):
         ObjectJournal(root).read_logs(0)
 
 

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from tests.plugins.ports import free_port
+from tests.plugins.s3 import S3Server
 
 # Ray replaces 127.0.0.1 by the address of a network card; these stay on loopback, one for each node.
 HEAD_IP, SECOND_IP = "127.0.0.2", "127.0.0.3"
@@ -47,6 +48,7 @@ class Node:
     python: Path
     directory: Path
     arguments: list[str]
+    environment: dict[str, str]
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -58,6 +60,7 @@ class Node:
         """Start the node in a session of its own, away from the project's folder."""
         self.directory.mkdir(parents=True, exist_ok=True)
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        environment |= self.environment
         command = [str(self.python), "-m", "ray.scripts.scripts", "start", "--block", *self.arguments]
         command += ["--temp-dir", str(self.directory), "--disable-usage-stats"]
         with self.log.open("ab") as log:
@@ -164,8 +167,8 @@ class Cluster:
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
-    """The one Ray cluster of a test session; its workers never saw this project."""
+def cluster(s3_server: S3Server) -> Iterator[Cluster]:
+    """The one Ray cluster of a test session; its workers never saw this project, and know an object store."""
     root = Path(tempfile.mkdtemp(prefix="tombola-", dir="/tmp"))  # Ray's socket paths must fit in 107 bytes
     python = make_bare_python(root / "bare")
     address = f"{HEAD_IP}:{free_port(HEAD_IP)}"
@@ -180,9 +183,11 @@ def cluster() -> Iterator[Cluster]:
         *common,
     ]
     second = [f"--address={address}", f"--node-ip-address={SECOND_IP}", *common]
-    cluster = Cluster(
-        address, python, Node(python, root / "head", head), Node(python, root / "second", second)
-    )
+    nodes = [
+        Node(python, root / name, arguments, s3_server.environment)
+        for name, arguments in (("head", head), ("second", second))
+    ]
+    cluster = Cluster(address, python, *nodes)
     try:
         cluster.start()
         yield cluster

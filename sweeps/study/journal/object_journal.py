@@ -72,10 +72,8 @@ class ObjectJournal(BaseJournalBackend):
             entries = self._root / "entries"
             listed = [ObjectPath(self._root.url, e.key) for e in self._root.bucket.below(entries.key, after)]
             for path, line in zip(listed, _read_all(listed), strict=True):
-                if path != self._entry(self._next):
-                    raise SweepError(
-                        f"{self._entry(self._next)}: this entry of the journal is missing.", FAILED
-                    )
+                if path != (wanted := self._entry(self._next)):
+                    raise SweepError(f"{wanted}: this entry of the study's journal is missing.", FAILED)
                 self._take(line)
             return
         while True:

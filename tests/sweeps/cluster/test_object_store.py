@@ -1,0 +1,45 @@
+"""A study on an object store, run by workers on two nodes that share nothing else."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sweeps.study import storage
+from sweeps.study.paths import StudyPaths
+from sweeps.study.rows.row import outcome_of, root_of
+from tests.plugins.cluster import Cluster
+from tests.sweeps.cluster.conftest import StudyOnCluster
+from trainables.places.place import place_of
+
+pytestmark = pytest.mark.timeout(900)
+CONCURRENT = 4
+
+
+def test_a_driver_is_killed_and_the_study_counts_exactly(tmp_path: Path, cluster: Cluster, s3: str) -> None:
+    changes: dict[str, Any] = {"run_cap": 4, "training": {"epochs": 2, "batch_size": 256, "lr": 0.05}}
+    changes |= {
+        "compression": {"method": "alds", "retrain_epochs": 1},
+        "resources": {"concurrent": CONCURRENT},
+    }
+    (tmp_path / "disk").mkdir()
+    with (
+        StudyOnCluster(tmp_path, cluster, **changes) as study,
+        StudyOnCluster(tmp_path / "disk", cluster, **changes) as on_disk,
+    ):
+        study.out = place_of(s3)
+        driver = study.start()
+        while not list(study.out.glob("trials/*/result.json")):
+            assert driver.poll() is None
+            time.sleep(0.1)
+        study.kill(driver)
+        study.finish()
+        on_disk.finish("--in-process")
+        status = study.status()
+        assert (status["complete"], status["failed"], status["running"], status["target"]) == (4, 0, 0, 4)
+        rows = storage.load(StudyPaths(study.out), "survivor", None).get_trials(deepcopy=False)
+        ends = [root_of(row) for row in rows if outcome_of(row) == "complete"]
+        assert len(ends) == len(set(ends)) == 4
+        assert study.results() == on_disk.results()
+        assert study.repeated_epochs() <= CONCURRENT
