@@ -14,6 +14,8 @@ from sweeps.study.paths import StudyPaths
 from sweeps.tracking.by_density import by_density
 from sweeps.tracking.mode import Mode, choose_mode, quiet
 from trainables.metric_names import DENSITY, OF_A_LAYER
+from trainables.places.folders import upload_tree
+from trainables.places.object_path import ObjectPath
 
 _log = logging.getLogger(__name__)
 _INIT_TIMEOUT = 20.0  # seconds; an unreachable server costs them once, then the study goes on offline
@@ -83,9 +85,15 @@ class Tracker:
             self._attempt(key, partial(self._finish, key, summary, failed))
 
     def close(self) -> None:
-        """Close the runs that are still open, as interrupted: the next driver goes on with them."""
+        """Close the runs that are still open, as interrupted: the next driver goes on with them.
+
+        Where the study is in an object store, offline runs are copied there.
+        """
         for key in list(self._open):
             self._attempt(key, partial(self._interrupt, key))
+        if isinstance(self._paths.root, ObjectPath):
+            for run in self._paths.wandb.glob("offline-run-*"):
+                upload_tree(run, self._paths.root / "wandb" / run.name)
 
     def _attempt(self, key: str, action: Callable[[], None]) -> None:
         """Do it, offline if W&B fails.

@@ -54,7 +54,7 @@ def driver(sweep: Path, out: str, **environment: str) -> subprocess.Popen[str]:
     """A driver without Ray in a process of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "tombola", "run", str(sweep), "--out", out, "--in-process"],
-        env={**os.environ, **environment, "WANDB_MODE": "disabled"},
+        env={**os.environ, "WANDB_MODE": "disabled", **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -111,7 +111,7 @@ def test_a_driver_killed_anywhere_is_followed_by_another(s3: str, on_disk: Study
         killed = driver(sweep, s3, DIE_AT=str(death))
         printed, errors = killed.communicate(timeout=120)
         assert killed.returncode == -signal.SIGKILL, printed + errors
-    last = driver(sweep, s3)
+    last = driver(sweep, s3, WANDB_MODE="offline")
     printed, errors = last.communicate(timeout=120)
     assert last.returncode == 0, printed + errors
     record = sweeps.load_record(s3)
@@ -119,6 +119,7 @@ def test_a_driver_killed_anywhere_is_followed_by_another(s3: str, on_disk: Study
     rows = storage.load(StudyPaths(place_of(s3)), "digits", None).get_trials(deepcopy=False)
     ends = [root_of(row) for row in rows if outcome_of(row) == "complete"]
     assert len(ends) == len(set(ends)) == 3
+    assert len([run for run in below(f"{s3}/wandb", ".wandb") if "offline-run-" in str(run)]) == 2
     # each death costs the epoch that it cuts off, and no other
     assert sum(count - 1 for count in epochs_trained(s3).values()) <= len(deaths)
 
@@ -146,7 +147,7 @@ def test_a_server_that_dies_and_comes_back_is_waited_for(
 def test_a_second_driver_is_refused(s3: str, sweep: Path, tombola: Tombola) -> None:
     first = driver(sweep, s3)
     try:
-        while not below(s3, "driver/driver.json"):
+        while not below(f"{s3}/journal/entries"):
             assert first.poll() is None
             time.sleep(0.05)
         first.send_signal(signal.SIGSTOP)

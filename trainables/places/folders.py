@@ -23,6 +23,13 @@ def upload(local: Path, folder: ObjectPath) -> None:
         folder.bucket.write((folder / path.name).key, path.read_bytes())
 
 
+def upload_tree(local: Path, folder: ObjectPath) -> None:
+    """Write all files below a local folder into one of an object store."""
+    for path in local.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            folder.bucket.write((folder / path.relative_to(local).as_posix()).key, path.read_bytes())
+
+
 def download(folder: Place, target: Path) -> None:
     """Copy the files of a folder into the new folder ``target``."""
     if not isinstance(folder, ObjectPath):

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 
+from sweeps.errors import FAILED, SweepError
 from sweeps.study.driver.lock import Driver, TakenOver, taken, this_driver
 from trainables.places.object_path import ObjectPath
-from trainables.places.place import write_whole
+from trainables.places.place import create, write_whole
 from trainables.store.lease import PATIENCE, HeldByAnother, is_held, lease, lives
 
 _UNKNOWN = Driver("a host that it has not noted yet", 0, "just now")
@@ -42,6 +43,12 @@ class ObjectLock:
             except HeldByAnother as error:
                 raise taken(str(self._folder.parent), self._last()) from error
             write_whole(self._noted, json.dumps(asdict(this_driver())).encode())
+            if create(self._noted, b"{}"):
+                raise SweepError(
+                    f"{self._folder.parent}: this object store knows no conditional writes (If-None-Match), "
+                    "and without them two drivers could not be kept apart. Give --out another one.",
+                    FAILED,
+                )
 
             def check() -> None:
                 if not is_ours():
