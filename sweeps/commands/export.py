@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from sweeps.commands.cluster_option import as_typed, cluster_option
-from sweeps.commands.study_folder import StudyFolder
+from sweeps.commands.study_folder import NewFolder, StudyFolder
 from sweeps.study import export as exporting
 from sweeps.study.load import load_record
 from trainables.execution.network import INT8
@@ -14,7 +14,7 @@ from trainables.places.place import Place
 
 @click.command()
 @click.argument("study", type=StudyFolder(), metavar="DIR")
-@click.option("--to", "target", type=click.Path(path_type=Path), required=True, help="The new folder.")
+@click.option("--to", "target", type=NewFolder(), required=True, help="The new folder.")
 @click.option(
     "--trial", "key", metavar="N", help="A trial's number, or baseline-<name>; without it the best."
 )

@@ -43,7 +43,7 @@ def run(
 ) -> StudyRecord:
     """Run the sweep in the directory ``out`` until it is done or its time is up, and close it.
 
-    It is done when ``run_cap`` trials have ended.
+    ``out`` may be the URL of a folder in an object store. It is done when ``run_cap`` trials have ended.
 
     Closing is reading test, the export and the report.
 

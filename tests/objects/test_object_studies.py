@@ -97,6 +97,11 @@ def test_a_study_on_an_object_store_is_the_one_on_disk(
     assert (answer.exit_code, answer.stdout) == (0, f"{s3}/first/report.html\n")
     assert page.read_text().startswith("<!doctype html>")
     assert tombola("export", f"{s3}/first", "--to", "small").exit_code == 0
+    answer = tombola("export", f"{s3}/first", "--to", f"{s3}/small")
+    assert (answer.exit_code, answer.stderr) == (
+        2,
+        f"tombola: {s3}/small is a URL; give a folder of this machine.\n",
+    )
     best = pruners.load("small")
     assert best.params == pruners.load(StudyPaths(on_disk.directory).best).params
 

@@ -1,20 +1,26 @@
 """What a study asks of an object store, on a real S3 server: whole, once, and found when damaged."""
 
+import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.objects.objects import below, flip, truncate
+import pruners
+from tests.objects.objects import below, epochs_trained, flip, truncate
 from tests.plugins.s3 import S3Server
 from tests.trainables import processes
+from tests.trainables.configs import comparable, trial
+from trainables.config import trial_config
 from trainables.errors import LeaseLost, StoreError, StoreWarning
 from trainables.places import bucket
-from trainables.places.folders import last_written, remove_tree
+from trainables.places.folders import download, last_written, remove_tree
 from trainables.places.object_path import ObjectPath
 from trainables.places.place import append, check, create, modified, place_of, write_whole
+from trainables.results.trial_paths import network_folder
 from trainables.store.computed import Computed
 from trainables.store.lease import HeldByAnother, is_held, lease, lives
 from trainables.store.removal import remove
@@ -199,6 +205,26 @@ def test_a_killed_holder_is_taken_over_and_a_living_one_is_not(folder: ObjectPat
     holder.join(10)
     with lease(folder, wait=False) as is_ours:
         assert is_ours()
+
+
+def test_racing_for_one_dense_network_it_is_trained_once(folder: ObjectPath, tmp_path: Path) -> None:
+    configs = [
+        replace(trial(tmp_path, key), directory=f"{folder}/trials/{key}", store=f"{folder}/store")
+        for key in ("0", "1")
+    ]
+    racing = [
+        processes.start(
+            processes.run_trial, trial_config.dump_python(config, mode="json"), {}, tmp_path / config.key
+        )
+        for config in configs
+    ]
+    for worker in racing:
+        worker.join(120)
+    answers = [comparable(json.loads((tmp_path / config.key).read_text())) for config in configs]
+    assert answers[0] == answers[1] and set(epochs_trained(str(folder)).values()) == {1}
+    local = tmp_path / "network"
+    download(network_folder(configs[0], 0), local)
+    assert pruners.load(local).params > 0
 
 
 def test_who_was_taken_over_writes_no_more(folder: ObjectPath) -> None:

@@ -48,16 +48,15 @@ class Bucket:
     def __init__(self, url: str):
         self.url = url
         self._store = _connected(url)
-        self._patience = PATIENCE
-        self._is_away = False
+        self._has_answered = self._is_away = False
 
     def check(self) -> None:
-        """Check that the server answers, knows the bucket and lets this process in. Raises `StoreError`."""
-        self._patience = AT_FIRST
-        try:
-            self._ask(lambda: self._store.list_with_delimiter("tombola-is-there"))
-        finally:
-            self._patience = PATIENCE
+        """Check that the server answers, knows the bucket and lets this process in. Raises `StoreError`.
+
+        One that has never answered is not waited for as long.
+        """
+        patience = PATIENCE if self._has_answered else AT_FIRST
+        self._ask(lambda: self._store.list_with_delimiter("tombola-is-there"), patience)
 
     def read(self, key: str) -> bytes:
         """Read an object. Raises FileNotFoundError."""
@@ -130,11 +129,11 @@ class Bucket:
         if wanted := list(keys):
             self._ask(lambda: self._store.delete(wanted))
 
-    def _ask(self, question: Callable[[], Any]) -> Any:
+    def _ask(self, question: Callable[[], Any], patience: float = PATIENCE) -> Any:
         """Ask the server and return its answer, waiting with growing pauses while it is away."""
         from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 
-        since, pause, patience = time.monotonic(), 0.5, self._patience
+        since, pause = time.monotonic(), 0.5
         while True:
             try:
                 answer = question()
@@ -153,15 +152,16 @@ class Bucket:
                         f"{self.url} cannot be reached{_endpoint()}: {_reason(error)}; "
                         "what is there is intact, and the same command goes on from it."
                     ) from error
-                self._say_away(error)
+                if patience > AT_FIRST:
+                    self._say_away(error)
                 time.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
-        self._is_away = False
+        self._has_answered, self._is_away = True, False
         return answer
 
     def _say_away(self, error: Exception) -> None:
         """Say that the server is waited for, once for as long as it is away."""
-        if not self._is_away and self._patience == PATIENCE:
+        if not self._is_away:
             self._is_away = True
             minutes = PATIENCE / 60
             _log.warning(

@@ -77,6 +77,8 @@ def verified(folder: Place) -> Snapshot:
         != content["digest"]
     ):
         raise ValueError(f"{_MANIFEST} does not match its own digest")
+    if any(Path(name).name != name for name in content["files"]):
+        raise ValueError(f"{_MANIFEST} names a file in another folder")
     local = folder if isinstance(folder, Path) else _fetched(folder, content["files"])
     snapshot = Snapshot(local, folder, content["epoch"], content["history"], tuple(content["trained_with"]))
     if local != folder:
@@ -139,7 +141,7 @@ def _fetched(folder: ObjectPath, files: Mapping[str, str]) -> Path:
     local = Path(tempfile.mkdtemp(prefix="tombola-"))
     try:
         for name, digest in files.items():
-            (local / Path(name).name).write_bytes((folder / _by_content(name, digest)).read_bytes())
+            (local / name).write_bytes((folder / _by_content(name, digest)).read_bytes())
     except (OSError, StoreError):
         shutil.rmtree(local, ignore_errors=True)
         raise
