@@ -16,7 +16,7 @@ class NewFolder(click.Path):
     def __init__(self) -> None:
         super().__init__(path_type=Path)
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:  # type: ignore[override]
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """Return the folder. Raises `SweepError` for a URL."""
         if is_url(str(value)):
             raise SweepError(f"{value} is a URL; give a folder of this machine.")

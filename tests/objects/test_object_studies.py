@@ -23,6 +23,7 @@ from sweeps.study.journal.object_journal import ObjectJournal
 from sweeps.study.paths import StudyPaths
 from sweeps.study.rows.row import outcome_of, root_of
 from tests.objects.objects import below, epochs_trained, flip, truncate
+from tests.objects.unconditional import unconditional
 from tests.plugins.s3 import S3Server
 from tests.sweeps.commands import Answer, assert_short
 from tests.sweeps.studies import digits
@@ -243,3 +244,16 @@ def test_a_store_on_an_object_store_serves_studies_on_disk(
     second = sweeps.run(Sweep.from_data(data), tmp_path / "second", without_ray=True)
     assert [t.values for t in second.trials] == [t.values for t in first.trials]
     assert epochs_trained(s3) == begun
+
+
+def test_a_server_without_conditional_writes_is_refused(
+    s3: str, s3_server: S3Server, tombola: Tombola, sweep: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with unconditional(s3_server.ports["-s3.port"]) as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        monkeypatch.setenv("AWS_SKIP_SIGNATURE", "true")  # which would cover the conditions
+        answer = tombola("run", "s.yaml", "--out", s3, "--in-process")
+        assert answer.exit_code == 1
+        assert f"{s3}: this object store knows no conditional writes (If-None-Match)" in answer.stderr
+        assert_short(answer.stderr)
+        assert not below(s3, "study.json")

@@ -63,7 +63,8 @@ class S3Server:
             "actions": ["Admin", "Read", "Write", "List"],
         }
         config = self.directory / "s3.json"
-        config.write_text(json.dumps({"identities": [identity]}))
+        anyone = {"name": "anonymous", "actions": identity["actions"]}  # who signs nothing at all
+        config.write_text(json.dumps({"identities": [identity, anyone]}))
         command = [str(Path(sys.executable).with_name("weed")), "server", f"-dir={self.directory}", "-s3"]
         command += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-s3.config={config}"]
         command += ["-s3.autoCreateBucket=false", "-s3.port.iceberg=0", "-s3.port.lance=0"]
