@@ -10,6 +10,7 @@ from typing import Literal
 from sweeps.report import write_report
 from sweeps.search.prepare import Prepared
 from sweeps.study import export
+from sweeps.study.database.patience import Patience
 from sweeps.study.load import dense_reading, load_record, read_tests
 from sweeps.study.paths import StudyPaths
 from sweeps.study.record import StudyRecord, TrialRecord
@@ -21,20 +22,22 @@ from trainables.places.place import Place, write_whole
 ReadTest = Callable[[TrialConfig, Literal["dense", "trial"]], Mapping[str, float]]
 
 
-def close(prepared: Prepared, paths: StudyPaths, url: str | None, read_test: ReadTest) -> StudyRecord:
+def close(
+    prepared: Prepared, paths: StudyPaths, url: str | None, read_test: ReadTest, patience: Patience
+) -> StudyRecord:
     """Read test, export the best network and write the report, and return the record that the report shows.
 
     Test is read for the dense network, the baselines, the method's own answer and the best found, each at
     most once in the study's life.
     """
-    record = load_record(paths.root, url)
+    record = patience.insist(lambda: load_record(paths.root, url))
     try:
         if record.best:
             _keep_best(record, record.best, paths.best)
             _read_tests(prepared, paths, record, read_test)
     finally:
-        record = load_record(paths.root, url)
-        write_report(record, paths.report)
+        record = patience.insist(lambda: load_record(paths.root, url))
+        patience.insist(lambda: write_report(record, paths.report))
     return record
 
 

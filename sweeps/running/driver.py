@@ -88,8 +88,9 @@ def _drive(
     sweep = prepared.sweep
     file, store = sweep.file, prepared.store(paths)
     retention.expire(file.retention, store)
-    ledger = _open_ledger(held, paths, prepared)
-    record = load_record(paths.root, file.storage.study)
+    insist = held.patience.insist
+    ledger = insist(lambda: _open_ledger(held, paths, prepared, provenance["id"]))
+    record = insist(lambda: load_record(paths.root, file.storage.study))
     tracker = Tracker(
         paths, project=file.project, entity=file.entity, study_name=file.name, study_id=provenance["id"]
     )
@@ -105,21 +106,18 @@ def _drive(
         time_is_up = not conductor.done
         if time_is_up:
             note(paths, provenance, {TIME_IS_UP: True})
-        record = close(
-            prepared,
-            paths,
-            file.storage.study,
-            partial(_read_test, None if without_ray else file.resources),
-        )
+        read_test = partial(_read_test, None if without_ray else file.resources)
+        record = close(prepared, paths, file.storage.study, read_test, held.patience)
         retention.expire(file.retention, store)
         if not time_is_up:
             retention.keep_what_is_wanted(file.retention, store, paths, record)
         return record
 
 
-def _open_ledger(held: HeldStorage, paths: StudyPaths, prepared: Prepared) -> Ledger:
+def _open_ledger(held: HeldStorage, paths: StudyPaths, prepared: Prepared, study_id: str) -> Ledger:
     file = prepared.sweep.file
     study = storage.create(paths, file.name, held.storage, [m.goal for m in file.objectives])
+    storage.tie(study, paths, study_id)
     study.set_metric_names(prepared.metric_names)
     if not file.screen:  # which passes them on once they are scored
         if prepared.first_trial and not study.get_trials(deepcopy=False):
@@ -132,6 +130,7 @@ def _open_ledger(held: HeldStorage, paths: StudyPaths, prepared: Prepared) -> Le
         prepared.violation,
         partial(finished_result, paths, prepared),
         held.check,
+        held.patience,
     )
 
 

@@ -10,6 +10,7 @@ from sweeps.errors import SweepError
 from sweeps.search.prepare import Prepared
 from sweeps.search.unreached import unreached
 from sweeps.study import storage
+from sweeps.study.database.url import without_password
 from sweeps.study.paths import StudyPaths
 from sweeps.study.provenance import git_commit, machine, read_provenance, versions
 from sweeps.study.record import BASELINE, TARGET, TIME_IS_UP
@@ -66,7 +67,7 @@ def begin(paths: StudyPaths, prepared: Prepared) -> dict[str, Any]:
         "own": "0" if prepared.first_trial else prepared.own_baseline,
         "unreached": unreached(prepared),
         "baselines": [BASELINE + baseline.name for baseline in prepared.baselines],
-        "storage": storage.without_password(sweep.file.storage.study),
+        "storage": _shown(sweep),
         "versions": versions(),
         "machine": machine(),
         TIME_IS_UP: False,
@@ -113,5 +114,10 @@ def differences(one: Any, other: Any, prefix: str = "") -> Iterator[str]:
 def _dumped(sweep: Sweep) -> str:
     data = sweep.resolved()
     if sweep.file.storage.study:
-        data["storage"] = {**data["storage"], "study": storage.without_password(sweep.file.storage.study)}
+        data["storage"] = {**data["storage"], "study": _shown(sweep)}
     return yaml_file.dumped(data)
+
+
+def _shown(sweep: Sweep) -> str | None:
+    url = sweep.file.storage.study
+    return without_password(url) if url else None

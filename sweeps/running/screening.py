@@ -48,7 +48,13 @@ class Screening:
             study.enqueue_trial(prepared.first_trial)
         enqueue(study, prepared.enqueued)
         self._ledger = Ledger(
-            study, prepared.space, prepared.sampler, prepared.violation, lambda _: None, held.check
+            study,
+            prepared.space,
+            prepared.sampler,
+            prepared.violation,
+            lambda _: None,
+            held.check,
+            held.patience,
         )
 
     @property

@@ -12,6 +12,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from sweeps.errors import Incompatible
+from sweeps.study.database.patience import NONE_NEEDED, Patience
 from sweeps.study.rows.only_writer import OnlyWriter
 from sweeps.study.rows.row import (
     DETAILS,
@@ -65,7 +66,7 @@ class Ledger:
     ``sampler`` makes the sampler that draws the n-th trial; ``violation`` says by how much parameters miss
     the budget (a share of it; above 0 is infeasible, None where it always holds); ``finished_result`` reads
     what a worker left on disk for a root, if it got that far; ``check`` raises an error once another driver
-    has the study.
+    has the study; ``patience`` waits for a database that is away.
     """
 
     def __init__(
@@ -76,8 +77,9 @@ class Ledger:
         violation: Callable[[Mapping[str, Any]], float | None],
         finished_result: Callable[[int], Mapping[str, Any] | None],
         check: Callable[[], None] = lambda: None,
+        patience: Patience = NONE_NEEDED,
     ):
-        self._rows = OnlyWriter(study)
+        self._rows = OnlyWriter(study, patience)
         self.study = optuna.load_study(study_name=study.study_name, storage=self._rows)
         self._space = space
         self._sampler = sampler

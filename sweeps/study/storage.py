@@ -7,18 +7,18 @@ from typing import Literal
 import optuna
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from sweeps.errors import FAILED, SweepError
+from sweeps.study.database.opening import open_database
+from sweeps.study.database.url import without_password
 from sweeps.study.journal.object_journal import ObjectJournal
 from sweeps.study.paths import StudyPaths
-from sweeps.study.rows.database import Database
+from sweeps.study.provenance import read_provenance
 from trainables.places.object_path import ObjectPath
 from trainables.places.place import Place
 
-DIRECTORY = "tombola:directory"
-"""The study attribute that ties a study in a database to its one directory."""
+DIRECTORY, ID = "tombola:directory", "tombola:id"
+"""The study attributes that tie a study in a database to its one directory: its path, and the id within."""
 
 
 def check(paths: StudyPaths, name: str, url: str | None) -> None:
@@ -39,13 +39,14 @@ def check(paths: StudyPaths, name: str, url: str | None) -> None:
     if held is None and paths.trials.exists():
         raise SweepError(
             f'{paths.root}: holds trials of the study "{name}", '
-            f"and {without_password(url) or paths.journal.name} does not. "
+            f"and {without_password(url) if url else paths.journal.name} does not. "
             "Give back the one it was run with, or another folder (--out).",
             FAILED,
         )
-    owner = held.user_attrs.get(DIRECTORY) if held else None
-    # A journal goes where its directory goes; a database serves many directories.
-    if url is not None and owner not in (None, str(paths.root.resolve())):
+    if url is None or held is None or _is_tied(held, paths):
+        return  # a journal goes where its directory goes; a database serves many directories
+    owner = held.user_attrs.get(DIRECTORY)
+    if owner not in (None, str(paths.root.resolve())):
         raise SweepError(
             f'The database already holds a study "{name}", run from {owner}. '
             f"Go on there (tombola resume {owner}), or give this sweep another name."
@@ -66,8 +67,13 @@ def create(
     study = optuna.create_study(
         study_name=name, storage=opened, directions=list(directions), load_if_exists=True
     )
-    study.set_user_attr(DIRECTORY, str(paths.root.resolve()))
     return study
+
+
+def tie(study: optuna.Study, paths: StudyPaths, study_id: str) -> None:
+    """Write into the study which directory it belongs to, so that no other one goes on with it."""
+    study.set_user_attr(DIRECTORY, str(paths.root.resolve()))
+    study.set_user_attr(ID, study_id)
 
 
 def load(paths: StudyPaths, name: str, url: str | None) -> optuna.Study:
@@ -81,17 +87,6 @@ def load(paths: StudyPaths, name: str, url: str | None) -> optuna.Study:
         return optuna.load_study(study_name=name, storage=open_storage(paths, url))
     except KeyError as error:
         raise SweepError(f'{paths.root}: the storage holds no study "{name}".', FAILED) from error
-
-
-def without_password(url: str | None) -> str | None:
-    """Return the URL as it may be written into files."""
-    if url is None:
-        return None
-    whole = _parsed(url)
-    bare = URL.create(
-        whole.drivername, whole.username, None, whole.host, whole.port, whole.database, whole.query
-    )
-    return bare.difference_update_query(["password"]).render_as_string()
 
 
 def heal(journal: Place) -> None:
@@ -112,6 +107,11 @@ def heal(journal: Place) -> None:
             os.fsync(file.fileno())
 
 
+def _is_tied(study: optuna.Study, paths: StudyPaths) -> bool:
+    """Tell whether the directory is the study's, wherever it is mounted now."""
+    return paths.provenance.exists() and read_provenance(paths)["id"] == study.user_attrs.get(ID)
+
+
 def open_storage(paths: StudyPaths, url: str | None) -> BaseStorage:
     """Open the database at ``url``, or the directory's journal.
 
@@ -126,31 +126,4 @@ def open_storage(paths: StudyPaths, url: str | None) -> BaseStorage:
             raise SweepError(
                 f"{paths.journal}: the journal is damaged and cannot be read: {error}.", FAILED
             ) from error
-    shown = without_password(url)
-    try:
-        return Database(url)
-    except NoSuchModuleError as error:
-        raise SweepError(
-            f"storage.study: {shown} names a database that SQLAlchemy does not know: {_reason(error)}."
-        ) from error
-    except ImportError as error:
-        raise SweepError(
-            f"storage.study: {shown} needs a driver that is not installed; "
-            "tombola[postgresql] holds PostgreSQL's."
-        ) from error
-    except SQLAlchemyError as error:
-        raise SweepError(f"The study's database {shown} cannot be used: {_reason(error)}.", FAILED) from error
-
-
-def _parsed(url: str) -> URL:
-    try:
-        return make_url(url)
-    except (ArgumentError, ValueError) as error:
-        raise SweepError(
-            f"storage.study: {url!r} is no database URL, "
-            "as sqlite:///study.db or postgresql+psycopg://user@host/name."
-        ) from error
-
-
-def _reason(error: SQLAlchemyError) -> str:
-    return str(getattr(error, "orig", None) or error).strip().splitlines()[0].rstrip(".")
+    return open_database(url)

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
@@ -28,64 +29,85 @@ def server_programs() -> Path | None:
     return installed[-1].parent if installed else None
 
 
-def wait_until_it_answers(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    """Wait until ``server`` accepts a login; raises RuntimeError when it ends instead."""
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            psycopg.connect(url).close()
-            return
-        except psycopg.OperationalError as error:
-            if server.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"PostgreSQL did not start: {log.read_text()}") from error
-        time.sleep(0.1)
+@dataclass
+class Server:
+    """A PostgreSQL server with its data below ``directory``; made once, started and killed at will."""
+
+    programs: Path
+    directory: Path
+    password: str = field(default_factory=lambda: secrets.token_hex(16))
+    port: int = field(default_factory=lambda: free_port("127.0.0.1"))
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """The URL as Optuna takes it, password included."""
+        return f"postgresql+psycopg://{USER}:{self.password}@127.0.0.1:{self.port}/postgres"
+
+    @property
+    def account(self) -> str | None:
+        """The user that runs it: PostgreSQL refuses to be run by root."""
+        return "postgres" if os.getuid() == 0 else None
+
+    def make(self) -> None:
+        """Make its data folder, with one user who has a password."""
+        password_file = self.directory / "password"
+        password_file.write_text(self.password)
+        if self.account:
+            for path in (self.directory, password_file):
+                shutil.chown(path, self.account)
+        initdb = [self.programs / "initdb", "--pgdata", self.directory / "data", "--username", USER]
+        initdb += ["--pwfile", password_file, "--auth", "scram-sha-256"]
+        initdb += ["--encoding", "UTF8", "--locale", "C", "--no-sync"]
+        subprocess.run(initdb, check=True, capture_output=True, cwd=self.directory, user=self.account)
+
+    def start(self) -> None:
+        """Start it; returns when it accepts a login, and raises RuntimeError when it ends instead."""
+        log = self.directory / "server.log"
+        postgres = [self.programs / "postgres", "-D", self.directory / "data", "-h", "127.0.0.1"]
+        postgres += ["-p", str(self.port), "-k", self.directory, "-F"]
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                postgres, cwd=self.directory, user=self.account, stdout=output, stderr=output
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                psycopg.connect(self.url.replace("+psycopg", "")).close()
+                return
+            except psycopg.OperationalError as error:
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError(f"PostgreSQL did not start: {log.read_text()}") from error
+            time.sleep(0.1)
+
+    def end(self, how: signal.Signals) -> None:
+        """End it: by SIGINT in good order, by SIGQUIT as a crash does, in the middle of whatever it does."""
+        assert self.process is not None
+        self.process.send_signal(how)
+        self.process.wait(STOP_SECONDS)
 
 
 @contextlib.contextmanager
-def running_server(programs: Path, directory: Path, password: str, port: int) -> Iterator[str]:
-    """A server with its data below ``directory``; gives its URL without a driver's name."""
-    password_file, data, log = directory / "password", directory / "data", directory / "server.log"
-    password_file.write_text(password)
-    account = "postgres" if os.getuid() == 0 else None  # PostgreSQL refuses to be run by root
-    if account:
-        for path in (directory, password_file):
-            shutil.chown(path, account)
-    initdb = [
-        programs / "initdb",
-        "--pgdata",
-        data,
-        "--username",
-        USER,
-        "--pwfile",
-        password_file,
-        "--auth",
-        "scram-sha-256",
-    ]
-    initdb += ["--encoding", "UTF8", "--locale", "C", "--no-sync"]
-    subprocess.run(initdb, check=True, capture_output=True, cwd=directory, user=account)
-    postgres = [programs / "postgres", "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", directory, "-F"]
-    with log.open("wb") as output:
-        server = subprocess.Popen(postgres, cwd=directory, user=account, stdout=output, stderr=output)
-    url = f"postgresql://{USER}:{password}@127.0.0.1:{port}/postgres"
+def running_server() -> Iterator[Server]:
+    """A server that runs when the block begins, and is gone after it."""
+    programs = server_programs()
+    if programs is None:
+        pytest.skip("PostgreSQL's server is missing; `make test-system` installs it.")
+    # its socket's path must fit in 107 bytes
+    directory = Path(tempfile.mkdtemp(prefix="tombola-pg-", dir="/tmp"))
+    server = Server(programs, directory)
     try:
-        wait_until_it_answers(server, url, log)
-        yield url
+        server.make()
+        server.start()
+        yield server
     finally:
-        server.send_signal(signal.SIGINT)  # ends the sessions that are still open, then the server
-        server.wait(STOP_SECONDS)
+        if server.process and server.process.poll() is None:
+            server.end(signal.SIGINT)
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
     """The URL of a running PostgreSQL database as Optuna takes it, password included."""
-    programs = server_programs()
-    if programs is None:
-        pytest.skip("PostgreSQL's server is missing; `make test-system` installs it.")
-    directory = Path(
-        tempfile.mkdtemp(prefix="tombola-pg-", dir="/tmp")
-    )  # its socket's path must fit in 107 bytes
-    try:
-        with running_server(programs, directory, secrets.token_hex(16), free_port("127.0.0.1")) as url:
-            yield url.replace("postgresql://", "postgresql+psycopg://")
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+    with running_server() as server:
+        yield server.url

@@ -265,7 +265,7 @@ SURROUNDINGS = [
     Bad(
         RUN + "--storage nonsense",
         r"storage\.study: 'nonsense' is no database URL, "
-        r"as sqlite:///study\.db or postgresql\+psycopg://user@host/name\.",
+        r"as sqlite:///study\.db, postgresql\+psycopg://user@host/name or grpc://host:13000\.",
     ),
     Bad(
         RUN + "--storage postgresql+psycopg://u@host:port/x",

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from optuna.storages import BaseStorage
 
 from sweeps.study import storage
+from sweeps.study.database.patience import NONE_NEEDED, Patience
+from sweeps.study.database.url import without_password
 from sweeps.study.driver.file_lock import FileLock
 from sweeps.study.driver.lock import Driver, DriverLock
 from sweeps.study.driver.object_lock import ObjectLock
@@ -17,10 +19,14 @@ from trainables.places.object_path import ObjectPath
 
 @dataclass(frozen=True)
 class HeldStorage:
-    """An open storage that only this driver writes to; ``check`` raises `TakenOver` once another does."""
+    """An open storage that only this driver writes to.
+
+    ``check`` raises `TakenOver` once another driver has it; ``patience`` waits where it is away.
+    """
 
     storage: BaseStorage
-    check: Callable[[], None]
+    check: Callable[[], None] = lambda: None
+    patience: Patience = NONE_NEEDED
 
 
 @contextmanager
@@ -34,11 +40,11 @@ def hold_storage(
     """
     if url is None:
         storage.heal(paths.journal)
-        yield HeldStorage(storage.open_storage(paths, None), lambda: None)
+        yield HeldStorage(storage.open_storage(paths, None))
         return
     opened = storage.open_storage(paths, url)
     with StorageLease(opened, name, _called(name, url), say).hold() as check:
-        yield HeldStorage(opened, check)
+        yield HeldStorage(opened, check, Patience(without_password(url), say))
 
 
 def folder_lock(paths: StudyPaths, say: Callable[[str], None] = lambda _: None) -> DriverLock:
@@ -56,4 +62,4 @@ def find_driver(paths: StudyPaths, name: str, url: str | None) -> Driver | None:
 
 
 def _called(name: str, url: str) -> str:
-    return f'"{name}" in {storage.without_password(url)}'
+    return f'"{name}" in {without_password(url)}'

@@ -17,6 +17,7 @@ from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from sweeps.study.database.patience import Patience
 from sweeps.study.rows.past import Past
 from sweeps.study.rows.trials import Trials
 
@@ -28,7 +29,8 @@ class OnlyWriter(BaseStorage):
     parameters one write in place of 51, and a driver that dies in between leaves nothing.
     """
 
-    def __init__(self, study: optuna.Study):
+    def __init__(self, study: optuna.Study, patience: Patience):
+        self._insist = patience.insist
         self._beneath, self._study_id = study._storage, study._study_id
         self._name, self._directions = study.study_name, list(study.directions)
         self._shown: int | None = None
@@ -41,7 +43,8 @@ class OnlyWriter(BaseStorage):
         self._rows: list[FrozenTrial] = []
         self._ids: list[int] = []
         self.trials, self._past = Trials(), Past(self._directions)
-        for row in self._beneath.get_all_trials(self._study_id, deepcopy=False):
+        rows = self._insist(lambda: self._beneath.get_all_trials(self._study_id, deepcopy=False))
+        for row in rows:
             self._take(row, row._trial_id)
 
     # What the ledger asks for
@@ -74,16 +77,23 @@ class OnlyWriter(BaseStorage):
 
     def _add(self, row: FrozenTrial) -> int:
         number = len(self._rows)
-        beneath = self._beneath.create_new_trial(self._study_id, template_trial=row)
-        try:
-            expected = self._beneath.get_trial_id_from_study_id_trial_number(self._study_id, number)
-        except KeyError:
-            expected = None
-        if beneath == expected:
+        # After an outage a row may be there whose writing was not answered.
+        beneath = self._insist(
+            lambda: self._beneath.create_new_trial(self._study_id, template_trial=row),
+            lambda: self._id_beneath(number) or self._beneath.create_new_trial(self._study_id, row),
+        )
+        if beneath == self._insist(lambda: self._id_beneath(number)):
             self._take(row, beneath)
         else:  # a write that was made twice, say, since the answer to the first was lost
             self._read()
         return self._ids.index(beneath, number)
+
+    def _id_beneath(self, number: int) -> int | None:
+        """Return the id that the storage beneath knows a row by; None where it has no such row."""
+        try:
+            return self._beneath.get_trial_id_from_study_id_trial_number(self._study_id, number)
+        except KeyError:
+            return None
 
     def _take(self, row: FrozenTrial, beneath: int) -> None:
         """Take in a row that is new here."""
@@ -123,7 +133,14 @@ class OnlyWriter(BaseStorage):
     ) -> None:
         """Set a parameter of a row."""
         if not self._is_held(trial_id):
-            self._beneath.set_trial_param(self._ids[trial_id], param_name, param_value_internal, distribution)
+            beneath, value_beneath = self._ids[trial_id], (param_name, param_value_internal, distribution)
+            self._insist(
+                lambda: self._beneath.set_trial_param(beneath, *value_beneath),
+                lambda: (
+                    param_name in self._beneath.get_trial(beneath).params
+                    or self._beneath.set_trial_param(beneath, *value_beneath)
+                ),
+            )
         value = distribution.to_external_repr(param_value_internal)
         shared = self._shared({param_name: distribution})[param_name]
         self._change(trial_id, "distributions", param_name, shared)
@@ -141,7 +158,14 @@ class OnlyWriter(BaseStorage):
                 setattr(self._held, name, value)
             self.keep()
             return True
-        done = self._beneath.set_trial_state_values(self._ids[trial_id], state, values)
+        beneath = self._ids[trial_id]
+        done = self._insist(
+            lambda: self._beneath.set_trial_state_values(beneath, state, values),
+            lambda: (
+                self._beneath.get_trial(beneath).state == state
+                or self._beneath.set_trial_state_values(beneath, state, values)
+            ),
+        )
         if done:
             self._put(trial_id, **changed)
         return done
@@ -149,19 +173,22 @@ class OnlyWriter(BaseStorage):
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
         """Set what a row reported at a step."""
         if not self._is_held(trial_id):
-            self._beneath.set_trial_intermediate_value(self._ids[trial_id], step, intermediate_value)
+            told = self._ids[trial_id], step, intermediate_value
+            self._insist(lambda: self._beneath.set_trial_intermediate_value(*told))
         self._change(trial_id, "intermediate_values", step, intermediate_value)
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
         """Set what we say of a row."""
         if not self._is_held(trial_id):
-            self._beneath.set_trial_user_attr(self._ids[trial_id], key, value)
+            beneath = self._ids[trial_id]
+            self._insist(lambda: self._beneath.set_trial_user_attr(beneath, key, value))
         self._change(trial_id, "user_attrs", key, value)
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
         """Set what Optuna says of a row."""
         if not self._is_held(trial_id):
-            self._beneath.set_trial_system_attr(self._ids[trial_id], key, value)
+            beneath = self._ids[trial_id]
+            self._insist(lambda: self._beneath.set_trial_system_attr(beneath, key, value))
         self._change(trial_id, "system_attrs", key, value)
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
@@ -206,19 +233,19 @@ class OnlyWriter(BaseStorage):
 
     def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
         """Read what we say of the study."""
-        return self._beneath.get_study_user_attrs(study_id)
+        return self._insist(lambda: self._beneath.get_study_user_attrs(study_id))
 
     def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
         """Read what Optuna says of the study."""
-        return self._beneath.get_study_system_attrs(study_id)
+        return self._insist(lambda: self._beneath.get_study_system_attrs(study_id))
 
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
         """Set what we say of the study."""
-        self._beneath.set_study_user_attr(study_id, key, value)
+        self._insist(lambda: self._beneath.set_study_user_attr(study_id, key, value))
 
     def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
         """Set what Optuna says of the study."""
-        self._beneath.set_study_system_attr(study_id, key, value)
+        self._insist(lambda: self._beneath.set_study_system_attr(study_id, key, value))
 
     def get_all_studies(self) -> list[FrozenStudy]:
         """Read all studies of the storage beneath."""

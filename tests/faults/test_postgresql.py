@@ -1,0 +1,161 @@
+"""Studies in a PostgreSQL database whose drivers, hosts and server come and go."""
+
+import json
+import random
+import re
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import optuna
+import psycopg
+import pytest
+
+from tests.faults.conftest import Tombola, ended, until
+from tests.plugins.postgresql import Server, running_server
+from tests.sweeps.studies import digits
+
+TRIALS = 6
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """A server that tests may restart: the session's own is others' too."""
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture
+def sweep(request: pytest.FixtureRequest, tmp_path: Path, server: Server) -> str:
+    """A sweep file whose study no other test has; its database's password is in the environment."""
+    name: str = request.node.originalname + request.node.nodeid.partition("[")[2].rstrip("]")
+    url = server.url.replace(server.password, "${TEAMS_PASSWORD}")
+    parameters = {"training.lr": {"min": 0.01, "max": 0.1}}
+    data = digits(name=name, parameters=parameters, run_cap=TRIALS, storage={"study": url})
+    (tmp_path / "s.yaml").write_text(json.dumps(data))
+    return name
+
+
+@pytest.fixture
+def tombola(tombola: Tombola, server: Server) -> Tombola:
+    tombola.environment["TEAMS_PASSWORD"] = server.password
+    return tombola
+
+
+def outcomes(server: Server, sweep: str) -> list[str]:
+    """The states of the rows that ended a trial, one for each."""
+    return [row.state.name for row in optuna.load_study(study_name=sweep, storage=server.url).trials]
+
+
+def test_a_killed_driver_is_resumed_from_another_folder_by_another_name(
+    server: Server, sweep: str, tombola: Tombola
+) -> None:
+    out = tombola.folder / "here"
+    driver = tombola.start("run", "s.yaml", "--in-process", "--out", "here")
+    until(lambda: ended(out) >= 2)
+    driver.kill()
+    out.rename(tombola.folder / "mounted elsewhere")
+    resumed = tombola("resume", "mounted elsewhere", "--in-process")
+    assert resumed.code == 0, resumed.errors
+    assert f"{TRIALS} of {TRIALS} trials complete" in resumed.printed
+    assert outcomes(server, sweep).count("COMPLETE") == TRIALS
+
+
+def test_a_second_driver_on_a_host_that_shares_the_database_alone_is_refused(
+    server: Server, sweep: str, tombola: Tombola
+) -> None:
+    first = tombola.start("run", "s.yaml", "--in-process", "--out", "here")
+    until(lambda: ended(tombola.folder / "here") >= 1)
+    first.signal(signal.SIGSTOP)
+    shutil.copytree(tombola.folder / "here", tombola.folder / "copy")  # the same path on another host, say
+    second = tombola("resume", "copy", "--in-process")
+    shown = server.url.replace(server.password, "${TEAMS_PASSWORD}")
+    assert second.code == 1
+    assert re.fullmatch(
+        f'tombola: "{sweep}" in {re.escape(shown)}: this study is already being run by '
+        rf"process {first.pid} on \S+, since \S+\. Wait for it, or stop it first\.\n",
+        second.errors,
+    ), second.errors
+    assert json.loads(tombola("status", "copy", "--json").printed)["driver"]["pid"] == first.pid
+    first.signal(signal.SIGCONT)
+    assert first.wait() == 0
+    assert outcomes(server, sweep) == ["COMPLETE"] * TRIALS
+    assert json.loads(tombola("status", "here", "--json").printed)["driver"] is None
+
+
+def test_a_server_restarted_in_mid_sweep_is_waited_for(server: Server, sweep: str, tombola: Tombola) -> None:
+    driver = tombola.start("run", "s.yaml", "--in-process", "--out", "here")
+    for done in (1, 3):
+        until(lambda done=done: ended(tombola.folder / "here") >= done)
+        server.end(signal.SIGQUIT)
+        time.sleep(1.5)
+        server.start()
+    assert driver.wait() == 0, driver.printed + driver.errors
+    assert "is away: " in driver.printed and "Trials go on; trying again in 1 s." in driver.printed
+    assert " is back.\n" in driver.printed
+    assert outcomes(server, sweep) == ["COMPLETE"] * TRIALS
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_connections_cut_at_any_moment_lose_nothing_and_double_nothing(
+    server: Server, sweep: str, tombola: Tombola, seed: int
+) -> None:
+    moments, cuts = random.Random(seed), 0
+    cut = (
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+        "WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+    )
+    driver = tombola.start("run", "s.yaml", "--in-process", "--out", "here")
+    until(lambda: (tombola.folder / "here" / "trials").exists())
+    with psycopg.connect(server.url.replace("+psycopg", ""), autocommit=True) as connection:
+        while driver.lives and cuts < 25:
+            connection.execute(cut)
+            cuts += 1
+            time.sleep(moments.uniform(0.0, 0.5))
+    driver.wait()
+    assert driver.code == 0, driver.printed + driver.errors
+    assert cuts > 10
+    assert outcomes(server, sweep) == ["COMPLETE"] * TRIALS
+    assert json.loads(tombola("status", "here", "--json").printed)["complete"] == TRIALS
+
+
+def test_a_wrong_password_and_a_server_that_is_away_are_a_sentence_each(
+    server: Server, sweep: str, tombola: Tombola
+) -> None:
+    run = ("run", "s.yaml", "--in-process", "--out", "here")
+    shown = server.url.replace(server.password, "${TEAMS_PASSWORD}")
+    tombola.environment["TEAMS_PASSWORD"] = "gu/e:s@ed"
+    wrong = tombola(*run)
+    assert wrong.code == 1
+    assert wrong.errors.startswith(f"tombola: The study's database {shown} cannot be used: ")
+    assert 'password authentication failed for user "tombola"' in wrong.errors
+    assert wrong.errors.count("\n") == 1
+    del tombola.environment["TEAMS_PASSWORD"]
+    missing = tombola(*run)
+    assert missing.code == 2
+    assert missing.errors == f"tombola: storage.study: {shown}: the environment has no TEAMS_PASSWORD.\n"
+    tombola.environment["TEAMS_PASSWORD"] = server.password
+    server.end(signal.SIGINT)
+    try:
+        away = tombola(*run)
+    finally:
+        server.start()
+    assert away.code == 1
+    assert "Connection refused" in away.errors and away.errors.count("\n") == 1
+    assert not (tombola.folder / "here" / "study.json").exists()
+
+
+@pytest.mark.parametrize("how", ["PGPASSWORD", "PGPASSFILE"])
+def test_the_password_comes_from_where_libpq_looks_for_it(
+    server: Server, sweep: str, tombola: Tombola, how: str
+) -> None:
+    file = tombola.folder / "passwords"
+    file.write_text(f"127.0.0.1:{server.port}:*:tombola:{server.password}\n")
+    file.chmod(0o600)
+    tombola.environment[how] = server.password if how == "PGPASSWORD" else str(file)
+    url = server.url.replace(f":{server.password}", "")
+    ran = tombola("run", "s.yaml", "--in-process", "--out", "here", "--storage", url, "--trials", "1")
+    assert ran.code == 0, ran.errors
+    assert tombola("status", "here").code == 0
