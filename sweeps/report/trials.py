@@ -1,5 +1,7 @@
 """The table of all trials."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +18,7 @@ from trainables.metric_names import (
 )
 
 _PARAMS_SHOWN = 6
+_ROWS_SHOWN = 1_000  # more of them make a page that a browser is slow with
 _METRICS = (DENSITY, PARAMS_KEPT, BYTES_KEPT, FLOPS_KEPT, LARGEST_ERROR)
 
 
@@ -53,7 +56,11 @@ class TrialTable:
 
 
 def trial_table(record: StudyRecord, importances: dict[str, float]) -> TrialTable:
-    """Tabulate every trial with its values and its most important parameters."""
+    """Tabulate the trials with their values and their most important parameters.
+
+    Of very many they are the best and the latest, and whichever is marked.
+    """
+    trials = _rows_shown(record)
     objectives = [o.name for o in record.objectives]
     metrics = (
         *objectives,
@@ -71,19 +78,16 @@ def trial_table(record: StudyRecord, importances: dict[str, float]) -> TrialTabl
     )
     shown = names[:_PARAMS_SHOWN]
     columns = [
-        *([_metric_cell(record, t, m) for t in record.trials] for m in metrics),
-        [
-            Cell(NONE) if t.seconds is None else Cell(f"{t.seconds:.1f}", repr(t.seconds))
-            for t in record.trials
-        ],
-        *([_param_cell(t.params.get(name)) for t in record.trials] for name in shown),
+        *([_metric_cell(record, t, m) for t in trials] for m in metrics),
+        [Cell(NONE) if t.seconds is None else Cell(f"{t.seconds:.1f}", repr(t.seconds)) for t in trials],
+        *([_param_cell(t.params.get(name)) for t in trials] for name in shown),
     ]
     front = {t.key for t in record.front} if len(objectives) > 1 else set()
     rows = tuple(
         TrialRow(
             t.key, t.outcome, OUTCOMES[t.outcome], _mark(record, t, front), _reason(record, t), tuple(cells)
         )
-        for t, cells in zip(record.trials, zip(*columns, strict=True), strict=True)
+        for t, cells in zip(trials, zip(*columns, strict=True), strict=True)
     )
     titles = (*(titled(m) for m in metrics), "Time, s", *shown)
     numeric = [all(cell.is_number for cell in column) for column in columns]
@@ -92,7 +96,24 @@ def trial_table(record: StudyRecord, importances: dict[str, float]) -> TrialTabl
         Cell("Outcome", is_number=False),
         *(Cell(title, is_number=n) for title, n in zip(titles, numeric, strict=True)),
     )
-    return TrialTable(heads, rows, _caption(len(names), bool(importances)))
+    caption = _caption(len(names), bool(importances))
+    if len(trials) < len(record.trials):
+        caption += f" Of {compact(len(record.trials))} trials the best and the latest are shown."
+    return TrialTable(heads, rows, caption)
+
+
+def _rows_shown(record: StudyRecord) -> Sequence[TrialRecord]:
+    """Return all trials; of very many the best by the first objective, the marked ones and the latest."""
+    if len(record.trials) <= _ROWS_SHOWN:
+        return record.trials
+    gain = record.objectives[0].gain
+    best = sorted(record.complete, key=lambda t: -gain((t.values or (math.nan,))[0]))[: _ROWS_SHOWN // 2]
+    front = record.front[: _ROWS_SHOWN // 4] if len(record.objectives) > 1 else ()
+    marked = [t for t in (record.best, record.own, *front) if t]
+    keys = {t.key for t in (*best, *marked)}
+    latest = [t for t in reversed(record.trials) if t.key not in keys][: _ROWS_SHOWN - len(keys)]
+    keys |= {t.key for t in latest}
+    return [t for t in record.trials if t.key in keys]
 
 
 def _metric_cell(record: StudyRecord, trial: TrialRecord, metric: str) -> Cell:

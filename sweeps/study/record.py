@@ -1,5 +1,6 @@
 """What a study directory says, read back: the one source of status, report, export and the closing table."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -143,7 +144,7 @@ class StudyRecord:
         """Return the complete trials that keep every constraint."""
         return tuple(t for t in self.complete if not self.missed(t))
 
-    @property
+    @cached_property
     def nearest(self) -> TrialRecord | None:
         """Return the trial nearest to what is asked, where no complete one keeps every constraint.
 
@@ -195,10 +196,14 @@ class StudyRecord:
 
         With one objective these are the best and its equals. Those that miss a constraint are left out.
         """
+        if len(self.objectives) == 1:
+            gains = [self.objectives[0].gain((t.values or (math.nan,))[0]) for t in self.feasible]
+            most = max(gains, default=math.nan)
+            return tuple(t for t, gain in zip(self.feasible, gains, strict=True) if gain == most)
         found = {str(root_of(row)) for row in self.study.best_trials}
         return tuple(t for t in self.complete if t.key in found)
 
-    @property
+    @cached_property
     def best(self) -> TrialRecord | None:
         """Return the best by the sweep's `choice` of those that keep every constraint."""
         index = self.choice.best([self.figures(trial) for trial in self.feasible])

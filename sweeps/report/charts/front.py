@@ -107,13 +107,13 @@ def _point(record: StudyRecord, trial: TrialRecord, axes: _Axes) -> _Point | Non
 
 
 def _add_networks(figure: go.Figure, record: StudyRecord, points: dict[str, _Point]) -> None:
-    named = {t.key for t in (record.best, record.own) if t is not None}
-    others = [t for t in record.complete if t.key in points.keys() - named]
+    plain = points.keys() - {t.key for t in (record.best, record.own) if t is not None}
+    others = [t for t in record.complete if t.key in plain]
     kept = [points[t.key] for t in others if not record.missed(t)]
     missing = [points[t.key] for t in others if record.missed(t)]
     _add(figure, kept, "trials", chart.TRIAL, size=8)
     _add(figure, missing, "trials that miss a constraint", chart.TRIAL, symbol="circle-open", size=8)
-    marked = [points[t.key] for t in record.baselines if t.key in points.keys() - named]
+    marked = [points[t.key] for t in record.baselines if t.key in plain]
     for place, point in enumerate(marked):
         symbol = _SYMBOLS[place % len(_SYMBOLS)] + ("-open" if record.missed(point.trial) else "")
         _add(figure, [point], method_of(point.trial), chart.BASELINE, symbol=symbol)
