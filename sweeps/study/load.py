@@ -19,7 +19,7 @@ from sweeps.study.rows.row import DETAILS, REASON, TRIAL_METRICS, outcome_of, ro
 from sweeps.study.screening import name_of_screening
 from sweeps.study.where import answering, study_place
 from sweeps.sweep_file import yaml_file
-from trainables.places.place import Place
+from trainables.places.place import Place, each
 from trainables.results.result import TrialResult, read_result
 
 
@@ -38,13 +38,9 @@ def _load(paths: StudyPaths, url: str | None) -> StudyRecord:
     sweep = yaml_file.read(paths.sweep).data
     study = storage.load(paths, provenance["name"], url or provenance["storage"])
     objectives = tuple(Objective(**o) for o in provenance["objectives"])
-    trials = tuple(
-        _trial(paths, root, outcome, row)
-        for root, rows in sorted(rows_by_trial(study).items())
-        for row in [standing(rows)]
-        for outcome in [outcome_of(row)]
-        if outcome != "abandoned" or row.params
-    )
+    standings = [(root, standing(rows)) for root, rows in sorted(rows_by_trial(study).items())]
+    begun = [(root, row) for root, row in standings if outcome_of(row) != "abandoned" or row.params]
+    trials = tuple(each(paths.root, lambda found: _trial(paths, *found), begun))
     baselines = tuple(
         _baseline(paths, key, sweep) for key in provenance["baselines"] if paths.result(key).exists()
     )
@@ -137,7 +133,8 @@ def _with_tests(record: StudyRecord, readings: Mapping[str, Mapping[str, Any]]) 
     return replace(record, test=test)
 
 
-def _trial(paths: StudyPaths, root: int, outcome: str, row: optuna.trial.FrozenTrial) -> TrialRecord:
+def _trial(paths: StudyPaths, root: int, row: optuna.trial.FrozenTrial) -> TrialRecord:
+    outcome = outcome_of(row)
     state: Any = "waiting" if outcome == "abandoned" else outcome
     result = read_result(paths.result(root)) if outcome == "complete" else None
     return TrialRecord(

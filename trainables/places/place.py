@@ -1,15 +1,20 @@
 """A place: a path of a file system or of an object store, and what differs between the two."""
 
 import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from pruners import whole_files
 from trainables.places.bucket import SCHEMES
 from trainables.places.object_path import ObjectPath
 
 Place: TypeAlias = Path | ObjectPath
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+_AT_ONCE = 16
 
 
 def is_url(text: str) -> bool:
@@ -37,6 +42,17 @@ def place_of(text: str | Place) -> Place:
 def matching(folder: Place, pattern: str) -> list[Place]:
     """Return what lies in a folder by a pattern whose parts are names, in order; nothing where it is not."""
     return sorted(folder.glob(pattern)) if isinstance(folder, Path) else list(folder.glob(pattern))
+
+
+def each(where: Place, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """Return what a function that reads below ``where`` gives for each item.
+
+    Of an object store, where one waits for each answer, many are asked for side by side.
+    """
+    if not isinstance(where, ObjectPath):
+        return [function(item) for item in items]
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        return list(threads.map(function, items))
 
 
 def check(place: Place) -> None:

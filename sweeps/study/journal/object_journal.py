@@ -9,8 +9,6 @@ of a journal are pickled, and are not used.
 """
 
 import uuid
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from typing import Any
 
@@ -19,10 +17,9 @@ from optuna.storages.journal import BaseJournalBackend
 from sweeps.errors import FAILED, SweepError
 from sweeps.study.journal import entry
 from trainables.places.object_path import ObjectPath
-from trainables.places.place import create, write_whole
+from trainables.places.place import create, each, write_whole
 
 _CHUNK = 256  # entries
-_AT_ONCE = 16  # objects read side by side
 
 
 class ObjectJournal(BaseJournalBackend):
@@ -71,7 +68,7 @@ class ObjectJournal(BaseJournalBackend):
             after = self._entry(self._next - 1).key if self._next > 1 else None
             entries = self._root / "entries"
             listed = [ObjectPath(self._root.url, e.key) for e in self._root.bucket.below(entries.key, after)]
-            for path, line in zip(listed, _read_all(listed), strict=True):
+            for path, line in zip(listed, each(self._root, ObjectPath.read_bytes, listed), strict=True):
                 if path != (wanted := self._entry(self._next)):
                     raise SweepError(f"{wanted}: this entry of the study's journal is missing.", FAILED)
                 self._take(line)
@@ -88,7 +85,7 @@ class ObjectJournal(BaseJournalBackend):
         expected = [self._chunk(_CHUNK * count) for count in range(1, len(chunks) + 1)]
         # a driver that was killed before it wrote one leaves a gap, and the entries are there anyway
         whole = [path for path, wanted in zip(chunks, expected, strict=True) if path == wanted]
-        for path, content in zip(whole, _read_all(whole), strict=True):
+        for path, content in zip(whole, each(self._root, ObjectPath.read_bytes, whole), strict=True):
             try:
                 operations = [entry.read(line, path) for line in content.splitlines(keepends=True)]
             except SweepError:  # its entries tell the same
@@ -112,8 +109,3 @@ class ObjectJournal(BaseJournalBackend):
 
     def _chunk(self, last: int) -> ObjectPath:
         return self._root / "chunks" / f"{last:010}.jsonl"
-
-
-def _read_all(paths: list[ObjectPath]) -> Iterator[bytes]:
-    with ThreadPoolExecutor(_AT_ONCE) as readers:
-        yield from readers.map(ObjectPath.read_bytes, paths)
