@@ -15,6 +15,7 @@ from sweeps.commands.beginning import begin_as_job, begin_far_away
 from sweeps.commands.cluster_option import cluster_option
 from sweeps.commands.study_folder import StudyFolder
 from sweeps.errors import INFEASIBLE, INTERRUPTED, TOO_MANY_FAILED, SweepError
+from sweeps.running.own_token import guard_own_ray
 from sweeps.study.closing_table import closing_table, failed_baselines
 from sweeps.study.paths import StudyPaths
 from sweeps.study.provenance import read_provenance
@@ -135,6 +136,8 @@ def _run(sweep: "sweeps.Sweep", out: Place, options: dict[str, Any]) -> int:
     signal.signal(
         signal.SIGTERM, signal.default_int_handler
     )  # a scheduler's or a spot machine's way to say Ctrl-C
+    if not options["without_ray"] and options["address"] is None:
+        guard_own_ray()
     try:
         record = sweeps.run(
             sweep, out, address=options["address"], without_ray=options["without_ray"], console=console
