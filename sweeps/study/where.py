@@ -22,13 +22,17 @@ def study_place(text: str | Place) -> Place:
 
 
 @contextmanager
-def answering(root: Place) -> Iterator[None]:
-    """Check that the object store answers that holds a study, if one does.
-
-    What it says then or in the block, of being away or of access, becomes a `SweepError`.
-    """
+def explained() -> Iterator[None]:
+    """Make a `SweepError` of what an object store says in the block of being away or of access."""
     try:
-        place.check(root)
         yield
     except StoreError as error:
         raise SweepError(str(error), FAILED) from error
+
+
+@contextmanager
+def answering(root: Place) -> Iterator[None]:
+    """Check that the object store answers that holds a study, if one does, and explain what it says."""
+    with explained():
+        place.check(root)
+        yield

@@ -89,6 +89,9 @@ def test_a_study_on_an_object_store_is_the_one_on_disk(
     ]
     assert not [path for path in Path.cwd().iterdir() if path.name.startswith("s3")]
     assert set(epochs_trained(s3).values()) == {1}
+    secret = os.environ["AWS_SECRET_ACCESS_KEY"]
+    assert secret not in answer.stdout + answer.stderr
+    assert not [path for path in below(s3) if secret.encode() in path.read_bytes()]
 
     status = json.loads(tombola("status", f"{s3}/first", "--json").stdout)
     assert (status["complete"], status["target"], status["best"]["trial"]) == (3, 3, record.best.key)

@@ -1,6 +1,7 @@
 """What a study asks of an object store, on a real S3 server: whole, once, and found when damaged."""
 
 import json
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from tests.objects.objects import below, epochs_trained, flip, truncate
 from tests.plugins.s3 import S3Server
 from tests.trainables import processes
 from tests.trainables.configs import comparable, trial
+from trainables import run_trial
 from trainables.config import trial_config
 from trainables.errors import LeaseLost, StoreError, StoreWarning
 from trainables.places import bucket
@@ -225,6 +227,28 @@ def test_racing_for_one_dense_network_it_is_trained_once(folder: ObjectPath, tmp
     local = tmp_path / "network"
     download(network_folder(configs[0], 0), local)
     assert pruners.load(local).params > 0
+
+
+def test_a_store_that_stays_away_says_nothing_about_the_trial(
+    folder: ObjectPath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(trial(tmp_path), directory=f"{folder}/trials/0", store=f"{folder}/store")
+    monkeypatch.setattr(bucket, "PATIENCE", 1.0)
+    with monkeypatch.context() as away:
+        away.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+        told = run_trial(config)
+    assert told["stops_study"] and told["failed"].startswith("s3://studies cannot be reached at ")
+    assert not below(str(folder))
+    assert "failed" not in run_trial(config)
+
+
+def test_a_package_that_is_missing_is_named(folder: ObjectPath, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "obstore.store", None)
+    monkeypatch.setenv("AWS_REGION", "another environment")
+    with pytest.raises(
+        StoreError, match=r"needs the package obstore: pip install 'tombola\[s3\]'"
+    ):
+        check(folder)
 
 
 def test_who_was_taken_over_writes_no_more(folder: ObjectPath) -> None:

@@ -129,17 +129,17 @@ class Bucket:
         if wanted := list(keys):
             self._ask(lambda: self._store.delete(wanted))
 
-    def _ask(self, question: Callable[[], Any], patience: float = PATIENCE) -> Any:
+    def _ask(self, question: Callable[[], Any], patience: float | None = None) -> Any:
         """Ask the server and return its answer, waiting with growing pauses while it is away."""
         from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 
-        since, pause = time.monotonic(), 0.5
+        since, pause, patience = time.monotonic(), 0.5, patience or PATIENCE
         while True:
             try:
                 answer = question()
                 break
             except FileNotFoundError as error:
-                if "NoSuchBucket" in str(error):
+                if _has_no_bucket(error):
                     raise self._refused(error) from error
                 raise
             except (AlreadyExistsError, PreconditionError):
@@ -169,7 +169,7 @@ class Bucket:
             )
 
     def _refused(self, error: Exception) -> StoreError:
-        if "NoSuchBucket" in str(error):
+        if _has_no_bucket(error):
             return StoreError(f"{self.url}: there is no such bucket{_endpoint()}.")
         return StoreError(
             f"{self.url}: the object store{_endpoint()} refuses: {_reason(error)}. Credentials come from the "
@@ -233,6 +233,11 @@ def _address() -> str:
 def _endpoint() -> str:
     """Say which server was asked, where the environment names one."""
     return f" at {_address()}" if _address() else ""
+
+
+def _has_no_bucket(error: Exception) -> bool:
+    """Tell whether the server says that there is no such bucket, in S3's and Google's words or in Azure's."""
+    return "NoSuchBucket" in str(error) or "ContainerNotFound" in str(error)
 
 
 def _is_final(error: Exception) -> bool:

@@ -38,14 +38,17 @@ class Trial:
         its reason in a line, and writes the traceback to error.txt. A finished trial returns its final
         metrics again. Raises `LeaseLost`, which says nothing about the trial: the next call goes on with it.
         """
-        if finished := result_of(self.config):
-            return finished.final_metrics()
         try:
+            if finished := result_of(self.config):
+                return finished.final_metrics()
             with reproducible(self.config.threads):
                 return self._step()
         except LeaseLost:
             self.close()
             raise
+        except StoreError as error:
+            self.close()
+            return self._failed(error)
         except Exception as error:
             self.close()
             # another worker may have brought the same trial to its end meanwhile
@@ -73,16 +76,15 @@ class Trial:
     def _failed(self, error: Exception) -> Metrics:
         reason = " ".join(str(error).split()) if isinstance(error, _SAYS_ALL) else describe(error)
         paths = TrialPaths.of(self.config)
+        if isinstance(error, StoreError):
+            # a full disk, or a store that is away, says nothing about the trial: it is to be tried again
+            return {"failed": reason, "final": True, "stops_study": True}
         # where not even this can be written, the reason returned has to do
         with suppress(OSError, StoreError):
-            # a full disk, or a store that is away, says nothing about the trial: it is to be tried again
-            if not isinstance(error, StoreError):
-                paths.directory.mkdir(parents=True, exist_ok=True)
-                write_whole(paths.traceback, "".join(traceback.format_exception(error)).encode())
-                write_failed(self.config, reason)
-        return {"failed": reason, "final": True} | (
-            {"stops_study": True} if isinstance(error, StoreError) else {}
-        )
+            paths.directory.mkdir(parents=True, exist_ok=True)
+            write_whole(paths.traceback, "".join(traceback.format_exception(error)).encode())
+            write_failed(self.config, reason)
+        return {"failed": reason, "final": True}
 
 
 def run_trial(config: TrialConfig) -> Metrics:

@@ -16,6 +16,7 @@ from optuna.storages.journal import BaseJournalBackend
 
 from sweeps.errors import FAILED, SweepError
 from sweeps.study.journal import entry
+from sweeps.study.where import explained
 from trainables.places.object_path import ObjectPath
 from trainables.places.place import create, each, write_whole
 
@@ -43,7 +44,8 @@ class ObjectJournal(BaseJournalBackend):
         A writer asks nobody: it knows what it wrote, and finds out by writing where others do.
         """
         if not self._writes:
-            self._read_on()
+            with explained():
+                self._read_on()
         del self._operations[: log_number_from - self._first]
         self._first = max(self._first, log_number_from)
         return list(self._operations)
@@ -51,7 +53,9 @@ class ObjectJournal(BaseJournalBackend):
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Append operations as one entry."""
         line = entry.written(self._me, logs)
-        if not create(self._entry(self._next), line):
+        with explained():
+            is_mine = create(self._entry(self._next), line)
+        if not is_mine:
             raise SweepError(
                 f"{self._root.parent}: another driver has taken this study over, since this one was not "
                 "heard of for too long. It stops here; nothing that had ended is lost.",
