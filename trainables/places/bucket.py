@@ -21,7 +21,12 @@ from trainables.errors import StoreError
 
 _log = logging.getLogger(__name__)
 
-SCHEMES = ("s3", "gs", "az")
+_CREDENTIALS = {
+    "s3": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, or AWS_PROFILE for AWS's own files",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS",
+    "az": "AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ACCOUNT_KEY",
+}
+SCHEMES = tuple(_CREDENTIALS)
 AT_FIRST = 10.0
 """Seconds for which a server that may never have been there is waited for."""
 PATIENCE = 600.0
@@ -149,7 +154,7 @@ class Bucket:
                     raise self._refused(error) from error
                 if time.monotonic() + pause - since > patience:
                     raise StoreError(
-                        f"{self.url} cannot be reached{_endpoint()}: {_reason(error)}; "
+                        f"{self.url} cannot be reached{self._server}: {_reason(error)}; "
                         "what is there is intact, and the same command goes on from it."
                     ) from error
                 if patience > AT_FIRST:
@@ -170,11 +175,17 @@ class Bucket:
 
     def _refused(self, error: Exception) -> StoreError:
         if _has_no_bucket(error):
-            return StoreError(f"{self.url}: there is no such bucket{_endpoint()}.")
+            return StoreError(f"{self.url}: there is no such bucket{self._server}.")
+        credentials = _CREDENTIALS[self.url.partition("://")[0]]
         return StoreError(
-            f"{self.url}: the object store{_endpoint()} refuses: {_reason(error)}. Credentials come from the "
-            "environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) or from where AWS's own tools find them."
+            f"{self.url}: the object store{self._server} refuses: {_reason(error)}. Credentials come from the "
+            f"environment ({credentials}), or the role of the machine."
         )
+
+    @property
+    def _server(self) -> str:
+        """Say which server is asked, where the environment names one."""
+        return f" at {_address()}" if self.url.startswith("s3://") and _address() else ""
 
 
 def bucket_at(url: str) -> Bucket:
@@ -230,11 +241,6 @@ def _address() -> str:
     return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
 
 
-def _endpoint() -> str:
-    """Say which server was asked, where the environment names one."""
-    return f" at {_address()}" if _address() else ""
-
-
 def _has_no_bucket(error: Exception) -> bool:
     """Tell whether the server says that there is no such bucket, in S3's and Google's words or in Azure's."""
     return "NoSuchBucket" in str(error) or "ContainerNotFound" in str(error)
@@ -255,7 +261,7 @@ def _reason(error: Exception) -> str:
         return "no credentials were found, and this machine has no role that brings some"
     code, message = (re.search(f"<{name}>([^<]*)</{name}>", text) for name in ("Code", "Message"))
     if code:
-        return f"{code[1]}, {message[1]}".rstrip(".") if message else code[1]
+        return " ".join(f"{code[1]}, {message[1]}".split()).rstrip(".") if message else code[1]
     if status := re.search(_STATUS, text):  # the answer to a question for the head of an object has no body
         return f"status {status[1]}"
     return text.partition("\n")[0].rpartition(" - ")[2].strip().rstrip(".")
