@@ -64,7 +64,7 @@ networks: $(TESTING)  ## take torchvision's networks through every step and writ
 	$(BIN)/python -m docs.networks
 
 bench: $(TESTING)  ## the measurements in bench/
-	for script in bench/*.py; do $(BIN)/python "$$script" || exit 1; done
+	for script in bench/*.py; do PYTHONPATH=. $(BIN)/python "$$script" || exit 1; done
 
 clean:  ## remove .venv and what tools left behind; studies in runs/ stay
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

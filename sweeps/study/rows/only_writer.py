@@ -5,6 +5,7 @@ The driver holds the study's lock, so that what it wrote and what was there befo
 """
 
 import copy
+import sys
 from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -12,7 +13,8 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.storages import BaseStorage
+from optuna.storages import BaseStorage, JournalStorage
+from optuna.storages._cached_storage import _CachedStorage
 from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -20,6 +22,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from sweeps.study.database.patience import Patience
 from sweeps.study.rows.past import Past
 from sweeps.study.rows.trials import Trials
+
+_KINDS = 16  # sets of parameters that rows may share; a study has one for each branch of its search space
 
 
 class OnlyWriter(BaseStorage):
@@ -32,9 +36,11 @@ class OnlyWriter(BaseStorage):
     def __init__(self, study: optuna.Study, patience: Patience):
         self._insist = patience.insist
         self._beneath, self._study_id = study._storage, study._study_id
+        if isinstance(self._beneath, _CachedStorage):  # which holds every row a second time
+            self._beneath = self._beneath._backend
         self._name, self._directions = study.study_name, list(study.directions)
         self._shown: int | None = None
-        self._distributions: dict[str, BaseDistribution] = {}
+        self._distributions: list[dict[str, BaseDistribution]] = []
         self._read()
 
     def _read(self) -> None:
@@ -83,6 +89,8 @@ class OnlyWriter(BaseStorage):
             lambda: self._id_beneath(number) or self._beneath.create_new_trial(self._study_id, row),
         )
         if beneath == self._insist(lambda: self._id_beneath(number)):
+            if isinstance(self._beneath, JournalStorage):
+                row = self._beneath.get_trial(beneath)  # the journal holds rows too: the same one
             self._take(row, beneath)
         else:  # a write that was made twice, say, since the answer to the first was lost
             self._read()
@@ -97,10 +105,12 @@ class OnlyWriter(BaseStorage):
 
     def _take(self, row: FrozenTrial, beneath: int) -> None:
         """Take in a row that is new here."""
+        row.distributions = self._shared(row.distributions)
+        row.params = {sys.intern(name): value for name, value in row.params.items()}
         self._ids.append(beneath)
         self._rows.append(row)
         number = len(self._rows) - 1
-        self._put(number, number=number, _trial_id=number, distributions=self._shared(row.distributions))
+        self._put(number, number=number, _trial_id=number)
 
     def _put(self, place: int, /, **changed: Any) -> None:
         """Replace a row by one that has changed: whoever holds the old one reads on undisturbed."""
@@ -113,11 +123,12 @@ class OnlyWriter(BaseStorage):
 
     def _shared(self, distributions: dict[str, BaseDistribution]) -> dict[str, BaseDistribution]:
         """Return equal distributions as one object: each row's own would take most of the memory."""
-        shared = {}
-        for name, own in distributions.items():
-            known = self._distributions.setdefault(name, own)
-            shared[name] = known if known == own else own
-        return shared
+        for known in self._distributions:
+            if known == distributions:
+                return known
+        if len(self._distributions) < _KINDS:
+            self._distributions.append(distributions)
+        return distributions
 
     def _change(self, trial_id: int, part: str, key: Any, value: Any) -> None:
         if self._held is not None and trial_id == self._held.number:
@@ -142,8 +153,7 @@ class OnlyWriter(BaseStorage):
                 ),
             )
         value = distribution.to_external_repr(param_value_internal)
-        shared = self._shared({param_name: distribution})[param_name]
-        self._change(trial_id, "distributions", param_name, shared)
+        self._change(trial_id, "distributions", param_name, distribution)
         self._change(trial_id, "params", param_name, value)
 
     def set_trial_state_values(
@@ -192,10 +202,14 @@ class OnlyWriter(BaseStorage):
         self._change(trial_id, "system_attrs", key, value)
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
-        """Return a row."""
+        """Return a row; of one under way a copy, since Optuna's `Trial` notes in it what it draws."""
         if self._held is not None and trial_id == self._held.number:
             return self._held
-        return self._rows[trial_id]
+        row = self._rows[trial_id]
+        if not row.state.is_finished():
+            row = copy.copy(row)
+            row.params, row.distributions = dict(row.params), dict(row.distributions)
+        return row
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
