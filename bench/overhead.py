@@ -1,10 +1,11 @@
 """Measures what a trivial trial takes, ours and that of Ray Tune with OptunaSearch and WandbLoggerCallback.
 
-Both run on one local Ray, one after the other, with W&B offline and a trial for each processor at once. A trial
-trains a small perceptron on 128 random points for one epoch, which takes milliseconds: what is left is overhead.
-Ours is `tombola run` as a person types it (a study that survives, results on disk, networks kept, a W&B run
-each); theirs a function trainable with both as Ray's documentation has them. What passes between the first
-trial's end and the last one's, divided by the trials in between, is what a trial takes; starting is no part.
+Both run on one local Ray, one after the other, with W&B offline and a trial for each processor at once. A
+trial trains a small perceptron on 128 random points for one epoch, which takes milliseconds: what is left is
+overhead. Ours is `tombola run` as a person types it (a study that survives, results on disk, networks kept, a
+W&B run each); theirs a function trainable with both as Ray's documentation has them. What passes between the
+first trial's end and the last one's, divided by the trials in between, is what a trial takes; starting is no
+part.
 
 Run: python -m bench.overhead [--ours 30] [--theirs 8]
 """
@@ -132,9 +133,8 @@ def main() -> None:
         middle = time.monotonic()
         plain = a_trial(theirs(address, asked.theirs, Path(scratch)))
         print(f"ours:   {mine:6.2f} s a trial ({asked.ours} trials, {middle - began:.0f} s in all)")
-        print(
-            f"theirs: {plain:6.2f} s a trial ({asked.theirs} trials, {time.monotonic() - middle:.0f} s in all)"
-        )
+        took = time.monotonic() - middle
+        print(f"theirs: {plain:6.2f} s a trial ({asked.theirs} trials, {took:.0f} s in all)")
         print(f"theirs / ours: {plain / mine:.0f}")
         ray.shutdown()
 
