@@ -7,33 +7,25 @@ version that boto3, which Ray's cluster launcher needs, cannot share.
 """
 
 import functools
-import importlib.util
 import logging
 import os
-import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from trainables.errors import StoreError
+from trainables.places.answers import has_no_bucket, is_final, reason
+from trainables.places.connection import CREDENTIALS, connected, server_of
 
 _log = logging.getLogger(__name__)
 
-_CREDENTIALS = {
-    "s3": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, or AWS_PROFILE for AWS's own files",
-    "gs": "GOOGLE_APPLICATION_CREDENTIALS",
-    "az": "AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ACCOUNT_KEY",
-}
-SCHEMES = tuple(_CREDENTIALS)
 AT_FIRST = 10.0
 """Seconds for which a server that may never have been there is waited for."""
 PATIENCE = 600.0
 """Seconds for which a server that goes away in the middle of the work is waited for."""
 _LONGEST_PAUSE = 15.0
-_STATUS = r"status code: (\d{3})"
-_NO_ROLE = "169.254.169.254"  # where a machine in the cloud asks for its role's credentials
 
 
 @dataclass(frozen=True)
@@ -52,7 +44,7 @@ class Bucket:
 
     def __init__(self, url: str):
         self.url = url
-        self._store = _connected(url)
+        self._store = connected(url)
         self._has_answered = self._is_away = False
 
     def check(self) -> None:
@@ -144,17 +136,17 @@ class Bucket:
                 answer = question()
                 break
             except FileNotFoundError as error:
-                if _has_no_bucket(error):
+                if has_no_bucket(error):
                     raise self._refused(error) from error
                 raise
             except (AlreadyExistsError, PreconditionError):
                 raise
             except BaseError as error:
-                if _is_final(error):
+                if is_final(error):
                     raise self._refused(error) from error
                 if time.monotonic() + pause - since > patience:
                     raise StoreError(
-                        f"{self.url} cannot be reached{self._server}: {_reason(error)}; "
+                        f"{self.url} cannot be reached{server_of(self.url)}: {reason(error)}; "
                         "what is there is intact, and the same command goes on from it."
                     ) from error
                 if patience > AT_FIRST:
@@ -170,22 +162,17 @@ class Bucket:
             self._is_away = True
             minutes = PATIENCE / 60
             _log.warning(
-                "%s does not answer (%s); waiting up to %.0f minutes.", self.url, _reason(error), minutes
+                "%s does not answer (%s); waiting up to %.0f minutes.", self.url, reason(error), minutes
             )
 
     def _refused(self, error: Exception) -> StoreError:
-        if _has_no_bucket(error):
-            return StoreError(f"{self.url}: there is no such bucket{self._server}.")
-        credentials = _CREDENTIALS[self.url.partition("://")[0]]
+        if has_no_bucket(error):
+            return StoreError(f"{self.url}: there is no such bucket{server_of(self.url)}.")
+        credentials = CREDENTIALS[self.url.partition("://")[0]]
         return StoreError(
-            f"{self.url}: the object store{self._server} refuses: {_reason(error)}. Credentials come from the "
-            f"environment ({credentials}), or the role of the machine."
+            f"{self.url}: the object store{server_of(self.url)} refuses: {reason(error)}. Credentials come from "
+            f"the environment ({credentials}), or the role of the machine."
         )
-
-    @property
-    def _server(self) -> str:
-        """Say which server is asked, where the environment names one."""
-        return f" at {_address()}" if self.url.startswith("s3://") and _address() else ""
 
 
 def bucket_at(url: str) -> Bucket:
@@ -197,71 +184,3 @@ def bucket_at(url: str) -> Bucket:
 @functools.cache
 def _bucket(url: str, environment: tuple[tuple[str, str], ...]) -> Bucket:
     return Bucket(url)
-
-
-def _connected(url: str) -> Any:
-    try:
-        from obstore.exceptions import BaseError
-        from obstore.store import S3Store, from_url
-    except ImportError as error:
-        raise StoreError(f"{url} needs the package obstore: pip install 'tombola[s3]'.") from error
-    scheme, _, name = url.partition("://")
-    options: dict[str, Any] = {
-        "client_options": {
-            "allow_http": _address().startswith("http://"),
-            "connect_timeout": timedelta(seconds=5),
-            "read_timeout": timedelta(seconds=30),
-            "timeout": timedelta(hours=1),  # of a whole request: a network may be large and a line slow
-        },
-        # one that is soon over; the longer waiting is ours, which a person can interrupt
-        "retry_config": {"max_retries": 2, "retry_timeout": timedelta(seconds=5)},
-    }
-    try:
-        if scheme != "s3":
-            return from_url(url, **options)
-        return S3Store(name, **options, **_aws_credentials())
-    except (BaseError, ValueError) as error:
-        raise StoreError(f"{url} cannot be used: {_reason(error)}.") from error
-
-
-def _aws_credentials() -> dict[str, Any]:
-    """Return what finds credentials in AWS's own files, where the environment names none."""
-    if "AWS_ACCESS_KEY_ID" in os.environ or importlib.util.find_spec("boto3") is None:
-        return {}
-    from boto3 import Session
-    from obstore.auth.boto3 import Boto3CredentialProvider
-
-    session = Session()
-    if session.get_credentials() is None:
-        return {}
-    return {"credential_provider": Boto3CredentialProvider(session)}
-
-
-def _address() -> str:
-    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
-
-
-def _has_no_bucket(error: Exception) -> bool:
-    """Tell whether the server says that there is no such bucket, in S3's and Google's words or in Azure's."""
-    return "NoSuchBucket" in str(error) or "ContainerNotFound" in str(error)
-
-
-def _is_final(error: Exception) -> bool:
-    """Tell whether asking again would bring the same answer: the server understood, and refuses."""
-    if _NO_ROLE in str(error):
-        return True
-    status = re.search(_STATUS, str(error))
-    return status is not None and status[1].startswith("4") and status[1] not in ("408", "425", "429")
-
-
-def _reason(error: Exception) -> str:
-    """Return what a server or the network says, in one line."""
-    text = str(error)
-    if _NO_ROLE in text:
-        return "no credentials were found, and this machine has no role that brings some"
-    code, message = (re.search(f"<{name}>([^<]*)</{name}>", text) for name in ("Code", "Message"))
-    if code:
-        return " ".join(f"{code[1]}, {message[1]}".split()).rstrip(".") if message else code[1]
-    if status := re.search(_STATUS, text):  # the answer to a question for the head of an object has no body
-        return f"status {status[1]}"
-    return text.partition("\n")[0].rpartition(" - ")[2].strip().rstrip(".")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeAlias, TypeVar
 
 from pruners import whole_files
-from trainables.places.bucket import SCHEMES
+from trainables.places.connection import SCHEMES
 from trainables.places.object_path import ObjectPath
 
 Place: TypeAlias = Path | ObjectPath
