@@ -19,6 +19,7 @@ import sweeps
 from sweeps import StudyRecord, Sweep
 from sweeps.errors import SweepError
 from sweeps.study import storage
+from sweeps.study.driver import object_lock
 from sweeps.study.journal.object_journal import ObjectJournal
 from sweeps.study.paths import StudyPaths
 from sweeps.study.rows.row import outcome_of, root_of
@@ -31,6 +32,20 @@ from trainables.places.object_path import ObjectPath
 from trainables.places.place import place_of
 
 Tombola = Callable[..., Answer]
+ELSEWHERE = """
+import os, signal, sys
+from trainables.store import process
+process._host = lambda: "another machine"
+from sweeps.study.journal.object_journal import ObjectJournal
+append, writes = ObjectJournal.append_logs, iter(range(10**6))
+def pause_and_append(journal, logs):
+    if next(writes) == 6:
+        os.kill(os.getpid(), signal.SIGSTOP)
+    append(journal, logs)
+ObjectJournal.append_logs = pause_and_append
+from sweeps.cli import main
+main()
+"""
 LOSS = "tests.trainables.users:deadly_loss"  # ends its process at the training step that DIE_AT names
 STEPS = 12  # of an epoch
 
@@ -51,10 +66,12 @@ def figures(record: StudyRecord) -> list[tuple[Any, ...]]:
     return [*told, *(tuple(t.metrics[name] for name in names) for t in record.trials)]
 
 
-def driver(sweep: Path, out: str, **environment: str) -> subprocess.Popen[str]:
+def driver(
+    sweep: Path, out: str, program: tuple[str, ...] = ("-m", "tombola"), **environment: str
+) -> subprocess.Popen[str]:
     """A driver without Ray in a process of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "tombola", "run", str(sweep), "--out", out, "--in-process"],
+        [sys.executable, *program, "run", str(sweep), "--out", out, "--in-process"],
         env={**os.environ, "WANDB_MODE": "disabled", **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -171,6 +188,27 @@ def test_a_second_driver_is_refused(s3: str, sweep: Path, tombola: Tombola) -> N
         printed, errors = first.communicate(timeout=120)
     assert first.returncode == 0, printed + errors
     assert json.loads(tombola("status", s3, "--json").stdout)["driver"] is None
+
+
+def test_a_driver_elsewhere_that_stands_still_is_taken_over_and_stops(
+    s3: str, on_disk: StudyRecord, sweep: Path, tombola: Tombola, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = driver(sweep, s3, ("-c", ELSEWHERE))
+    try:
+        while os.waitpid(first.pid, os.WNOHANG | os.WUNTRACED) == (0, 0):
+            time.sleep(0.05)
+        monkeypatch.setattr(object_lock, "PATIENCE", 3.0)
+        second = tombola("run", "s.yaml", "--out", s3, "--in-process")
+        assert second.exit_code == 0, second.stderr
+        assert f"This study was last run by process {first.pid} on " in second.stdout
+    finally:
+        first.send_signal(signal.SIGCONT)
+        _, errors = first.communicate(timeout=120)
+    assert first.returncode == 1
+    assert f"tombola: {s3}: another driver has taken this study over" in errors
+    assert "Traceback" not in errors
+    assert figures(sweeps.load_record(s3))[3:] == figures(on_disk)[3:]
+    assert set(epochs_trained(s3).values()) == {1}
 
 
 def test_a_driver_that_was_taken_over_writes_nothing_more(s3: str) -> None:

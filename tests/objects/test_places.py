@@ -245,9 +245,7 @@ def test_a_store_that_stays_away_says_nothing_about_the_trial(
 def test_a_package_that_is_missing_is_named(folder: ObjectPath, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "obstore.store", None)
     monkeypatch.setenv("AWS_REGION", "another environment")
-    with pytest.raises(
-        StoreError, match=r"needs the package obstore: pip install 'tombola\[s3\]'"
-    ):
+    with pytest.raises(StoreError, match=r"needs the package obstore: pip install 'tombola\[s3\]'"):
         check(folder)
 
 

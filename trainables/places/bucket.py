@@ -170,8 +170,8 @@ class Bucket:
             return StoreError(f"{self.url}: there is no such bucket{server_of(self.url)}.")
         credentials = CREDENTIALS[self.url.partition("://")[0]]
         return StoreError(
-            f"{self.url}: the object store{server_of(self.url)} refuses: {reason(error)}. Credentials come from "
-            f"the environment ({credentials}), or the role of the machine."
+            f"{self.url}: the object store{server_of(self.url)} refuses: {reason(error)}. "
+            f"Credentials come from the environment ({credentials}), or the role of the machine."
         )
 
 

@@ -39,7 +39,7 @@ class ObjectLock:
             )
         with ExitStack() as stack:
             try:
-                is_ours = stack.enter_context(lease(self._folder, wait=False))
+                is_ours = stack.enter_context(lease(self._folder, patience=PATIENCE, wait=False))
             except HeldByAnother as error:
                 raise taken(str(self._folder.parent), self._last()) from error
             write_whole(self._noted, json.dumps(asdict(this_driver())).encode())
