@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from sweeps.errors import FAILED, SweepError
 from trainables.errors import StoreError
@@ -16,7 +15,7 @@ def study_place(text: str | Place) -> Place:
     Raises `SweepError` for a URL of a kind that is not known.
     """
     try:
-        return place.place_of(str(text)) if isinstance(text, str | Path) else text
+        return place.place_of(text)
     except ValueError as error:
         raise SweepError(f"{error}.") from error
 

@@ -270,6 +270,11 @@ def test_a_place_that_cannot_be_is_said(tombola: Tombola, s3: str, where: str, c
         assert_short(answer.stderr)
 
 
+def test_a_url_that_pathlib_took_for_a_path_is_refused() -> None:
+    with pytest.raises(SweepError, match="s3:/studies/first was a URL before pathlib took it for a path"):
+        sweeps.load_record(Path("s3://studies/first"))
+
+
 def test_a_store_of_an_unknown_kind_is_refused(tombola: Tombola, sweep: Path) -> None:
     answer = tombola("validate", "s.yaml", "--set", "storage.store=ftp://host/store")
     assert answer.exit_code == 2 and "storage.store: ftp://host/store is no place for files" in answer.stderr

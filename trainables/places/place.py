@@ -25,8 +25,11 @@ def is_url(text: str) -> bool:
 def place_of(text: str | Place) -> Place:
     """Return the place that a path or a URL names.
 
-    Raises ValueError for a URL of another kind than `SCHEMES`: pathlib would make a folder of it.
+    Raises ValueError for a URL of another kind than `SCHEMES`: pathlib would make a folder of it, and does
+    where it is given one.
     """
+    if isinstance(text, Path) and text.parts[:1] in [(f"{scheme}:",) for scheme in SCHEMES]:
+        raise ValueError(f"{text} was a URL before pathlib took it for a path; give it as text")
     if not isinstance(text, str):
         return text
     if not is_url(text):

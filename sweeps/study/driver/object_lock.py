@@ -13,7 +13,7 @@ from sweeps.errors import FAILED, SweepError
 from sweeps.study.driver.lock import Driver, TakenOver, taken, this_driver
 from trainables.places.object_path import ObjectPath
 from trainables.places.place import create, write_whole
-from trainables.store.lease import PATIENCE, HeldByAnother, is_held, lease, lives
+from trainables.store.lease import PATIENCE, HeldByAnother, lease, lives
 
 _UNKNOWN = Driver("a host that it has not noted yet", 0, "just now")
 
@@ -32,7 +32,7 @@ class ObjectLock:
         A driver on this machine whose process is gone is taken over at once, one elsewhere when it has given
         no sign of life for a while; a `SweepError` names any other.
         """
-        if is_held(self._folder):
+        if lives(self._folder, listen=0) is False:  # nor does it on this machine, which is seen at once
             self._say(
                 f"This study was last run by {self._last()}. "
                 f"Listening for a sign of life for {PATIENCE:.0f} s before it is taken over."
