@@ -133,6 +133,9 @@ class Tracker:
         settings.init_timeout, settings.x_transaction_log_flush_interval = _INIT_TIMEOUT, _FLUSH_INTERVAL
         settings.finish_timeout, settings.finish_timeout_raises = _FINISH_TIMEOUT, True
         settings.x_disable_stats = True  # they would be the driver's load, not the trial's
+        # Listing the driver's packages for each run anew would be most of what a run takes; study.json has
+        # the versions that matter.
+        settings.x_save_requirements = False
         wandb.setup(settings=quiet())
         run = wandb.init(
             project=self._project,
