@@ -47,7 +47,7 @@ test-system:  ## the system packages that only tests need (Debian; root or sudo)
 # uv keeps the versions already written; remove the files first to move everything to the newest.
 requirements: $(BIN)/uv  ## pin the versions of everything again
 	$(PIN) --output-file requirements.txt
-	$(PIN) --constraints requirements.txt --extra cluster --extra s3 --output-file requirements-cluster.txt
+	$(PIN) --constraints requirements.txt --extra cluster --extra s3 --extra postgresql --output-file requirements-cluster.txt
 	$(PIN) --constraints requirements-cluster.txt --extra cluster --group test --group check --output-file requirements-test.txt
 
 # Studies that are to be on the page are run first: make demo, and `tombola run` for the sweeps of the other names.

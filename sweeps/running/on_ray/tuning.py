@@ -45,6 +45,8 @@ def run(
         run_config=tune.RunConfig(
             name=paths.ray.name,
             storage_path=str(paths.ray.parent.resolve()),
+            # A trial's state lies in the store. Nodes that share nothing but that have no place for Tune's.
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             verbose=0,
             callbacks=[deaths],
         ),
