@@ -54,6 +54,7 @@ def begin_far_away(
     if ctx.params["without_ray"] or ctx.params["address"]:
         raise SweepError("--cluster names the cluster: leave out --address and --in-process.", USAGE)
     head = Head(cluster)
+    click.echo(f"Sending the sweep and its code to {head} ...")
     options = ["--without-hints", *as_typed(ctx, _HERE_ONLY)[1:]]
     if sweep is None:
         code = away.resume(head, study, options)

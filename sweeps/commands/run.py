@@ -83,7 +83,7 @@ def run(
     **options: Any,
 ) -> int:
     """Run a sweep, or go on with the study that its folder holds."""
-    if not dry_run:
+    if not dry_run and not options["detach"]:
         click.echo(f"Reading {sweep_file}, its network and its data ...")
     sweep = sweeps.Sweep.from_file(sweep_file, _overrides(options, seed))
     if options["cluster"] and not dry_run:

@@ -118,6 +118,17 @@ class Hosts:
             pytest.fail(f"{host.name}$ {command}\nexit code {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done
 
+    def wait_for_ssh(self) -> None:
+        """Wait until every cluster host lets the laptop in by SSH; fails where one does not."""
+        options = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
+        deadline = time.monotonic() + _START_SECONDS
+        for host in self.nodes:
+            command = f"ssh -i ~/.ssh/id_ed25519 {options} root@{host.address} hostname"
+            while self.on_laptop(command, check=False).stdout.strip() != host.name:
+                if time.monotonic() > deadline:
+                    pytest.fail(f"{host.name} answers no SSH: {self.on_laptop(command, check=False).stderr}")
+                time.sleep(0.2)
+
     def typed(self, host: Host, command: str) -> list[str]:
         """Return the real machine's command that types ``command`` on a host."""
         inside = ["nsenter", "--target", str(host.pid()), "--net", "--pid", "--mount", "--uts"]
@@ -191,7 +202,7 @@ def hosts() -> Iterator[Hosts]:
             host.start()
             stack.callback(host.stop)
         hosts = Hosts(root, home, made[0], made[1:], environment | _without_registry(root))
-        _wait_for_ssh(hosts)
+        hosts.wait_for_ssh()
         yield hosts
 
 
@@ -233,14 +244,3 @@ def _without_registry(root: Path) -> dict[str, str]:
         "UV_LINK_MODE": "symlink",
         "PYTHONPYCACHEPREFIX": str(root / "compiled"),
     }
-
-
-def _wait_for_ssh(hosts: Hosts) -> None:
-    options = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
-    deadline = time.monotonic() + _START_SECONDS
-    for host in hosts.nodes:
-        command = f"ssh -i ~/.ssh/id_ed25519 {options} root@{host.address} hostname"
-        while hosts.on_laptop(command, check=False).stdout.strip() != host.name:
-            if time.monotonic() > deadline:
-                pytest.fail(f"{host.name} answers no SSH: {hosts.on_laptop(command, check=False).stderr}")
-            time.sleep(0.2)
