@@ -45,6 +45,8 @@ def _lines(
     for outcome in ("stopped_early", "failed", "infeasible", "running"):
         if told[outcome]:
             yield f"  {outcome.replace('_', ' ')}: {told[outcome]}"
+    if died := told["deaths"]:
+        yield "  workers that died: " + ", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in died.items())
     if screened := told.get("screened"):
         best = "" if screened["best"] is None else f", best {screened['best']:.4g}"
         yield f"  screened without training: {screened['trials']} of {screened['target']}{best}"
@@ -72,7 +74,8 @@ def describe(record: StudyRecord, driver: Driver | None) -> dict[str, Any]:
     """Return the study's standing as plain data.
 
     ``running`` counts trials under way or waiting, also those a dead driver left; ``driver`` is null where
-    none lives; ``screened`` is there where the sweep screens.
+    none lives; ``deaths`` counts the workers that died, by kind; ``screened`` is there where the
+    sweep screens.
     """
     names = [o.name for o in record.objectives]
     best, nearest = record.best, record.nearest
@@ -84,6 +87,7 @@ def describe(record: StudyRecord, driver: Driver | None) -> dict[str, Any]:
         "failed": record.count("failed"),
         "infeasible": record.count("infeasible"),
         "running": record.count("running") + record.count("waiting"),
+        "deaths": dict(sorted(record.deaths.items())),
         "driver": driver and asdict(driver),
         "time_is_up": record.time_is_up,
         "best": best

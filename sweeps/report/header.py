@@ -38,12 +38,17 @@ def facts(record: StudyRecord) -> list[tuple[str, str]]:
         ),
         ("Constraints", ", ".join(limit.name for limit in record.limits)),
         ("Screened", _screened(record)),
+        ("Workers that died", _deaths(record)),
         ("Early stopping", _named(sweep.get("early_terminate"))),
         ("Time limit", _time_limit(record)),
         ("Started", _moment(came_from.get("created"))),
         ("Versions", plain(came_from.get("versions", {}))),
     ]
     return [(name, text) for name, text in lines if text]
+
+
+def _deaths(record: StudyRecord) -> str:
+    return ", ".join(f"{amount} {kind.replace('_', ' ')}" for kind, amount in sorted(record.deaths.items()))
 
 
 def _screened(record: StudyRecord) -> str:

@@ -11,9 +11,10 @@ from typing import Any, Protocol
 from sweeps.errors import FAILED, INFEASIBLE, TOO_MANY_FAILED, SweepError
 from sweeps.running import retries
 from sweeps.search.prepare import Prepared
-from sweeps.study.ledger import CRASHES, MEMORY, VIOLATIONS, Ledger
+from sweeps.study.ledger import VIOLATIONS, Ledger
 from sweeps.study.paths import StudyPaths
 from sweeps.study.record import BASELINE
+from sweeps.study.rows.death import OUTLIVED, Death
 from sweeps.study.rows.row import DETAILS, REASON, TRIAL_METRICS
 from trainables.config import TrialConfig
 from trainables.metric_names import OF_A_LAYER
@@ -68,7 +69,7 @@ class Conductor:
         limit = prepared.sweep.file.seconds
         self._ends = math.inf if limit is None else clock() + limit
         self._started: dict[str, float] = {}
-        self._crashes: dict[tuple[str, bool], int] = {}
+        self._deaths: dict[tuple[str, Death], int] = {}
         self._not_before = 0.0
         self._failures: list[str] | None = []
         self._baselines = [
@@ -153,24 +154,24 @@ class Conductor:
         reason = reason or _not_a_number(self._prepared, metrics)
         self._close(key, "failed" if reason else "complete", metrics, reason)
 
-    def crashed(self, key: str, out_of_memory: bool = False) -> None:
-        """Put a trial back whose worker died, perhaps for want of memory, or give it up.
+    def died(self, key: str, death: Death = "crashed") -> None:
+        """Put a trial back whose worker died, or give it up.
 
         After a `pause` the trial is handed out again and goes on from the store, unless that happened too
         often.
         """
         if key.startswith(BASELINE):
-            deaths = self._crashes[key, out_of_memory] = self._crashes.get((key, out_of_memory), 0) + 1
-            deaths = deaths if deaths <= CRASHES[MEMORY if out_of_memory else True] else 0
+            deaths = self._deaths[key, death] = self._deaths.get((key, death), 0) + 1
+            deaths = deaths if deaths <= OUTLIVED[death] else 0
             if deaths:
                 self._baselines.insert(0, key)
         else:
-            deaths = self._ledger.crashed(int(key), out_of_memory)
+            deaths = self._ledger.died(int(key), death)
         if deaths:
             del self._started[key]
-            self._not_before = self._clock() + retries.pause(deaths, out_of_memory)
+            self._not_before = self._clock() + retries.pause(deaths, death)
         else:
-            self._close(key, "failed", {}, retries.reason(out_of_memory))
+            self._close(key, "failed", {}, retries.reason(death))
 
     def _note(self, key: str, metrics: Mapping[str, Any]) -> None:
         """Report an intermediate value to Optuna, which takes none where there are several objectives."""

@@ -43,7 +43,7 @@ def run(conductor: Conductor, scheduler: TrialScheduler) -> None:
         try:
             conductor.end(to_run.key, _run_one(to_run, conductor, scheduler))
         except LeaseLost:
-            conductor.crashed(to_run.key)
+            conductor.died(to_run.key)
 
 
 def _next(conductor: Conductor) -> TrialToRun | None:

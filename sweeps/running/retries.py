@@ -1,37 +1,61 @@
 """What follows a worker's death: when its trial is tried again, and what is said when it is given up."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ray import tune
 
-from sweeps.study.ledger import CRASHES, MEMORY
+from sweeps.study.rows.death import OUTLIVED, Death
 
-_LONGEST = 300.0
-_OF_MEMORY = re.compile(r"OutOfMemoryError|low on memory|memory pressure|memory monitor")
+_FIRST: Mapping[Death, float] = {"crashed": 1, "out_of_memory": 10, "preempted": 1, "unreachable": 1}
+_LONGEST: Mapping[Death, float] = {
+    "crashed": 300,
+    "out_of_memory": 300,
+    # others' nodes are there: nobody waits long for one that is gone
+    "preempted": 8,
+    "unreachable": 30,
+}
+_SAID: Mapping[Death, re.Pattern[str]] = {
+    "out_of_memory": re.compile(r"OutOfMemoryError|low on memory|memory pressure|memory monitor"),
+    "preempted": re.compile(
+        r"node was (forcibly )?preempted|died by preemption|actor's node was terminated expectedly"
+    ),
+    "unreachable": re.compile(
+        r"node has died|actor's node was|actor \S+ is unavailable:|missed too many heart"
+    ),
+}
+"""What Ray says of deaths; of any other it knows no more than that the process is gone."""
+_WHY: Mapping[Death, str] = {
+    "crashed": "its worker process died {} times, or could not be started (killed, out of memory, a failing "
+    "import)",
+    "out_of_memory": "out of memory: Ray ended its worker {} times because the machine had no memory left; "
+    "run fewer trials at once (resources.concurrent), or a smaller batch",
+    "preempted": "its node was taken back {} times",
+    "unreachable": "the node that it ran on was lost {} times (does the trial take it down, by memory?)",
+}
 
 
-def pause(deaths: int, out_of_memory: bool) -> float:
+def pause(deaths: int, death: Death) -> float:
     """Return the seconds to wait after so many deaths of a trial's workers.
 
     They double with each death, and are more where others must free memory first.
     """
-    return float(min(_LONGEST, (10 if out_of_memory else 1) * 2 ** (deaths - 1)))
+    return float(min(_LONGEST[death], _FIRST[death] * 2 ** (deaths - 1)))
 
 
-def reason(out_of_memory: bool) -> str:
+def reason(death: Death) -> str:
     """Say why a trial is given up whose workers died too often."""
-    if out_of_memory:
-        return (
-            f"out of memory: Ray ended its worker {CRASHES[MEMORY] + 1} times "
-            "because the machine had no memory left; "
-            "run fewer trials at once (resources.concurrent), or a smaller batch"
-        )
-    return (
-        f"its worker process died {CRASHES[True] + 1} times, "
-        "or could not be started (killed, out of memory, a failing import)"
-    )
+    return _WHY[death].format(OUTLIVED[death] + 1)
+
+
+def kind_of(text: str) -> Death:
+    """Return the kind of a death from what Ray says of it.
+
+    Of the kernel's killing a process that takes too much memory Ray only says that it may be that.
+    """
+    return next((death for death, said in _SAID.items() if said.search(text)), "crashed")
 
 
 class Deaths(tune.Callback):
@@ -47,16 +71,8 @@ class Deaths(tune.Callback):
         """Take hold of Tune's list of trials, which it adds to."""
         self._trials = trials
 
-    def was_of_memory(self, trial_id: str) -> bool:
-        """Tell whether Ray ended the trial's worker because the machine was running out of memory."""
+    def kind(self, trial_id: str) -> Death:
+        """Return how the trial's worker died."""
         trial = next((trial for trial in reversed(self._trials) if trial.trial_id == trial_id), None)
         path = trial.error_file if trial else None
-        return bool(path and Path(path).exists() and of_memory(Path(path).read_text(errors="replace")))
-
-
-def of_memory(text: str) -> bool:
-    """Tell whether what Ray says about a death blames its memory monitor.
-
-    Of the kernel's killing it only says that it may be.
-    """
-    return bool(_OF_MEMORY.search(text))
+        return kind_of(Path(path).read_text(errors="replace")) if path and Path(path).exists() else "crashed"

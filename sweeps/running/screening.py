@@ -148,5 +148,5 @@ def _scored(score: Score, config: TrialConfig) -> dict[str, Any]:
         try:
             return score(config)
         except LeaseLost:
-            time.sleep(retries.pause(deaths, False))
+            time.sleep(retries.pause(deaths, "crashed"))
     raise AssertionError

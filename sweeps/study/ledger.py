@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from sweeps.errors import Incompatible
 from sweeps.study.database.patience import NONE_NEEDED, Patience
+from sweeps.study.rows.death import DEATH, OUTLIVED, Death
 from sweeps.study.rows.only_writer import OnlyWriter
 from sweeps.study.rows.row import (
     DETAILS,
@@ -30,14 +31,6 @@ from sweeps.sweep_file.space import Space
 VIOLATIONS = "violations"
 """Of a result read from disk: by which share each constraint is missed."""
 BUDGET = "budget"
-CRASHED = "crashed"
-"""Marks a row whose worker died: True, or `MEMORY` where it was killed for want of memory."""
-MEMORY = "memory"
-CRASHES = {True: 3, MEMORY: 6}
-"""How many further workers a trial is given after deaths of each kind.
-
-Other trials may leave memory free again.
-"""
 _STATES = {"stopped_early": TrialState.PRUNED, "infeasible": TrialState.PRUNED, "failed": TrialState.FAIL}
 """Optuna's state of every end but ``complete``."""
 
@@ -168,19 +161,17 @@ class Ledger:
         """Record that the trial cannot be finished, for this reason."""
         self._end(self._pop(root, metrics, {}), "failed", reason)
 
-    def crashed(self, root: int, out_of_memory: bool = False) -> int:
+    def died(self, root: int, death: Death) -> int:
         """Put a trial back into the queue whose worker died.
 
-        Returns how many died of the same cause; 0 where these were more than `CRASHES` allows, and nothing is
-        done.
+        Returns how many died in this way; 0 where these were more than a trial outlives, and nothing is done.
         """
         self._check()
-        cause = MEMORY if out_of_memory else True
-        before = sum(row.user_attrs.get(CRASHED) == cause for row in self._trials.rows(root))
-        if before >= CRASHES[cause]:
+        before = sum(row.user_attrs.get(DEATH) == death for row in self._trials.rows(root))
+        if before >= OUTLIVED[death]:
             return 0
         trial = self._live.pop(root)
-        trial.set_user_attr(CRASHED, cause)
+        trial.set_user_attr(DEATH, death)
         self.study.tell(trial, state=TrialState.FAIL)
         self.study.add_trial(self._waiting_row(root, self._trials.rows(root)[-1]))
         return before + 1

@@ -4,6 +4,7 @@ Nothing outside the directory (and the study's database) is looked at.
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -15,6 +16,7 @@ from sweeps.study import storage
 from sweeps.study.paths import StudyPaths
 from sweeps.study.provenance import read_provenance
 from sweeps.study.record import BASELINE, TARGET, Objective, Outcome, StudyRecord, TrialRecord
+from sweeps.study.rows.death import DEATH
 from sweeps.study.rows.row import DETAILS, REASON, TRIAL_METRICS, outcome_of, rows_by_trial, standing
 from sweeps.study.screening import name_of_screening
 from sweeps.study.where import answering, study_place
@@ -38,8 +40,13 @@ def _load(paths: StudyPaths, url: str | None) -> StudyRecord:
     sweep = yaml_file.read(paths.sweep).data
     study = storage.load(paths, provenance["name"], url or provenance["storage"])
     objectives = tuple(Objective(**o) for o in provenance["objectives"])
-    standings = [(root, standing(rows)) for root, rows in sorted(rows_by_trial(study).items())]
-    begun = [(root, row) for root, row in standings if outcome_of(row) != "abandoned" or row.params]
+    by_trial = rows_by_trial(study)
+    standings = [(root, standing(rows)) for root, rows in sorted(by_trial.items())]
+    begun = [
+        (root, row, Counter(each.user_attrs[DEATH] for each in by_trial[root] if DEATH in each.user_attrs))
+        for root, row in standings
+        if outcome_of(row) != "abandoned" or row.params
+    ]
     trials = tuple(each(paths.root, lambda found: _trial(paths, *found), begun))
     baselines = tuple(
         _baseline(paths, key, sweep) for key in provenance["baselines"] if paths.result(key).exists()
@@ -133,7 +140,9 @@ def _with_tests(record: StudyRecord, readings: Mapping[str, Mapping[str, Any]]) 
     return replace(record, test=test)
 
 
-def _trial(paths: StudyPaths, root: int, row: optuna.trial.FrozenTrial) -> TrialRecord:
+def _trial(
+    paths: StudyPaths, root: int, row: optuna.trial.FrozenTrial, deaths: Mapping[str, int]
+) -> TrialRecord:
     outcome = outcome_of(row)
     state: Any = "waiting" if outcome == "abandoned" else outcome
     result = read_result(paths.result(root)) if outcome == "complete" else None
@@ -152,6 +161,7 @@ def _trial(paths: StudyPaths, root: int, row: optuna.trial.FrozenTrial) -> Trial
         levels=result.levels if result else (),
         reason=row.user_attrs.get(REASON),
         seconds=row.user_attrs.get(DETAILS, {}).get("seconds"),
+        deaths=deaths,
     )
 
 

@@ -1,6 +1,7 @@
 """What a study directory says, read back: the one source of status, report, export and the closing table."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -52,6 +53,7 @@ class TrialRecord:
     ``history`` holds all metrics of each such epoch. ``levels`` is what a lottery found at each level, the
     dense network first, as result.json has it. ``seconds`` is the wall time of its last attempt.
     ``validation`` counts that split's ``examples`` and ``classes``, where each example has one class.
+    ``deaths`` counts its workers' by kind: crashed, out_of_memory, preempted, unreachable.
     """
 
     key: str
@@ -68,6 +70,7 @@ class TrialRecord:
     seconds: float | None = None
     curves: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
     validation: Mapping[str, int] = field(default_factory=dict)
+    deaths: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,11 @@ class StudyRecord:
             metrics=given.get("metrics", ()),
         )
         return tuple(Objective(on_validation(metric.name), metric.goal) for metric in metrics_of(task))
+
+    @property
+    def deaths(self) -> Mapping[str, int]:
+        """Count the deaths of all trials' workers by their kind."""
+        return dict(sum((Counter(trial.deaths) for trial in self.trials), Counter()))
 
     @property
     def complete(self) -> tuple[TrialRecord, ...]:

@@ -7,8 +7,8 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -166,9 +166,9 @@ class Cluster:
             time.sleep(0.2)
 
 
-@pytest.fixture(scope="session")
-def cluster(s3_server: S3Server) -> Iterator[Cluster]:
-    """The one Ray cluster of a test session; its workers never saw this project, and know an object store."""
+@contextmanager
+def running_cluster(environment: Mapping[str, str]) -> Iterator[Cluster]:
+    """A cluster that runs when the block begins, its nodes with these variables, and is gone after it."""
     root = Path(tempfile.mkdtemp(prefix="tombola-", dir="/tmp"))  # Ray's socket paths must fit in 107 bytes
     python = make_bare_python(root / "bare")
     address = f"{HEAD_IP}:{free_port(HEAD_IP)}"
@@ -184,7 +184,7 @@ def cluster(s3_server: S3Server) -> Iterator[Cluster]:
     ]
     second = [f"--address={address}", f"--node-ip-address={SECOND_IP}", *common]
     nodes = [
-        Node(python, root / name, arguments, s3_server.environment)
+        Node(python, root / name, arguments, dict(environment))
         for name, arguments in (("head", head), ("second", second))
     ]
     cluster = Cluster(address, python, *nodes)
@@ -194,3 +194,10 @@ def cluster(s3_server: S3Server) -> Iterator[Cluster]:
     finally:
         cluster.stop()
         shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def cluster(s3_server: S3Server) -> Iterator[Cluster]:
+    """The one Ray cluster of a test session; its workers never saw this project, and know an object store."""
+    with running_cluster(s3_server.environment) as cluster:
+        yield cluster

@@ -32,6 +32,7 @@ def test_status_for_programs(tombola: Tombola, finished: StudyRecord) -> None:
         "failed": 1,
         "infeasible": 0,
         "running": 0,
+        "deaths": {},
         "driver": None,
         "time_is_up": False,
         "best": {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import optuna
 import pytest
-from ray.exceptions import ActorDiedError, OutOfMemoryError
+from ray.exceptions import ActorDiedError, ActorUnavailableError, OutOfMemoryError
 
 import sweeps
 from sweeps import Sweep
@@ -15,8 +15,9 @@ from sweeps.running import retries
 from sweeps.running.conductor import Conductor
 from sweeps.search import samplers
 from sweeps.search.prepare import prepare
-from sweeps.study.ledger import CRASHES, MEMORY, Ledger
+from sweeps.study.ledger import Ledger
 from sweeps.study.paths import StudyPaths
+from sweeps.study.rows.death import OUTLIVED, Death
 from tests.sweeps.commands import Answer
 from tests.sweeps.studies import USERS, digits
 
@@ -71,17 +72,22 @@ def ledger(tmp_path: Path) -> Ledger:
     return Ledger(optuna.create_study(), prepared.space, draw, prepared.violation, lambda _: None)
 
 
-@pytest.mark.parametrize("out_of_memory", [False, True])
-def test_a_trial_is_put_back_as_often_as_its_cause_of_death_allows(
-    ledger: Ledger, out_of_memory: bool
-) -> None:
-    most = CRASHES[MEMORY if out_of_memory else True]
+@pytest.mark.parametrize("death", ["crashed", "out_of_memory", "unreachable"])
+def test_a_trial_is_put_back_as_often_as_its_kind_of_death_allows(ledger: Ledger, death: Death) -> None:
     drawn = ledger.ask()
-    for death in range(1, most + 1):
-        assert ledger.crashed(0, out_of_memory) == death
+    for number in range(1, int(OUTLIVED[death]) + 1):
+        assert ledger.died(0, death) == number
         assert ledger.ask() == drawn, "the same trial is handed out again"
-    assert ledger.crashed(0, out_of_memory) == 0
-    assert ledger.crashed(0, not out_of_memory) == 1, "deaths of another cause are counted apart"
+    assert ledger.died(0, death) == 0
+    assert ledger.died(0, "preempted") == 1, "deaths of another kind are counted apart"
+
+
+def test_a_node_that_is_taken_back_uses_up_no_trial(ledger: Ledger) -> None:
+    drawn = ledger.ask()
+    for number in range(1, 51):
+        assert ledger.died(0, "preempted") == number
+        assert ledger.ask() == drawn
+    assert ledger.died(0, "crashed") == 1
 
 
 def test_after_a_death_nothing_is_handed_out_for_a_while(ledger: Ledger, tmp_path: Path) -> None:
@@ -89,27 +95,44 @@ def test_after_a_death_nothing_is_handed_out_for_a_while(ledger: Ledger, tmp_pat
     conductor = Conductor(prepared, ledger, StudyPaths(tmp_path), 2, [])
     first = conductor.next()
     assert first and conductor.pause == 0
-    conductor.crashed(first.key, out_of_memory=True)
+    conductor.died(first.key, "out_of_memory")
     assert 9 < conductor.pause <= 10
     assert conductor.next() is None and not conductor.done
 
 
 def test_pauses_grow_and_end() -> None:
-    assert [retries.pause(n, False) for n in (1, 2, 3)] == [1, 2, 4]
-    assert [retries.pause(n, True) for n in (1, 2, 3, 6)] == [10, 20, 40, 300]
-    assert "out of memory" in retries.reason(True)
+    assert [retries.pause(n, "crashed") for n in (1, 2, 3)] == [1, 2, 4]
+    assert [retries.pause(n, "out_of_memory") for n in (1, 2, 3, 6)] == [10, 20, 40, 300]
+    assert [retries.pause(n, "preempted") for n in (1, 4, 50)] == [1, 8, 8]
+    assert [retries.pause(n, "unreachable") for n in (1, 4, 12)] == [1, 8, 30]
+    assert "out of memory" in retries.reason("out_of_memory")
+    assert "died 4 times" in retries.reason("crashed") and "lost 13 times" in retries.reason("unreachable")
 
 
-def test_what_ray_says_of_its_memory_monitor_is_told_from_other_deaths() -> None:
-    assert retries.of_memory(
-        str(
-            OutOfMemoryError("Task was killed due to the node running low on memory.\nMemory on the node ...")
-        )
-    )
-    assert not retries.of_memory(str(ActorDiedError()))
-    assert not retries.of_memory(
-        "Worker unexpectedly exits with a connection error code 2. End of file. "
-        "There are some potential root causes. "
-        "(1) The process is killed by SIGKILL by OOM killer due to high memory usage. "
-        "(2) ray stop --force is called."
-    )
+RAY = "The actor died unexpectedly before finishing this task.\n\tip: 127.0.0.3\n"
+SAID: dict[str, Death] = {
+    str(OutOfMemoryError("Task was killed due to the node running low on memory.\nMemory on ...")): (
+        "out_of_memory"
+    ),
+    str(ActorDiedError()): "crashed",
+    "Worker unexpectedly exits with a connection error code 2. End of file. "
+    "There are some potential root causes. "
+    "(1) The process is killed by SIGKILL by OOM killer due to high memory usage. "
+    "(2) ray stop --force is called.": "crashed",
+    f"{RAY}The actor died because its node has died. Node Id: 12\n"
+    "\tthe actor's node was preempted: drained": "preempted",
+    f"{RAY}The actor died because its node has died. Node Id: 12\n"
+    "\tthe actor's node was terminated expectedly: received SIGTERM": "preempted",
+    f"{RAY}The actor died because its node has died. Node Id: 12\n"
+    "\tthe actor's node was terminated unexpectedly: health check failed due to missing too many "
+    "heartbeats": "unreachable",
+    str(ActorUnavailableError("The actor is temporarily unavailable: RpcError: Socket closed", b"12" * 8)): (
+        "unreachable"
+    ),
+}
+"""What Ray 2.60 says, its own words for deaths of nodes."""
+
+
+@pytest.mark.parametrize(("said", "kind"), SAID.items())
+def test_deaths_are_told_apart_by_what_ray_says(said: str, kind: Death) -> None:
+    assert retries.kind_of(said) == kind

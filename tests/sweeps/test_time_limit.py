@@ -82,7 +82,7 @@ def test_trials_under_way_end_after_the_limit_and_none_begins(tmp_path: Path) ->
     for trial in (first, second):
         tried.end(trial.key, {"final": True, "val/accuracy": 0.5})
     assert not tried.is_over
-    tried.crashed(third.key)  # its worker died: it waits for whoever goes on
+    tried.died(third.key)  # its worker died: it waits for whoever goes on
     assert tried.next() is None and tried.is_over and not tried.done
     now += 1e6
     successor = conductor(tmp_path, lambda: now, time_limit="1h")

@@ -10,7 +10,7 @@ import ray
 from sweeps.errors import FAILED, SweepError
 from sweeps.running.on_ray import room
 from sweeps.running.retries import pause, reason
-from sweeps.study.ledger import CRASHES
+from sweeps.study.rows.death import OUTLIVED
 from sweeps.sweep_file.keys import Resources
 
 
@@ -51,15 +51,15 @@ def worker(resources: Resources) -> Iterator[Callable[..., Any]]:
     held = [kind.remote()]
 
     def call(function: Any, *arguments: Any) -> Any:
-        for deaths in range(1, CRASHES[True] + 2):
+        for deaths in range(1, int(OUTLIVED["crashed"]) + 2):
             try:
                 return ray.get(held[-1].call.remote(function, *arguments))
             except ray.exceptions.RayTaskError as error:
                 raise error.cause from None  # the remote traceback is in the worker's log
             except ray.exceptions.RayActorError:
-                time.sleep(pause(deaths, out_of_memory=False))
+                time.sleep(pause(deaths, "crashed"))
                 held.append(kind.remote())
-        raise SweepError(f"screening: {reason(out_of_memory=False)}.", FAILED)
+        raise SweepError(f"screening: {reason('crashed')}.", FAILED)
 
     try:
         yield call

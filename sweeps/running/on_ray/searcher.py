@@ -71,7 +71,7 @@ class StudySearcher(Searcher):
             return
         try:
             if error or not result:
-                self._running().crashed(key, self._deaths.was_of_memory(trial_id))
+                self._running().died(key, self._deaths.kind(trial_id))
             else:
                 self._running().end(key, _own(result))
         except SweepError as error_of_study:

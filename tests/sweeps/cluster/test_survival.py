@@ -74,7 +74,8 @@ def test_worker_killed_costs_its_steps_since_the_checkpoint_only(study_on_cluste
     psutil.Process(trainer(study.out)).kill()
     printed, errors = driver.communicate(timeout=400)
     assert driver.returncode == 0, printed + errors
-    assert study.status()["complete"] == 10
+    status = study.status()
+    assert (status["complete"], status["deaths"]) == (10, {"crashed": 1})
     assert set(study.results()) < set(undisturbed)
     assert study.repeated_epochs() <= 1
 
