@@ -112,7 +112,7 @@ class Chaos:
             process
             for node in self.cluster.nodes
             for process in node.processes()
-            if "TrialTrainable" in _name(process)
+            if _name(process).startswith("ray::") and "Trainable" in _name(process)
         ]
         if workers:
             self.dice.choice(workers).kill()

@@ -18,6 +18,7 @@ from sweeps.study.rows.death import OUTLIVED, Death
 from sweeps.study.rows.row import DETAILS, REASON, TRIAL_METRICS
 from trainables.config import TrialConfig
 from trainables.metric_names import OF_A_LAYER
+from trainables.places.folders import remove_tree
 from trainables.results.result import read_result
 
 _PATIENCE = 1000
@@ -91,6 +92,9 @@ class Conductor:
             asked = self._ledger.ask()
             if asked:
                 root, params = asked
+                if self._ledger.is_first(root) and self._paths.result(root).exists():
+                    # of another trial, which a journal that lost its end knows no more
+                    remove_tree(self._paths.trial(root))
                 return self._begin(str(root), params)
         raise SweepError(
             f"{_PATIENCE} draws in a row could not be, "

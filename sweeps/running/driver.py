@@ -31,6 +31,7 @@ from sweeps.sweep_file.keys import Resources
 from sweeps.sweep_file.sweep import Sweep
 from sweeps.tracking.tracker import Tracker
 from trainables.places.place import Place, check
+from trainables.store.disk import disk_full_explained
 
 
 def run(
@@ -52,7 +53,7 @@ def run(
     by hand; the same call then goes on where it stood.
     """
     paths = StudyPaths(study_place(out))
-    with answering(paths.root):
+    with answering(paths.root), disk_full_explained(paths.root):
         return _hold(sweep, paths, console or Console(quiet=True), address, without_ray)
 
 

@@ -119,6 +119,10 @@ class Ledger:
         self._live[root] = trial
         return root, params
 
+    def is_first(self, root: int) -> bool:
+        """Tell whether the trial was never handed out before."""
+        return len(self._trials.rows(root)) == 1
+
     def waiting(self) -> bool:
         """Tell whether a row stands ready: a trial enqueued, or one that a dead driver left."""
         return self._trials.waits

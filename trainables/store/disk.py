@@ -27,7 +27,10 @@ def file_digest(path: Path) -> str:
 
 @contextmanager
 def disk_full_explained(folder: Place) -> Iterator[None]:
-    """Turn a full disk, met while writing below ``folder``, into a `StoreError` that says what to do."""
+    """Turn a full or read-only disk, met while writing below ``folder``, into a `StoreError`.
+
+    It says what to do.
+    """
     try:
         yield
     except Exception as error:
@@ -38,5 +41,10 @@ def disk_full_explained(folder: Place) -> Iterator[None]:
             raise StoreError(
                 f"the disk that holds {folder} is full; free some space and run the same command again, it "
                 "goes on."
+            ) from error
+        if getattr(error, "errno", None) == errno.EROFS:
+            raise StoreError(
+                f"{folder} cannot be written to: its file system is read-only; make it writable and run the "
+                "same command again, it goes on."
             ) from error
         raise
