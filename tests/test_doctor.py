@@ -79,7 +79,10 @@ def test_everything_is_looked_at_and_every_trouble_has_a_remedy() -> None:
 
 def test_a_package_that_is_too_old_is_named(tmp_path: Path) -> None:
     claim(tmp_path, "optuna", "3.6.1")
-    code = "from sweeps.commands.texts import diagnosis; print([f.sentence for f in diagnosis.packages() if not f.ok])"
+    code = (
+        "from sweeps.commands.texts.diagnosis import packages; "
+        "print([found.sentence for found in packages() if not found.ok])"
+    )
     assert run(code, tmp_path, cwd=tmp_path).strip() == "['3.6.1, but >=5.0 is needed.']"
 
 
