@@ -20,6 +20,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -234,7 +235,7 @@ def main() -> None:
     print(told)
     if asked.page:
         machine = f"{os.cpu_count()} cores for everything, nodes and database on one machine"
-        what = " ".join((__doc__ or "").split("\n\n")[1].split())
+        what = textwrap.fill(" ".join((__doc__ or "").split("\n\n")[1].split()), 138)
         page = PAGE.format(
             minutes=asked.minutes,
             seed=asked.seed,

@@ -87,6 +87,14 @@ class Tombola:
         return command
 
 
+@pytest.fixture(scope="module", autouse=True)
+def without_wandb() -> Iterator[None]:
+    """No run of W&B in this very process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WANDB_MODE", "disabled")
+        yield
+
+
 @pytest.fixture(scope="session")
 def zygote() -> Iterator[Callable[[dict[str, Any]], int]]:
     environment = os.environ | {"PYTHONPATH": str(ROOT)}

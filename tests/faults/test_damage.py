@@ -23,7 +23,6 @@ Figures = list[tuple[dict[str, float], tuple[float, ...] | None]]
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    os.environ["WANDB_MODE"] = "disabled"
     folder = tmp_path_factory.mktemp("damage") / "study"
     run(SWEEP, folder)
     return folder
@@ -94,6 +93,8 @@ def test_a_damaged_store_is_built_again_with_the_same_bits(tmp_path: Path, study
     copy, dice = tmp_path / "study", random.Random(2)
     shutil.copytree(study, copy)
     for path in sorted((copy / "store").rglob("*")):
+        if path.name.startswith("lease"):
+            continue  # waited for until its patience ends: tests/trainables/test_lease.py
         if path.is_file() and path.suffix in (".safetensors", ".pt", ".json"):
             content = path.read_bytes()
             place = dice.randrange(len(content))

@@ -12,19 +12,19 @@ from pathlib import Path
 
 import optuna
 import pytest
-from optuna.storages import RDBStorage
 
 from sweeps.errors import SweepError
+from sweeps.study.database.opening import open_database
 from sweeps.study.driver.file_lock import FileLock
 from sweeps.study.driver.storage_lease import StorageLease
 
 ELSEWHERE = """
 import sys, time
-from optuna.storages import RDBStorage
+from sweeps.study.database.opening import open_database
 from sweeps.study.driver import storage_lease
 from trainables.store import process
 process._host = lambda: "another machine"
-lease = storage_lease.StorageLease(RDBStorage(sys.argv[1]), "s", "s", heartbeat=0.2, patience=2.0)
+lease = storage_lease.StorageLease(open_database(sys.argv[1]), "s", "s", heartbeat=0.2, patience=2.0)
 with lease.hold() as check:
     print("held", flush=True)
     {work}
@@ -32,6 +32,7 @@ with lease.hold() as check:
 HERE = """
 import sys
 from pathlib import Path
+from sweeps.study.database.opening import open_database
 from sweeps.study.driver.file_lock import FileLock
 with FileLock(Path(sys.argv[1])).hold():
     print("held", flush=True)
@@ -72,7 +73,7 @@ def url(tmp_path: Path) -> str:
 
 
 def lease(url: str, said: Callable[[str], None] = lambda _: None) -> StorageLease:
-    return StorageLease(RDBStorage(url), "s", "s", said, heartbeat=0.2, patience=2.0)
+    return StorageLease(open_database(url), "s", "s", said, heartbeat=0.2, patience=2.0)
 
 
 def test_a_paused_driver_keeps_its_folder_and_a_killed_one_does_not(tmp_path: Path) -> None:
@@ -120,16 +121,22 @@ def test_a_driver_elsewhere_that_lives_is_never_taken_over(url: str) -> None:
         assert found and (found.pid, found.heard) == (other.pid, True)
 
 
-def test_a_driver_paused_for_longer_than_its_lease_is_taken_over_and_writes_nothing_more(url: str) -> None:
+@pytest.mark.parametrize("database", ["url", "postgresql"])
+def test_a_driver_paused_for_longer_than_its_lease_is_taken_over_and_writes_nothing_more(
+    database: str, request: pytest.FixtureRequest
+) -> None:
     """Paused, taken over, woken: its next write meets the fence, in the very transaction."""
+    url: str = request.getfixturevalue(database)
     study = optuna.create_study(storage=url, study_name="study")
     work = """
         import optuna
+        from sweeps.study.database.patience import Patience
+        patience = Patience("s", lambda _: None)
         study = optuna.load_study(study_name="study", storage=lease._storage)
         try:
             while True:
-                study.ask()
-                time.sleep(0.01)
+                patience.insist(study.ask)  # paused within a transaction, it finds that cut off first
+                time.sleep(0.05)
         except Exception as error:
             print(f"{type(error).__name__}: {error}", flush=True)
     """
