@@ -31,6 +31,8 @@ def cluster(sweep: Sweep, address: str | None, say: Callable[[str], None]) -> It
     os.environ.setdefault("RAY_OVERRIDE_JOB_RUNTIME_ENV", "1")
     # Tune's own snapshots are never read: the study is the only truth.
     os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "86400")
+    if address:
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")  # what it would say is said in a sentence
     if address and ":" in address:
         _check_reachable(address)
     say("Packing the code of the project and of your factories ...")
@@ -47,10 +49,7 @@ def cluster(sweep: Sweep, address: str | None, say: Callable[[str], None]) -> It
                 )
         except Exception as error:  # what Ray raises when its start-up times out is a plain Exception
             ray.shutdown()
-            what = (
-                f"Ray at {address} cannot be reached" if address else "Ray cannot be started on this machine"
-            )
-            raise SweepError(f"{what}: {_first_line(error)}. {_WITHOUT}", FAILED) from error
+            raise SweepError(f"{_why_not(address, error)} {_WITHOUT}", FAILED) from error
         try:
             has = ray.cluster_resources()
             say(
@@ -60,6 +59,20 @@ def cluster(sweep: Sweep, address: str | None, say: Callable[[str], None]) -> It
             yield
         finally:
             ray.shutdown()
+
+
+def _why_not(address: str | None, error: Exception) -> str:
+    """Say why there is no Ray: at an address where something answered, most often for want of the token."""
+    if not address:
+        return f"Ray cannot be started on this machine: {_first_line(error)}."
+    if not isinstance(error, ConnectionError) or ":" not in address:
+        return f"Ray at {address} cannot be reached: {_first_line(error)}."
+    mode = "is token" if os.environ.get("RAY_AUTH_MODE") == "token" else "is not token"
+    return (
+        f"Ray at {address} answers and does not let this command in. Most often its token is another: "
+        f"RAY_AUTH_MODE {mode} here, and the cluster's token belongs in ~/.ray/auth_token. "
+        "Or it is no Ray, or Ray of another version."
+    )
 
 
 def _check_reachable(address: str) -> None:

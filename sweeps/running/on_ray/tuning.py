@@ -1,11 +1,13 @@
 """Run a study's trials as Ray Tune trials, on this machine or on a cluster that is already up."""
 
+import contextlib
 import shutil
 
-from ray import tune
+from ray import get_runtime_context, tune
 
 from sweeps.running.conductor import Conductor
 from sweeps.running.on_ray import room, sight
+from sweeps.running.on_ray.head_watch import watched
 from sweeps.running.on_ray.searcher import StudySearcher
 from sweeps.running.on_ray.signals import own_signals
 from sweeps.running.retries import Deaths
@@ -51,7 +53,10 @@ def run(
             callbacks=[deaths],
         ),
     )
-    with own_signals():
+    head = (
+        contextlib.nullcontext() if is_local else watched(get_runtime_context().gcs_address, conductor.study)
+    )
+    with head, own_signals():
         tuner.fit()
     if searcher.error:
         raise searcher.error

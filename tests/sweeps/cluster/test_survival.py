@@ -3,7 +3,6 @@
 import json
 import random
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -13,7 +12,7 @@ from sweeps.study import storage
 from sweeps.study.paths import StudyPaths
 from sweeps.study.rows.row import outcome_of, root_of
 from tests.plugins.cluster import Cluster
-from tests.sweeps.cluster.conftest import StudyOnCluster
+from tests.sweeps.cluster.conftest import StudyOnCluster, ended, until
 
 pytestmark = pytest.mark.timeout(900)
 CONCURRENT = 2
@@ -25,18 +24,6 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> l
     with StudyOnCluster(tmp_path_factory.mktemp("undisturbed"), cluster) as study:
         study.finish("--in-process")
         return study.results()
-
-
-def until(condition: Callable[[], bool], seconds: float) -> None:
-    """Wait for a condition that must come."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.1)
-
-
-def ended(out: Path) -> int:
-    return len(list(out.glob("trials/*/result.json")))
 
 
 def test_driver_killed_three_times_at_random_moments(study_on_cluster, undisturbed):
