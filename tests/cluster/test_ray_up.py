@@ -163,4 +163,4 @@ def wait_for(condition, seconds: float, what: str) -> None:
     while not condition():
         if time.monotonic() > deadline:
             pytest.fail(f"no {what} within {seconds:.0f} s")
-        time.sleep(1)
+        time.sleep(3)

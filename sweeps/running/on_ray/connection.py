@@ -2,8 +2,10 @@
 
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
 import ray
 
@@ -31,15 +33,13 @@ def cluster(sweep: Sweep, address: str | None, say: Callable[[str], None]) -> It
     os.environ.setdefault("RAY_OVERRIDE_JOB_RUNTIME_ENV", "1")
     # Tune's own snapshots are never read: the study is the only truth.
     os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "86400")
-    if address:
-        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")  # what it would say is said in a sentence
     if address and ":" in address:
         _check_reachable(address)
     say("Packing the code of the project and of your factories ...")
     with runtime_env(sweep) as environment:
         say(f"Connecting to Ray at {address} ..." if address else "Starting Ray on this machine ...")
         try:
-            with own_signals():
+            with own_signals(), _rays_words_dropped() if address else nullcontext():
                 ray.init(
                     address=address or "local",
                     runtime_env=environment,
@@ -59,6 +59,20 @@ def cluster(sweep: Sweep, address: str | None, say: Callable[[str], None]) -> It
             yield
         finally:
             ray.shutdown()
+
+
+@contextmanager
+def _rays_words_dropped() -> Iterator[None]:
+    """Drop what Ray's C++ writes to stderr while it tries: the exception that follows says it once."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _why_not(address: str | None, error: Exception) -> str:
