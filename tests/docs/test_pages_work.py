@@ -64,7 +64,9 @@ def reader(demo: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def is_cheap(words: list[str]) -> bool:
-    """Whether a command starts no Ray and trains little."""
+    """Whether a command starts no Ray, needs no cluster and trains little."""
+    if "--cluster" in words:
+        return False  # tests/cluster/test_ray_up.py
     names = [word for word in words[1:] if not word.startswith("-")]
     return words[0] == "tombola" and (names[0] in CHEAP or "--dry-run" in words or "--in-process" in words)
 
