@@ -79,16 +79,6 @@ class Host:
         """Return every living process of the host but its first."""
         return psutil.Process(self.pid()).children(recursive=True)
 
-    def unplug(self) -> None:
-        """Take the host off the network; it goes on by itself."""
-        subprocess.run(
-            ["ip", "-n", self.name, "link", "set", "eth0", "down"], check=True, env={"PATH": _SBIN}
-        )
-
-    def plug(self) -> None:
-        """Put the host back on the network."""
-        subprocess.run(["ip", "-n", self.name, "link", "set", "eth0", "up"], check=True, env={"PATH": _SBIN})
-
 
 @dataclass
 class Hosts:
