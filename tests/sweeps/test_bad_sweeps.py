@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,4 +57,4 @@ def test_a_wrong_sweep_is_refused_with_its_sentence(tombola: Tombola, bad: BadSw
     assert after_first_words(answer.stdout) == []
     assert_short(answer.stderr)
     assert contents(Path()) == before
-    assert tombola("validate", "s.yaml") == answer
+    assert tombola("validate", "s.yaml") == replace(answer, stdout="")
