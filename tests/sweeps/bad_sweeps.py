@@ -392,7 +392,7 @@ SEARCH = {
     ),
     "a sampler option of another type": BadSweep(
         (("method: random", "method: tpe\nsampler_options: {n_startup_trials: many}"),),
-        r"s\.yaml:13: '<' not supported between .*\.",
+        r"s\.yaml:13: '[<>]' not supported between .*\.",
     ),
     "a sampler option out of range": BadSweep(
         (("method: random", "method: nsga2\nsampler_options: {population_size: 1}"),),
