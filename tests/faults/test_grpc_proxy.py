@@ -46,7 +46,7 @@ def test_a_study_behind_a_proxy_outlives_the_proxy_and_has_one_driver(
 ) -> None:
     url = f"grpc://127.0.0.1:{port}"
     parameters = {"training.lr": {"min": 0.01, "max": 0.1}}
-    data = digits(name="behind-a-proxy", parameters=parameters, run_cap=6, storage={"study": url})
+    data = digits(name="behind-a-proxy", parameters=parameters, run_cap=20, storage={"study": url})
     (tombola.folder / "s.yaml").write_text(json.dumps(data))
     with proxy(postgresql, port):
         first = tombola.start("run", "s.yaml", "--in-process", "--out", "here")
@@ -66,7 +66,7 @@ def test_a_study_behind_a_proxy_outlives_the_proxy_and_has_one_driver(
         assert first.wait() == 0, first.printed + first.errors
         assert f"The study's database {url} is back." in first.printed
     rows = optuna.load_study(study_name="behind-a-proxy", storage=postgresql).trials
-    assert [row.state.name for row in rows] == ["COMPLETE"] * 6
+    assert [row.state.name for row in rows] == ["COMPLETE"] * 20
 
 
 def test_a_proxy_that_is_not_there_is_a_sentence(tombola: Tombola, port: int) -> None:

@@ -116,7 +116,7 @@ def test_connections_cut_at_any_moment_lose_nothing_and_double_nothing(
             time.sleep(moments.uniform(0.0, 0.5))
     driver.wait()
     assert driver.code == 0, driver.printed + driver.errors
-    assert cuts > 10
+    assert cuts > 3
     assert outcomes(server, sweep) == ["COMPLETE"] * TRIALS
     assert json.loads(tombola("status", "here", "--json").printed)["complete"] == TRIALS
 

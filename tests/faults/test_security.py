@@ -202,6 +202,7 @@ def test_planted_secrets_are_found_nowhere(tmp_path: Path, postgresql: str) -> N
     )
     (tmp_path / "s.yaml").write_text(json.dumps(data))
     environment = os.environ | secrets | {"PYTHONPATH": str(ROOT), "WANDB_MODE": "offline"}
+    environment.pop("WANDB_SERVICE", None)  # this very process's, where a study ran in it before
     command = [sys.executable, "-m", "tombola", "run", "s.yaml", "--out", "study", "--in-process"]
     with (tmp_path / "log").open("w") as log:
         process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log, text=True)

@@ -32,6 +32,7 @@ from trainables.places.object_path import ObjectPath
 from trainables.places.place import place_of
 
 Tombola = Callable[..., Answer]
+PROJECT = Path(__file__).parents[2]  # whose tests hold the loss
 ELSEWHERE = """
 import os, signal, sys
 from trainables.store import process
@@ -72,7 +73,7 @@ def driver(
     """A driver without Ray in a process of its own."""
     return subprocess.Popen(
         [sys.executable, *program, "run", str(sweep), "--out", out, "--in-process"],
-        env={**os.environ, "WANDB_MODE": "disabled", **environment},
+        env={**os.environ, "PYTHONPATH": str(PROJECT), "WANDB_MODE": "disabled", **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -167,7 +167,7 @@ def _network(stack: ExitStack, names: Sequence[str], net: str) -> None:
         _ip("-n", name, "route", "add", "default", "via", f"{net}.1")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def hosts() -> Iterator[Hosts]:
     """A laptop and three hosts; the test that takes them starts Ray on them with ``ray up``."""
     if reason := missing():

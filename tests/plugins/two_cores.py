@@ -4,6 +4,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 _TOGETHER = {
+    "tests/cluster/test_ray_up.py": "ray up",  # a cluster of its own, on hosts of its own
     "tests/sweeps/cluster/": "cluster",  # one Ray cluster per test session
     "tests/cluster/": "cluster",
     "tests/objects/": "objects",  # one S3 server

@@ -8,6 +8,7 @@ from trainables.trials.ray_trainable import TrialTrainable
 
 def plain(config: TrialConfig) -> dict:
     study = Path(config.directory).parent
+    study.mkdir(parents=True, exist_ok=True)
     (study / "study.json").touch()
     return {"trial": trial_config.dump_python(config, mode="json"), "study": str(study)}
 
