@@ -20,7 +20,7 @@ from typing import Any
 
 import optuna
 import sqlalchemy
-from optuna.exceptions import DuplicatedStudyError
+from optuna.exceptions import DuplicatedStudyError, StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
 
@@ -132,6 +132,10 @@ class StorageLease:
             study = self._storage.create_new_study([StudyDirection.MINIMIZE], f"{self._prefix}{number}")
         except DuplicatedStudyError:
             return None
+        except StorageInternalError as error:
+            if "database is locked" in str(error.__cause__):  # SQLite's word for one who is just writing
+                return None
+            raise
         self._write(study, me)
         for earlier in (n for n in self._numbers() if n < number):
             with suppress(KeyError):  # it is gone

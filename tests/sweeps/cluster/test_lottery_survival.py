@@ -63,7 +63,8 @@ class Lotteries(StudyOnCluster):
     def networks(self) -> dict[tuple[str, str], bytes]:
         """The files of every ticket that was kept, by what its trial was."""
         named = {t.key: json.dumps(t.params, sort_keys=True) for t in sweeps.load_record(self.out).complete}
-        files = self.out.glob("trials/*/network/*/*.safetensors")
+        found = self.out.glob("trials/*/network/*/*.safetensors")
+        files = [f for f in found if not f.parent.name.startswith(".")]  # what a killed worker was writing
         return {(named[f.parents[2].name], f"{f.parent.name}/{f.name}"): f.read_bytes() for f in files}
 
 
