@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 import sweeps
-from sweeps.commands.cluster_option import NAME, as_typed
+from sweeps.commands.options.cluster_option import NAME, as_typed
 from sweeps.errors import USAGE, SweepError
 from sweeps.study.driver.held import folder_lock
 from sweeps.study.paths import StudyPaths

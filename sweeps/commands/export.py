@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from sweeps.commands.cluster_option import as_typed, cluster_option
-from sweeps.commands.study_folder import NewFolder, StudyFolder
+from sweeps.commands.options.cluster_option import as_typed, cluster_option
+from sweeps.commands.options.study_folder import NewFolder, StudyFolder
 from sweeps.study import export as exporting
 from sweeps.study.load import load_record
 from trainables.execution.network import INT8

@@ -4,8 +4,8 @@ import sys
 
 import click
 
-from sweeps.commands.cluster_option import also_on_a_cluster
-from sweeps.commands.study_folder import StudyFolder
+from sweeps.commands.options.cluster_option import also_on_a_cluster
+from sweeps.commands.options.study_folder import StudyFolder
 from trainables.places.place import Place
 
 

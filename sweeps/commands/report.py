@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from sweeps.commands.cluster_option import as_typed, cluster_option
-from sweeps.commands.study_folder import StudyFolder
+from sweeps.commands.options.cluster_option import as_typed, cluster_option
+from sweeps.commands.options.study_folder import StudyFolder
 from sweeps.study.load import load_record
 from sweeps.study.paths import StudyPaths
 from trainables.places.place import Place

@@ -12,8 +12,8 @@ from rich.console import Console
 
 import sweeps  # with what reads a sweep comes torch, which takes seconds: a person hears of it first
 from sweeps.commands.beginning import begin_as_job, begin_far_away
-from sweeps.commands.cluster_option import cluster_option
-from sweeps.commands.study_folder import StudyFolder
+from sweeps.commands.options.cluster_option import cluster_option
+from sweeps.commands.options.study_folder import StudyFolder
 from sweeps.errors import INFEASIBLE, INTERRUPTED, TOO_MANY_FAILED, SweepError
 from sweeps.running.own_token import guard_own_ray
 from sweeps.study.closing_table import closing_table, failed_baselines

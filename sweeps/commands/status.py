@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from sweeps.commands.cluster_option import also_on_a_cluster
-from sweeps.commands.study_folder import StudyFolder
+from sweeps.commands.options.cluster_option import also_on_a_cluster
+from sweeps.commands.options.study_folder import StudyFolder
 from sweeps.study.driver.held import find_driver
 from sweeps.study.driver.lock import Driver
 from sweeps.study.load import load_record
