@@ -187,6 +187,7 @@ class CompressionConfig:
     what one is fitted to that makes use of such (0: none). ``distillation`` is what retraining takes from the
     dense network, beside the labels. ``int8`` makes the trial's network int8 at the end, calibrated on the
     calibration images: the ranges of activations are theirs (``static``) or each batch's own (``dynamic``).
+    Networks are timed with ``latency_batch`` inputs at once.
     """
 
     method: str
@@ -201,6 +202,7 @@ class CompressionConfig:
     calibration_images: Annotated[WholeNumber, Field(ge=0)] = 512
     distillation: DistillationConfig | None = None
     int8: Int8 = "none"
+    latency_batch: Count = 1
 
 
 @dataclass(frozen=True, config=_STRICT)

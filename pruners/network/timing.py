@@ -1,7 +1,7 @@
 """How long a computation takes."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import median
 
 import torch
@@ -9,6 +9,7 @@ import torch
 REPEATS = 10
 """How often a network is run whose time is told."""
 _WARMUP = 2
+_FEWEST = 5
 
 
 def median_seconds(compute: Callable[[], object], device: torch.device, repeats: int) -> float:
@@ -16,8 +17,33 @@ def median_seconds(compute: Callable[[], object], device: torch.device, repeats:
 
     A CUDA ``device`` has finished before the clock stops.
     """
-    times = [_seconds(compute, device) for _ in range(_WARMUP + repeats)]
-    return median(times[_WARMUP:])
+    return median(seconds for (seconds,) in in_turn([compute], device, repeats))
+
+
+def in_turn(
+    computes: Sequence[Callable[[], object]],
+    device: torch.device,
+    repeats: int,
+    at_most: float = float("inf"),
+) -> list[list[float]]:
+    """Run all in turn, ``repeats`` rounds after two that do not count; return each round's times in seconds.
+
+    What else the machine does slows down all of a round: what two of them take in the same rounds can be
+    compared. After ``at_most`` seconds five rounds are enough.
+    """
+    for _ in range(_WARMUP):
+        for compute in computes:
+            compute()
+    rounds: list[list[float]] = []
+    end = time.perf_counter() + at_most
+    while len(rounds) < repeats and (len(rounds) < _FEWEST or time.perf_counter() < end):
+        rounds.append([_seconds(compute, device) for compute in computes])
+    return rounds
+
+
+def shares_of_first(rounds: Sequence[Sequence[float]]) -> list[float]:
+    """Return what each takes as a share of the first's time in the same round, the median over the rounds."""
+    return [median(one[place] / one[0] for one in rounds) for place in range(len(rounds[0]))]
 
 
 def _seconds(compute: Callable[[], object], device: torch.device) -> float:

@@ -60,5 +60,5 @@ def comparable(metrics: dict[str, Any]) -> dict[str, Any]:
     return {
         name: value
         for name, value in metrics.items()
-        if name not in ("compress/latency_ms", "epochs_trained")
+        if name not in ("compress/latency_ms", "compress/latency_kept", "epochs_trained")
     }

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pruners.network.inputs import Inputs, move_inputs
+from pruners.network.inputs import Inputs, join_inputs, move_inputs
 from trainables import training_step
 from trainables.config import TaskConfig, TrainingConfig, TrialConfig
 from trainables.errors import Refused, TrainingError
@@ -31,7 +31,8 @@ class TrialSetting:
     """A task made ready on a device, how to train it, and where its trajectories are kept; ``trainer`` signs
     the training log.
 
-    ``keep`` holds the steps at which the dense network is kept for those who rewind to it.
+    ``keep`` holds the steps at which the dense network is kept for those who rewind to it; networks are timed
+    with ``latency_batch`` inputs at once.
     """
 
     task: TaskConfig
@@ -43,6 +44,7 @@ class TrialSetting:
     checkpoint_every: int
     keep: frozenset[int] = frozenset()
     num_workers: int = 0
+    latency_batch: int = 1
 
     @staticmethod
     def of(config: TrialConfig) -> "TrialSetting":
@@ -63,6 +65,7 @@ class TrialSetting:
             every,
             keep,
             config.num_workers,
+            config.compression.latency_batch,
         )
 
     def elsewhere(self, other: TaskConfig, training: TrainingConfig) -> "TrialSetting":
@@ -121,6 +124,10 @@ class TrialSetting:
     def example(self) -> Inputs:
         """Return the first training input as a batch of one, on the device."""
         return move_inputs(self.data.train.example(), self.device)
+
+    def timed_batch(self) -> Inputs:
+        """Return the batch that networks are timed with: the first training input, as often as asked for."""
+        return join_inputs([self.example()] * self.latency_batch)
 
     @cached_property
     def stored_names(self) -> dict[str, str]:

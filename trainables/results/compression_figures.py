@@ -5,21 +5,21 @@ from dataclasses import asdict
 from typing import Any
 
 import pruners
-from pruners.network.inputs import Inputs
 from trainables.execution.network import Network, bytes_of
+from trainables.execution.trial_setting import TrialSetting
 from trainables.metric_names import (
     BYTES,
     BYTES_KEPT,
     DENSITY,
     FLOPS_KEPT,
     LARGEST_ERROR,
-    LATENCY_MS,
     MULTIPLY_ADDS,
     OF_A_LAYER,
     PARAMS,
     PARAMS_KEPT,
     SETTLED_AT,
 )
+from trainables.results.latency import latency
 
 Layers = dict[str, dict[str, float]]
 
@@ -59,21 +59,21 @@ def sizes(network: Network, dense: Mapping[str, float]) -> dict[str, float]:
     return {BYTES: size, BYTES_KEPT: size / dense["bytes"]}
 
 
-def metrics(network: Network, dense: Mapping[str, float], example: Inputs) -> dict[str, Any]:
+def metrics(network: Network, dense: Mapping[str, float], setting: TrialSetting) -> dict[str, Any]:
     """Measure what training does not change of a compressed network.
 
     ``dense`` holds params, bytes and multiply_adds of the dense one.
     """
     artifact = network.artifact
     mask = artifact if isinstance(artifact, pruners.Mask) else None
-    cost = pruners.cost(network.module, example, mask=mask)
+    cost = pruners.cost(network.module, setting.example(), mask=mask)
     figures: dict[str, Any] = {
         PARAMS: cost.params,
         PARAMS_KEPT: cost.params / dense["params"],
         **sizes(network, dense),
         MULTIPLY_ADDS: cost.multiply_adds,
         FLOPS_KEPT: cost.multiply_adds / dense["multiply_adds"] if dense["multiply_adds"] else 1.0,
-        LATENCY_MS: cost.latency_ms,
+        **latency(network, setting),
     }
     if mask:
         figures[DENSITY] = mask.density

@@ -34,5 +34,5 @@ def costs(dense: Network, setting: TrialSetting) -> dict[str, float]:
         "params": cost.params,
         "bytes": bytes_of(dense),
         "multiply_adds": cost.multiply_adds,
-        "latency_ms": cost.latency_ms,
+        "latency_ms": pruners.latencies({"dense": dense.module}, setting.timed_batch())["dense"].ms,
     }

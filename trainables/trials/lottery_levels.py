@@ -47,9 +47,7 @@ class LotterySteps(TrialSteps):
             tickets.append(ticket)
         if not level:
             self._dense = averaged([dense_reference.measured(ticket, self.setting) for ticket in tickets])
-        compressed = [
-            compression_figures.metrics(ticket, self._dense, self.setting.example()) for ticket in tickets
-        ]
+        compressed = [compression_figures.metrics(ticket, self._dense, self.setting) for ticket in tickets]
         self._levels.append(
             self._described(level, replicates, compressed, compression_figures.layers(tickets[0]))
         )

@@ -9,8 +9,9 @@ from trainables.errors import TrainingError
 from trainables.execution.compression.training_images import first_batches
 from trainables.execution.network import Network
 from trainables.execution.trial_setting import TrialSetting
-from trainables.metric_names import INT8_DIVERGENCE, LATENCY_MS, of_float
+from trainables.metric_names import INT8_DIVERGENCE, of_float
 from trainables.results.compression_figures import sizes
+from trainables.results.latency import latency
 
 
 def made_int8(trained: Network, setting: TrialSetting, compression: CompressionConfig, seed: int) -> Network:
@@ -40,6 +41,6 @@ def int8_figures(
         **measured,
         **{of_float(name): float_metrics[name] for name in measured if name in float_metrics},
         **sizes(network, dense),
-        LATENCY_MS: network.int8.latency_ms(setting.on_cpu().example()),
+        **latency(network, setting.on_cpu()),
         INT8_DIVERGENCE: network.int8.divergence,
     }

@@ -82,7 +82,7 @@ class Replicate:
     def _measure(self, compressed: Network) -> None:
         """Measure what no training changes of a network, a training under a changing mask apart."""
         self.layers = compression_figures.layers(compressed)
-        self.compressed |= compression_figures.metrics(compressed, self.dense, self.setting.example())
+        self.compressed |= compression_figures.metrics(compressed, self.dense, self.setting)
 
     def finish(self) -> Network:
         """Go through what is left of the recipe; return its result, int8 where it was made so."""
