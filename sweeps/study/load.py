@@ -95,6 +95,7 @@ def _screened(
             values=tuple(row.values) if row.values else None,
             metrics=row.user_attrs.get(TRIAL_METRICS, {}),
             reason=row.user_attrs.get(REASON),
+            seconds=row.duration.total_seconds() if row.duration else None,
         )
         for root, row in found
         if outcome_of(row) in ("complete", "failed")
@@ -162,6 +163,8 @@ def _trial(
         reason=row.user_attrs.get(REASON),
         seconds=row.user_attrs.get(DETAILS, {}).get("seconds"),
         deaths=deaths,
+        stage_seconds=result.stage_seconds if result else {},
+        epochs_alone=result.epochs_alone if result else None,
     )
 
 
@@ -180,6 +183,8 @@ def _baseline(paths: StudyPaths, key: str, sweep: Mapping[str, Any]) -> TrialRec
         levels=result.levels,
         reason=result.failed,
         params=_settings(key.removeprefix(BASELINE), sweep),
+        stage_seconds=result.stage_seconds,
+        epochs_alone=result.epochs_alone,
     )
 
 

@@ -53,7 +53,8 @@ class TrialRecord:
     ``history`` holds all metrics of each such epoch. ``levels`` is what a lottery found at each level, the
     dense network first, as result.json has it. ``seconds`` is the wall time of its last attempt.
     ``validation`` counts that split's ``examples`` and ``classes``, where each example has one class.
-    ``deaths`` counts its workers' by kind: crashed, out_of_memory, preempted, unreachable.
+    ``deaths`` counts its workers' by kind: crashed, out_of_memory, preempted, unreachable. ``stage_seconds``
+    and ``epochs_alone`` are as `TrialResult` has them.
     """
 
     key: str
@@ -71,6 +72,8 @@ class TrialRecord:
     curves: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
     validation: Mapping[str, int] = field(default_factory=dict)
     deaths: Mapping[str, int] = field(default_factory=dict)
+    stage_seconds: Mapping[str, float] = field(default_factory=dict)
+    epochs_alone: float | None = None
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 import json
 import statistics
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -129,6 +130,19 @@ def test_the_dense_network_is_trained_once_and_equal_trials_are_too(tmp_path: Pa
     assert metrics[1]["compress/params"] < metrics[0]["compress/params"]
     run._kept.clear()
     assert trainables.run_trial(trial(tmp_path, "d", keep_ratio=0.4))["epochs_trained"] == 2
+
+
+def test_the_result_says_what_took_the_time_and_what_it_would_have_trained_alone(tmp_path: Path) -> None:
+    one, other, equal = trial(tmp_path, "a"), trial(tmp_path, "b", keep_ratio=0.3), trial(tmp_path, "c")
+    for config in (one, other, equal):
+        began = time.perf_counter()
+        trainables.run_trial(config)
+        took, told = time.perf_counter() - began, result(config)["stage_seconds"]
+        assert 0 < sum(told.values()) <= took and all(seconds > 0 for seconds in told.values())
+    works = [result(config)["stage_seconds"].keys() for config in (one, other, equal)]
+    assert works[0] == {"training", "compressing", "retraining", "measuring"}
+    assert works[1] == works[0] - {"training"} and "retraining" not in works[2]
+    assert [result(config)["epochs_alone"] for config in (one, other, equal)] == [5, 5, 5]
 
 
 def test_what_determines_the_training_determines_what_is_shared(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from trainables.execution.epoch import epoch_ends, trained_epoch
 from trainables.execution.identity import stage_identity, training_identity
 from trainables.execution.kept_networks import KeptNetworks
 from trainables.execution.network import Network
+from trainables.execution.stage_clock import StageClock
 from trainables.execution.trial_setting import TrialSetting
 from trainables.stages import (
     Adopt,
@@ -61,6 +62,7 @@ class Run:
     def __init__(self, setting: TrialSetting, recipe: Recipe, seed: int):
         self.setting, self.recipe, self.seed = setting, recipe, seed
         self.network: Network | None = None
+        self.clock = StageClock()
         self._trained_now: list[Trajectory] = []
         self._known: dict[int, Network] = {}
         self._aims: tuple[int, dict[str, torch.Tensor]] | None = None
@@ -142,17 +144,20 @@ class Run:
             return (yield from self._settle(stage))
         if isinstance(stage, Adopt):
             source = Run(self.setting.elsewhere(stage.task, stage.training), stage.recipe, self.seed)
+            source.clock = self.clock
             return compressing.adopted((yield from source._after(len(stage.recipe))), self.setting, self.seed)
         before = yield from self._after(count - 1)
         if isinstance(stage, Compress):
-            return compressing.compress(before, stage, self.setting, self.seed)
+            with self.clock.timed("compressing"):
+                return compressing.compress(before, stage, self.setting, self.seed)
         if isinstance(stage, ProjectBack):
             return compressing.projected_back(before)
         if isinstance(stage, Rewind):
             return compressing.with_weights_of(before, (yield from self._dense_at(stage.to)))
         if isinstance(stage, Reinitialize):
             return compressing.reinitialized(before, stage, self.setting, self.seed)
-        return compressing.recalibrate(before, stage, self.setting, self.seed)
+        with self.clock.timed("compressing"):
+            return compressing.recalibrate(before, stage, self.setting, self.seed)
 
     def _settle(self, stage: Settle) -> Generator[Epoch, None, Network]:
         masks: list[pruners.Mask] = []
@@ -161,9 +166,10 @@ class Run:
         for step in self._epoch_ends(watched):
             dense = yield from self._dense_at(step)
             # the method's own mask is watched: a control's is settled as soon as it is drawn
-            watched_mask = compressing.compress(
-                dense, replace(stage.compress, control=None), self.setting, self.seed
-            )
+            with self.clock.timed("compressing"):
+                watched_mask = compressing.compress(
+                    dense, replace(stage.compress, control=None), self.setting, self.seed
+                )
             masks.append(compressing.mask_of(watched_mask, "settling"))
             if pruners.settled(masks, stage.window, stage.tolerance):
                 pruned = compressing.compress(dense, stage.compress, self.setting, self.seed)
@@ -309,7 +315,9 @@ class Run:
         trajectory.log(first // setting.steps_per_epoch, last - first, setting.trainer)
         keep = self._keeping(trajectory, current, (setting.keep | {also_keep}) if count == 1 else set())
         beside = self._distillation(stage), self._penalty(current, count, stage)
-        return trained_epoch(current, optimizer, stage, (first, last), setting, self.seed, keep, *beside)
+        compressed = any(not isinstance(before, Train) for before in self.recipe[: count - 1])
+        with self.clock.timed("retraining" if compressed else "training"):
+            return trained_epoch(current, optimizer, stage, (first, last), setting, self.seed, keep, *beside)
 
     def _distillation(self, stage: Train) -> Distillation | None:
         """Return what a training takes from the network that the recipe compressed first."""

@@ -32,8 +32,10 @@ class TrialResult:
     ``curves`` the errors that it was chosen by (see `error_curves`), ``dense`` the dense network's figures.
     ``history`` has one entry for each epoch of the closing training, ``levels`` one for each level of a
     lottery, the dense network's first. ``validation`` counts that split's ``examples`` and ``classes``, where
-    each example has one class. ``trained_with`` names what the networks were trained with, ``failed``
-    the reason of a trial that failed, in a line. ``versions``, of Python and of the packages that a result
+    each example has one class. ``stage_seconds`` is the wall time of all replicates' work in the process that
+    ended the trial, by what it was (see `stage_clock`), ``epochs_alone`` what the trial would have trained
+    from an empty store. ``trained_with`` names what the networks were trained with, ``failed`` the reason of
+    a trial that failed, in a line. ``versions``, of Python and of the packages that a result
     depends on, are filled in when it is written.
     """
 
@@ -46,6 +48,8 @@ class TrialResult:
     history: list[dict[str, Any]] = field(default_factory=list)
     levels: list[dict[str, Any]] = field(default_factory=list)
     validation: dict[str, int] = field(default_factory=dict)
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+    epochs_alone: float | None = None
     trained_with: list[str] = field(default_factory=list)
     failed: str | None = None
     versions: dict[str, str] = field(default_factory=dict)

@@ -7,6 +7,7 @@ from trainables.config import TrialConfig
 from trainables.execution import network
 from trainables.execution.network import Network
 from trainables.execution.run import Run
+from trainables.execution.stage_clock import StageClock, seconds_of
 from trainables.execution.trial_setting import TrialSetting
 from trainables.metric_names import DENSITY, PARAMS_KEPT, VAL_LOSS, of_dense, on_validation
 from trainables.places.place import place_of
@@ -18,6 +19,7 @@ from trainables.results.verdict import verdict
 from trainables.stages import Train
 from trainables.store.disk import disk_full_explained
 from trainables.store.trajectory import Trajectory
+from trainables.trials.epochs_needed import epochs_needed
 from trainables.trials.lottery_tracks import tracks_by_level
 from trainables.trials.trial_steps import Metrics, TrialSteps
 
@@ -36,6 +38,7 @@ class LotterySteps(TrialSteps):
         self._trajectories: dict[str, tuple[Trajectory, int]] = {}
         self._dense: Metrics = {}
         self._trained_with: set[str] = set()
+        self._clock = StageClock()
 
     def advance(self) -> Metrics:
         """Prune to the next level and train every track of it for every seed."""
@@ -47,7 +50,10 @@ class LotterySteps(TrialSteps):
             tickets.append(ticket)
         if not level:
             self._dense = averaged([dense_reference.measured(ticket, self.setting) for ticket in tickets])
-        compressed = [compression_figures.metrics(ticket, self._dense, self.setting) for ticket in tickets]
+        with self._clock.timed("measuring"):
+            compressed = [
+                compression_figures.metrics(ticket, self._dense, self.setting) for ticket in tickets
+            ]
         self._levels.append(
             self._described(level, replicates, compressed, compression_figures.layers(tickets[0]))
         )
@@ -66,6 +72,7 @@ class LotterySteps(TrialSteps):
         figures, networks = {}, {}
         for name, (setting, recipe) in self._tracks[level].items():
             run = self._running = Run(setting, recipe, seed)
+            run.clock = self._clock
             networks[name] = run.finish()
             self._trained_with.update(networks[name].trained_with)
             figures[name] = _figures(run, networks[name])
@@ -177,6 +184,8 @@ class LotterySteps(TrialSteps):
                 dense=self._dense,
                 history=last["history"],
                 levels=self._levels,
+                stage_seconds=seconds_of([self._clock]),
+                epochs_alone=epochs_needed([self.config]).alone,
                 trained_with=sorted(self._trained_with),
             )
             write_result(self.config, found)

@@ -6,6 +6,7 @@ from trainables.config import CompressionConfig
 from trainables.execution.compression.divergence import divergence
 from trainables.execution.network import Network
 from trainables.execution.run import Run
+from trainables.execution.stage_clock import StageClock
 from trainables.execution.trial_setting import TrialSetting
 from trainables.metric_names import DIVERGENCE, of_dense, on_validation
 from trainables.results import compression_figures, dense_reference
@@ -41,6 +42,7 @@ class Replicate:
         self._dense_run, self._is_compared = Run(setting, dense or (), seed), dense is not None
         self._history: list[dict[str, float]] = []
         self._not_retrained: dict[str, float] = {}
+        self._clock = StageClock()
         self.dense: dict[str, float] = {}
         self.layers: compression_figures.Layers = {}
         self.curves: Curves = {}
@@ -54,11 +56,12 @@ class Replicate:
     def start(self) -> None:
         """Do everything before the closing `Train`, or what the store has beyond it."""
         dense = self._dense_run.finish()
-        self.dense = (
-            dense_reference.measured(dense, self.setting)
-            if self._is_compared
-            else dense_reference.costs(dense, self.setting)
-        )
+        with self._clock.timed("measuring"):
+            self.dense = (
+                dense_reference.measured(dense, self.setting)
+                if self._is_compared
+                else dense_reference.costs(dense, self.setting)
+            )
         diverged = {}
         if self._divergence_images:
             chosen_from = self._compressed_from(-1)
@@ -81,8 +84,9 @@ class Replicate:
 
     def _measure(self, compressed: Network) -> None:
         """Measure what no training changes of a network, a training under a changing mask apart."""
-        self.layers = compression_figures.layers(compressed)
-        self.compressed |= compression_figures.metrics(compressed, self.dense, self.setting)
+        with self._clock.timed("measuring"):
+            self.layers = compression_figures.layers(compressed)
+            self.compressed |= compression_figures.metrics(compressed, self.dense, self.setting)
 
     def finish(self) -> Network:
         """Go through what is left of the recipe; return its result, int8 where it was made so."""
@@ -107,6 +111,11 @@ class Replicate:
             for count, _ in run.trains()
         }
         return sum(trajectory.steps_trained(self.setting.trainer) for trajectory in trajectories.values())
+
+    @property
+    def clocks(self) -> tuple[StageClock, ...]:
+        """Return what timed this replicate's work, as far as this process did it."""
+        return self._dense_run.clock, self.run.clock, self._clock
 
     def close(self) -> None:
         """Let others go on with what this replicate was training."""
@@ -150,7 +159,8 @@ class Replicate:
                 pass
             return network
         network = self.run.finish()
-        self._not_retrained = self.setting.evaluate(network.module, self.setting.data.validation, "val")
+        with self._clock.timed("measuring"):
+            self._not_retrained = self.setting.evaluate(network.module, self.setting.data.validation, "val")
         return network
 
     def _compressed_from(self, step: int) -> tuple[Network, Compress]:

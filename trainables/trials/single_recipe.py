@@ -6,6 +6,7 @@ from typing import Any
 from trainables.config import TrialConfig
 from trainables.errors import TrainingError
 from trainables.execution import network
+from trainables.execution.stage_clock import seconds_of
 from trainables.execution.trial_setting import TrialSetting
 from trainables.places.place import place_of
 from trainables.recipes import RECIPES
@@ -13,6 +14,7 @@ from trainables.recipes.dense import dense
 from trainables.results.result import TrialResult, averaged, in_epochs, write_result
 from trainables.results.trial_paths import network_folder
 from trainables.store.disk import disk_full_explained
+from trainables.trials.epochs_needed import epochs_needed
 from trainables.trials.replicate import Replicate
 from trainables.trials.trial_steps import Metrics, TrialSteps
 
@@ -106,6 +108,8 @@ class RecipeSteps(TrialSteps):
                 dense=averaged([replicate.dense for replicate in self._replicates]),
                 history=history,
                 validation=self._validation,
+                stage_seconds=seconds_of(clock for r in self._replicates for clock in r.clocks),
+                epochs_alone=epochs_needed([self.config]).alone,
                 trained_with=sorted(
                     set().union(*(replicate.trained_with() for replicate in self._replicates))
                 ),
