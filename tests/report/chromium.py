@@ -42,8 +42,8 @@ class Page:
         for domain in ("Page", "Runtime", "Network", "Log"):
             self._call(f"{domain}.enable")
 
-    def open(self, path: Path, *, width: int = 1280, height: int = 900) -> None:
-        """Load a file at this size (CSS pixels) and wait until its scripts have run."""
+    def open(self, place: Path | str, *, width: int = 1280, height: int = 900) -> None:
+        """Load a file or a URL at this size (CSS pixels) and wait until its scripts have run."""
         self._call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -51,7 +51,7 @@ class Page:
             deviceScaleFactor=1,
             mobile=width < 600,
         )
-        self._call("Page.navigate", url=path.as_uri())
+        self._call("Page.navigate", url=place.as_uri() if isinstance(place, Path) else place)
         self._wait_for("Page.loadEventFired")
 
     def run(self, script: str) -> Any:
