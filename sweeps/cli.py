@@ -22,6 +22,7 @@ class _Place:
 
 
 PLACES = {
+    "compare": _Place("compare", "Put studies of one task side by side: who is best at which budget."),
     "dashboard": _Place("dashboard", "Show the study in DIR in Optuna's dashboard, also while it runs."),
     "doctor": _Place("doctor", "Check this machine: packages that belong together, GPUs, disk, W&B."),
     "export": _Place("export", "Take a trial's smaller network out of the study in DIR."),
