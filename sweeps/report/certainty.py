@@ -48,20 +48,26 @@ def chosen(record: StudyRecord, best: TrialRecord) -> str:
     return f"Of {count(len(close), 'network')} {near} it has the least {lower_name(choice.size)}."
 
 
-def notes(record: StudyRecord) -> list[str]:
-    """Say how close other trials come on validation, and how differences were judged."""
+def close_by(record: StudyRecord) -> str:
+    """Say how many other trials come close to the best on validation; nothing where that is not known."""
     best, metric = record.best, record.measured[0]
+    if best is None or record.choice.within is not None or record.choice.goal.name != metric.name:
+        return ""
+    reached, error = value_of(record, best, metric.name), record.standard_error(best)
+    if reached is None or error is None:
+        return ""
+    others = [value_of(record, t, metric.name) for t in record.feasible if t.key != best.key]
+    near = sum(v is not None and abs(v - reached) <= error for v in others)
+    return (
+        f"{count(near, 'other trial')} within one standard error of the best on validation "
+        f"({number(metric.name, error)}{points_of(metric.name)})"
+        + (": on other examples any of them could be the best." if near else ".")
+    )
+
+
+def notes(record: StudyRecord) -> list[str]:
+    """Say how differences from the method's own answer were judged."""
     said = []
-    if best is not None and record.choice.within is None and record.choice.goal.name == metric.name:
-        reached, error = value_of(record, best, metric.name), record.standard_error(best)
-        others = [value_of(record, t, metric.name) for t in record.feasible if t.key != best.key]
-        if reached is not None and error is not None:
-            near = sum(v is not None and abs(v - reached) <= error for v in others)
-            said.append(
-                f"{count(near, 'other trial')} within one standard error of the best on validation "
-                f"({number(metric.name, error)}{points_of(metric.name)})"
-                + (": on other examples any of them could be the best." if near else ".")
-            )
     compared = [found for key in _read(record) if (found := record.compared(key, "test"))]
     if any(found.p is not None for found in compared):
         said.append(

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from sweeps.report.drawing.wording import OUTCOMES, count, name_of, plain
+from sweeps.report.drawing.wording import OUTCOMES, count, lower_name, name_of, plain
 from sweeps.study.record import StudyRecord
 
 _MOST_NAMES = 5
@@ -42,9 +42,23 @@ def facts(record: StudyRecord) -> list[tuple[str, str]]:
         ("Early stopping", _named(sweep.get("early_terminate"))),
         ("Time limit", _time_limit(record)),
         ("Started", _moment(came_from.get("created"))),
-        ("Versions", plain(came_from.get("versions", {}))),
     ]
     return [(name, text) for name, text in lines if text]
+
+
+def asked(record: StudyRecord) -> str:
+    """Say in a sentence what the study was asked for; nothing where its sweep does not tell."""
+    sweep = record.sweep
+    task = sweep.get("task") or {}
+    about = " on ".join(str(task[part]) for part in ("network", "data") if task.get(part))
+    if not about:
+        return ""
+    kept, by = _budget(sweep.get("budget")), _methods(sweep)
+    said = about + (f", to {kept}" if kept else "") + (f" by {by}" if by else "")
+    goals = " and ".join(f"{o.goal} {lower_name(o.name)}" for o in record.objectives)
+    searched, sampler = _searched(record), _named(sweep.get("method"))
+    by_sampler = f"by {sampler}, " if sampler else ""
+    return f"{said}. Searched: {searched}, {by_sampler}to {goals}." if searched else f"{said}."
 
 
 def _deaths(record: StudyRecord) -> str:

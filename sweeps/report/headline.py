@@ -1,6 +1,7 @@
-"""One or two sentences that say how the study stands."""
+"""How the study stands, in a few sentences: what was found, and how sure that is."""
 
 from collections import Counter
+from dataclasses import dataclass
 
 from sweeps.report import certainty
 from sweeps.report.drawing.wording import (
@@ -25,17 +26,38 @@ from trainables.metric_names import DENSITY, PARAMS_KEPT
 _SIZES = ((DENSITY, "weights"), (PARAMS_KEPT, "parameters"))
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a study found, and how sure that is; ``sure`` is empty where ``found`` says it already."""
+
+    found: str
+    sure: str = ""
+
+
 def headline(record: StudyRecord) -> str:
+    """Say what was found and how sure that is, in a line."""
+    said = answer(record)
+    return " ".join(filter(None, (said.found, said.sure)))
+
+
+def answer(record: StudyRecord) -> Answer:
     """Say what was found, computed from the record.
 
     Of a lottery that is its tickets, of a grid over methods the best of them, else the best trial.
     """
     best = record.best
     if best is None:
-        return _nearest(record) if record.nearest else _nothing_found(record)
+        return Answer(_nearest(record) if record.nearest else _nothing_found(record))
     if best.levels:
-        return _tickets(record, best)
-    return methods_sentence(record) or _best_trial(record, best)
+        return Answer(_tickets(record, best))
+    if by_method := methods_sentence(record):
+        return Answer(by_method)
+    return Answer(_best_trial(record, best), _how_sure(record, best))
+
+
+def _how_sure(record: StudyRecord, best: TrialRecord) -> str:
+    told = filter(None, (certainty.against_own(record, best), certainty.close_by(record)))
+    return " ".join(told) or "Nothing tells: one seed, and no other network to compare it with."
 
 
 def _tickets(record: StudyRecord, trial: TrialRecord) -> str:
@@ -109,7 +131,7 @@ def _best_trial(record: StudyRecord, best: TrialRecord) -> str:
     if (dense := record.dense.get(quality)) is not None:
         against.append(f"the dense network{'' if against else ' reaches'} {with_unit(quality, dense)}")
     told = [said, _sentence(", ".join(against)) if against else ""]
-    told += [certainty.against_own(record, best), certainty.chosen(record, best)]
+    told.append(certainty.chosen(record, best))
     told.append(_better_baseline(record, value, quality))
     return " ".join(filter(None, told))
 

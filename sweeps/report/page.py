@@ -1,21 +1,31 @@
 """The page around the charts."""
 
+import base64
+import gzip
 import os
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
-from sweeps.report import certainty, header, summary
+from sweeps.report import certainty, header, reproduce, summary
 from sweeps.report.charts.error_curves import error_curves_chart
+from sweeps.report.charts.failures import failures_chart
 from sweeps.report.charts.front import front_charts
 from sweeps.report.charts.history import history_chart
-from sweeps.report.charts.importance import importance_chart, importances
+from sweeps.report.charts.importance import importance_charts, importances
+from sweeps.report.charts.layer_figures import layer_figures_chart
 from sweeps.report.charts.layers import layers_chart
 from sweeps.report.charts.learning_curves import curves_chart
+from sweeps.report.charts.parallel import parallel_chart
+from sweeps.report.charts.replicates import replicates_chart
 from sweeps.report.charts.screening import score_chart
+from sweeps.report.charts.time_spent import time_chart
 from sweeps.report.drawing.chart import Chart
-from sweeps.report.headline import headline
+from sweeps.report.drawing.six_digits import six_digits
+from sweeps.report.headline import answer
 from sweeps.report.sparse.method_layers import level_gradients_chart, method_layers_charts
 from sweeps.report.sparse.methods import method_charts
 from sweeps.report.sparse.stability import stability_charts
@@ -23,6 +33,7 @@ from sweeps.report.sparse.tickets import accuracy_chart, all_tickets_chart, earl
 from sweeps.report.sparse.verdicts import verdicts_chart
 from sweeps.report.tradeoff.charts import tradeoff_charts
 from sweeps.report.trials import trial_table
+from sweeps.report.trials_csv import trials_csv
 from sweeps.study.record import StudyRecord, TrialRecord
 from trainables.places.object_path import ObjectPath
 from trainables.places.place import Place, write_whole
@@ -61,12 +72,18 @@ def _render(record: StudyRecord) -> str:
         record=record,
         facts=header.facts(record),
         tally=header.tally(record),
-        headline=headline(record),
+        asked=header.asked(record),
+        answer=answer(record),
+        take=reproduce.take_out(record),
+        again=reproduce.again(record),
+        file_name=re.sub(r"[^\w.-]+", "_", record.name),
         heads=summary.heads(record),
         rows=summary.rows(record),
         notes=[*summary.notes(record), *certainty.notes(record)],
         charts=drawn,
-        figures={c.anchor: c.figure.to_plotly_json() for c in drawn if c.figure is not None},
+        figures={c.anchor: six_digits(c.figure.to_plotly_json()) for c in drawn if c.figure is not None},
+        # without a time in it the same record gives the same bytes
+        csv=base64.b64encode(gzip.compress(trials_csv(record).encode(), mtime=0)).decode(),
         table=trial_table(record, shares),
         provenance=header.provenance(record),
         sweep=header.sweep_file(record),
@@ -82,20 +99,28 @@ def charts(record: StudyRecord, shares: dict[str, float], reason: str) -> list[C
     if record.best is not None and record.best.levels:
         return _lottery_charts(record, record.best, shares, reason)
     by_method, where = method_charts(record), method_layers_charts(record)
-    curves, scores = curves_chart(record), score_chart(record)
-    errors = error_curves_chart(record)
+    optional = (replicates_chart(record), curves_chart(record), score_chart(record))
     return [
         *by_method,
         *tradeoff_charts(record),
         *where,
         *(front_charts(record) if len(record.objectives) > 1 or not by_method else []),
         *([] if by_method and record.sweep.get("method") == "grid" else [history_chart(record)]),
-        *([curves] if curves else []),
-        *([scores] if scores else []),
-        importance_chart(shares, reason),
-        *([] if where else [layers_chart(record)]),
-        *([errors] if errors else []),
+        *_drawn(optional),
+        *importance_charts(shares, reason),
+        *_drawn([parallel_chart(record, shares)]),
+        *([] if where else [layers_chart(record), *_drawn([layer_figures_chart(record)])]),
+        *_drawn([error_curves_chart(record), *_ending(record)]),
     ]
+
+
+def _ending(record: StudyRecord) -> list[Chart | None]:
+    """Return the sections of every report that say how it went."""
+    return [failures_chart(record), time_chart(record)]
+
+
+def _drawn(charts: Iterable[Chart | None]) -> list[Chart]:
+    return [chart for chart in charts if chart is not None]
 
 
 def _lottery_charts(
@@ -111,11 +136,12 @@ def _lottery_charts(
         accuracy_chart(record, best),
         *([all_tickets_chart(record, complete)] if len(complete) > 1 else []),
         verdicts_chart(best, record.measured[0].name),
-        *(chart for chart in optional if chart is not None),
+        *_drawn(optional),
         layers_chart(record),
         *(
-            [*front_charts(record), history_chart(record), importance_chart(shares, reason)]
+            [*front_charts(record), history_chart(record), *importance_charts(shares, reason)]
             if len(record.trials) > 1
             else []
         ),
+        *_drawn(_ending(record)),
     ]

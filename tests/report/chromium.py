@@ -53,6 +53,7 @@ class Page:
         )
         self._call("Page.navigate", url=place.as_uri() if isinstance(place, Path) else place)
         self._wait_for("Page.loadEventFired")
+        self.run("typeof drawn === 'undefined' || drawn")  # a report draws its charts one after the other
 
     def run(self, script: str) -> Any:
         """The value of a JavaScript expression, promises awaited."""

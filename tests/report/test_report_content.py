@@ -10,7 +10,7 @@ import optuna
 import pytest
 
 from sweeps.report import write_report
-from sweeps.report.charts.importance import importance_chart, importances
+from sweeps.report.charts.importance import importance_charts, importances
 from sweeps.report.charts.layers import layers_chart
 from sweeps.report.drawing.chart import opening_range
 from sweeps.report.header import facts
@@ -125,7 +125,7 @@ def test_a_baseline_that_failed_says_why(tmp_path: Path) -> None:
 
 def test_importance_says_how_much_it_leaves_out() -> None:
     shares = {f"parameter {place}": 0.04 for place in range(25)}
-    chart = importance_chart(shares, "")
+    (chart,) = importance_charts(shares, "")
     assert chart.figure is not None and len(chart.figure.data[0].x) == 20
     assert "5 further parameters share the remaining 20.0 %" in chart.caption
 

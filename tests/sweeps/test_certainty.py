@@ -137,7 +137,8 @@ def test_the_headline_says_how_sure_it_is(study: StudyRecord) -> None:
     near = [
         t for t in study.complete if t != best and abs(t.metrics["val/accuracy"] - accuracy) <= (error or 0)
     ]
-    assert any(note.startswith(f"{len(near)} other trial") for note in certainty.notes(study))
+    assert certainty.close_by(study).startswith(f"{len(near)} other trial")
+    assert certainty.close_by(study) in said
 
 
 @pytest.mark.parametrize(("reached", "is_told"), [(0.93, True), (0.9, False), (0.7, False)])

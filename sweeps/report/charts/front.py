@@ -1,6 +1,5 @@
 """The Pareto front: quality against what the network still costs."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,8 +18,8 @@ from sweeps.report.drawing.wording import (
     value_of,
     with_unit,
 )
-from sweeps.study.record import StudyRecord, TrialRecord
-from trainables.metric_names import PARAMS_KEPT
+from sweeps.study.record import BASELINE, StudyRecord, TrialRecord
+from trainables.metric_names import DENSITY, FLOPS_KEPT, LATENCY_KEPT, LATENCY_MS, PARAMS_KEPT
 
 _SYMBOLS = ("square", "triangle-up", "triangle-down", "cross", "hexagon", "star")
 
@@ -43,14 +42,34 @@ class _Point:
 
 
 def front_charts(record: StudyRecord) -> list[Chart]:
-    """Draw quality against parameters kept, then against every further objective and constraint."""
+    """Draw quality against parameters kept, then against every further objective and constraint.
+
+    At a fixed budget all trials keep as many parameters and would stand in one column: multiply-adds and the
+    measured time, which tell them apart, are drawn instead.
+    """
     quality = quality_of(record)
     further = (*(o.name for o in record.objectives), *(limit.metric for limit in record.limits))
-    costs = dict.fromkeys([PARAMS_KEPT, *further])
-    return [_front_chart(record, _Axes(quality, cost)) for cost in costs if cost != quality]
+    telling = [cost for cost in (FLOPS_KEPT, _time(record)) if cost and _differ(record, cost)]
+    in_one_column = bool(telling) and not _differ(record, PARAMS_KEPT)
+    costs = dict.fromkeys([*(telling if in_one_column else [PARAMS_KEPT]), *further])
+    costs.pop(quality, None)
+    pairs = len(costs) - len(costs) % 2
+    return [_front_chart(record, _Axes(quality, c), half=n < pairs) for n, c in enumerate(costs)]
 
 
-def _front_chart(record: StudyRecord, axes: _Axes) -> Chart:
+def _time(record: StudyRecord) -> str:
+    """Return the metric that tells how fast a network is; nothing where masks alone change none."""
+    told = {name for t in record.complete if DENSITY not in t.metrics for name in t.metrics}
+    return next((name for name in (LATENCY_KEPT, LATENCY_MS) if name in told), "")
+
+
+def _differ(record: StudyRecord, cost: str) -> bool:
+    """Tell whether the trials differ in a cost by more than a fiftieth."""
+    told = [v for t in record.complete if (v := value_of(record, t, cost)) is not None]
+    return bool(told) and max(told) - min(told) > 0.02 * max(told)
+
+
+def _front_chart(record: StudyRecord, axes: _Axes, *, half: bool) -> Chart:
     anchor, title = f"front-{axes.cost}", f"{name_of(axes.quality)} against {lower_name(axes.cost)}"
     finished = (*record.complete, *(t for t in record.baselines if t.outcome == "complete"))
     points = {t.key: p for t in finished if (p := _point(record, t, axes))}
@@ -76,24 +95,41 @@ def _front_chart(record: StudyRecord, axes: _Axes) -> Chart:
         )
     _add_networks(figure, record, points)
 
-    heights = [p.y for p in points.values()]
     dense = record.dense.get(axes.quality)
-    levels = ([] if dense is None else [dense], bounds_on(record, axes.quality).values())
-    bounds = chart.opening_range(
-        heights, must_show=[scaled(axes.quality, level) for some in levels for level in some]
-    )
+    levels = [*([] if dense is None else [dense]), *bounds_on(record, axes.quality).values()]
+    bounds = _opening(record, points, [scaled(axes.quality, level) for level in levels])
     figure.update_yaxes(range=bounds)
-    if limits := [scaled(axes.cost, bound) for bound in bounds_on(record, axes.cost).values()]:
-        left, right = chart.opening_range([p.x for p in points.values()], must_show=limits)
-        figure.update_xaxes(range=(left, right))
-        heights = [p.y if left <= p.x <= right else math.inf for p in points.values()]
+    shown = [p.x for p in points.values() if bounds[0] <= p.y <= bounds[1]]
+    limits = [scaled(axes.cost, bound) for bound in bounds_on(record, axes.cost).values()]
+    left, right = chart.opening_range(shown or [p.x for p in points.values()], must_show=limits)
+    figure.update_xaxes(range=(left, right))
     draw_bounds(figure, record, x=axes.cost, y=axes.quality)
     if dense is not None:
         chart.level(
             figure, scaled(axes.quality, dense), f"dense {with_unit(axes.quality, dense)}", chart.DENSE
         )
-    caption = _caption(list(points.values()), is_objective, record)
-    return Chart(anchor, title, caption + chart.outside(heights, bounds), figure)
+    out = {k: p for k, p in points.items() if not (left <= p.x <= right and bounds[0] <= p.y <= bounds[1])}
+    caption = _caption(list(points.values()), is_objective, record) + _left_out(out, len(points))
+    return Chart(anchor, title, caption, figure, half=half)
+
+
+def _opening(
+    record: StudyRecord, points: dict[str, _Point], must_show: Sequence[float]
+) -> tuple[float, float]:
+    """Return the range of quality that opens: the trials', and baselines that are not far from them."""
+    trials = [points[t.key].y for t in record.complete if t.key in points]
+    others = [points[t.key].y for t in record.baselines if t.key in points]
+    if not trials:
+        return chart.opening_range(others, must_show=must_show)
+    return chart.widened(chart.opening_range(trials, must_show=must_show), others)
+
+
+def _left_out(out: dict[str, _Point], amount: int) -> str:
+    if not out:
+        return ""
+    baselines = [method_of(p.trial) for key, p in out.items() if key.startswith(BASELINE)]
+    named = f", the baselines {', '.join(baselines)} among them" if baselines else ""
+    return f" {len(out)} of {amount} points lie outside the range shown{named}."
 
 
 def _point(record: StudyRecord, trial: TrialRecord, axes: _Axes) -> _Point | None:

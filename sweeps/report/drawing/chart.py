@@ -1,9 +1,10 @@
 """What every chart of the report shares: its colours, its calm layout, the range it opens with.
 
-Optuna's plotly figures are no base for front, history and importance. They draw the study's rows, without
-baselines, replicates and the dense network; their history has no line of the best so far once its values are
-shown in per cent; their front writes every trial's parameters into the page (4.5 MB for 3,000 trials of 20
-parameters); their importances are computed again, though the table of trials needs them too.
+Optuna draws the parallel coordinates. Its figures are no base for front, history and importance: they draw
+the study's rows, without baselines, replicates and the dense network; their history has no line of the best
+so far once its values are shown in per cent; their front writes every trial's parameters into the page
+(4.5 MB for 3,000 trials of 20 parameters); their importances are computed again, though the table of trials
+needs them too.
 """
 
 import html
@@ -43,13 +44,19 @@ class Table:
 
 @dataclass(frozen=True)
 class Chart:
-    """One section of the report; with neither figure nor table the caption says why."""
+    """One section of the report; with neither figure nor table the caption says why.
+
+    A ``half`` has another one beside it where the page is wide; below ``least_width`` (CSS pixels) a figure
+    is scrolled sideways.
+    """
 
     anchor: str
     title: str
     caption: str
     figure: go.Figure | None = None
     table: Table | None = None
+    half: bool = False
+    least_width: int = 0
 
 
 def figure(x_title: str, y_title: str, height: int = 380) -> go.Figure:
@@ -185,6 +192,14 @@ def opening_range(values: Sequence[float], *, must_show: Sequence[float] = ()) -
     bounds = [*kept, *must_show]
     pad = 0.06 * (max(bounds) - min(bounds)) or 0.05 * abs(max(bounds)) or 1.0
     return float(min(bounds) - pad), float(max(bounds) + pad)
+
+
+def widened(bounds: tuple[float, float], values: Sequence[float]) -> tuple[float, float]:
+    """Return ``bounds`` with the ``values`` that are no further off than the bounds are apart."""
+    reach = bounds[1] - bounds[0]
+    near = [v for v in values if bounds[0] - reach <= v <= bounds[1] + reach]
+    pad = 0.03 * reach
+    return min([bounds[0], *(v - pad for v in near)]), max([bounds[1], *(v + pad for v in near)])
 
 
 def outside(values: Sequence[float], bounds: tuple[float, float]) -> str:

@@ -1,7 +1,7 @@
 """The wording of metric names and numbers in the report."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sweeps.study.record import Outcome, StudyRecord, TrialRecord
@@ -16,6 +16,7 @@ from trainables.metric_names import (
     GRADIENT_NORM,
     INT8_DIVERGENCE,
     LARGEST_ERROR,
+    LATENCY_KEPT,
     LATENCY_MS,
     MULTIPLY_ADDS,
     PARAMS,
@@ -35,6 +36,7 @@ _NAMES = {
     MULTIPLY_ADDS: "Multiply-adds",
     FLOPS_KEPT: "Multiply-adds kept",
     LATENCY_MS: "Latency",
+    LATENCY_KEPT: "Latency kept",
     DENSITY: "Weights kept",
     LARGEST_ERROR: "Largest layer error",
     DIVERGENCE: "Divergence before retraining",
@@ -151,6 +153,14 @@ def plain(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(plain(item) for item in value)
     return str(value)
+
+
+def short_names(params: Iterable[str]) -> dict[str, str]:
+    """Return parameters' names for a chart: the layer's alone where all are the same thing of a layer."""
+    params = list(params)
+    layers = {name: name.rpartition("/")[0] for name in params}
+    alike = len({name.rpartition("/")[2] for name in params}) == 1 and all(layers.values())
+    return layers if alike else {name: name for name in params}
 
 
 def count(amount: int, noun: str) -> str:

@@ -1,0 +1,101 @@
+// What differs in the dark; everything else is the same on both grounds.
+const night = {
+  "#1d2530": "#e6eaf0", "#566170": "#9aa5b4", "#e4e8ed": "#2c343f", "#ffffff": "#171c23", "white": "#171c24",
+  "rgba(255,255,255,.8)": "rgba(23,28,35,.8)", "#c2500f": "#ef8143", "#2f6db3": "#6ba6e8", "#0b7a6f": "#35b3a5",
+  "#7a5ea8": "#a98fdb", "#b3261e": "#ef6a63", "#b3264e": "#ec6a8f", "#4b7f2a": "#83bb5d",
+};
+const day = Object.fromEntries(Object.entries(night).map(([light, dark]) => [dark, light]));
+const same = {};
+const isDark = matchMedia("(prefers-color-scheme: dark)");
+
+// Optuna's scale of blues on white becomes one of its opposites on black, and back.
+const opposite = color => color.replace(/[\d.]+/g, part => 255 - part);
+
+function painted(value, colors) {
+  if (typeof value === "string") return colors[value] ?? (colors !== same && /^rgb\(/.test(value) ? opposite(value) : value);
+  if (Array.isArray(value)) return value.map(item => painted(item, colors));
+  if (value === null || typeof value !== "object") return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, painted(item, colors)]));
+}
+
+function draw(anchor, colors) {
+  const {data, layout} = painted(figures[anchor], colors);
+  return Plotly.react(anchor, data, layout, {responsive: true, displayModeBar: false});
+}
+
+// One chart after the other, so that the page answers meanwhile.
+const waiting = Object.keys(figures);
+const drawn = new Promise(done => {
+  (async function next() {
+    if (!waiting.length) return done(true);
+    await draw(waiting.shift(), isDark.matches ? night : same);
+    setTimeout(next);
+  })();
+});
+
+function redraw(colors, width) {
+  waiting.length = 0;
+  for (const anchor of Object.keys(figures)) {
+    draw(anchor, colors);
+    if (width) Plotly.relayout(anchor, {width});
+  }
+}
+isDark.addEventListener("change", () => redraw(isDark.matches ? night : same));
+addEventListener("beforeprint", () => redraw(same, 660));
+addEventListener("afterprint", () => redraw(isDark.matches ? night : same));
+
+function save(url, name) {
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = name;
+  link.click();
+}
+
+// As it is shown, zoom included, on white.
+function picture(anchor, format) {
+  const shown = document.getElementById(anchor);
+  const {data, layout} = painted({data: shown.data, layout: shown.layout}, isDark.matches ? day : same);
+  const size = {width: Math.max(shown.clientWidth, 640), height: layout.height, scale: format === "png" ? 3 : 1};
+  return Plotly.toImage({data, layout: {...layout, paper_bgcolor: "#ffffff"}}, {format, ...size});
+}
+
+for (const anchor of Object.keys(figures)) {
+  const row = document.createElement("p");
+  row.className = "save";
+  for (const format of ["png", "svg"]) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = `Save as ${format.toUpperCase()}`;
+    const file = `${fileName}-${anchor.replaceAll("/", "-")}.${format}`;
+    button.addEventListener("click", async () => save(await picture(anchor, format), file));
+    row.append(button);
+  }
+  document.getElementById(anchor).closest("section").append(row);
+}
+
+function compare(a, b) {
+  if (a === "" || b === "") return (a === "") - (b === "");
+  const difference = Number(a) - Number(b);
+  return Number.isNaN(difference) ? a.localeCompare(b) : difference;
+}
+
+for (const head of document.querySelectorAll("table.trials th")) {
+  head.firstElementChild.addEventListener("click", () => {
+    const column = head.cellIndex, body = head.closest("table").tBodies[0];
+    const sign = head.getAttribute("aria-sort") === "ascending" ? -1 : 1;
+    for (const other of head.parentElement.children) other.removeAttribute("aria-sort");
+    head.setAttribute("aria-sort", sign > 0 ? "ascending" : "descending");
+    const order = row => row.cells[column].dataset.order;
+    const rows = [...body.rows].sort((a, b) => order(a) === "" || order(b) === "" ? compare(order(a), order(b)) : sign * compare(order(a), order(b)));
+    body.append(...rows);
+  });
+}
+
+// All trials with all digits, kept gzipped in the page.
+async function trialsCsv() {
+  const packed = Uint8Array.from(atob(document.getElementById("trials-csv").textContent.trim()), letter => letter.charCodeAt(0));
+  return new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+}
+document.getElementById("save-csv")?.addEventListener("click", async () => {
+  save(URL.createObjectURL(new Blob([await trialsCsv()], {type: "text/csv"})), `${fileName}-trials.csv`);
+});

@@ -1,0 +1,59 @@
+"""The commands that a reader of the report may want: to take the network out, and to have the study again."""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sweeps.report.drawing.wording import plain
+from sweeps.study.record import StudyRecord
+
+
+@dataclass(frozen=True)
+class Take:
+    """How the best network is had: a command, and a line of Python that loads what it wrote."""
+
+    export: str
+    load: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """What commands are for, and the commands; without any it is a fact."""
+
+    what: str
+    commands: tuple[str, ...]
+
+
+def take_out(record: StudyRecord) -> Take | None:
+    """Return how the best network is had; None while there is none."""
+    if record.best is None:
+        return None
+    return Take(f"tombola export {_folder(record)} --to small", 'pruners.load("small").apply(your_factory())')
+
+
+def again(record: StudyRecord) -> list[Step]:
+    """Return the commands that run the study again, go on with it and write what a paper needs of it."""
+    folder, commit = _folder(record), record.provenance.get("git_commit")
+    checkout = (f"git checkout {commit}",) if commit else ()
+    fresh = f"tombola run {folder}/sweep.yaml --out {folder}_again"
+    return [
+        Step("The same study once more, in a folder of its own:", (*checkout, fresh)),
+        Step(
+            "The figures of this page as PNG and SVG, and all trials as CSV:",
+            (f"tombola report {folder} --figures figures --csv trials.csv",),
+        ),
+        *_made_with(record.provenance),
+    ]
+
+
+def _folder(record: StudyRecord) -> str:
+    return shlex.quote(str(record.directory))
+
+
+def _made_with(came_from: Mapping[str, object]) -> list[Step]:
+    versions, machine = came_from.get("versions"), came_from.get("machine")
+    told = [plain(versions) if versions else ""]
+    if isinstance(machine, Mapping):
+        told.append(f"on {machine.get('processor')}, {machine.get('cores')} cores, {machine.get('system')}")
+    said = " ".join(filter(None, told))
+    return [Step(f"Made with {said}.", ())] if said else []
