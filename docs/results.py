@@ -14,7 +14,6 @@ from docs import across_budgets
 from docs.across_budgets import Budgets
 from sweeps import StudyRecord, Sweep, SweepError, load_record
 from sweeps.report import summary, write_report
-from sweeps.report.charts.importance import importances
 from sweeps.report.drawing.chart import Chart, Table
 from sweeps.report.drawing.wording import compact, plain
 from sweeps.report.headline import headline
@@ -99,9 +98,7 @@ def write_page(directories: Iterable[Path], out: Path) -> None:
 def _study(record: StudyRecord, out: Path, browser: Browser, report: Path) -> Study:
     write_report(record, report)
     shown = [
-        chart
-        for chart in charts(record, *importances(record))
-        if chart.anchor.startswith(_SHOWN) and (chart.figure or chart.table)
+        chart for chart in charts(record) if chart.anchor.startswith(_SHOWN) and (chart.figure or chart.table)
     ]
     with browser.page() as page:
         page.open(report, width=_WIDTH)

@@ -14,11 +14,37 @@ from trainables.places.place import Place
 @click.command()
 @click.argument("study", type=StudyFolder(), metavar="DIR")
 @click.option("--storage", metavar="URL", help="The study's database, where its URL needs a password.")
+@click.option(
+    "--figures",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Also write its figures there as PNG and SVG; needs the extra figures.",
+)
+@click.option(
+    "--csv",
+    "table",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Also write all trials there as CSV, with all digits.",
+)
 @cluster_option
 @click.pass_context
-def report(ctx: click.Context, /, study: Place, storage: str | None, cluster: Path | None) -> None:
+def report(
+    ctx: click.Context,
+    /,
+    study: Place,
+    storage: str | None,
+    figures: Path | None,
+    table: Path | None,
+    cluster: Path | None,
+) -> None:
     """Write the report of the study in DIR again, also while it runs."""
     if cluster:
+        if figures or table:
+            raise click.UsageError(
+                "--figures and --csv write what is on this machine; the report of a cluster's study has "
+                "buttons for both."
+            )
         from sweeps.cluster import away
         from sweeps.cluster.head import Head  # Ray's part that speaks to clouds takes seconds to import
 
@@ -28,6 +54,18 @@ def report(ctx: click.Context, /, study: Place, storage: str | None, cluster: Pa
         return
     from sweeps.report import write_report  # plotly takes a second to import
 
-    path = StudyPaths(study).report
-    write_report(load_record(study, storage), path)
+    path, record = StudyPaths(study).report, load_record(study, storage)
+    write_report(record, path)
     click.echo(str(path))
+    if table:
+        from sweeps.report.trials_csv import trials_csv
+
+        table.parent.mkdir(parents=True, exist_ok=True)
+        table.write_text(trials_csv(record), encoding="utf-8")
+        click.echo(str(table))
+    if figures:
+        from sweeps.report.figure_files import write_figures
+        from sweeps.report.page import charts
+
+        for file in write_figures(charts(record), figures):
+            click.echo(str(file))

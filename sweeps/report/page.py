@@ -67,7 +67,7 @@ def _render(record: StudyRecord) -> str:
         lstrip_blocks=True,
     )
     shares, reason = importances(record)
-    drawn = charts(record, shares, reason)
+    drawn = _charts(record, shares, reason)
     return pages.get_template("page.html").render(
         record=record,
         facts=header.facts(record),
@@ -91,11 +91,12 @@ def _render(record: StudyRecord) -> str:
     )
 
 
-def charts(record: StudyRecord, shares: dict[str, float], reason: str) -> list[Chart]:
-    """Return the sections between the summary and the trials.
+def charts(record: StudyRecord) -> list[Chart]:
+    """Return the sections between the summary and the trials."""
+    return _charts(record, *importances(record))
 
-    ``shares`` and ``reason`` are as `importances` gives them.
-    """
+
+def _charts(record: StudyRecord, shares: dict[str, float], reason: str) -> list[Chart]:
     if record.best is not None and record.best.levels:
         return _lottery_charts(record, record.best, shares, reason)
     by_method, where = method_charts(record), method_layers_charts(record)

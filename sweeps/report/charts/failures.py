@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 from sweeps.report.drawing.chart import Chart, Table
 from sweeps.report.drawing.wording import OUTCOMES, count, method_of
-from sweeps.study.record import StudyRecord, TrialRecord
+from sweeps.study.record import Outcome, StudyRecord, TrialRecord
 
 _NAMED = 12
-_ENDED = ("failed", "infeasible", "stopped_early")
+_ENDED: tuple[Outcome, ...] = ("failed", "infeasible", "stopped_early")
 
 
 def failures_chart(record: StudyRecord) -> Chart | None:

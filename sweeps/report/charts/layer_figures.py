@@ -109,7 +109,7 @@ def _styled(figure: go.Figure, names: Sequence[str]) -> None:
         hoverlabel=style.hoverlabel,
         legend=style.legend,
         showlegend=True,
-        margin={"l": 12, "r": 16, "t": 36, "b": 12},
+        margin={"l": 12, "r": 16, "t": 36, "b": 24},
     )
     ticks = {"color": chart.MUTED, "size": 11}
     figure.update_xaxes(gridcolor=chart.RULE, tickfont=ticks, zeroline=False, automargin=True)
