@@ -27,6 +27,7 @@ _SAID: Mapping[Death, re.Pattern[str]] = {
     ),
 }
 """What Ray says of deaths; of any other it knows no more than that the process is gone."""
+_ADDRESS = re.compile(r"\bip(?:: |=)([^\s,)]+)", re.IGNORECASE)
 _WHY: Mapping[Death, str] = {
     "crashed": "its worker process died {} times, or could not be started (killed, out of memory, a failing "
     "import)",
@@ -58,8 +59,14 @@ def kind_of(text: str) -> Death:
     return next((death for death, said in _SAID.items() if said.search(text)), "crashed")
 
 
-class Deaths(tune.Callback):
-    """Tune's trials, in whose error files Ray says why a worker died.
+def address_in(text: str) -> str | None:
+    """Return the address of the node where a worker died, from what Ray says of the death."""
+    found = _ADDRESS.search(text)
+    return found[1] if found else None
+
+
+class TuneTrials(tune.Callback):
+    """Tune's own trials: which wait for their place, and in their error files why and where workers died.
 
     Also of one that died before its trial began.
     """
@@ -71,8 +78,17 @@ class Deaths(tune.Callback):
         """Take hold of Tune's list of trials, which it adds to."""
         self._trials = trials
 
-    def kind(self, trial_id: str) -> Death:
-        """Return how the trial's worker died."""
-        trial = next((trial for trial in reversed(self._trials) if trial.trial_id == trial_id), None)
+    def waits(self, trial_id: str) -> bool:
+        """Tell whether the trial has no worker yet."""
+        trial = self._trial(trial_id)
+        return trial is None or trial.status == "PENDING"
+
+    def death(self, trial_id: str) -> tuple[Death, str | None]:
+        """Return how the trial's worker died, and the address of its node where that is known."""
+        trial = self._trial(trial_id)
         path = trial.error_file if trial else None
-        return kind_of(Path(path).read_text(errors="replace")) if path and Path(path).exists() else "crashed"
+        text = Path(path).read_text(errors="replace") if path and Path(path).exists() else ""
+        return kind_of(text), address_in(text)
+
+    def _trial(self, trial_id: str) -> Any:
+        return next((trial for trial in reversed(self._trials) if trial.trial_id == trial_id), None)

@@ -1,13 +1,14 @@
 """What a trial asks of Ray, and how many trials a cluster holds: now, and once it has grown."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from math import floor
 from pathlib import Path
 from typing import Any
 
 import ray
 import yaml
+from ray import tune
 
 from sweeps.errors import SweepError
 from sweeps.sweep_file.keys import Resources
@@ -18,13 +19,29 @@ _CLUSTER = Path("~/ray_bootstrap_config.yaml")
 
 
 def bundle(resources: Resources) -> dict[str, float]:
-    """Return what a trial asks of a node, in Tune's words."""
-    asked: dict[str, float] = {"cpu": resources.cpus, "gpu": resources.gpus}
+    """Return what a trial asks of a node, in Ray's words."""
+    asked: dict[str, float] = {"CPU": resources.cpus, "GPU": resources.gpus}
     if resources.memory:
         asked["memory"] = float(resources.memory)
     if resources.accelerator:
         asked[f"accelerator_type:{resources.accelerator}"] = 0.001
     return asked
+
+
+def request(resources: Resources) -> Callable[[dict[str, Any]], tune.PlacementGroupFactory]:
+    """Return what tells Tune a trial's place: ``avoided`` in its configuration are ids of nodes to keep off.
+
+    Actors are reused for trials with the same request only, so that no trial comes to an avoided node by one.
+    """
+    bundles = [bundle(resources)]
+
+    def of(config: dict[str, Any]) -> tune.PlacementGroupFactory:
+        if not config["avoided"]:
+            return tune.PlacementGroupFactory(bundles)
+        elsewhere = {"ray.io/node-id": f"!in({','.join(config['avoided'])})"}
+        return tune.PlacementGroupFactory(bundles, bundle_label_selector=[elsewhere] * len(bundles))
+
+    return of
 
 
 def options(resources: Resources) -> dict[str, Any]:
@@ -37,18 +54,25 @@ def options(resources: Resources) -> dict[str, Any]:
     return asked
 
 
-def now(resources: Resources) -> int:
-    """Return how many trials the cluster has room for as it is, and the sweep allows."""
-    room = sum(held(node["Resources"], resources) for node in _nodes())
+def usable(resources: Resources) -> dict[str, int]:
+    """Return how many trials each node holds of those that hold any, by its id."""
+    room = {node["NodeID"]: held(node["Resources"], resources) for node in alive()}
+    return {node: count for node, count in room.items() if count}
+
+
+def now(resources: Resources, avoided: Collection[str] = ()) -> int:
+    """Return how many trials the cluster has room for as it is, nodes avoided aside, and the sweep allows."""
+    room = sum(count for node, count in usable(resources).items() if node not in avoided)
     return min(room, resources.concurrent or room)
 
 
-def wanted(resources: Resources) -> int:
+def wanted(resources: Resources, avoided: Collection[str] = (), waiting: int = 0) -> int:
     """Return how many trials to hand out: as many as there is room for, or will be in the grown cluster.
 
-    One that grows on demand grows at once when all are asked for. One trial is always wanted.
+    One that grows on demand grows at once when all are asked for. One trial is always wanted. While
+    ``waiting`` trials wait for other nodes than those that have room, as many more are, for these.
     """
-    return resources.concurrent or max(1, now(resources), once_grown(resources))
+    return resources.concurrent or max(1, now(resources, avoided), once_grown(resources)) + waiting
 
 
 def check(resources: Resources) -> None:
@@ -65,7 +89,7 @@ def say_if_nothing_fits(resources: Resources) -> None:
 
     A cluster may grow, so that waiting is right, but not in silence.
     """
-    if not any(held(node["Resources"], resources) for node in _nodes()):
+    if not usable(resources):
         _log.warning(
             "No node of the cluster has %s for a trial now; the study waits until one joins.",
             _told(resources),
@@ -74,8 +98,7 @@ def say_if_nothing_fits(resources: Resources) -> None:
 
 def held(node: Mapping[str, float], resources: Resources) -> int:
     """Return how many trials a node of these resources, in Ray's words, holds."""
-    names = {"cpu": "CPU", "gpu": "GPU"}
-    asked = {names.get(name, name): amount for name, amount in bundle(resources).items() if amount}
+    asked = {name: amount for name, amount in bundle(resources).items() if amount}
     return min(floor(node.get(name, 0) / amount) for name, amount in asked.items())
 
 
@@ -99,7 +122,8 @@ def once_grown(resources: Resources, cluster: Path = _CLUSTER) -> int:
     return total
 
 
-def _nodes() -> list[dict[str, Any]]:
+def alive() -> list[dict[str, Any]]:
+    """Return the cluster's nodes that live, as Ray describes them."""
     return [node for node in ray.nodes() if node["Alive"]]
 
 

@@ -2,15 +2,17 @@
 
 import contextlib
 import shutil
+from typing import Any
 
 from ray import get_runtime_context, tune
 
 from sweeps.running.conductor import Conductor
 from sweeps.running.on_ray import room, sight
 from sweeps.running.on_ray.head_watch import watched
+from sweeps.running.on_ray.nodes import Nodes
 from sweeps.running.on_ray.searcher import StudySearcher
 from sweeps.running.on_ray.signals import own_signals
-from sweeps.running.retries import Deaths
+from sweeps.running.retries import TuneTrials
 from sweeps.search.schedulers import TrialScheduler
 from sweeps.study.paths import StudyPaths
 from sweeps.sweep_file.keys import Resources
@@ -30,11 +32,25 @@ def run(
     else:
         room.say_if_nothing_fits(resources)
         sight.check(paths)
+    nodes = Nodes(resources)
+    head = (
+        contextlib.nullcontext() if is_local else watched(get_runtime_context().gcs_address, conductor.study)
+    )
+    with head, own_signals():
+        while not _fit(conductor, scheduler, resources, paths, nodes):
+            pass
+
+
+def _fit(
+    conductor: Conductor, scheduler: TrialScheduler, resources: Resources, paths: StudyPaths, nodes: Nodes
+) -> bool:
+    """Let Tune run trials; False where it is to begin anew, since one waited for nodes that are gone."""
     shutil.rmtree(paths.ray, ignore_errors=True)
-    deaths = Deaths()
-    searcher = StudySearcher(conductor, deaths, lambda: room.wanted(resources))
+    tunes = TuneTrials()
+    searcher = StudySearcher(conductor, tunes, nodes)
+    stuck = _Stuck(searcher)
     tuner = tune.Tuner(
-        tune.with_resources(TrialTrainable, room.bundle(resources)),
+        tune.with_resources(TrialTrainable, room.request(resources)),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             scheduler=scheduler,
@@ -50,13 +66,33 @@ def run(
             # A trial's state lies in the store. Nodes that share nothing but that have no place for Tune's.
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             verbose=0,
-            callbacks=[deaths],
+            callbacks=[tunes],
+            stop=stuck,
         ),
     )
-    head = (
-        contextlib.nullcontext() if is_local else watched(get_runtime_context().gcs_address, conductor.study)
-    )
-    with head, own_signals():
-        tuner.fit()
+    tuner.fit()
     if searcher.error:
         raise searcher.error
+    if stuck.was:
+        searcher.put_back()
+    return not stuck.was
+
+
+class _Stuck(tune.Stopper):
+    """Ends Tune's loop where a trial waits for nodes that are gone.
+
+    What Tune was asked for cannot be changed.
+    """
+
+    def __init__(self, searcher: StudySearcher):
+        self._searcher = searcher
+        self.was = False
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Stop no single trial."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Stop all trials where nothing else helps."""
+        self.was = self.was or self._searcher.is_stuck
+        return self.was
