@@ -5,7 +5,7 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 
 class _Grid(optuna.samplers.GridSampler):
@@ -39,6 +39,21 @@ class Tpe(optuna.samplers.TPESampler):
     """
 
     shown = 250
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """Return what is drawn together: Optuna's answer, at once where all trials drew the same parameters.
+
+        Optuna compares each parameter of each trial, which takes a fifth of a draw.
+        """
+        if not self._group and self._is_multivariate(study):
+            ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+            spaces = {id(row.distributions): row.distributions for row in ended}
+            if len(spaces) == 1:
+                (space,) = spaces.values()
+                return {name: space[name] for name in sorted(space) if not space[name].single()}
+        return super().infer_relative_search_space(study, trial)
 
 
 SAMPLERS = {
