@@ -9,7 +9,6 @@ import pruners
 from pruners.sparse.selection.counts import after_rounds
 from trainables.config import BudgetConfig, TaskConfig, TrialConfig
 from trainables.errors import Refused
-from trainables.task.task import build_network, sources
 from trainables.users_code.methods import method_named
 
 _DIGITS = 12  # of a step's share: cascades that differ in the last bits of a root share their steps
@@ -58,6 +57,8 @@ def _check(config: TrialConfig) -> None:
 
 
 def _dense_weights(config: TrialConfig) -> int:
+    from trainables.task.task import sources  # torch takes seconds, and few sweeps are cascades
+
     compression = config.compression
     masked = goes_on_from_its_mask(compression.method)
     options = method_named(compression.method).with_defaults(compression.options)
@@ -69,6 +70,8 @@ def _dense_weights(config: TrialConfig) -> int:
 @lru_cache(maxsize=32)
 def _counted(task: str, masked: bool, exclude: tuple[str, ...], _: tuple[str, ...]) -> int:
     """Count the weights that a budget is of, once for each network and state of the user's code."""
+    from trainables.task.task import build_network
+
     network = build_network(TaskConfig(**json.loads(task)))
     if masked:
         return sum(layer.params for layer in pruners.prunable(network, exclude).values())

@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pruners.errors import PrunerError, UnknownLayer, nearest
 from pruners.method import Option
 from pruners.option_values import LAYERS, ByLayer, Choice, Flag, Number, Share, Whole
 from pruners.sparse.selection.counts import exact_share
-from pruners.sparse.selection.prunable import PrunableLayer
+
+if TYPE_CHECKING:  # torch takes seconds to import, and who reads of a method needs none
+    from pruners.sparse.selection.prunable import PrunableLayer
 
 BY_IMAGES = ("measured", "owl")
 """Allocations that need calibration images."""
@@ -111,7 +113,7 @@ class SelectionOptions:
 
 
 def selection_options(
-    options: Mapping[str, Any], layers: Mapping[str, PrunableLayer], signed: bool
+    options: Mapping[str, Any], layers: "Mapping[str, PrunableLayer]", signed: bool
 ) -> SelectionOptions:
     """Read what a method's options say of these layers; ``signed`` tells whether its scores may be negative.
 
@@ -150,7 +152,7 @@ def _check_agreement(options: Mapping[str, Any], signed: bool) -> None:
         raise PrunerError(f"scale multiplies curves of the allocation measured; {allocation} has none.")
 
 
-def _shares(asked: Mapping[str, float], layers: Mapping[str, PrunableLayer]) -> dict[str, Fraction]:
+def _shares(asked: Mapping[str, float], layers: "Mapping[str, PrunableLayer]") -> dict[str, Fraction]:
     """Return the shares that layers have of their own; a layer's name goes before its kind."""
     kinds = {layer.kind for layer in layers.values()}
     for name in asked:

@@ -200,7 +200,7 @@ def setting_of(record: StudyRecord, trial: TrialRecord, name: str) -> Any:
     It was searched, fixed among the parameters, or stands in its section.
     """
     for searched, value in trial.params.items():
-        if setting(searched) == name:
+        if searched.startswith(name) and setting(searched) == name:
             return value
     fixed = (record.sweep.get("parameters") or {}).get(name)
     if isinstance(fixed, Mapping) and "value" in fixed:
