@@ -8,12 +8,14 @@ from typing import Any
 import optuna
 import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import create_trial
 
 from sweeps.search import samplers
 from sweeps.study import storage
 from sweeps.study.ledger import Ledger
 from sweeps.study.paths import StudyPaths
 from sweeps.study.rows.row import rows_by_trial, standing
+from sweeps.sweep_file.samplers import Tpe
 from sweeps.sweep_file.space import Space
 
 RANGES: dict[str, BaseDistribution] = {
@@ -145,3 +147,22 @@ def test_a_sampler_that_learns_beats_chance(tmp_path: Path, method: str) -> None
 def test_the_samplers_have_the_names_that_the_sweep_file_promises() -> None:
     assert {"tpe", "random", "nsga2", "nsga3", "cmaes", "gp", "qmc", "grid"} <= set(samplers.SAMPLERS)
     assert all(issubclass(sampler, optuna.samplers.BaseSampler) for sampler in samplers.SAMPLERS.values())
+
+
+def test_tpe_draws_together_what_optunas_does(tmp_path: Path) -> None:
+    def together() -> dict[str, BaseDistribution]:
+        study = open_ledger(tmp_path, "tpe", ["minimize"]).study
+        row = study.get_trials(deepcopy=False)[0]
+        own, optunas = Tpe(seed=0), optuna.samplers.TPESampler(seed=0)
+        found = own.infer_relative_search_space(study, row)
+        assert found == optunas.infer_relative_search_space(study, row) and list(found) == sorted(found)
+        return found
+
+    go_on(tmp_path, "tpe", 6)
+    assert together().keys() == RANGES.keys()
+    ledger = open_ledger(tmp_path, "tpe", ["minimize"])
+    row = ledger.study.get_trials(deepcopy=False)[0]
+    kept = {name: row.params[name] for name in ("x", "y")}
+    space = {name: row.distributions[name] for name in kept}
+    ledger.study.add_trial(create_trial(value=0.0, params=kept, distributions=space))
+    assert together().keys() == {"x", "y"}
