@@ -58,8 +58,8 @@ def contests(records: Sequence[StudyRecord]) -> list[Contest]:
     so large; sizes at which all enter with the same networks as at a smaller one are left out.
 
     Networks are chosen by their mean on validation among those that keep every constraint. The first is
-    compared with each other one as `StudyRecord.between` does, by the replicates of both or by the examples that both
-    told right.
+    compared with each other one as `StudyRecord.between` does, by the replicates of both or by the examples
+    that both told right.
     """
     metric = metric_of(records)
     given = [{budget_of(record, trial) for trial in record.feasible} for record in records]
