@@ -1,8 +1,8 @@
 """What is searched and what was found: sweeps of trials, studies that survive, reports.
 
 sweep = sweeps.Sweep.from_file("sweep.yaml")          # or Sweep.from_data({...}) in a notebook
-record = sweeps.run(sweep, "runs/mine", without_ray=True)
-record.best, record.front, record.trials
+study = sweeps.run(sweep, "runs/mine", without_ray=True)
+study.best, study.trials_dataframe(), study.plot_front(), study.network()
 """
 
 from lazy_loader import attach_stub

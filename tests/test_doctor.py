@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -106,10 +107,28 @@ def test_pypis_sweeps_is_found_out(tmp_path: Path) -> None:
     assert "pip uninstall sweeps" in said
 
 
-def test_the_command_says_in_one_line_that_pypis_sweeps_hides_ours(tmp_path: Path) -> None:
+def test_the_command_works_where_pypis_sweeps_would_hide_ours(tmp_path: Path) -> None:
     claim(tmp_path, "sweeps", "0.3.0")
     broken_package(tmp_path, "sweeps", "ImportError('it needs its own libraries')")
-    result = command(tmp_path, cwd=tmp_path)
+    result = command(tmp_path, cwd=tmp_path, words=("methods",))
+    assert result.returncode == 0, result.stderr
+    assert "pip uninstall sweeps" in command(tmp_path, cwd=tmp_path).stdout
+
+
+def test_the_command_says_in_one_line_that_pypis_sweeps_overwrote_ours(tmp_path: Path) -> None:
+    shutil.copy(PROJECT / "tombola.py", tmp_path)
+    for name in ("pruners", "trainables"):
+        (tmp_path / name).symlink_to(PROJECT / name)
+    claim(tmp_path, "sweeps", "0.3.0")
+    broken_package(tmp_path, "sweeps", "ImportError('it needs its own libraries')")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONSAFEPATH": "1"}
+    result = subprocess.run(
+        [sys.executable, tmp_path / "tombola.py", "doctor"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert result.returncode == 2
     assert result.stderr.startswith("tombola: PyPI's package sweeps 0.3.0")
     assert "pip uninstall sweeps" in result.stderr

@@ -14,8 +14,43 @@ from trainables.metric_names import DENSITY, FLOPS_KEPT, PARAMS_KEPT, VALIDATION
 from trainables.task.metrics import is_share
 
 
+@dataclass(frozen=True)
+class ClosingRow:
+    """A row of the closing table; ``is_chosen`` marks the network that the study found."""
+
+    cells: tuple[str, ...]
+    is_chosen: bool
+
+
 def closing_table(record: StudyRecord) -> Table:
-    """Tabulate validation and test of the networks that matter, and what was removed of them.
+    """Tabulate `closing_rows` for a terminal."""
+    edge = len(record.measured) == 1
+    table = Table(title=None, header_style="bold", show_edge=edge, pad_edge=edge)
+    first, *heads = closing_heads(record)
+    table.add_column(first, justify="left")
+    for head in heads:
+        table.add_column(head, justify="right", overflow="fold")
+    for row in closing_rows(record):
+        table.add_row(*row.cells, style="bold" if row.is_chosen else None)
+    return table
+
+
+def closing_heads(record: StudyRecord) -> list[str]:
+    """Return the heads of the columns of `closing_rows`."""
+    # Words, so that a narrow terminal breaks a head between them.
+    names = [metric.name.removeprefix(VALIDATION).replace("_", " ") for metric in record.measured]
+    told = (
+        ["validation", "test"]
+        if len(names) == 1
+        else [f"{split} {name}" for name in names for split in ("val", "test")]
+    )
+    against = ["test vs. own"] if record.own else []
+    masks = ["weights"] if _has_masks(record) else []
+    return ["network", *told, *against, "CR-P", "CR-F", *masks, *(["constraints"] if record.limits else [])]
+
+
+def closing_rows(record: StudyRecord) -> list[ClosingRow]:
+    """Return validation and test of the networks that matter, and what was removed of them.
 
     Validation and test (read once) by each of the task's metrics, by how much better on test than the
     method's own answer and how sure, CR-P and CR-F, of masks also the weights kept, and whether constraints
@@ -23,29 +58,24 @@ def closing_table(record: StudyRecord) -> Table:
 
     CR-P and CR-F are the shares of parameters and multiply-adds removed.
     """
-    masks = any(DENSITY in trial.metrics for trial in (*record.trials, *record.baselines))
-    # Words, so that a narrow terminal breaks a head between them.
-    names = [metric.name.removeprefix(VALIDATION).replace("_", " ") for metric in record.measured]
-    edge = len(names) == 1
-    table = Table(title=None, header_style="bold", show_edge=edge, pad_edge=edge)
-    table.add_column("network", justify="left")
-    told = (
-        ("validation", "test")
-        if len(names) == 1
-        else tuple(f"{split} {name}" for name in names for split in ("val", "test"))
-    )
-    against = ("test vs. own",) if record.own else ()
-    last = (*(("weights",) if masks else ()), *(("constraints",) if record.limits else ()))
-    for column in (*told, *against, "CR-P", "CR-F", *last):
-        table.add_column(column, justify="right", overflow="fold")
-    for row in _rows(record):
-        own = (_against(record.compared(row.key, "test"), record.measured[0].name),) if record.own else ()
+    return [ClosingRow(tuple(_cells(record, row)), row.is_chosen) for row in _rows(record)]
+
+
+def _cells(record: StudyRecord, row: "_Row") -> Iterator[str]:
+    yield row.name
+    yield from row.quality
+    if record.own:
+        yield _against(record.compared(row.key, "test"), record.measured[0].name)
+    yield from (_removed(row.params), _removed(row.flops))
+    if _has_masks(record):
+        yield _kept(row.density)
+    if record.limits:
         trial = next((t for t in (*record.trials, *record.baselines) if t.key == row.key), None)
-        held = (_held(record, trial),) if record.limits else ()
-        weights = (_kept(row.density),) if masks else ()
-        cells = (*row.quality, *own, _removed(row.params), _removed(row.flops), *weights, *held)
-        table.add_row(row.name, *cells, style=row.style)
-    return table
+        yield _held(record, trial)
+
+
+def _has_masks(record: StudyRecord) -> bool:
+    return any(DENSITY in trial.metrics for trial in (*record.trials, *record.baselines))
 
 
 def failed_baselines(record: StudyRecord) -> list[str]:
@@ -64,7 +94,7 @@ class _Row:
     params: float | None
     flops: float | None
     density: float | None
-    style: str | None = None
+    is_chosen: bool = False
 
 
 def _rows(record: StudyRecord) -> Iterator[_Row]:
@@ -82,7 +112,7 @@ def _rows(record: StudyRecord) -> Iterator[_Row]:
     if taken.levels:
         yield from _tickets(record, taken)
     name = "last level" if taken.levels else "best found" if record.best else "nearest"
-    yield replace(_row(record, f"{name} (trial {taken.key})", taken, "best"), style="bold")
+    yield replace(_row(record, f"{name} (trial {taken.key})", taken, "best"), is_chosen=True)
 
 
 def _tickets(record: StudyRecord, trial: TrialRecord) -> Iterator[_Row]:

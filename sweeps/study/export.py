@@ -11,6 +11,7 @@ from sweeps.errors import FAILED, SweepError
 from sweeps.study.paths import StudyPaths
 from sweeps.study.record import StudyRecord, TrialRecord
 from trainables.places.folders import download
+from trainables.places.place import Place
 
 
 def export(record: StudyRecord, trial: TrialRecord, target: Path) -> None:
@@ -20,6 +21,16 @@ def export(record: StudyRecord, trial: TrialRecord, target: Path) -> None:
     the trial left no network.
     """
     check_is_new(target)
+    source = network_of(record, trial)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    download(source, target)
+
+
+def network_of(record: StudyRecord, trial: TrialRecord) -> Place:
+    """Return the folder of the trial's network, of its replicates the best on validation.
+
+    Raises `SweepError` where the trial left none.
+    """
     paths = StudyPaths(record.directory)
     if not trial.replicates:
         raise SweepError(
@@ -33,8 +44,7 @@ def export(record: StudyRecord, trial: TrialRecord, target: Path) -> None:
             else f"{source} is missing"
         )
         raise SweepError(f"Trial {trial.key} left no network ({why}).", FAILED)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    download(source, target)
+    return source
 
 
 def check_is_new(target: Path) -> None:

@@ -1,0 +1,1 @@
+"""A study for those who sit in a notebook: tables, figures, networks."""
