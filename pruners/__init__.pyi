@@ -20,6 +20,7 @@ from .errors import UnknownMethod as UnknownMethod
 from .errors import UnknownOption as UnknownOption
 from .latencies import Latency as Latency
 from .latencies import latencies as latencies
+from .latency.tables import LatencyFile as LatencyFile
 from .lowrank.decomposition import Decomposition as Decomposition
 from .lowrank.fitting.options import REFIT_OPTIONS as REFIT_OPTIONS
 from .lowrank.layers.shapes import LayerShape as LayerShape

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from pruners.channels.methods.channel_method import ChannelInputs, ChannelMethod
 from pruners.channels.prune import remove_channels
 from pruners.channels.scoring import channel_inputs
 from pruners.errors import PrunerError, PrunerWarning
+from pruners.latency.tables import LatencyTables, tables_of
 from pruners.lowrank.decomposition import LiveDecomposition
 from pruners.lowrank.fitting.network_fit import fit_network
 from pruners.lowrank.methods.rank_method import RankMethod
@@ -38,7 +40,9 @@ def compress(
     keep_ratio: float | None = None,
     budget: int | None = None,
     flops_ratio: float | None = None,
+    latency_ratio: float | None = None,
     latency_ms: float | None = None,
+    latency_table: LatencyTables | str | Path | None = None,
     example: Inputs | None = None,
     data: Inputs | Iterable[Any] | None = None,
     loss: Callable[..., Tensor] | None = None,
@@ -48,17 +52,19 @@ def compress(
 ) -> LiveDecomposition | Mask | Channels:
     """Choose, within a budget, how to decompose a network's layers, or which weights or channels to keep.
 
-    Exactly one of four budgets is given. A method of kind decomposition replaces Conv2d and Linear layers;
+    Exactly one of five budgets is given. A method of kind decomposition replaces Conv2d and Linear layers;
     ``keep_ratio`` is the share of all compressible weights kept (at most floor(keep_ratio * N)), ``budget``
-    their number, ``flops_ratio`` the share of the compressible layers' multiply-adds, and ``latency_ms`` the
-    milliseconds of the whole network, by a table of its layers' times that is measured once and kept; the
-    last two need ``example``, a batch of input. A method of kind mask keeps single weights of convolutions
-    and Linears, see `prunable`: exactly ceil(keep_ratio * N) of them, or ``budget``, those with the highest
-    scores and the earlier of equal ones; it takes no other budget. It may go on from a ``mask`` of the same
-    network: what that removed stays removed, and N still counts it. A method of kind channels removes whole
-    channels of the layers that a mask would be of, each group of them down to one at the least, within
-    ``keep_ratio``, ``budget`` or ``flops_ratio``; all of them need ``example``, to find the channels that can
-    only go together.
+    their number, ``flops_ratio`` the share of the compressible layers' multiply-adds, ``latency_ratio`` the
+    share of the time of the whole network and ``latency_ms`` its milliseconds, by a table of its layers'
+    times that is measured once and kept, in this process or in the JSON file ``latency_table``; the last
+    three need ``example``, a batch of input, for budgets in time as it will be used, on its device. A layer
+    that no decomposition makes faster stays dense under such a budget. A method of kind mask keeps single
+    weights of convolutions and Linears, see `prunable`: exactly ceil(keep_ratio * N) of them, or ``budget``,
+    those with the highest scores and the earlier of equal ones; it takes no other budget. It may go on from a
+    ``mask`` of the same network: what that removed stays removed, and N still counts it. A method of kind
+    channels removes whole channels of the layers that a mask would be of, each group of them down to one at
+    the least, within any of the five; all of them need ``example``, to find the channels that can only go
+    together.
 
     ``data`` (batches of inputs and labels on the network's device), ``loss`` and ``example`` are for methods
     whose ``needs`` name them; ``seed`` for those that draw. A method of kind decomposition takes as ``data``
@@ -80,7 +86,8 @@ def compress(
         rule = method_named(method)
         _check_arguments(rule, data, loss, example, mask)
         seed = SEED.checked(seed, "seed")
-        asked = _Asked(keep_ratio, budget, flops_ratio, latency_ms)
+        asked = _Asked(keep_ratio, budget, flops_ratio, latency_ratio, latency_ms)
+        tables = tables_of(latency_table)
         result: LiveDecomposition | Mask | Channels
         if isinstance(rule, ScoreMethod):
             result = _mask(model, rule, asked, data, loss, example, seed, mask, options)
@@ -89,22 +96,30 @@ def compress(
             raise PrunerError(f"Method {method} {does} and cannot go on from a mask.")
         elif isinstance(rule, ChannelMethod):
             inputs = channel_inputs(rule, data, loss, example, seed)
-            result = _channels(model, rule, asked, inputs, seed, options)
+            result = _channels(model, rule, asked, tables, inputs, seed, options)
         else:
             assert isinstance(rule, RankMethod)
-            result = _decomposition(model, method, rule, asked, example, data, seed, options)
+            result = _decomposition(model, method, rule, asked, tables, example, data, seed, options)
         if said := unreached_sentence(method, unreached(model, method)):
             warnings.warn(f"{said} pruners.unreached(model, {method!r}) lists all.", UnreachedWarning, 2)
         return result
 
 
+_NOT_OF_WEIGHTS = {
+    "flops_ratio": "multiply-adds",
+    "latency_ratio": "milliseconds",
+    "latency_ms": "milliseconds",
+}
+
+
 @dataclass(frozen=True)
 class _Asked:
-    """The four budgets, of which one is given."""
+    """The five budgets, of which one is given."""
 
     keep_ratio: float | None
     budget: int | None
     flops_ratio: float | None
+    latency_ratio: float | None
     latency_ms: float | None
 
 
@@ -113,6 +128,7 @@ def _decomposition(
     method: str,
     rule: RankMethod,
     asked: _Asked,
+    tables: LatencyTables,
     example: Inputs | None,
     data: Inputs | Iterable[Any] | None,
     seed: int,
@@ -123,7 +139,16 @@ def _decomposition(
     spectra = spectra_of(model)
     fitting = rule.fitting(chosen_options, data is not None)
     calibration = calibration_of(model, data) if data is not None and rule.wants_data(options) else None
-    chosen = plan(spectra, method, **asdict(asked), example=example, data=calibration, seed=seed, **options)
+    chosen = plan(
+        spectra,
+        method,
+        **asdict(asked),
+        latency_table=tables,
+        example=example,
+        data=calibration,
+        seed=seed,
+        **options,
+    )
     fitted = own = None
     refitting = fitting.refit != "none"
     if calibration is not None and chosen.layers and (refitting or rule.factors_from_data):
@@ -138,22 +163,17 @@ def _channels(
     model: nn.Module,
     rule: ChannelMethod,
     asked: _Asked,
+    tables: LatencyTables,
     inputs: ChannelInputs,
     seed: int,
     options: Mapping[str, Any],
 ) -> Channels:
-    """Choose channels; refuses a budget in time."""
-    if asked.latency_ms is not None:
-        raise PrunerError(
-            f"Method {rule.name} keeps within a number of weights or multiply-adds, not within a time: "
-            "give keep_ratio, budget or flops_ratio, not latency_ms."
-        )
+    """Choose channels."""
     return remove_channels(
         model,
         rule,
-        keep_ratio=asked.keep_ratio,
-        budget=asked.budget,
-        flops_ratio=asked.flops_ratio,
+        asked=asdict(asked),
+        tables=tables,
         scoring_inputs=inputs,
         seed=seed,
         options=options,
@@ -172,14 +192,12 @@ def _mask(
     options: Mapping[str, Any],
 ) -> Mask:
     """Choose single weights, and name the layers that lose all; refuses budgets in anything else."""
-    if asked.flops_ratio is not None or asked.latency_ms is not None:
-        unit, given = (
-            ("multiply-adds", "flops_ratio") if asked.latency_ms is None else ("milliseconds", "latency_ms")
-        )
-        raise PrunerError(
-            f"Method {rule.name} keeps a number of weights, not of {unit}: give keep_ratio or budget, "
-            f"not {given}."
-        )
+    for given, unit in _NOT_OF_WEIGHTS.items():
+        if getattr(asked, given) is not None:
+            raise PrunerError(
+                f"Method {rule.name} keeps a number of weights, not of {unit}: give keep_ratio or budget, "
+                f"not {given}."
+            )
     result = prune(
         model,
         rule,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,9 +13,10 @@ from pruners.channels.methods.channel_method import ChannelMethod
 from pruners.channels.network_channels import NetworkChannels
 from pruners.channels.prune import least_channels
 from pruners.errors import InfeasibleBudget, PrunerError
-from pruners.lowrank.latency.table import latency_table_of
+from pruners.latency.tables import LatencyTables, tables_of
+from pruners.lowrank.latency.table import LatencyTable
 from pruners.lowrank.latency.timed_shape import TimedShape
-from pruners.lowrank.layers.budget import Budget, resolve_budget, unit_of
+from pruners.lowrank.layers.budget import IN_TIME, Budget, resolve_budget, unit_of
 from pruners.lowrank.layers.candidates import (
     PINS,
     Candidates,
@@ -31,6 +33,7 @@ from pruners.lowrank.plan import Plan, plan_from_choice
 from pruners.lowrank.spectra.network_spectra import Spectra, spectra_of
 from pruners.methods import method_named, rank_method_named
 from pruners.network.inputs import Inputs, check_example
+from pruners.network.layer_names import check_module
 from pruners.network.seeding import seeded
 
 
@@ -41,7 +44,9 @@ def plan(
     keep_ratio: float | None = None,
     budget: int | None = None,
     flops_ratio: float | None = None,
+    latency_ratio: float | None = None,
     latency_ms: float | None = None,
+    latency_table: LatencyTables | str | Path | None = None,
     example: Inputs | None = None,
     data: Calibration | Inputs | Iterable[Any] | None = None,
     seed: int = 0,
@@ -58,13 +63,13 @@ def plan(
             raise PrunerError(f"Method {method} needs data=.")
         chosen_options = rule.with_defaults(options)
         spectra = model if isinstance(model, Spectra) else spectra_of(model)
-        if latency_ms is not None:
+        if latency_ms is not None or latency_ratio is not None:
             _check_timed(rule)
-            shape: NetworkShape = _timed_shape(_network_of(spectra), example)
+            shape: NetworkShape = _timed_shape(_network_of(spectra), example, latency_table)
         else:
             shape = _shape_with_positions(spectra, example if flops_ratio is not None else None)
         shape.check_any()
-        allowed = resolve_budget(shape, keep_ratio, budget, flops_ratio, latency_ms)
+        allowed = resolve_budget(shape, keep_ratio, budget, flops_ratio, latency_ratio, latency_ms)
         candidates = _priced(shape, rule.candidates(shape, chosen_options), allowed.unit)
         least = least_cost(shape, candidates, allowed.unit)
         if least > allowed.limit:
@@ -124,28 +129,29 @@ def least_budget(
     *,
     method: str = "alds",
     example: Inputs | None = None,
+    latency_table: LatencyTables | str | Path | None = None,
     **options: Any,
 ) -> float:
     """Return the least budget that a method can meet, from shapes alone.
 
-    It is a value of the keyword ``kind``: keep_ratio, budget, flops_ratio or latency_ms. The last two need
-    ``example`` (flops_ratio takes a `NetworkShape` made with one), and latency_ms a network that can be
-    run. Options are the method's own: pins (``layers=``),
-    ``exclude=`` and ``bounds=`` count. A method of kind channels always needs ``example``, or a
-    `NetworkChannels` in place of the network, and takes no latency_ms.
+    It is a value of the keyword ``kind``: keep_ratio, budget, flops_ratio, latency_ratio or latency_ms. The
+    last three need ``example`` (flops_ratio takes a `NetworkShape` made with one), and those in time a
+    network that can be run: it is measured, and kept in ``latency_table``, see `compress`. Options are the
+    method's own: pins (``layers=``), ``exclude=`` and ``bounds=`` count. A method of kind channels always
+    needs ``example``, or, for budgets that are not in time, a `NetworkChannels` in place of the network.
     """
     unit = unit_of(kind)
     chosen = method_named(method)
     if isinstance(chosen, ChannelMethod):
         if isinstance(model, NetworkShape):
             raise PrunerError(f"Method {method} needs the network itself, or its NetworkChannels.")
-        return least_channels(model, kind, chosen, example, options)
+        return least_channels(model, kind, chosen, example, options, tables_of(latency_table))
     if isinstance(model, NetworkChannels):
         raise PrunerError(f"Method {method} removes no channels: give the network itself, or its shapes.")
     rule = rank_method_named(method)
-    if kind == "latency_ms":
+    if kind in IN_TIME:
         _check_timed(rule)
-    shape = _shape_for(kind, model, example)
+    shape = _shape_for(kind, model, example, latency_table)
     shape.check_any()
     candidates = _priced(shape, rule.candidates(shape, rule.with_defaults(options)), unit)
     least = least_cost(shape, candidates, unit)
@@ -159,6 +165,7 @@ def budget_of(
     kind: str = "keep_ratio",
     *,
     example: Inputs | None = None,
+    latency_table: LatencyTables | str | Path | None = None,
 ) -> float:
     """Return what a configuration {layer: {rank, num_subspaces}} costs, from shapes alone.
 
@@ -166,7 +173,7 @@ def budget_of(
     num_subspaces would save nothing in.
     """
     unit = unit_of(kind)
-    shape = _shape_for(kind, model, example)
+    shape = _shape_for(kind, model, example, latency_table)
     layers = PINS.checked(layers, "layers")
     shape.check_names(layers, "layers")
     check_not_empty(shape, layers)
@@ -179,11 +186,16 @@ def budget_of(
     return Budget(kind, cost, unit).as_asked(cost, shape)  # type: ignore[arg-type]
 
 
-def _shape_for(kind: str, model: nn.Module | NetworkShape, example: Inputs | None) -> NetworkShape:
-    if kind == "latency_ms":
+def _shape_for(
+    kind: str,
+    model: nn.Module | NetworkShape,
+    example: Inputs | None,
+    tables: LatencyTables | str | Path | None,
+) -> NetworkShape:
+    if kind in IN_TIME:
         if isinstance(model, NetworkShape):
-            raise PrunerError("A budget in time (latency_ms) needs the network itself, not its shapes.")
-        return _timed_shape(model, example)
+            raise PrunerError(f"A budget in time ({kind}) needs the network itself, not its shapes.")
+        return _timed_shape(model, example, tables)
     if isinstance(model, NetworkShape):
         return model
     return NetworkShape(model, example if kind == "flops_ratio" else None)
@@ -192,8 +204,8 @@ def _shape_for(kind: str, model: nn.Module | NetworkShape, example: Inputs | Non
 def _check_timed(rule: RankMethod) -> None:
     if not rule.timed:
         raise PrunerError(
-            f"Method {rule.name} takes no budget in time (latency_ms); it takes keep_ratio, budget and "
-            "flops_ratio."
+            f"Method {rule.name} takes no budget in time (latency_ratio, latency_ms); methods do that choose "
+            "for each layer by itself, such as alds and calibrated, or remove channels."
         )
 
 
@@ -222,11 +234,14 @@ def _shape_with_positions(spectra: Spectra, example: Inputs | None) -> NetworkSh
     return NetworkShape(_network_of(spectra), example)
 
 
-def _timed_shape(model: nn.Module, example: Inputs | None) -> TimedShape:
+def _timed_shape(
+    model: nn.Module, example: Inputs | None, tables: LatencyTables | str | Path | None
+) -> TimedShape:
     if example is None:
-        raise PrunerError("A budget in time (latency_ms) needs example=, a batch of input.")
+        raise PrunerError("A budget in time (latency_ratio, latency_ms) needs example=, a batch of input.")
+    check_module(model)
     check_example(example)
-    return TimedShape(model, latency_table_of(model, example))
+    return TimedShape(model, LatencyTable(model, example, tables_of(tables)))
 
 
 def _priced(shape: NetworkShape, candidates: dict[str, Candidates], unit: str) -> dict[str, Candidates]:

@@ -119,34 +119,38 @@ class TrainingConfig:
         return self
 
 
+BUDGETS = ("keep_ratio", "parameters", "flops_ratio", "latency_ratio")
+"""The kinds of budget, by their keys."""
+
+
 @dataclass(frozen=True, config=_STRICT)
 class BudgetConfig:
-    """How small the network must become; exactly one of the three.
+    """How small or fast the network must become; exactly one of the four.
 
     ``keep_ratio`` and ``flops_ratio`` are shares of the compressible weights and of their multiply-adds;
-    ``parameters`` counts compressible weights.
+    ``parameters`` counts compressible weights; ``latency_ratio`` is the share of the dense network's time, by
+    a table of its layers' times on the device of the trial.
     """
 
     keep_ratio: ShareUpToOne | None = None
     parameters: Weights | None = None
     flops_ratio: ShareUpToOne | None = None
+    latency_ratio: ShareUpToOne | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> "BudgetConfig":
-        given = [n for n in ("keep_ratio", "parameters", "flops_ratio") if getattr(self, n) is not None]
+        given = [name for name in BUDGETS if getattr(self, name) is not None]
         if len(given) != 1:
             raise Incompatible(
-                "give exactly one of keep_ratio, parameters and flops_ratio, "
+                f"give exactly one of {', '.join(BUDGETS[:-1])} and {BUDGETS[-1]}, "
                 f"not {' and '.join(given) or 'none'}"
             )
         return self
 
     @property
-    def kind(self) -> Literal["keep_ratio", "parameters", "flops_ratio"]:
+    def kind(self) -> str:
         """Name the one that is given, as the sweep file does."""
-        if self.parameters is not None:
-            return "parameters"
-        return "keep_ratio" if self.keep_ratio is not None else "flops_ratio"
+        return next(name for name in BUDGETS if getattr(self, name) is not None)
 
     def keywords(self) -> dict[str, float]:
         """Return the budget as the one keyword argument that `pruners.compress` and `pruners.least_budget`

@@ -91,19 +91,19 @@ class NetworkChannels:
         return groups_left(self._model, self.entries_left(kept)) | numbers
 
     def total(self, unit: str) -> int:
-        """Return the cost of the dense layers, in parameters or multiply_adds."""
+        """Return the cost of the dense layers in a unit that `cost` knows."""
         return self.cost({}, unit)
 
     def cost(self, removed: Mapping[str, int], unit: str) -> int:
         """Return what the layers cost without so many ``removed`` channels of each group."""
-        return sum(self._of_weights(self._left(name, removed), name, unit) for name in self.layers)
+        return sum(self._of_weights(prod(self.left(name, removed)), name, unit) for name in self.layers)
 
     def _agrees(self, groups: Mapping[str, ChannelGroup], kept: Mapping[str, Tensor]) -> bool:
         return self.rehearsal.agrees(entries_left(groups, kept, self.shapes), numbers_left(groups, kept))
 
-    def _left(self, layer: str, removed: Mapping[str, int]) -> int:
-        """Count the weights of a layer that are left."""
-        return prod(
+    def left(self, layer: str, removed: Mapping[str, int]) -> tuple[int, ...]:
+        """Return the shape that a layer's weight is left with."""
+        return tuple(
             size - sum(each * removed.get(group, 0) for group, each in self._losses[layer].get(dim, ()))
             for dim, size in enumerate(self.layers[layer].shape)
         )

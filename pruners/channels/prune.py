@@ -14,8 +14,10 @@ from pruners.channels.methods.channel_method import ChannelInputs, ChannelMethod
 from pruners.channels.network_channels import NetworkChannels
 from pruners.channels.scoring import channel_scores
 from pruners.channels.selection import least_kept, most_within
+from pruners.channels.timed_channels import TimedChannels
 from pruners.errors import InfeasibleBudget, PrunerError
-from pruners.lowrank.layers.budget import Budget, resolve_budget, unit_of
+from pruners.latency.tables import LatencyTables
+from pruners.lowrank.layers.budget import IN_TIME, Budget, resolve_budget, unit_of
 from pruners.network.layer_names import named_modules, unwrapped
 
 
@@ -23,17 +25,24 @@ def remove_channels(
     model: nn.Module,
     method: ChannelMethod,
     *,
-    keep_ratio: float | None,
-    budget: int | None,
-    flops_ratio: float | None,
+    asked: Mapping[str, Any],
+    tables: LatencyTables,
     scoring_inputs: ChannelInputs,
     seed: int,
     options: Mapping[str, Any],
 ) -> Channels:
-    """Choose a network's channels by a method, see `pruners.compress`."""
+    """Choose a network's channels by a method within the budget ``asked``, see `pruners.compress`.
+
+    For a budget in time the example is the batch that is timed.
+    """
     chosen = method.with_defaults(options)
-    channels = NetworkChannels(model, scoring_inputs.example, chosen["exclude"])
-    allowed = resolve_budget(channels, keep_ratio, budget, flops_ratio)
+    in_time = any(asked[kind] is not None for kind in IN_TIME)
+    channels: NetworkChannels = (
+        TimedChannels(model, scoring_inputs.example, tables, chosen["exclude"])
+        if in_time
+        else NetworkChannels(model, scoring_inputs.example, chosen["exclude"])
+    )
+    allowed = resolve_budget(channels, **asked)
     scores = channel_scores(model, method, channels.groups, scoring_inputs, seed, chosen)
     while True:
         groups = [name for name in channels.groups if name in scores]
@@ -51,8 +60,7 @@ def remove_channels(
         every = {n: torch.arange(g.channels, device="cpu") for n, g in channels.groups.items()}
         if not channels.leave_whole(every | kept):
             break
-    given = {"keep_ratio": keep_ratio, "budget": budget, "flops_ratio": flops_ratio}
-    chosen |= {"seed": seed} | {name: value for name, value in given.items() if value is not None}
+    chosen |= {"seed": seed} | {name: value for name, value in asked.items() if value is not None}
     return _artifact(model, method.name, chosen, channels, kept)
 
 
@@ -62,18 +70,21 @@ def least_channels(
     method: ChannelMethod,
     example: Any,
     options: Mapping[str, Any],
+    tables: LatencyTables,
 ) -> float:
     """Return the least budget of this kind that a method can meet, see `pruners.least_budget`."""
     chosen = method.with_defaults(options)
+    unit = unit_of(kind)
     if isinstance(model, NetworkChannels):
+        if kind in IN_TIME:
+            raise PrunerError(f"A budget in time ({kind}) needs the network itself, not its channels.")
         channels = model
     elif example is None:
         raise PrunerError(f"Method {method.name} needs example=.")
+    elif kind in IN_TIME:
+        channels = TimedChannels(model, example, tables, chosen["exclude"])
     else:
         channels = NetworkChannels(model, example, chosen["exclude"])
-    unit = unit_of(kind)
-    if unit not in ("parameters", "multiply_adds"):
-        raise PrunerError(f"Method {method.name} keeps within no time: ask for another kind than {kind}.")
     least = _least(channels, _multiples(channels, channels.groups, chosen["round_to"]), unit)
     # unit_of has checked the kind
     return Budget(kind, least, unit).as_asked(least, channels)  # type: ignore[arg-type]

@@ -25,11 +25,12 @@ def in_turn(
     device: torch.device,
     repeats: int,
     at_most: float = float("inf"),
+    clock: Callable[[], float] = time.perf_counter,
 ) -> list[list[float]]:
     """Run all in turn, ``repeats`` rounds after two that do not count; return each round's times in seconds.
 
     What else the machine does slows down all of a round: what two of them take in the same rounds can be
-    compared. After ``at_most`` seconds five rounds are enough.
+    compared. After ``at_most`` seconds five rounds are enough. ``clock`` tells seconds.
     """
     for _ in range(_WARMUP):
         for compute in computes:
@@ -37,7 +38,7 @@ def in_turn(
     rounds: list[list[float]] = []
     end = time.perf_counter() + at_most
     while len(rounds) < repeats and (len(rounds) < _FEWEST or time.perf_counter() < end):
-        rounds.append([_seconds(compute, device) for compute in computes])
+        rounds.append([_seconds(compute, device, clock) for compute in computes])
     return rounds
 
 
@@ -46,14 +47,21 @@ def shares_of_first(rounds: Sequence[Sequence[float]]) -> list[float]:
     return [median(one[place] / one[0] for one in rounds) for place in range(len(rounds[0]))]
 
 
-def _seconds(compute: Callable[[], object], device: torch.device) -> float:
-    _synchronize(device)
-    start = time.perf_counter()
+def working_clock(device: torch.device) -> Callable[[], float]:
+    """Return a clock that stands still while a single CPU thread waits for its turn; else the usual one."""
+    alone = device.type == "cpu" and torch.get_num_threads() == 1
+    return time.thread_time if alone else time.perf_counter
+
+
+def _seconds(compute: Callable[[], object], device: torch.device, clock: Callable[[], float]) -> float:
+    synchronize(device)
+    start = clock()
     compute()
-    _synchronize(device)
-    return time.perf_counter() - start
+    synchronize(device)
+    return clock() - start
 
 
-def _synchronize(device: torch.device) -> None:
+def synchronize(device: torch.device) -> None:
+    """Wait until a CUDA device has finished."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 import pruners
+from pruners.lowrank.layers.budget import IN_TIME
 from sweeps.commands.texts.channel_plan import channel_plan
 from sweeps.errors import INFEASIBLE, SweepError
 from trainables import TaskError, seeds
@@ -36,9 +37,19 @@ _BATCH = 64
 @click.option("--budget", type=int, help="Compressible weights to keep.")
 @click.option("--flops-ratio", type=float, help="Share of their multiply-adds to keep; needs --input.")
 @click.option(
+    "--latency-ratio",
+    type=float,
+    help="Share of the time to keep for one input on this CPU, by times of its layers; needs --input.",
+)
+@click.option(
     "--latency-ms",
     type=float,
     help="Milliseconds that it may take for one input on this CPU, by times of its layers; needs --input.",
+)
+@click.option(
+    "--latency-table",
+    type=click.Path(dir_okay=False),
+    help="A JSON file that keeps these times; without it they are measured anew.",
 )
 @click.option("--metric", help="Error metric of the allocation.")
 @click.option("--error", help="Error that the method calibrated allocates by.")
@@ -79,7 +90,7 @@ def plan(
         if pruners.method_named(method).kind == "channels":
             told, text = channel_plan(network, method, torch.zeros(1, *size), images, data, asked)
         else:
-            example = torch.zeros(1, *size) if asked.keys() & {"flops_ratio", "latency_ms"} else None
+            example = torch.zeros(1, *size) if asked.keys() & {"flops_ratio", *IN_TIME} else None
             chosen = pruners.plan(network, method, example=example, data=images, **asked)
             told, text = _described(chosen), _text(chosen)
     except pruners.InfeasibleBudget as error:

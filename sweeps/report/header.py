@@ -112,6 +112,8 @@ def _budget(budget: Any) -> str:
         said.append(f"{100 * share:g} % of the compressible weights")
     if (share := budget.get("flops_ratio")) is not None:
         said.append(f"{100 * share:g} % of the compressible multiply-adds")
+    if (share := budget.get("latency_ratio")) is not None:
+        said.append(f"{100 * share:g} % of the time")
     if (amount := budget.get("parameters")) is not None:
         said.append(count(amount, "compressible weight"))
     return ", ".join(said) or plain(budget)

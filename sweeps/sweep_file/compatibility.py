@@ -5,6 +5,7 @@ from typing import Any
 
 import pruners
 from pruners.errors import nearest
+from pruners.lowrank.methods.rank_method import RankMethod
 from pruners.method import Method
 from sweeps.errors import Incompatible, SweepError
 from sweeps.sweep_file.keys import SweepFile
@@ -72,6 +73,7 @@ def check(file: SweepFile, sections: TrialSections, where: Where) -> None:
                 where(path),
                 f"{what} needs a method that {does}, and {method} {_DOES[kind]}; {_those(needed)}.",
             )
+    _check_time(file, sections, rule, where)
     for form, option in _SET_BY.items():
         if getattr(file.per_layer, form, None) is None or _has(rule, option):
             continue
@@ -80,6 +82,25 @@ def check(file: SweepFile, sections: TrialSections, where: Where) -> None:
             where(["per_layer", form]),
             f"per_layer.{form} needs a method with the option {option}, and {method} has none; "
             f"those that have it are {having}.",
+        )
+
+
+def _check_time(file: SweepFile, sections: TrialSections, method: Method, where: Where) -> None:
+    """Check what cannot be had within a budget in time. Raises `Incompatible`."""
+    if sections.budget is None or sections.budget.latency_ratio is None:
+        return
+    if isinstance(method, RankMethod) and not method.timed:
+        timed = [name for name, one in pruners.methods().items() if isinstance(one, RankMethod) and one.timed]
+        raise Incompatible(
+            where(["budget", "latency_ratio"]),
+            f"budget.latency_ratio needs a method that chooses for each layer by itself, and {method.name} "
+            f"does not; of those that decompose layers {', '.join(timed)} do.",
+        )
+    if file.per_layer and (file.per_layer.rank or file.per_layer.num_subspaces):
+        raise Incompatible(
+            where(["per_layer"]),
+            "per_layer sets ranks outright, and how long they take is known only where a trial runs; give "
+            "tolerance or scale, or another budget than latency_ratio.",
         )
 
 
@@ -173,6 +194,8 @@ def _needs(
             yield ["compression", key], ("decomposition",), f"compression.{key}"
     if sections.budget and sections.budget.flops_ratio is not None:
         yield ["budget", "flops_ratio"], ("decomposition", "channels"), "budget.flops_ratio"
+    if sections.budget and sections.budget.latency_ratio is not None:
+        yield ["budget", "latency_ratio"], ("decomposition", "channels"), "budget.latency_ratio"
     for path, name in _named(file):
         if name in _BY_KIND:
             yield path, (_BY_KIND[name],), name

@@ -5,11 +5,16 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 import pruners
-from pruners.lowrank.latency.table import LatencyTable, latency_table_of
+from pruners.latency.tables import LatencyTables, digest_of
+from pruners.latency.timed_on import timed_on
+from pruners.lowrank.latency.table import LatencyTable
 from pruners.lowrank.layers.candidates import layer_candidates
+from tests.pruners.latency_files import decomposed_part, dense_part, written
 
 
 class Slow(nn.Module):
@@ -25,6 +30,9 @@ class Slow(nn.Module):
         return self.last(torch.relu(self.second(torch.relu(self.second(torch.relu(self.first(x)))))))
 
 
+EXAMPLE = torch.ones(256, 768)
+
+
 def tells_what_takes_longer(table, options):
     """Whether the large differences are seen."""
     dense, times = table.dense, table.nanoseconds("first", options)
@@ -37,9 +45,8 @@ def tells_what_takes_longer(table, options):
 
 
 def test_the_table_tells_what_layers_take():
-    example = torch.randn(256, 768)
     options = layer_candidates(pruners.compressible(Slow())["first"], (1, 2))
-    tables = (LatencyTable(Slow().eval(), example) for _ in range(5))
+    tables = (LatencyTable(Slow().eval(), EXAMPLE, LatencyTables()) for _ in range(5))
     # other work that begins or ends beside one of them slows down a part of it only
     table = next((table for table in tables if tells_what_takes_longer(table, options)), None)
     assert table is not None, "five tables in a row do not tell a layer from one of twice the work"
@@ -51,22 +58,40 @@ def test_the_table_tells_what_layers_take():
     assert (table.nanoseconds("first", options) == times).all()
 
 
-@pytest.mark.parametrize("options", [{"allocate": "sum", "error": "output"}, {"allocate": "minmax"}])
-def test_no_choice_within_the_time_is_better(options):
+def known(path):
+    """Slow's times: the first layer gains in one slice only, the second in two too, the last by nothing."""
     network = Slow().eval()
-    kwargs = {"example": torch.randn(256, 768), "candidate_subspaces": [1, 2], "rank_multiple": 96}
+    parts = dense_part({"first": 4_000_000, "second": 8_000_000, "last": 90_000}, rest=1_000_000)
+    parts = {"4 layers": parts.pop("3 layers")}
+    for name, each in (("first", 8_000), ("second", 16_000)):
+        parts |= decomposed_part(network, name, 1, lambda r, each=each: 500_000 + each * r)
+    parts |= decomposed_part(network, "first", 2, lambda r: 4_100_000 + 9_000 * r)
+    parts |= decomposed_part(network, "second", 2, lambda r: 600_000 + 15_000 * r)
+    parts |= decomposed_part(network, "last", 1, lambda r: 95_000)
+    return network, written(path / "times.json", network, EXAMPLE, parts)
+
+
+@pytest.mark.parametrize("options", [{"allocate": "sum", "error": "output"}, {"allocate": "minmax"}])
+def test_no_choice_within_the_time_is_better(options, tmp_path):
+    network, file = known(tmp_path)
+    kwargs = {"example": EXAMPLE, "latency_table": file, "candidate_subspaces": [1, 2], "rank_multiple": 96}
     kwargs |= {"exclude": ["idle"], **options}
     data = torch.randn(40, 768, generator=torch.Generator().manual_seed(8))
-    table = latency_table_of(network, kwargs["example"])
+    table = LatencyTable(network, EXAMPLE, pruners.LatencyFile(file))
     least = pruners.least_budget(network, "latency_ms", method="calibrated", **kwargs)
-    total = (table.rest + sum(table.dense.values())) / 1e6
-    assert 0 < least < total
+    assert table.total == 13_090_000 and 0 < least < 13.09
+    assert pruners.least_budget(network, "latency_ratio", method="calibrated", **kwargs) == pytest.approx(
+        least / 13.09
+    )
     choices = _choices(network, table, data, options)
     for share in (0.0, 0.1, 0.4, 0.7, 1.0):
-        asked = least + share * (total - least)
+        asked = least + share * (13.09 - least)
+        by_share = pruners.plan(network, "calibrated", latency_ratio=asked / 13.09, data=data, **kwargs)
         plan = pruners.plan(network, "calibrated", latency_ms=asked, data=data, **kwargs)
         # in milliseconds a whole number of nanoseconds is rounded
         assert plan.unit == "nanoseconds" and plan.cost <= plan.budget <= 1e6 * asked * (1 + 1e-12)
+        assert abs(by_share.budget - plan.budget) <= 1 and by_share.unit == "nanoseconds"
+        assert "last" not in plan.layers and plan.layers.get("first", plan).__dict__.get("num_subspaces") != 2
         found = [choice.error for choice in plan.layers.values()]
         within = [errors for time, errors in choices if time <= plan.budget]
         if options["allocate"] == "sum":
@@ -110,20 +135,91 @@ def _choices(network, table, data, options):
     ]
 
 
-def test_one_table_serves_all_budgets(network, batch):
-    table = latency_table_of(network, batch)
-    assert latency_table_of(network, batch.clone()) is table
-    assert latency_table_of(network, torch.cat([batch, batch])) is not table
+def test_what_no_decomposition_makes_faster_stays_dense_and_computes_the_same(tmp_path):
+    network, file = known(tmp_path)
+    artifact = pruners.compress(
+        network, "alds", latency_ratio=0.5, example=EXAMPLE, latency_table=file, candidate_subspaces=[1, 2]
+    )
+    assert artifact.layers and "last" not in artifact.layers
+    small = artifact.apply(network)
+    x = torch.randn(3, 768, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(small.last(x), network.last(x)) and type(small.last) is nn.Linear
+    # with nothing faster, nothing is decomposed
+    slower = dense_part({"first": 1000, "second": 1000, "last": 10}, rest=0)
+    slower = {"4 layers": slower.pop("3 layers")}
+    for name in ("first", "second", "last"):
+        slower |= decomposed_part(network, name, 1, lambda r: 1000 + r)
+    none = written(tmp_path / "slower.json", network, EXAMPLE, slower)
+    same = pruners.compress(network, "alds", latency_ratio=1.0, example=EXAMPLE, latency_table=none)
+    # of more subspaces than one nothing stands in the file: they were not measured
+    assert not same.layers and torch.equal(same.apply(network)(x), network(x))
 
 
-def test_a_network_of_another_dtype_or_memory_format_is_timed_anew(network, batch):
-    first = latency_table_of(network, batch)
-    assert latency_table_of(network, batch.clone()) is first
-    last = latency_table_of(network.to(memory_format=torch.channels_last), batch)
-    tokens = torch.zeros(2, 3, dtype=torch.int64)
-    reads = torch.nn.Sequential(torch.nn.Embedding(4, 8), torch.nn.Linear(8, 8))
-    single = latency_table_of(reads, tokens)
-    assert last is not first and latency_table_of(reads.double(), tokens) is not single
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(1, 4_000_000), min_size=5, max_size=5), st.integers(0, 2**31))
+def test_times_between_ranks_are_interpolated_and_never_fall(measured, seed):
+    network = Slow().eval()
+    part = decomposed_part(network, "first", 1, lambda r: 0)
+    (key,) = part
+    grid = [int(rank) for rank in part[key]]
+    parts = dense_part(dict.fromkeys(("first", "second", "last"), 4_000_000), rest=0)
+    parts = {"4 layers": parts.pop("3 layers"), key: dict(zip(part[key], measured, strict=True))}
+
+    class Known(LatencyTables):
+        def once(self, of, part, measure):
+            return parts[part]
+
+    options = layer_candidates(pruners.compressible(network)["first"], (1,))
+    times = LatencyTable(network, EXAMPLE, Known()).nanoseconds("first", options)
+    by_rank = dict(zip(options.ranks.tolist(), times.tolist(), strict=True))
+    dense = by_rank.pop(0)
+    ranks = sorted(by_rank)
+    assert dense == 4_000_000 and all(by_rank[a] <= by_rank[b] for a, b in itertools.pairwise(ranks))
+    assert [by_rank[rank] for rank in grid] == np.maximum.accumulate(measured).tolist()
+    rank = ranks[seed % len(ranks)]
+    below, above = max(g for g in grid if g <= rank), min(g for g in grid if g >= rank)
+    assert by_rank[below] <= by_rank[rank] <= by_rank[above]
+
+
+def test_one_table_serves_all_budgets_of_networks_of_one_form(network, batch):
+    def digest(model, example):
+        return digest_of(timed_on(model, example))
+
+    kept = digest(network, batch)
+    assert digest(network, batch.clone()) == kept
+    twin = type(network)(*network)
+    assert digest(twin, batch) == kept
+    assert digest(network, torch.cat([batch, batch])) != kept
+    last = digest(network.to(memory_format=torch.channels_last), batch)
+    assert last != kept and digest(network.double(), batch.double()) not in (last, kept)
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads + 1)
+        assert digest(network.float(), batch) != last
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_a_file_keeps_what_was_measured(network, batch, tmp_path):
+    path = tmp_path / "times.json"
+    kwargs = {"example": batch, "latency_table": path}
+    least = pruners.least_budget(network, "latency_ratio", **kwargs)
+    written_once = path.read_bytes()
+    assert 0 < least <= 1 and pruners.least_budget(network, "latency_ratio", **kwargs) == least
+    assert pruners.plan(network, latency_ratio=1.0, **kwargs).cost > 0
+    assert path.read_bytes() == written_once
+
+    def never():
+        raise AssertionError("it is measured again")
+
+    file = pruners.LatencyFile(path)
+    of = timed_on(network, batch)
+    assert file.once(of, f"{len(pruners.compressible(network))} layers", never)["network"] > 0
+    assert file.once({"device": "another"}, "part", lambda: {"first": 3}) == {"first": 3}
+    assert pruners.LatencyFile(path).once({"device": "another"}, "part", never) == {"first": 3}
+    path.write_text("{}")
+    with pytest.raises(pruners.BadArtifact, match=r"times\.json is damaged or no file of latency tables"):
+        pruners.plan(network, latency_ratio=1.0, **kwargs)
 
 
 def test_what_a_budget_in_time_needs_is_said(network, batch):
@@ -134,10 +230,10 @@ def test_what_a_budget_in_time_needs_is_said(network, batch):
     with pytest.raises(pruners.PrunerError, match="on the meta device and has no values"):
         pruners.least_budget(nowhere, "latency_ms", example=batch)
     with pytest.raises(pruners.PrunerError, match="has no weights before it has seen an input"):
-        pruners.least_budget(nn.Sequential(nn.LazyLinear(3)), "latency_ms", example=batch)
+        pruners.least_budget(nn.Sequential(nn.LazyLinear(3)), "latency_ratio", example=batch)
     with pytest.raises(pruners.PrunerError, match=r"must be a torch\.nn\.Module"):
         pruners.least_budget("network", "latency_ms", example=batch)
-    with pytest.raises(pruners.PrunerError, match="such as alds"):
+    with pytest.raises(pruners.PrunerError, match="Method svd takes no budget in time"):
         pruners.compress(network, "svd", latency_ms=1000.0, example=batch)
     with pytest.raises(pruners.PrunerError, match="not of milliseconds"):
         pruners.compress(network, "magnitude", latency_ms=1.0)
@@ -145,3 +241,5 @@ def test_what_a_budget_in_time_needs_is_said(network, batch):
         pruners.least_budget(pruners.NetworkShape(network), "latency_ms", example=batch)
     with pytest.raises(pruners.PrunerError, match="latency_ms must be a positive number"):
         pruners.compress(network, latency_ms=-1.0, example=batch)
+    with pytest.raises(pruners.PrunerError, match="latency_ratio must lie"):
+        pruners.compress(network, latency_ratio=1.5, example=batch)

@@ -188,6 +188,12 @@ MASKS = {
         r"s\.yaml:7: budget\.flops_ratio needs a method that decomposes layers or removes channels, "
         f"and random removes single weights; {THOSE}",
     ),
+    "a time": _at_init(
+        "keep_ratio",
+        "latency_ratio",
+        r"s\.yaml:7: budget\.latency_ratio needs a method that decomposes layers or removes channels, "
+        f"and random removes single weights; {THOSE}",
+    ),
     "a tolerance": _at_init(
         "  method: random\n",
         "  method: random\n  tolerance: {'1': 2}\n",

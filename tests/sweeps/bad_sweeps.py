@@ -329,17 +329,24 @@ COMPRESSION = {
         r"s\.yaml:9: no choice of layers meets budget\.flops_ratio 1e-05; the least possible is 0\.01741\.",
         exit_code=3,
     ),
+    "a time at a common share": BadSweep(
+        (("{keep_ratio: 0.25}", "{latency_ratio: 0.5}"), ("method: alds", "method: svd")),
+        r"s\.yaml:9: budget\.latency_ratio needs a method that chooses for each layer by itself, and svd "
+        r"does not; of those that decompose layers alds, .*calibrated.* do\.",
+    ),
     "keeps more than all": _budget(
         "{keep_ratio: 1.5}", r"s\.yaml:9: budget\.keep_ratio: should be less than or equal to 1\."
     ),
     "keeps nothing": _budget("{keep_ratio: 0}", r"s\.yaml:9: budget\.keep_ratio: should be greater than 0\."),
     "two budgets": _budget(
         "{keep_ratio: 0.25, parameters: 3}",
-        r"s\.yaml:9: budget: give exactly one of keep_ratio, parameters and flops_ratio, "
+        r"s\.yaml:9: budget: give exactly one of keep_ratio, parameters, flops_ratio and latency_ratio, "
         r"not keep_ratio and parameters\.",
     ),
     "no budget": _budget(
-        "{}", r"s\.yaml:9: budget: give exactly one of keep_ratio, parameters and flops_ratio, not none\."
+        "{}",
+        r"s\.yaml:9: budget: give exactly one of keep_ratio, parameters, flops_ratio and latency_ratio, "
+        r"not none\.",
     ),
 }
 

@@ -126,11 +126,16 @@ PLANS = [
         "plan --model tests.sweeps.users:raises --keep-ratio .2",
         r"network factory .*:raises raised RuntimeError: no GPU today\.",
     ),
-    Bad(PLAN, r"Give exactly one of keep_ratio, budget, flops_ratio and latency_ms, not none of them\."),
+    Bad(
+        PLAN,
+        r"Give exactly one of keep_ratio, budget, flops_ratio, latency_ratio and latency_ms, "
+        r"not none of them\.",
+    ),
     Bad(PLAN + "--keep-ratio 2", r"keep_ratio must lie above 0 and at most at 1, not 2\.0\."),
     Bad(
         PLAN + "--keep-ratio .2 --budget 5000",
-        r"Give exactly one of keep_ratio, budget, flops_ratio and latency_ms, not keep_ratio and budget\.",
+        r"Give exactly one of keep_ratio, budget, flops_ratio, latency_ratio and latency_ms, "
+        r"not keep_ratio and budget\.",
     ),
     Bad(
         PLAN + "--keep-ratio .00001",

@@ -77,6 +77,7 @@ def test_the_steps_of_a_mask_go_on_from_it(tmp_path: Path) -> None:
     budget=st.one_of(
         st.builds(BudgetConfig, keep_ratio=st.floats(1e-6, 1)),
         st.builds(BudgetConfig, flops_ratio=st.floats(1e-6, 1)),
+        st.builds(BudgetConfig, latency_ratio=st.floats(1e-6, 1)),
         st.builds(BudgetConfig, parameters=st.integers(1, 6000)),
     ),
     steps=st.integers(1, 12),

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from trainables.config import TrainingConfig
-from trainables.stages import Adopt, Stage
+from trainables.stages import Adopt, Compress, Stage, Train
 from trainables.task import task
 from trainables.training.optimizer import is_built_in, reference
 from trainables.users_code import factory
@@ -20,6 +20,12 @@ def training_identity(training: TrainingConfig) -> dict[str, Any]:
     named = reference(training)
     factory.resolve(named, "optimizer")
     return plain | {"optimizer_source": source_digests([named])}
+
+
+def is_in_time(stage: Stage) -> bool:
+    """Tell whether a stage compresses within a budget in time."""
+    compress = stage.penalty.compress if isinstance(stage, Train) and stage.penalty else stage
+    return isinstance(compress, Compress) and compress.budget.latency_ratio is not None
 
 
 def stage_identity(stage: Stage) -> dict[str, Any]:
@@ -40,6 +46,8 @@ def stage_identity(stage: Stage) -> dict[str, Any]:
             compress["method_source"] = source
         if not compress.get("calibration_images", True):
             del compress["calibration_images"]
+        if (budget := compress.get("budget")) and budget["latency_ratio"] is None:
+            del budget["latency_ratio"]
     for name in ("distillation", "changing", "penalty"):
         if not plain.get(name, True):
             del plain[name]

@@ -16,7 +16,7 @@ from pruners.network.copying import copied
 from pruners.network.inputs import forward, move_inputs
 from pruners.quantization.int8 import Activations
 from trainables import seeds
-from trainables.config import DistillationConfig, Int8
+from trainables.config import BudgetConfig, DistillationConfig, Int8
 from trainables.errors import Refused, TaskError
 from trainables.execution.compression import compressing
 from trainables.execution.network import Network
@@ -96,14 +96,25 @@ def _batch(setting: TrialSetting, split: Split) -> Batch:
 
 
 def _compressed(network: Network, compress: Compress, setting: TrialSetting) -> Network:
-    stage = replace(compress, options=_quick(compress), control=None)
     try:
+        budget = _untimed(network, compress, setting)
+        stage = replace(compress, options=_quick(compress), control=None, budget=budget)
         return compressing.compress(network, stage, setting, 0)
     except Exception as error:
         said = str(error) if isinstance(error, pruners.PrunerError | TaskError) else f"{describe(error)}."
         raise Refused(
             ("compression",), f"compression: method {compress.method} fails on one batch: {said}"
         ) from error
+
+
+def _untimed(network: Network, compress: Compress, setting: TrialSetting) -> BudgetConfig:
+    """Return the budget; in place of one in time, for which layers would be measured, one of weights."""
+    if compress.budget.latency_ratio is None:
+        return compress.budget
+    options = compress.method_options()
+    example = setting.example()
+    least = pruners.least_budget(network.module, method=compress.method, example=example, **options)
+    return BudgetConfig(keep_ratio=max(0.5, least))
 
 
 def _quick(compress: Compress) -> dict[str, Any]:

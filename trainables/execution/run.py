@@ -1,7 +1,7 @@
 """The one executor of recipes: an epoch at a time, and nothing that the store already holds."""
 
 import warnings
-from collections.abc import Callable, Generator, Iterator, Set
+from collections.abc import Callable, Generator, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,7 +15,7 @@ from trainables.errors import StoreWarning, TrainingError
 from trainables.execution import changing_masks, network
 from trainables.execution.compression import compressing
 from trainables.execution.epoch import epoch_ends, trained_epoch
-from trainables.execution.identity import stage_identity, training_identity
+from trainables.execution.identity import is_in_time, stage_identity, training_identity
 from trainables.execution.kept_networks import KeptNetworks
 from trainables.execution.network import Network
 from trainables.execution.stage_clock import StageClock
@@ -390,8 +390,13 @@ class Run:
                 "seed": self.seed,
                 "training": training_identity(self.setting.training),
                 **stage,
+                **self._timed_on([self.recipe[count - 1]]),
             },
         )
+
+    def _timed_on(self, stages: Sequence[Stage]) -> dict[str, Any]:
+        """Describe where budgets in time are measured, if there are any."""
+        return {"timed_on": self.setting.timed_on} if any(map(is_in_time, stages)) else {}
 
     def _network_identity(self, count: int) -> dict[str, Any]:
         """Describe all that determines the network after the first ``count`` stages; a checkpoint is the same
@@ -401,7 +406,8 @@ class Run:
         stages = [stage_identity(stage) for stage in self.recipe[:count]]
         trained = any(isinstance(stage, Train | Settle) for stage in self.recipe[:count])
         training = training_identity(self.setting.training) if trained else None
-        return {"task": self.setting.task_identity, "seed": seed, "stages": stages, "training": training}
+        identity = {"task": self.setting.task_identity, "seed": seed, "stages": stages, "training": training}
+        return identity | self._timed_on(self.recipe[:count])
 
 
 def _result_of(epochs: Generator[Epoch, None, Network]) -> Network:

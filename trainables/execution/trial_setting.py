@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pruners.latency.timed_on import timed_on
 from pruners.network.inputs import Inputs, join_inputs, move_inputs
 from trainables import training_step
 from trainables.config import TaskConfig, TrainingConfig, TrialConfig
@@ -128,6 +129,11 @@ class TrialSetting:
     def timed_batch(self) -> Inputs:
         """Return the batch that networks are timed with: the first training input, as often as asked for."""
         return join_inputs([self.example()] * self.latency_batch)
+
+    @cached_property
+    def timed_on(self) -> dict[str, Any]:
+        """Describe what the task's dense network is timed on, as `pruners.latency` does."""
+        return timed_on(task.build_network(self.task).to(self.device), self.timed_batch())
 
     @cached_property
     def stored_names(self) -> dict[str, str]:

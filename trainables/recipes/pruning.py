@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 from pruners.sparse.selection.shared_options import BY_IMAGES
-from trainables.config import CompressionConfig, TrialConfig
+from trainables.config import BUDGETS, CompressionConfig, TrialConfig
 from trainables.errors import Refused, TaskError
 from trainables.stages import Compress, Recipe, Reinitialize
 from trainables.users_code.methods import method_named
@@ -17,7 +17,7 @@ def pruning(config: TrialConfig, *, is_trained: bool = True) -> Recipe:
     """
     if config.budget is None:
         raise TaskError(
-            f"trainable {config.trainable} needs a budget: keep_ratio, parameters or flops_ratio."
+            f"trainable {config.trainable} needs a budget: {', '.join(BUDGETS[:-1])} or {BUDGETS[-1]}."
         )
     compression = config.compression
     if not is_trained:

@@ -29,7 +29,7 @@ class TimedShape(NetworkShape):
         """Return the cost of the network left dense."""
         if unit != NANOSECONDS:
             return super().total(unit)
-        return self._table.rest + sum(self._table.dense.values())
+        return self._table.total
 
     def fixed_cost(self, unit: str) -> int:
         """Return the part of `total` that no choice changes."""

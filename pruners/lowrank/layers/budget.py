@@ -1,4 +1,4 @@
-"""Budgets: a share or a number of the parameters, a share of the multiply-adds, or milliseconds."""
+"""Budgets: a share or a number of the parameters, a share of multiply-adds or of time, or milliseconds."""
 
 import math
 from dataclasses import dataclass
@@ -8,8 +8,10 @@ from typing import Literal, Protocol
 from pruners.errors import PrunerError
 from pruners.option_values import Number, Share, Whole
 
-BudgetKind = Literal["keep_ratio", "budget", "flops_ratio", "latency_ms"]
-KINDS: tuple[BudgetKind, ...] = ("keep_ratio", "budget", "flops_ratio", "latency_ms")
+BudgetKind = Literal["keep_ratio", "budget", "flops_ratio", "latency_ratio", "latency_ms"]
+KINDS: tuple[BudgetKind, ...] = ("keep_ratio", "budget", "flops_ratio", "latency_ratio", "latency_ms")
+IN_TIME = ("latency_ratio", "latency_ms")
+"""The kinds that need a table of times."""
 
 NANOSECONDS = "nanoseconds"
 _IN_A_MILLISECOND = 1_000_000
@@ -50,10 +52,11 @@ def resolve_budget(
     keep_ratio: float | None,
     budget: int | None,
     flops_ratio: float | None,
+    latency_ratio: float | None = None,
     latency_ms: float | None = None,
 ) -> Budget:
     """Return the one budget that was given; PrunerError unless exactly one was, within its range."""
-    values = (keep_ratio, budget, flops_ratio, latency_ms)
+    values = (keep_ratio, budget, flops_ratio, latency_ratio, latency_ms)
     given = {kind: value for kind, value in zip(KINDS, values, strict=True) if value is not None}
     if len(given) != 1:
         raise PrunerError(
@@ -74,7 +77,7 @@ def unit_of(kind: str) -> str:
     """Return what a kind of budget counts: parameters, multiply_adds or nanoseconds."""
     if kind not in KINDS:
         raise PrunerError(f"A budget is one of {', '.join(KINDS)}, not {kind!r}.")
-    units = {"flops_ratio": "multiply_adds", "latency_ms": NANOSECONDS}
+    units = {"flops_ratio": "multiply_adds"} | dict.fromkeys(IN_TIME, NANOSECONDS)
     return units.get(kind, "parameters")
 
 

@@ -35,6 +35,7 @@ class SVD(RankMethod):
     title = "SVD: the same share of the full rank in every layer"
     paper = "Denton et al., NeurIPS 2014, arXiv 1404.0736"
     options = (EXCLUDE, RANK_MULTIPLE, FOLDING)
+    timed = False
 
     def candidates(self, shape: NetworkShape, options: Mapping[str, Any]) -> dict[str, Candidates]:
         """Return every rank of the whole matrix that saves something, and dense."""

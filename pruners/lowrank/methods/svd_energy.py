@@ -34,6 +34,7 @@ class SVDEnergy(RankMethod):
     title = "SVD-Energy: the same share of the squared singular values in every layer"
     paper = "Alvarez and Salzmann, NeurIPS 2017, arXiv 1711.02638"
     options = (EXCLUDE, RANK_MULTIPLE, FOLDING)
+    timed = False
 
     def candidates(self, shape: NetworkShape, options: Mapping[str, Any]) -> dict[str, Candidates]:
         """Return every rank of the whole matrix that saves something, and dense."""

@@ -11,7 +11,7 @@ from sweeps.sweep_file.space import setting
 from trainables.metric_names import FLOPS_KEPT, LATENCY_MS, PARAMS_KEPT
 
 METHOD, CONTROL = "compression.method", "compression.control"
-HOW_MUCH = ("budget.keep_ratio", "budget.flops_ratio", "budget.parameters")
+HOW_MUCH = ("budget.keep_ratio", "budget.flops_ratio", "budget.parameters", "budget.latency_ratio")
 
 Gain = Literal["compression", "theoretical speed-up", "measured speed-up"]
 """How many times fewer parameters, fewer multiply-adds and less time than the dense network's."""

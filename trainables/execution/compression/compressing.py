@@ -14,6 +14,7 @@ from trainables import seeds
 from trainables.errors import TaskError
 from trainables.execution.compression import scoring_batch
 from trainables.execution.compression.stored_calibration import StoredCalibration
+from trainables.execution.compression.stored_tables import StoredTables
 from trainables.execution.compression.training_images import first_batches
 from trainables.execution.network import Network, in_order
 from trainables.execution.trial_setting import TrialSetting
@@ -120,11 +121,14 @@ def recalibrate(network: Network, stage: RecalibrateBN, setting: TrialSetting, s
 
 
 def _needed(stage: Compress, setting: TrialSetting, seed: int) -> dict[str, Any]:
-    """Return the arguments that the method, or a budget in multiply-adds, makes use of."""
+    """Return the arguments that the method, or a budget in multiply-adds or time, makes use of."""
     needs = method_named(stage.method).needs
     needed: dict[str, Any] = {}
     if "example" in needs or stage.budget.flops_ratio is not None:
         needed["example"] = setting.example()
+    if stage.budget.latency_ratio is not None:
+        needed["example"] = setting.timed_batch()
+        needed["latency_table"] = StoredTables(setting.store, setting.trainer)
     if "data" in needs and not stage.calibration_images:
         needed["data"] = [scoring_batch.sample(setting.data, stage.scoring_per_class, seed, setting.device)]
     if "loss" in needs:

@@ -1,0 +1,1 @@
+"""How long a network's layers take on a device, measured once and kept."""
