@@ -2,18 +2,40 @@
 
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
 import sweeps
 from sweeps.commands.options.cluster_option import NAME, as_typed
 from sweeps.errors import USAGE, SweepError
+from sweeps.study.database.url import holds_password
 from sweeps.study.driver.held import folder_lock
 from sweeps.study.paths import StudyPaths
 from trainables.places.place import Place
 
 _HERE_ONLY = frozenset({"sweep_file", "study", "out", "detach", "without_hints", "address", NAME})
+
+
+def check_no_password(options: Mapping[str, Any], sweep: "sweeps.Sweep | None" = None) -> None:
+    """Check that no password goes to a cluster: by the command's words or a sweep file that is sent.
+
+    Ray keeps the command of each driver and shows it to all who may use the cluster. Raises `SweepError`.
+    """
+    if not (options["cluster"] or options["detach"] or options["address"]):
+        return
+    key = "storage.study="
+    urls = [options["storage"], *(text.removeprefix(key) for text in options["overrides"] if key in text)]
+    if sweep and options["cluster"]:
+        urls.append(sweep.file.storage.study)
+    if any(url and holds_password(url) for url in urls):
+        raise SweepError(
+            "storage.study: its password would be kept on the cluster, where all who may use it can read it. "
+            "Write ${NAME} in its place, a variable of the driver's environment, or keep it in ~/.pgpass.",
+            USAGE,
+        )
 
 
 def begin_as_job(ctx: click.Context, study: Place, without_hints: bool) -> int:

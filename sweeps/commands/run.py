@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 
 import sweeps  # with what reads a sweep comes torch, which takes seconds: a person hears of it first
-from sweeps.commands.beginning import begin_as_job, begin_far_away
+from sweeps.commands.beginning import begin_as_job, begin_far_away, check_no_password
 from sweeps.commands.options.cluster_option import cluster_option
 from sweeps.commands.options.study_folder import StudyFolder
 from sweeps.errors import INFEASIBLE, INTERRUPTED, TOO_MANY_FAILED, SweepError
@@ -86,6 +86,8 @@ def run(
     if not dry_run and not options["detach"]:
         click.echo(f"Reading {sweep_file}, its network and its data ...")
     sweep = sweeps.Sweep.from_file(sweep_file, _overrides(options, seed))
+    if not dry_run:
+        check_no_password(options, sweep)
     if options["cluster"] and not dry_run:
         study = str(out or sweep.file.name)
         return begin_far_away(ctx, options["cluster"], study, (sweep_file, sweep))
@@ -107,6 +109,7 @@ def run(
 @click.pass_context
 def resume(ctx: click.Context, /, study: Place, **options: Any) -> int:
     """Go on with the study in DIR, from the sweep that it keeps."""
+    check_no_password(options)
     if options["cluster"]:
         return begin_far_away(ctx, options["cluster"], str(study))
     read_provenance(StudyPaths(study))

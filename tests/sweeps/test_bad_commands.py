@@ -74,6 +74,18 @@ USAGE = [
         RUN + "--trails 3",
         r"No such option '--trails'\. Did you mean '--trials'\? \(tombola run --help tells more\.\)",
     ),
+    *(
+        Bad(
+            command,
+            r"storage\.study: its password would be kept on the cluster, where all .* in ~/\.pgpass there\.",
+        )
+        for command in (
+            "run s.yaml --detach --storage postgresql://me:secret@host/studies",
+            "run s.yaml --address 127.0.0.1:9 --set storage.study=postgresql://host/studies?password=secret",
+            "run s.yaml --cluster c.yaml --storage postgresql://me:secret@host/studies",
+            "resume study --cluster c.yaml --storage postgresql://me:secret@host/studies",
+        )
+    ),
     Bad(RUN + "again", r"Got unexpected extra argument \(again\) \(tombola run --help tells more\.\)"),
     Bad("validate nosuch.yaml", r"nosuch\.yaml: no such file\."),
     Bad("run nosuch.yaml", r"nosuch\.yaml: no such file\."),

@@ -35,6 +35,11 @@ def from_environment(url: str) -> URL:
     return parse(_VARIABLE.sub(lambda found: quote(os.environ[found[1]], safe=""), url))
 
 
+def holds_password(url: str) -> bool:
+    """Tell whether a password stands in the URL itself, not as ``${NAME}``."""
+    return parse(url) != parse(without_password(url))
+
+
 def without_password(url: str) -> str:
     """Return the URL as it may be written and shown; a ``${NAME}`` in place of the password stays."""
     whole = parse(url)
