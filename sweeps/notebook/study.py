@@ -45,33 +45,23 @@ class Study(StudyRecord):
         return cls(**{field.name: getattr(record, field.name) for field in fields(record)})
 
     def trials_dataframe(self) -> "pandas.DataFrame":
-        """Return the trials as a table with one row each, baselines last.
+        """Return trials and baselines as a table, with the rows and columns of the report's CSV file.
 
-        Columns are ``trial``, ``outcome``, ``reason`` and ``seconds``, objectives and metrics by their names
-        (spreads over replicates end in ``_std``), and the parameters.
+        Columns: ``trial``, ``outcome``, ``best`` and ``front`` (1 or 0), ``reason``, ``seconds``, objectives and
+        metrics under their names (spreads over replicates end in ``_std``), parameters as ``param/<name>``.
         """
         import pandas
 
-        rows = [
-            {
-                "trial": trial.key,
-                "outcome": trial.outcome,
-                "reason": trial.reason,
-                "seconds": trial.seconds,
-                **(self.figures(trial) if trial.values else trial.metrics),
-                **trial.params,
-            }
-            for trial in (*self.trials, *self.baselines)
-        ]
-        return pandas.DataFrame(rows, columns=None if rows else ["trial", "outcome", "reason", "seconds"])
+        from sweeps.report.trials_csv import trial_rows
+
+        heads, rows = trial_rows(self)
+        return pandas.DataFrame(rows, columns=heads)
 
     def plots(self) -> "dict[str, go.Figure]":
         """Return every figure of the report by its name there."""
-        from sweeps.report.charts.importance import importances
         from sweeps.report.page import charts
 
-        drawn = charts(self, *importances(self))
-        return {each.anchor: each.figure for each in drawn if each.figure is not None}
+        return {each.anchor: each.figure for each in charts(self) if each.figure is not None}
 
     def plot_front(self) -> "go.Figure":
         """Return quality against the first cost: the parameters kept."""
@@ -87,9 +77,9 @@ class Study(StudyRecord):
 
     def plot_importance(self) -> "go.Figure":
         """Return which parameters the first objective depends on."""
-        from sweeps.report.charts.importance import importance_chart, importances
+        from sweeps.report.charts.importance import importance_charts, importances
 
-        return _drawn(importance_chart(*importances(self)))
+        return _drawn(importance_charts(*importances(self))[0])
 
     def plot_layers(self) -> "go.Figure":
         """Return what was chosen for each layer of the best network."""

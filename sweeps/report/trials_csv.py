@@ -12,10 +12,21 @@ PARAM = "param/"
 
 
 def trials_csv(record: StudyRecord) -> str:
-    """Write trials and baselines as CSV, a line each, in order of their numbers; a value not known is empty.
+    """Write `trial_rows` as CSV, a line each; a value not known is empty."""
+    heads, rows = trial_rows(record)
+    out = io.StringIO()
+    lines = csv.writer(out, lineterminator="\n")
+    lines.writerow(heads)
+    lines.writerows([_cell(value) for value in row] for row in rows)
+    return out.getvalue()
+
+
+def trial_rows(record: StudyRecord) -> tuple[list[str], list[list[Any]]]:
+    """Return the heads of a table of trials and baselines, and its rows in order of their numbers.
 
     Columns: ``trial``, ``outcome``, ``best`` and ``front`` (1 or 0), ``reason``, ``seconds``, the objectives
     and further metrics under their names, means over the replicates, and every parameter as ``param/<name>``.
+    A value that is not known is None.
     """
     trials = (*record.trials, *record.baselines)
     objectives = [objective.name for objective in record.objectives]
@@ -23,22 +34,14 @@ def trials_csv(record: StudyRecord) -> str:
     params = list(dict.fromkeys(name for t in trials for name in t.params))
     front = {t.key for t in record.front}
     best = record.best.key if record.best else None
-    out = io.StringIO()
-    lines = csv.writer(out, lineterminator="\n")
-    heads = ("trial", "outcome", "best", "front", "reason", "seconds", *metrics, *(PARAM + n for n in params))
-    lines.writerow(heads)
+    heads = ["trial", "outcome", "best", "front", "reason", "seconds", *metrics, *(PARAM + n for n in params)]
+    rows = []
     for trial in trials:
         figures = _figures(record, trial)
-        about = (trial.key, trial.outcome, int(trial.key == best), int(trial.key in front), trial.reason)
-        lines.writerow(
-            [
-                *about,
-                trial.seconds,
-                *(_cell(figures.get(name)) for name in metrics),
-                *(_cell(trial.params.get(name)) for name in params),
-            ]
-        )
-    return out.getvalue()
+        about = [trial.key, trial.outcome, int(trial.key == best), int(trial.key in front), trial.reason]
+        values = [figures.get(name) for name in metrics]
+        rows.append([*about, trial.seconds, *values, *(trial.params.get(name) for name in params)])
+    return heads, rows
 
 
 def _figures(record: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
