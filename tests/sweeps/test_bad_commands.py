@@ -77,7 +77,7 @@ USAGE = [
     *(
         Bad(
             command,
-            r"storage\.study: its password would be kept on the cluster, where all .* in ~/\.pgpass there\.",
+            r"storage\.study: its password would be kept on the cluster, where all .* ~/\.pgpass\.",
         )
         for command in (
             "run s.yaml --detach --storage postgresql://me:secret@host/studies",
