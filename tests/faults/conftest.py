@@ -6,7 +6,6 @@ import select
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,14 +121,6 @@ def tombola(zygote: Callable[[dict[str, Any]], int], tmp_path: Path) -> Iterator
     yield tombola
     for command in tombola.commands:
         command.kill()
-
-
-def until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait for a condition that must come."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.02)
 
 
 def ended(out: Path) -> int:

@@ -17,6 +17,7 @@ from sweeps.errors import SweepError
 from sweeps.study.database.opening import open_database
 from sweeps.study.driver.file_lock import FileLock
 from sweeps.study.driver.storage_lease import StorageLease
+from tests.plugins.until import until
 
 ELSEWHERE = """
 import sys, time
@@ -194,10 +195,3 @@ def test_neither_lock_looks_at_a_clock_that_can_be_set(url: str, tmp_path: Path)
         other.communicate("\n", timeout=60)
     with lease(url).hold():
         pass
-
-
-def until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.05)

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 import optuna
 import pytest
 
-from tests.faults.conftest import Tombola, ended, until
+from tests.faults.conftest import Tombola, ended
 from tests.plugins.ports import free_port
+from tests.plugins.until import until
 from tests.sweeps.studies import digits
 
 SERVER = """

@@ -13,8 +13,9 @@ import optuna
 import psycopg
 import pytest
 
-from tests.faults.conftest import Tombola, ended, until
+from tests.faults.conftest import Tombola, ended
 from tests.plugins.postgresql import Server, running_server
+from tests.plugins.until import until
 from tests.sweeps.studies import digits
 
 TRIALS = 6

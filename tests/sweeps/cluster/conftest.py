@@ -5,9 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -113,14 +112,6 @@ class StudyOnCluster:
     def trained_epochs(self) -> int:
         """All epochs trained, repeated ones counted each time."""
         return sum(len(log.read_text().splitlines()) for log in self.out.glob("store/*/*/training_log.jsonl"))
-
-
-def until(condition: Callable[[], bool], seconds: float) -> None:
-    """Wait for a condition that must come."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.1)
 
 
 def ended(out: Path) -> int:

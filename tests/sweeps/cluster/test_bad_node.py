@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.plugins.cluster import HEAD_IP, Cluster
-from tests.sweeps.cluster.conftest import StudyOnCluster, ended, until
+from tests.plugins.until import until
+from tests.sweeps.cluster.conftest import StudyOnCluster, ended
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -10,7 +10,8 @@ import yaml
 
 from sweeps.running.on_ray.head_watch import PATIENCE
 from tests.plugins.cluster import Cluster
-from tests.sweeps.cluster.conftest import SWEEP, StudyOnCluster, ended, until
+from tests.plugins.until import until
+from tests.sweeps.cluster.conftest import SWEEP, StudyOnCluster, ended
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -1,22 +1,14 @@
 """A node that is lost in mid-sweep: its trials go on elsewhere, and it is no crash of theirs."""
 
 import json
-import time
-from collections.abc import Callable
 
 import pytest
 
 from tests.plugins.cluster import Cluster
+from tests.plugins.until import until
 from tests.sweeps.cluster.conftest import StudyOnCluster
 
 pytestmark = pytest.mark.timeout(600)
-
-
-def until(condition: Callable[[], bool], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.1)
 
 
 def trainers(study: StudyOnCluster) -> set[int]:

@@ -1,8 +1,6 @@
 """A grid of lotteries trains each distinct trajectory once, whoever is killed on the way."""
 
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import yaml
 
 import sweeps
 from tests.plugins.cluster import Cluster
+from tests.plugins.until import until
 from tests.sweeps.cluster.conftest import SWEEP, StudyOnCluster
 from tests.trainables.test_lottery import distinct_epochs, logged_steps, steps_per_epoch
 
@@ -66,13 +65,6 @@ class Lotteries(StudyOnCluster):
         found = self.out.glob("trials/*/network/*/*.safetensors")
         files = [f for f in found if not f.parent.name.startswith(".")]  # what a killed worker was writing
         return {(named[f.parents[2].name], f"{f.parent.name}/{f.name}"): f.read_bytes() for f in files}
-
-
-def until(condition: Callable[[], bool], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.05)
 
 
 def kill_a_worker(out: Path) -> None:

@@ -12,7 +12,8 @@ from sweeps.study.paths import StudyPaths
 from sweeps.study.rows.row import TRIAL_METRICS
 from sweeps.study.screening import name_of_screening
 from tests.plugins.cluster import Cluster
-from tests.sweeps.cluster.conftest import StudyOnCluster, until
+from tests.plugins.until import until
+from tests.sweeps.cluster.conftest import StudyOnCluster
 from trainables.metric_names import DIVERGENCE
 
 pytestmark = pytest.mark.timeout(900)

@@ -12,7 +12,8 @@ from sweeps.study import storage
 from sweeps.study.paths import StudyPaths
 from sweeps.study.rows.row import outcome_of, root_of
 from tests.plugins.cluster import Cluster
-from tests.sweeps.cluster.conftest import StudyOnCluster, ended, until
+from tests.plugins.until import until
+from tests.sweeps.cluster.conftest import StudyOnCluster, ended
 from tests.sweeps.commands import after_first_words
 
 pytestmark = pytest.mark.timeout(900)
