@@ -266,9 +266,9 @@ class OnlyWriter(BaseStorage):
         return self._beneath.get_all_studies()
 
     def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
-        """Refuse: this is one study's storage."""
-        raise NotImplementedError
+        """Refuse, since no other study has its rows here. Raises RuntimeError."""
+        raise RuntimeError("This storage holds the rows of one study; another needs one of its own.")
 
     def delete_study(self, study_id: int) -> None:
-        """Refuse: a study is deleted with its directory."""
-        raise NotImplementedError
+        """Refuse, since a study goes with its directory. Raises RuntimeError."""
+        raise RuntimeError("A study is deleted with its directory, not by its driver.")
