@@ -62,6 +62,8 @@ def submit(
     if client.get_job_status(name) == JobStatus.FAILED:
         code = client.get_job_info(name).driver_exit_code
         raise SweepError(f"{study}: its driver ended before the study began.", code or FAILED)
+    if time.monotonic() >= deadline:
+        say(f"The study has not begun after {_TIME_TO_BEGIN:.0f} s; its driver, the job {name}, goes on.\n")
     return name
 
 

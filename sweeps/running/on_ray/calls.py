@@ -9,18 +9,23 @@ import ray
 
 from sweeps.errors import FAILED, SweepError
 from sweeps.running.on_ray import room
-from sweeps.running.retries import pause, reason
+from sweeps.running.retries import kind_of, pause, reason
 from sweeps.study.rows.death import OUTLIVED
 from sweeps.sweep_file.keys import Resources
 
 
 def call(function: Any, resources: Resources, *arguments: Any) -> Any:
-    """Call a function on a worker of the cluster and wait for its answer."""
-    remote = ray.remote(**room.options(resources))(function)
+    """Call a function on a worker of the cluster and wait for its answer.
+
+    Raises `SweepError` where the worker dies, as often as Ray tries again.
+    """
+    remote = ray.remote(max_retries=int(OUTLIVED["crashed"]), **room.options(resources))(function)
     try:
         return ray.get(remote.remote(*arguments))
     except ray.exceptions.RayTaskError as error:
         raise error.cause from None  # the remote traceback is in the worker's log
+    except ray.exceptions.RayError as error:
+        raise SweepError(f"reading test: {reason(kind_of(str(error)))}.", FAILED) from error
 
 
 def side_by_side(function: Any, resources: Resources, *arguments: Any) -> None:
