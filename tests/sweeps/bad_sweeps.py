@@ -52,7 +52,7 @@ def _branches(values: str, said: str, more: str = "") -> BadSweep:
     return _parameters(f"  training.optimizer: {{values: {values}}}{more}", said)
 
 
-def _after(line: str, more: str, said: str, exit_code: int = 2) -> BadSweep:
+def after(line: str, more: str, said: str, exit_code: int = 2) -> BadSweep:
     """A line more after the one that is ``line``."""
     return BadSweep(((line, f"{line}\n{more}"),), said, exit_code)
 
@@ -66,8 +66,8 @@ def _budget(form: str, said: str, exit_code: int = 2) -> BadSweep:
     return BadSweep((("{keep_ratio: 0.25}", form),), said, exit_code)
 
 
-def _last(more: str, said: str, exit_code: int = 2) -> BadSweep:
-    return _after("run_cap: 2", more, said, exit_code)
+def last(more: str, said: str, exit_code: int = 2) -> BadSweep:
+    return after("run_cap: 2", more, said, exit_code)
 
 
 NO_KEYS = {
@@ -83,8 +83,8 @@ NO_KEYS = {
         (("  epochs", "\tepochs"),),
         r"s\.yaml:6: not valid YAML: found character '\\t' that cannot start any token\.",
     ),
-    "a key twice": _last("run_cap: 3", r's\.yaml:15: the key "run_cap" stands twice \(first on line 14\)\.'),
-    "a Python object": _last(
+    "a key twice": last("run_cap: 3", r's\.yaml:15: the key "run_cap" stands twice \(first on line 14\)\.'),
+    "a Python object": last(
         "seed: !!python/name:os.system x",
         r"s\.yaml:15: not valid YAML: could not determine a constructor .*\.",
     ),
@@ -120,8 +120,8 @@ TYPES = {
         (("epochs: 1", "epochs: 1.5"),),
         r"s\.yaml:6: training\.epochs: should be a valid integer, got a number with a fractional part\.",
     ),
-    "seed: -1": _last("seed: -1", r"s\.yaml:15: seed: should be greater than or equal to 0\."),
-    "gpus: -1": _last(
+    "seed: -1": last("seed: -1", r"s\.yaml:15: seed: should be greater than or equal to 0\."),
+    "gpus: -1": last(
         "resources: {gpus: -1}", r"s\.yaml:15: resources\.gpus: should be greater than or equal to 0\."
     ),
     "goal: up": BadSweep(
@@ -139,10 +139,10 @@ KEYS = {
         (("name: base", "nme: base"),),
         r"s\.yaml:1: unknown key \"nme\"; did you mean 'name'\? 1 more to mend after that\.",
     ),
-    "resources.cpu": _last(
+    "resources.cpu": last(
         "resources: {cpu: 1}", r"s\.yaml:15: unknown key \"resources\.cpu\"; did you mean 'cpus'\?"
     ),
-    "program": _last(
+    "program": last(
         "program: train.py",
         r's\.yaml:15: unknown key "program"; known are name, description, .*, parameters, \.\.\.\.',
     ),
@@ -155,7 +155,7 @@ KEYS = {
         r"names begin with task, training, compression, budget, lottery, gradual, dynamic_sparse or "
         r"learning_compression, as in training\.lr\.",
     ),
-    "schedule.warmups": _after(
+    "schedule.warmups": after(
         "epochs: 1",
         "  schedule: {warmups: 1}",
         r"s\.yaml:7: unknown key \"training\.schedule\.warmups\"; did you mean 'warmup'\?",
@@ -204,12 +204,12 @@ NETWORKS = {
         r"s\.yaml:2: network .*:three_classes returns a tensor of shape \(1, 3\) for one input; "
         r"logits \(1, 10\) are needed\.",
     ),
-    "unknown option": _after(
+    "unknown option": after(
         "network: lenet_300_100",
         "  network_options: {widht: 3}",
         r"s\.yaml:2: network lenet_300_100 has no option 'widht'; known are dropout.*\.",
     ),
-    "no such checkpoint": _after(
+    "no such checkpoint": after(
         "network: lenet_300_100",
         "  checkpoint: nosuch.safetensors",
         r"s\.yaml:2: there is no checkpoint .*/nosuch\.safetensors\.",
@@ -225,12 +225,12 @@ NETWORKS = {
         r"s\.yaml:2: data factory .*:data_without_test returned no 'test'; a dict with train, validation, "
         r"test is needed\.",
     ),
-    "unknown loss": _after(
+    "unknown loss": after(
         "data: digits",
         "  loss: cross_entropi",
         r"s\.yaml:5: there is no loss 'cross_entropi'; did you mean cross_entropy\?",
     ),
-    "no such loss function": _after(
+    "no such loss function": after(
         "data: digits",
         f"  loss: {USERS}:los",
         r"s\.yaml:5: loss tests\.sweeps\.users:los: .* has no attribute .*",
@@ -260,7 +260,7 @@ COMPRESSION = {
         f"  compression.method: {{values: [alds, {METHODS}:Abstract]}}",
         r"s\.yaml:11: compression\.method: Method tests\.pruners\.users_methods:Abstract is abstract: .*",
     ),
-    "a baseline that is no method": _last(
+    "a baseline that is no method": last(
         f"baselines: [{METHODS}:NoMethod]",
         r"s\.yaml:15: baselines: Method tests\.pruners\.users_methods:NoMethod is a class, not a .*\.",
     ),
@@ -276,42 +276,42 @@ COMPRESSION = {
         (("compression:\n  method: alds", "compression: {}"),),
         r's\.yaml:7: the key "compression\.method" is missing\.',
     ),
-    "unknown option": _after(
+    "unknown option": after(
         "method: alds",
         "  options: {metrc: max}",
         r"s\.yaml:9: compression: alds has no option 'metrc'; did you mean 'metric'\?",
     ),
-    "unknown metric": _after(
+    "unknown metric": after(
         "method: alds",
         "  options: {metric: maxx}",
         r"s\.yaml:9: compression: metric 'maxx' is unknown; did you mean 'max'\?",
     ),
-    "unknown layer": _after(
+    "unknown layer": after(
         "method: alds",
         "  options: {exclude: [fc9]}",
         r"s\.yaml:9: compression: exclude: the network has no compressible layer 'fc9'; known are 1, 3, 5\.",
     ),
-    "unknown baseline": _last(
+    "unknown baseline": last(
         "baselines: [svdd]",
         r"s\.yaml:15: baselines: There is no method 'svdd'; did you mean 'svd'\?",
     ),
-    "baseline's option": _last(
+    "baseline's option": last(
         "baselines:\n  - svd\n  - {method: alds, name: mine, options: {metric: maxx}}",
         r"s\.yaml:17: baselines: mine: compression: metric 'maxx' is unknown; did you mean 'max'\?",
     ),
-    "baseline with options and no name": _last(
+    "baseline with options and no name": last(
         "baselines: [{method: alds, options: {metric: sum}}]",
         r"s\.yaml:15: baselines\.0: a baseline with options needs a name of its own\.",
     ),
-    "two baselines of one name": _last(
+    "two baselines of one name": last(
         "baselines: [svd, {method: alds, name: svd}]",
         r's\.yaml:15: baselines: two are called "svd"; give one a name of its own\.',
     ),
-    "a baseline's key": _last(
+    "a baseline's key": last(
         "baselines: [{method: alds, nam: svd}]",
         r's\.yaml:15: unknown key "baselines\.0\.nam"; did you mean \'name\'\?',
     ),
-    "unknown trainable": _last(
+    "unknown trainable": last(
         "trainable: lotery", r"s\.yaml:15: trainable: 'lotery' is no trainable; did you mean 'lottery'\?"
     ),
     "out of reach": _budget(
@@ -392,7 +392,7 @@ SEARCH = {
         (("method: random", "method: tpee"),),
         r"s\.yaml:12: method: 'tpee' is no sampler; did you mean 'tpe'\?",
     ),
-    "unknown sampler option": _after(
+    "unknown sampler option": after(
         "method: random",
         "sampler_options: {foo: 1}",
         r"s\.yaml:13: the sampler random has no option 'foo'; there are none\.",
@@ -438,27 +438,27 @@ SEARCH = {
         "{min: 0.01, max: .inf}", r"s\.yaml:11: parameters\.training\.lr\.max: should be a finite number\."
     ),
     "no values": _lr("{values: []}", r"s\.yaml:11: parameters\.training\.lr: values is empty\."),
-    "an unknown name enqueued": _last(
+    "an unknown name enqueued": last(
         "enqueue: [{training.lr: 0.1}, {training.lrr: 0.1}]",
         r's\.yaml:15: enqueue: "training\.lrr" is no parameter of this sweep; did you mean .training\.lr.\?',
     ),
-    "a value outside its range enqueued": _last(
+    "a value outside its range enqueued": last(
         "enqueue:\n- training.lr: 0.5",
         r"s\.yaml:16: enqueue: training\.lr is drawn from 0\.01 to 0\.1, not 0\.5\.",
     ),
-    "a text for a number enqueued": _last(
+    "a text for a number enqueued": last(
         "enqueue:\n- training.lr: '0.05'", r"s\.yaml:16: enqueue: training\.lr is a number, not '0\.05'\."
     ),
-    "a list for a number enqueued": _last(
+    "a list for a number enqueued": last(
         "enqueue:\n- training.lr: [0.05]", r"s\.yaml:16: enqueue: training\.lr is a number, not \[0\.05\]\."
     ),
-    "yes for a number enqueued": _last(
+    "yes for a number enqueued": last(
         "enqueue: [{training.lr: yes}]", r"s\.yaml:15: enqueue: training\.lr is a number, not True\."
     ),
-    "one mapping enqueued": _last(
+    "one mapping enqueued": last(
         "enqueue: {training.lr: 0.05}", r"s\.yaml:15: enqueue: should be a valid list, not .*\."
     ),
-    "more enqueued than trials": _last(
+    "more enqueued than trials": last(
         "enqueue: [{training.lr: 0.02}, {training.lr: 0.03}, {training.lr: 0.04}]",
         r"s\.yaml:15: enqueue holds 3 configurations and run_cap is 2\.",
     ),
@@ -605,15 +605,15 @@ SEARCH = {
         r's\.yaml:11: unknown key "parameters\.training\.lr\.mu"; known are value, values, .*\. '
         r"2 more to mend after that\.",
     ),
-    "tolerance without one": _last(
+    "tolerance without one": last(
         "per_layer: {tolerance: {min: 2, max: 3}}",
         r"s\.yaml:15: per_layer: the range of tolerance must hold 1, the method's own answer\.",
     ),
-    "per_layer of no layer": _last(
+    "per_layer of no layer": last(
         'per_layer: {tolerance: {min: .5, max: 3}, layers: ["conv*"]}',
         r's\.yaml:15: per_layer\.layers: "conv\*" matches no compressible layer; known are 1, 3, 5\.',
     ),
-    "per_layer of nothing": _last(
+    "per_layer of nothing": last(
         "per_layer: {}",
         r"s\.yaml:15: per_layer: per_layer takes either tolerance, or scale, or rank and num_subspaces\.",
     ),
@@ -632,11 +632,11 @@ SEARCH = {
         r"s\.yaml:15: a baseline needs one network and one budget, and budget\.keep_ratio is searched; "
         r"leave one out\.",
     ),
-    "unknown way to stop": _last(
+    "unknown way to stop": last(
         "early_terminate: {type: ashaa}",
         r"s\.yaml:15: early_terminate\.type: 'ashaa' is no way to stop early; did you mean 'asha'\?",
     ),
-    "nowhere to stop": _last(
+    "nowhere to stop": last(
         "early_terminate: {type: asha}",
         r"s\.yaml:15: early_terminate stops trials between retraining epochs, "
         r"and compression\.retrain_epochs is 0\.",
@@ -644,23 +644,23 @@ SEARCH = {
 }
 
 TRAINING = {
-    "schedule: cosin": _after(
+    "schedule: cosin": after(
         "epochs: 1",
         "  schedule: {name: cosin}",
         r"s\.yaml:7: training\.schedule\.name: should be 'constant', 'multistep', 'cosine', 'linear' or "
         r"'poly', not 'cosin'\.",
     ),
-    "steps without milestones": _after(
+    "steps without milestones": after(
         "epochs: 1",
         "  schedule: {name: multistep}",
         r"s\.yaml:7: training\.schedule: a multistep schedule takes either milestones or every\.",
     ),
-    "optimizer: sdg": _after(
+    "optimizer: sdg": after(
         "epochs: 1",
         "  optimizer: sdg",
         r"s\.yaml:7: training\.optimizer: there is no optimizer 'sdg'; did you mean sgd\?",
     ),
-    "augment: mirror": _after(
+    "augment: mirror": after(
         "epochs: 1",
         "  augment: [mirror]",
         r"s\.yaml:7: training\.augment\.0: should be 'flip', 'crop' or 'shift', not 'mirror'\.",
