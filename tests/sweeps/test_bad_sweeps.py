@@ -14,6 +14,7 @@ from tests.sweeps.bad_choices import BAD_CHOICES
 from tests.sweeps.bad_distillation import BAD_DISTILLATION
 from tests.sweeps.bad_int8 import BAD_INT8
 from tests.sweeps.bad_learning_compression import BAD_LEARNING_COMPRESSION
+from tests.sweeps.bad_searches import BAD_SEARCHES
 from tests.sweeps.bad_sparse_sweeps import AT_INIT, BAD_SPARSE_SWEEPS, LOTTERY
 from tests.sweeps.bad_sweeps import BAD_SWEEPS, SWEEP, BadSweep
 from tests.sweeps.bad_tasks import BAD_TASKS
@@ -22,6 +23,7 @@ from tests.sweeps.commands import Answer, after_first_words, assert_short, conte
 
 BAD = (
     BAD_SWEEPS
+    | BAD_SEARCHES
     | BAD_SPARSE_SWEEPS
     | BAD_TASKS
     | BAD_VALUES
