@@ -47,8 +47,9 @@ class Study(StudyRecord):
     def trials_dataframe(self) -> "pandas.DataFrame":
         """Return trials and baselines as a table, with the rows and columns of the report's CSV file.
 
-        Columns: ``trial``, ``outcome``, ``best`` and ``front`` (1 or 0), ``reason``, ``seconds``, objectives and
-        metrics under their names (spreads over replicates end in ``_std``), parameters as ``param/<name>``.
+        Columns: ``trial``, ``outcome``, ``best`` and ``front`` (1 or 0), ``reason``, ``seconds``, objectives
+        and metrics under their names (spreads over replicates end in ``_std``), parameters as
+        ``param/<name>``.
         """
         import pandas
 

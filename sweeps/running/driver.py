@@ -13,6 +13,7 @@ from sweeps.running import in_process, opening
 from sweeps.running.closing import close, unread
 from sweeps.running.conductor import Conductor, finished_result
 from sweeps.running.on_ray import calls, connection, tuning
+from sweeps.running.on_ray.runtime_env import check_is_portable
 from sweeps.running.progress import Progress
 from sweeps.running.screening import Screening
 from sweeps.running.tracker_observer import TrackerObserver
@@ -53,6 +54,8 @@ def run(
     by hand; the same call then goes on where it stood.
     """
     paths = StudyPaths(study_place(out))
+    if not without_ray:
+        check_is_portable(sweep)
     with answering(paths.root), disk_full_explained(paths.root):
         return _hold(sweep, paths, console or Console(quiet=True), address, without_ray)
 

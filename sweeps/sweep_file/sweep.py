@@ -18,8 +18,10 @@ from sweeps.sweep_file.sections import SECTIONS, TrialSections
 from sweeps.sweep_file.space import Space, WrongParameter, build, setting
 from sweeps.sweep_file.validation import checked
 from sweeps.sweep_file.yaml_file import Source
+from trainables.errors import TaskError
 from trainables.places.place import Place, place_of
 from trainables.recipes import RECIPES
+from trainables.task.objects import with_references
 
 METHOD = "compression.method"
 
@@ -47,8 +49,18 @@ class Sweep:
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any], name: str = "sweep") -> Self:
-        """Check a sweep given as plain data, in a notebook for example."""
-        return cls._checked(Source(name, copy.deepcopy(dict(data))), ())
+        """Check a sweep given as data, in a notebook for example.
+
+        ``network``, ``data`` and ``loss`` of its section ``task`` may be functions, and ``data`` what a data
+        factory returns, as a tuple of three pairs of tensors: such a sweep runs in this process alone.
+
+        Raises `SweepError` naming the key.
+        """
+        try:
+            task = {"task": with_references(data["task"])} if isinstance(data.get("task"), Mapping) else {}
+        except TaskError as error:
+            raise SweepError(str(error)) from error
+        return cls._checked(Source(name, copy.deepcopy({**data, **task})), ())
 
     @classmethod
     def _checked(cls, source: Source, overrides: Sequence[str]) -> Self:

@@ -2,10 +2,12 @@
 
 import importlib
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from trainables.errors import TaskError, nearest
+from trainables.users_code.given import is_given
 from trainables.users_code.source_digest import source_digests
 
 _looked_at: set[str] = set()
@@ -25,6 +27,10 @@ def resolve(reference: str, what: str) -> Callable[..., Any]:
     module_name, _, attribute = reference.partition(":")
     if not module_name or not attribute:
         raise TaskError(f"{what} {reference!r} is not of the form package.module:attribute.")
+    if is_given(module_name) and module_name not in sys.modules:
+        raise TaskError(
+            f"{what} {reference} was given by a program, which alone can go on: run its sweep there again."
+        )
     try:
         module = importlib.import_module(module_name)
     except Exception as error:

@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from sweeps.errors import SweepError
 from sweeps.sweep_file.sweep import Sweep
+from trainables.users_code.given import is_given
 from trainables.users_code.import_graph import find_spec, is_users, users_modules
 
 _OURS = ("pruners", "trainables", "sweeps")
@@ -25,6 +27,18 @@ def copy_code(sweep: Sweep, folder: Path) -> None:
     """Copy this project, and the user's code that the sweep pulls in, into a folder to be imported from."""
     for name in (*_OURS, *user_modules(sweep)):
         _copy(name, folder)
+
+
+def check_is_portable(sweep: Sweep) -> None:
+    """Check that other processes can import what the sweep names.
+
+    Raises `SweepError` for functions and data that this program gave in place of names.
+    """
+    if any(map(is_given, user_modules(sweep))):
+        raise SweepError(
+            "A network, data or loss of this sweep is an object of this process, which Ray's workers cannot "
+            "import: give without_ray=True, or put it into a module."
+        )
 
 
 def user_modules(sweep: Sweep) -> list[str]:
