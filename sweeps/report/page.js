@@ -1,3 +1,11 @@
+// Kept gzipped in the page: plotly's script, and all trials with all digits.
+async function unpacked(id) {
+  const letters = atob(document.getElementById(id).textContent.trim());
+  const packed = new Uint8Array(letters.length);
+  for (let place = 0; place < letters.length; place++) packed[place] = letters.charCodeAt(place);
+  return new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+}
+
 // What differs in the dark; everything else is the same on both grounds.
 const night = {
   "#1d2530": "#e6eaf0", "#566170": "#9aa5b4", "#e4e8ed": "#2c343f", "#ffffff": "#171c23", "white": "#171c24",
@@ -25,15 +33,23 @@ function draw(anchor, colors) {
 
 // One chart after the other, so that the page answers meanwhile.
 const waiting = Object.keys(figures);
-const drawn = new Promise(done => {
-  (async function next() {
-    if (!waiting.length) return done(true);
+const drawn = (async () => {
+  if (!waiting.length) return;
+  if (!window.DecompressionStream) {
+    for (const place of document.querySelectorAll(".chart")) place.textContent = "The charts need a browser of 2023 or newer; the tables do not.";
+    return;
+  }
+  const script = document.createElement("script");
+  script.textContent = await unpacked("plotly");
+  document.head.append(script);
+  while (waiting.length) {
     await draw(waiting.shift(), isDark.matches ? night : same);
-    setTimeout(next);
-  })();
-});
+    await new Promise(done => setTimeout(done));
+  }
+})();
 
 function redraw(colors, width) {
+  if (!window.Plotly) return;
   waiting.length = 0;
   for (const anchor of Object.keys(figures)) {
     draw(anchor, colors);
@@ -91,11 +107,6 @@ for (const head of document.querySelectorAll("table.trials th")) {
   });
 }
 
-// All trials with all digits, kept gzipped in the page.
-async function trialsCsv() {
-  const packed = Uint8Array.from(atob(document.getElementById("trials-csv").textContent.trim()), letter => letter.charCodeAt(0));
-  return new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
-}
 document.getElementById("save-csv")?.addEventListener("click", async () => {
-  save(URL.createObjectURL(new Blob([await trialsCsv()], {type: "text/csv"})), `${fileName}-trials.csv`);
+  save(URL.createObjectURL(new Blob([await unpacked("trials-csv")], {type: "text/csv"})), `${fileName}-trials.csv`);
 });

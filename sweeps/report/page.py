@@ -5,6 +5,7 @@ import gzip
 import os
 import re
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -82,13 +83,22 @@ def _render(record: StudyRecord) -> str:
         notes=[*summary.notes(record), *certainty.notes(record)],
         charts=drawn,
         figures={c.anchor: six_digits(c.figure.to_plotly_json()) for c in drawn if c.figure is not None},
-        # without a time in it the same record gives the same bytes
-        csv=base64.b64encode(gzip.compress(trials_csv(record).encode(), mtime=0)).decode(),
+        csv=_packed(trials_csv(record)),
         table=trial_table(record, shares),
         provenance=header.provenance(record),
         sweep=header.sweep_file(record),
-        plotly=get_plotlyjs() if any(c.figure for c in drawn) else "",
+        plotly=_plotly() if any(c.figure for c in drawn) else "",
     )
+
+
+@cache
+def _plotly() -> str:
+    return _packed(get_plotlyjs())
+
+
+def _packed(text: str) -> str:
+    """Return what the page unpacks; without a time in it the same text gives the same bytes."""
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
 
 
 def charts(record: StudyRecord) -> list[Chart]:

@@ -1,5 +1,6 @@
 """The Pareto front: quality against what the network still costs."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ import plotly.graph_objects as go
 from sweeps.report.drawing import chart
 from sweeps.report.drawing.chart import Chart
 from sweeps.report.drawing.limits import bounds_on, draw_bounds
+from sweeps.report.drawing.thinning import thinned, thinning_said
 from sweeps.report.drawing.wording import (
     lower_name,
     method_of,
@@ -93,7 +95,7 @@ def _front_chart(record: StudyRecord, axes: _Axes, *, half: bool) -> Chart:
             line=line,
             hoverinfo="skip",
         )
-    _add_networks(figure, record, points)
+    drawn = _add_networks(figure, record, points)
 
     dense = record.dense.get(axes.quality)
     levels = [*([] if dense is None else [dense]), *bounds_on(record, axes.quality).values()]
@@ -109,7 +111,8 @@ def _front_chart(record: StudyRecord, axes: _Axes, *, half: bool) -> Chart:
             figure, scaled(axes.quality, dense), f"dense {with_unit(axes.quality, dense)}", chart.DENSE
         )
     out = {k: p for k, p in points.items() if not (left <= p.x <= right and bounds[0] <= p.y <= bounds[1])}
-    caption = _caption(list(points.values()), is_objective, record) + _left_out(out, len(points))
+    caption = _caption(list(points.values()), is_objective, record)
+    caption += thinning_said(drawn, len(points)) + _left_out(out, len(points))
     return Chart(anchor, title, caption, figure, half=half)
 
 
@@ -142,9 +145,12 @@ def _point(record: StudyRecord, trial: TrialRecord, axes: _Axes) -> _Point | Non
     return _Point(trial, scaled(axes.cost, x), scaled(axes.quality, y), scaled(axes.quality, spread), hover)
 
 
-def _add_networks(figure: go.Figure, record: StudyRecord, points: dict[str, _Point]) -> None:
+def _add_networks(figure: go.Figure, record: StudyRecord, points: dict[str, _Point]) -> int:
+    """Draw the networks, of very many trials some; return how many."""
     plain = points.keys() - {t.key for t in (record.best, record.own) if t is not None}
-    others = [t for t in record.complete if t.key in plain]
+    all_others = [t for t in record.complete if t.key in plain]
+    front, gain = {t.key for t in record.front}, record.objectives[0].gain
+    others = thinned(all_others, lambda t: math.inf if t.key in front else gain((t.values or (0.0,))[0]))
     kept = [points[t.key] for t in others if not record.missed(t)]
     missing = [points[t.key] for t in others if record.missed(t)]
     _add(figure, kept, "trials", chart.TRIAL, size=8)
@@ -165,6 +171,7 @@ def _add_networks(figure: go.Figure, record: StudyRecord, points: dict[str, _Poi
             chart.BEST,
             size=12,
         )
+    return len(points) - len(all_others) + len(others)
 
 
 def _add(

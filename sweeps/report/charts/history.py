@@ -1,13 +1,14 @@
 """How the study got there: each trial's value and the best so far."""
 
-from itertools import accumulate
+from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
 from sweeps.report.drawing import chart
 from sweeps.report.drawing.chart import Chart
+from sweeps.report.drawing.thinning import thinned, thinning_said
 from sweeps.report.drawing.wording import OUTCOMES, name_of, scaled, titled, value_of, with_unit
-from sweeps.study.record import StudyRecord, TrialRecord
+from sweeps.study.record import Objective, StudyRecord, TrialRecord
 
 
 def history_chart(record: StudyRecord) -> Chart:
@@ -19,24 +20,28 @@ def history_chart(record: StudyRecord) -> Chart:
         return Chart("history", title, "Nothing to draw yet: no trial is complete.")
 
     figure = chart.figure("Trial", titled(objective.name))
-    numbers, heights = [int(t.key) for t, _ in points], [scaled(objective.name, v) for _, v in points]
-    kept = [not record.missed(t) for t, _ in points]
-    better = max if objective.goal == "maximize" else min
+    heights = [scaled(objective.name, v) for _, v in points]
+    drawn = thinned(points, lambda point: objective.gain(point[1]))
     hover = [
         f"<b>trial {t.key}</b><br>{chart.text(name_of(objective.name))} {with_unit(objective.name, v)}"
-        for t, v in points
+        for t, v in drawn
     ]
-    dots = {"color": chart.TRIAL, "size": 8, "line": {"color": "#ffffff", "width": 1}}
     figure.add_scatter(
-        x=numbers, y=heights, mode="markers", name="trials", marker=dots, hovertext=hover, hoverinfo="text"
+        x=[int(t.key) for t, _ in drawn],
+        y=[scaled(objective.name, v) for _, v in drawn],
+        mode="markers",
+        name="trials",
+        marker={"color": chart.TRIAL, "size": 8, "line": {"color": "#ffffff", "width": 1}},
+        hovertext=hover,
+        hoverinfo="text",
     )
-    line = {"color": chart.BEST, "width": 2, "shape": "hv"}
+    steps = _best_so_far(record, objective, points)
     figure.add_scatter(
-        x=[number for number, held in zip(numbers, kept, strict=True) if held],
-        y=list(accumulate((h for h, held in zip(heights, kept, strict=True) if held), better)),
+        x=[number for number, _ in steps],
+        y=[scaled(objective.name, v) for _, v in steps],
         mode="lines",
         name="best so far",
-        line=line,
+        line={"color": chart.BEST, "width": 2, "shape": "hv"},
         hoverinfo="skip",
     )
 
@@ -47,7 +52,7 @@ def history_chart(record: StudyRecord) -> Chart:
     figure.update_yaxes(range=bounds)
     chart.whole_steps(figure, 0, max(int(t.key) for t in record.trials))
     lost = [t for t in record.trials if t.outcome in ("failed", "infeasible", "stopped_early")]
-    _mark_without_value(figure, lost, bounds[0])
+    _mark_without_value(figure, thinned(lost, lambda t: int(t.key)), bounds[0])
     if dense is not None:
         chart.level(
             figure, scaled(objective.name, dense), f"dense {with_unit(objective.name, dense)}", chart.DENSE
@@ -64,7 +69,22 @@ def history_chart(record: StudyRecord) -> Chart:
     caption += " of those that keep every constraint." if record.limits else "."
     if lost:
         caption += " Crosses on the floor are trials that ended without a value."
-    return Chart("history", title, caption + chart.outside(heights, bounds), figure)
+    caption += thinning_said(len(drawn), len(points)) + chart.outside(heights, bounds)
+    return Chart("history", title, caption, figure)
+
+
+def _best_so_far(
+    record: StudyRecord, objective: Objective, points: Sequence[tuple[TrialRecord, float]]
+) -> list[tuple[int, float]]:
+    """Return the trials that were better than all before them, and how good the best is at the end."""
+    steps: list[tuple[int, float]] = []
+    last = 0
+    for trial, value in points:
+        if not record.missed(trial):
+            last = int(trial.key)
+            if not steps or objective.gain(value) > objective.gain(steps[-1][1]):
+                steps.append((last, value))
+    return [*steps, (last, steps[-1][1])] if steps and steps[-1][0] < last else steps
 
 
 def _mark_without_value(figure: go.Figure, lost: list[TrialRecord], floor: float) -> None:

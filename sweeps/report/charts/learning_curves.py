@@ -6,10 +6,12 @@ import plotly.graph_objects as go
 
 from sweeps.report.drawing import chart
 from sweeps.report.drawing.chart import Chart
+from sweeps.report.drawing.thinning import thinned, thinning_said
 from sweeps.report.drawing.wording import OUTCOMES, name_of, scaled, titled
 from sweeps.study.record import Outcome, StudyRecord, TrialRecord
 from trainables.recipes import RECIPES
 
+_MOST_LINES = 300
 _COLORS: dict[Outcome, str] = {
     "complete": chart.TRIAL,
     "running": chart.OWN,
@@ -30,14 +32,12 @@ def curves_chart(record: StudyRecord) -> Chart | None:
     unit = RECIPES[record.sweep.get("trainable", "compress")].reports.unit
     figure = chart.figure(unit.capitalize(), titled(objective))
     best = record.best
+    gain, shown = record.objectives[0].gain, 0
     for outcome, color in _COLORS.items():
-        _add_lines(
-            figure,
-            [t for t in drawn if t.outcome == outcome and t is not best],
-            OUTCOMES[outcome],
-            color,
-            objective,
-        )
+        group = [t for t in drawn if t.outcome == outcome and t is not best]
+        lines = thinned(group, lambda t: gain(t.intermediate[max(t.intermediate)]), _MOST_LINES)
+        _add_lines(figure, lines, OUTCOMES[outcome], color, objective)
+        shown += len(lines)
     if best is not None and best in drawn:
         _add_lines(figure, [best], "best found", chart.BEST, objective, width=2.5)
     heights = [scaled(objective, v) for t in drawn for v in t.intermediate.values()]
@@ -45,7 +45,8 @@ def curves_chart(record: StudyRecord) -> Chart | None:
     figure.update_yaxes(range=bounds)
     epochs = [epoch for t in drawn for epoch in t.intermediate]
     chart.whole_steps(figure, min(epochs), max(epochs))
-    caption = "One line a trial, as long as it was trained." + chart.outside(heights, bounds)
+    caption = "One line a trial, as long as it was trained."
+    caption += thinning_said(shown + (best in drawn), len(drawn)) + chart.outside(heights, bounds)
     return Chart("curves", f"{name_of(objective)} over {unit}", caption, figure)
 
 

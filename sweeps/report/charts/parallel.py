@@ -10,7 +10,8 @@ from optuna.visualization import plot_parallel_coordinate
 
 from sweeps.report.drawing import chart
 from sweeps.report.drawing.chart import Chart
-from sweeps.report.drawing.wording import compact, scaled, short_names, titled
+from sweeps.report.drawing.thinning import thinned, thinning_said
+from sweeps.report.drawing.wording import scaled, short_names, titled
 from sweeps.study.record import StudyRecord
 
 _MOST_PARAMS, _MOST_TRIALS = 6, 250
@@ -29,7 +30,7 @@ def parallel_chart(record: StudyRecord, shares: Mapping[str, float]) -> Chart | 
     )[:_MOST_PARAMS]
     if len(complete) < 2 or len(names) < 2:
         return None
-    shown = _shown(record, complete)
+    shown = thinned(complete, lambda t: record.objectives[0].gain(t.values[0]), _MOST_TRIALS)
     value = titled(record.objectives[0].name)
     figure = plot_parallel_coordinate(_as_shown(record, shown), names, target_name=value)
     style = chart.figure("", "", height=430).layout
@@ -49,8 +50,7 @@ def parallel_chart(record: StudyRecord, shares: Mapping[str, float]) -> Chart | 
     caption = "A line is a trial, its colour the value on the first axis."
     if len(record.objectives) > 1:
         caption = "A line is a trial, its colour its rank: those of rank 0 no other beats in every objective."
-    if len(shown) < len(complete):
-        caption += f" Of {compact(len(complete))} trials the best and the latest are drawn."
+    caption += thinning_said(len(shown), len(complete))
     if len(shares) > len(names):
         caption += " The axes are the most important parameters."
     return Chart("parallel", _TITLE, caption, figure, least_width=620)
@@ -65,18 +65,6 @@ def _name_axes(figure: go.Figure, values: Sequence[str], names: Sequence[str]) -
         if line.customdata is not None:
             told = zip(labels, line.customdata, strict=True)
             line.customdata = [[chart.text(label), value] for label, (_, value) in told]
-
-
-def _shown(record: StudyRecord, complete: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Return all trials; of very many the best by the first objective and the latest."""
-    if len(complete) <= _MOST_TRIALS:
-        return list(complete)
-    gain = record.objectives[0].gain
-    best = sorted(complete, key=lambda t: -gain(t.values[0]))[: _MOST_TRIALS // 2]
-    kept = {t.number for t in best}
-    latest = [t.number for t in complete if t.number not in kept][-(_MOST_TRIALS - len(kept)) :]
-    kept |= set(latest)
-    return [t for t in complete if t.number in kept]
 
 
 def _as_shown(record: StudyRecord, trials: Sequence[FrozenTrial]) -> optuna.Study:
