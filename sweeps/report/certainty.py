@@ -58,11 +58,13 @@ def close_by(record: StudyRecord) -> str:
         return ""
     others = [value_of(record, t, metric.name) for t in record.feasible if t.key != best.key]
     near = sum(v is not None and abs(v - reached) <= error for v in others)
-    return (
-        f"{count(near, 'other trial')} within one standard error of the best on validation "
-        f"({number(metric.name, error)}{points_of(metric.name)})"
-        + (": on other examples any of them could be the best." if near else ".")
+    distance = (
+        f"one standard error of the best on validation ({number(metric.name, error)}{points_of(metric.name)})"
     )
+    if not near:
+        return f"No other trial is within {distance}."
+    near_by = f"{count(near, 'other trial')} {'is' if near == 1 else 'are'} within {distance}"
+    return f"{near_by}: on other examples any of them could be the best."
 
 
 def notes(record: StudyRecord) -> list[str]:

@@ -14,11 +14,11 @@ _FORMATS = ("png", "svg")
 def write_figures(charts: list[Chart], folder: Path) -> list[Path]:
     """Write each figure as ``<anchor>.png`` and ``<anchor>.svg`` on white into ``folder``; return the files.
 
-    An installed Chrome or Chromium draws them. Raises `SweepError` where kaleido or the browser is missing.
+    An installed Chrome or Chromium draws them. Raises `SweepError` without kaleido or a browser that starts.
     """
     try:
         import kaleido
-        from kaleido.errors import ChromeNotFoundError
+        from kaleido.errors import BrowserClosedError, BrowserFailedError, ChromeNotFoundError
     except ImportError as error:
         raise SweepError(
             "Figures as files are drawn by kaleido, which is not installed: pip install 'tombola[figures]'.",
@@ -44,7 +44,14 @@ def write_figures(charts: list[Chart], folder: Path) -> list[Path]:
         kaleido.write_fig_from_object_sync(specs, kopts={"mathjax": False})
     except ChromeNotFoundError as error:
         raise SweepError(
-            "Figures as files are drawn by a Chrome or Chromium, and none is installed here.", FAILED
+            "Figures as files are drawn by a Chrome or Chromium, and none is found here; "
+            "BROWSER_PATH may name one.",
+            FAILED,
+        ) from error
+    except (BrowserClosedError, BrowserFailedError) as error:
+        raise SweepError(
+            "Figures as files are drawn by a Chrome or Chromium, and the one that is here does not start.",
+            FAILED,
         ) from error
     return [path for _, _, path in wanted]
 

@@ -26,9 +26,10 @@ function painted(value, colors) {
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, painted(item, colors)]));
 }
 
-function draw(anchor, colors) {
+// As wide as its place, unless a width is given.
+function draw(anchor, colors, width) {
   const {data, layout} = painted(figures[anchor], colors);
-  return Plotly.react(anchor, data, layout, {responsive: true, displayModeBar: false});
+  return Plotly.react(anchor, data, {...layout, width}, {responsive: true, displayModeBar: false});
 }
 
 // One chart after the other, so that the page answers meanwhile.
@@ -52,8 +53,8 @@ function redraw(colors, width) {
   if (!window.Plotly) return;
   waiting.length = 0;
   for (const anchor of Object.keys(figures)) {
-    draw(anchor, colors);
-    if (width) Plotly.relayout(anchor, {width});
+    const redrawn = draw(anchor, colors, width);
+    if (!width) redrawn.then(() => Plotly.Plots.resize(anchor));
   }
 }
 isDark.addEventListener("change", () => redraw(isDark.matches ? night : same));
@@ -71,7 +72,7 @@ function save(url, name) {
 function picture(anchor, format) {
   const shown = document.getElementById(anchor);
   const {data, layout} = painted({data: shown.data, layout: shown.layout}, isDark.matches ? day : same);
-  const size = {width: Math.max(shown.clientWidth, 640), height: layout.height, scale: format === "png" ? 3 : 1};
+  const size = {width: Math.max(shown.clientWidth, 640), height: figures[anchor].layout.height, scale: format === "png" ? 3 : 1};
   return Plotly.toImage({data, layout: {...layout, paper_bgcolor: "#ffffff"}}, {format, ...size});
 }
 

@@ -61,6 +61,33 @@ class Page:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
+    def prefer(self, scheme: str) -> None:
+        """Make the reader's colour scheme ``light`` or ``dark``."""
+        feature = {"name": "prefers-color-scheme", "value": scheme}
+        self._call("Emulation.setEmulatedMedia", features=[feature])
+
+    def move(self, x: float, y: float) -> None:
+        """Move the mouse there (CSS pixels of the window)."""
+        self._call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+
+    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Press the mouse's left button at one point of the window and let it go at another."""
+        button = {"button": "left", "clickCount": 1}
+        self.move(*start)
+        self._call("Input.dispatchMouseEvent", type="mousePressed", x=start[0], y=start[1], **button)
+        for share in (0.5, 1):
+            x, y = (a + share * (b - a) for a, b in zip(start, end, strict=True))
+            self._call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y, button="left", buttons=1)
+        self._call("Input.dispatchMouseEvent", type="mouseReleased", x=end[0], y=end[1], **button)
+
+    def download_to(self, folder: Path) -> None:
+        """Let what the page saves go into ``folder``, without a question."""
+        self._call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+
+    def print(self) -> bytes:
+        """The page on paper, as PDF."""
+        return base64.b64decode(self._call("Page.printToPDF", preferCSSPageSize=True)["data"])
+
     def screenshot(self, path: Path) -> None:
         """The whole page, beyond the window's height, as PNG."""
         shot = self._call("Page.captureScreenshot", captureBeyondViewport=True)

@@ -81,11 +81,13 @@ def study_record(
     replicates: int = 1,
     failing: bool = False,
     name: str = "alds_digits",
+    layer: str = "conv1",
 ) -> StudyRecord:
-    """A study over ten per-layer tolerances.
+    """A study over ten per-layer tolerances; ``layer`` is what the first layer is called.
 
     Every sixth trial is stopped early, and every eighth fails (``failing``: all).
     """
+    called = {"conv1": layer}
     study = optuna.create_study(
         directions=[o.goal for o in objectives], sampler=optuna.samplers.RandomSampler(seed=1)
     )
@@ -93,7 +95,8 @@ def study_record(
     for number in range(trials):
         trial = study.ask()
         tolerances = {
-            name: trial.suggest_float(f"tolerance/{name}", 0.25, 4, log=True) for name in list(LAYERS)[:10]
+            name: trial.suggest_float(f"{called.get(name, name)}/tolerance", 0.25, 4, log=True)
+            for name in list(LAYERS)[:10]
         }
         loss = 0.004 * math.log2(tolerances["conv1"]) ** 2 + 0.001 * sum(
             math.log2(t) ** 2 for t in tolerances.values()
@@ -128,7 +131,7 @@ def study_record(
                 record.params,
                 tuple(values) if complete else None,
                 record.metrics if complete else {},
-                record.layers if complete else {},
+                {called.get(n, n): figures for n, figures in record.layers.items()} if complete else {},
                 record.replicates,
                 curve if len(objectives) == 1 else {},
                 reason=reason,

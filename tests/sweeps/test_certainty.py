@@ -137,7 +137,7 @@ def test_the_headline_says_how_sure_it_is(study: StudyRecord) -> None:
     near = [
         t for t in study.complete if t != best and abs(t.metrics["val/accuracy"] - accuracy) <= (error or 0)
     ]
-    assert certainty.close_by(study).startswith(f"{len(near)} other trial")
+    assert certainty.close_by(study).startswith(f"{len(near) or 'No'} other trial")
     assert certainty.close_by(study) in said
 
 

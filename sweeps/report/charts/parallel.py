@@ -42,7 +42,7 @@ def parallel_chart(record: StudyRecord, shares: Mapping[str, float]) -> Chart | 
         paper_bgcolor=style.paper_bgcolor,
         plot_bgcolor=style.plot_bgcolor,
         hoverlabel=style.hoverlabel,
-        margin={"l": 24, "r": 24, "t": 30, "b": 60},
+        margin={"l": 110, "r": 24, "t": 30, "b": 60},
     )
     figure.update_traces(opacity=0.8)
     figure.update_annotations(font={"size": 11, "color": chart.MUTED})
