@@ -4,10 +4,12 @@ from .config import TaskConfig as TaskConfig
 from .config import TrialConfig as TrialConfig
 from .config import trial_config as trial_config
 from .errors import LeaseLost as LeaseLost
+from .errors import ProcessLost as ProcessLost
 from .errors import StoreError as StoreError
 from .errors import StoreWarning as StoreWarning
 from .errors import TaskError as TaskError
 from .errors import TrainingError as TrainingError
+from .errors import TryAgain as TryAgain
 from .results.read_test import read_test as read_test
 from .results.trial_paths import network_folder as network_folder
 from .task.data import Data as Data

@@ -307,8 +307,9 @@ class TrialConfig:
     ``checkpoint_every`` counts epochs. The dense network is kept at ``keep_at``, so that this and other
     trials can rewind to it. Without ``dense_reference`` a recipe that starts from scratch trains no dense
     network to be compared with. ``num_workers`` processes read data that are not in memory (0: as the data
-    say). ``divergence_images`` training images tell how far the outputs of a trained network are from its own
-    once it is compressed.
+    say). Every training is spread among ``processes``, each with a share of every batch.
+    ``divergence_images`` training images tell how far the outputs of a trained network are from its own once
+    it is compressed.
     """
 
     key: str
@@ -330,6 +331,7 @@ class TrialConfig:
     keep_at: tuple[TrainingStep, ...] = ()
     dense_reference: bool = True
     num_workers: Annotated[int, Field(ge=0)] = 0
+    processes: Count = 1
     divergence_images: Count = 512
 
 

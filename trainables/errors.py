@@ -28,8 +28,16 @@ class StoreError(RuntimeError):
     """The store cannot be written; what it holds is intact and the same command continues from it."""
 
 
-class LeaseLost(RuntimeError):
+class TryAgain(RuntimeError):
+    """What happened says nothing about the trial, which goes on from its last snapshots when tried again."""
+
+
+class LeaseLost(TryAgain):
     """What this process was training or reading is another's by now, or removed: the trial is tried again."""
+
+
+class ProcessLost(TryAgain):
+    """A process that shares in a training died, or is out of reach: the trial is tried again."""
 
 
 class StoreWarning(UserWarning):

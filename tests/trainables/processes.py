@@ -19,6 +19,7 @@ CONTEXT.set_forkserver_preload(
         "trainables",
         "trainables.task.data.digits",
         "tests.trainables.users",
+        "tests.trainables.groups",
         "tests.trainables.processes",
     ]
 )
@@ -36,6 +37,14 @@ def wait_for(path: Path, seconds: float = 60) -> None:
     while not path.exists():
         assert time.monotonic() < deadline, f"{path} did not appear"
         time.sleep(0.01)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
+    """Until ``condition`` holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.05)
 
 
 def run_trial(config: dict, environment: dict[str, str], answer: Path) -> None:

@@ -220,9 +220,9 @@ def test_retraining_may_follow_the_dense_network(tmp_path: Path) -> None:
     compression = replace(plain.compression, distillation=DistillationConfig())
     run = run_of(replace(plain, compression=compression))
     assert [stage.distillation is not None for _, stage in run.trains()] == [False] * 4 + [True]
-    taught = run._distillation(run.trains()[-1][1])
-    assert taught is not None
-    assert same_bits(taught._teacher.state_dict(), run.up_to(1).module.state_dict())
+    teacher = run._teacher(run.trains()[-1][1])
+    assert teacher is not None
+    assert same_bits(teacher.module.state_dict(), run.up_to(1).module.state_dict())
 
 
 def test_addresses_of_before_stay_and_others_differ() -> None:

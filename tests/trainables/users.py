@@ -207,3 +207,38 @@ class TiedDecoder(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         x = self.encoder(tokens)
         return self.head((x + self.attention(x, x, x, need_weights=False)[0])[:, 0])
+
+
+class Exact(nn.Module):
+    """A network in float64 that normalises nothing: what several processes make of it is what one does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(1, 6, 3, padding=1, dtype=torch.float64)
+        self.layer = nn.Linear(6 * 64, 10, dtype=torch.float64)
+        self.idle = nn.Linear(2, 2, dtype=torch.float64)  # takes no gradient
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.layer(functional.relu(self.convolution(images.double())).flatten(1))
+
+
+def exact_network() -> nn.Module:
+    return Exact()
+
+
+_calls = 0
+
+
+def loss_of_processes(outputs: Tensor, labels: Tensor) -> Tensor:
+    """In the 20th step of the second process what SECOND says happens, once where ONCE is a file to be."""
+    global _calls
+    _calls += 1
+    wanted, once = os.environ.get("SECOND"), Path(os.environ.get("ONCE", os.devnull))
+    distributed = torch.distributed
+    if wanted and _calls == 20 and distributed.is_initialized() and distributed.get_rank() == 1:
+        if wanted == "raises":
+            raise ValueError("the second will not")
+        if not once.exists():
+            once.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+    return functional.cross_entropy(outputs, labels)

@@ -3,7 +3,6 @@
 import math
 from dataclasses import replace
 from fractions import Fraction
-from functools import partial
 from typing import Any
 
 import torch
@@ -19,6 +18,8 @@ from trainables.stages import Compress, DropAndGrow, Gradual, Train
 from trainables.training.changing_masks.changing_mask import ChangingMask
 from trainables.training.changing_masks.drop_and_grow import MovingMask
 from trainables.training.changing_masks.gradual import GradualMask, kept_share
+from trainables.training.data_parallel import as_first
+from trainables.training.step_plan import WHOLE, Share
 
 
 def begun(network: Network, stage: Train, setting: TrialSetting, seed: int) -> Network:
@@ -35,10 +36,17 @@ def begun(network: Network, stage: Train, setting: TrialSetting, seed: int) -> N
 
 
 def changing_mask(
-    network: Network, optimizer: torch.optim.Optimizer, stage: Train, setting: TrialSetting, seed: int
+    network: Network,
+    optimizer: torch.optim.Optimizer,
+    stage: Train,
+    setting: TrialSetting,
+    seed: int,
+    share: Share = WHOLE,
 ) -> ChangingMask | None:
     """Return the mask of ``network``, whose weights ``optimizer`` trains, as ``stage`` changes it; None where
     it does not.
+
+    Of processes that share the training the first draws masks, and the others have what it drew.
     """
     changing = stage.changing
     if changing is None:
@@ -46,7 +54,14 @@ def changing_mask(
     mask = compressing.mask_of(network, "a mask that changes while training")
     if isinstance(changing, DropAndGrow):
         return MovingMask(network.module, optimizer, mask, changing, seed)
-    draw = partial(_drawn, network, changing.compress, setting, seed)
+    compress = changing.compress
+
+    def draw(done: Fraction) -> pruners.Mask:
+        drawn = mask if share.index else _drawn(network, compress, setting, seed, done)
+        now = {name: kept.to(setting.device, torch.uint8) for name, kept in sorted(drawn.masks.items())}
+        as_first(list(now.values()), share)
+        return drawn if share.of == 1 else drawn.with_masks({n: now[n].bool().cpu() for n in drawn.masks})
+
     return GradualMask(network.module, optimizer, mask, network.removed, changing, draw)
 
 

@@ -12,9 +12,11 @@ from trainables.users_code.methods import method_source
 from trainables.users_code.source_digest import source_digests
 
 
-def training_identity(training: TrainingConfig) -> dict[str, Any]:
-    """Describe a training as plain data, with the source of an optimiser of the user's own."""
-    plain = asdict(training)
+def training_identity(training: TrainingConfig, processes: int) -> dict[str, Any]:
+    """Describe a training as plain data, with the source of an optimiser of the user's own, and among how
+    many processes it is spread where they are several.
+    """
+    plain = asdict(training) | ({"processes": processes} if processes > 1 else {})
     if is_built_in(training) or training.optimizer.startswith("torch."):
         return plain
     named = reference(training)
@@ -28,14 +30,17 @@ def is_in_time(stage: Stage) -> bool:
     return isinstance(compress, Compress) and compress.budget.latency_ratio is not None
 
 
-def stage_identity(stage: Stage) -> dict[str, Any]:
-    """Describe a stage as plain data, for the address of what comes after it."""
+def stage_identity(stage: Stage, processes: int = 1) -> dict[str, Any]:
+    """Describe a stage as plain data, for the address of what comes after it.
+
+    ``processes`` are those among which what it trains elsewhere is spread.
+    """
     if isinstance(stage, Adopt):
-        stages = [stage_identity(one) for one in stage.recipe]
+        stages = [stage_identity(one, processes) for one in stage.recipe]
         return {
             "stage": "Adopt",
             "task": task.task_identity(stage.task),
-            "training": training_identity(stage.training),
+            "training": training_identity(stage.training, processes),
             "stages": stages,
         }
     plain = asdict(stage)

@@ -1,7 +1,7 @@
 """The one executor of recipes: an epoch at a time, and nothing that the store already holds."""
 
 import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence, Set
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,6 +15,7 @@ from trainables.errors import StoreWarning, TrainingError
 from trainables.execution import changing_masks, network
 from trainables.execution.compression import compressing
 from trainables.execution.epoch import epoch_ends, trained_epoch
+from trainables.execution.epoch_work import Beside
 from trainables.execution.identity import is_in_time, stage_identity, training_identity
 from trainables.execution.kept_networks import KeptNetworks
 from trainables.execution.network import Network
@@ -36,8 +37,7 @@ from trainables.stages import (
 from trainables.store.snapshot import Snapshot, address
 from trainables.store.trajectory import Trajectory, removal_explained
 from trainables.task.task import build_network
-from trainables.training.distillation import Distillation
-from trainables.training.learning_compression import QuadraticPenalty, aims
+from trainables.training.learning_compression import aims
 from trainables.training.optimizer import make
 from trainables.training.validation_history import to_store
 
@@ -313,14 +313,18 @@ class Run:
         setting, ends = self.setting, self._epoch_ends(stage)
         first, last = ends[done - 1] if done else stage.start, ends[done]
         trajectory.log(first // setting.steps_per_epoch, last - first, setting.trainer)
-        keep = self._keeping(trajectory, current, (setting.keep | {also_keep}) if count == 1 else set())
-        beside = self._distillation(stage), self._penalty(current, count, stage)
+        trained_with = self._trained_further(current, []).trained_with
+        keep = {
+            step: partial(trajectory.keep, step, trained_with=trained_with)
+            for step in (setting.keep | {also_keep} if count == 1 else ())
+        }
+        beside = Beside(self._teacher(stage), self._drawn_to(count, stage))
         compressed = any(not isinstance(before, Train) for before in self.recipe[: count - 1])
         with self.clock.timed("retraining" if compressed else "training"):
-            return trained_epoch(current, optimizer, stage, (first, last), setting, self.seed, keep, *beside)
+            return trained_epoch(current, optimizer, stage, (first, last), setting, self.seed, keep, beside)
 
-    def _distillation(self, stage: Train) -> Distillation | None:
-        """Return what a training takes from the network that the recipe compressed first."""
+    def _teacher(self, stage: Train) -> Network | None:
+        """Return the network that the recipe compressed first, where a training follows it."""
         if stage.distillation is None:
             return None
         first = next(
@@ -329,10 +333,10 @@ class Run:
             if isinstance(one, Compress)
             or (isinstance(one, Train) and (one.penalty or isinstance(one.changing, Gradual)))
         )
-        return Distillation(self.up_to(first).module, stage.distillation)
+        return self.up_to(first)
 
-    def _penalty(self, current: Network, count: int, stage: Train) -> QuadraticPenalty | None:
-        """Return what the training that is stage number ``count`` adds to the loss by the weights alone.
+    def _drawn_to(self, count: int, stage: Train) -> dict[str, torch.Tensor] | None:
+        """Return what the training that is stage number ``count`` draws the weights to, where it does.
 
         It follows from the networks before this training and, with multipliers, those before it.
         """
@@ -349,21 +353,11 @@ class Run:
             )
             project = partial(compressing.projected_weights, setting=self.setting, seed=self.seed)
             self._aims = count, aims(steps, project)
-        return QuadraticPenalty(current.module, self._aims[1], stage.penalty.weight)
+        return self._aims[1]
 
     def _penalty_of(self, number: int) -> Penalty | None:
         stage = self.recipe[number - 1]
         return stage.penalty if isinstance(stage, Train) else None
-
-    def _keeping(
-        self, trajectory: Trajectory, current: Network, steps: Set[int]
-    ) -> dict[int, Callable[[], None]]:
-        """Return what keeps the network at each of ``steps``."""
-        trained_with = self._trained_further(current, []).trained_with
-        return {
-            step: partial(trajectory.keep, step, partial(network.save, current), trained_with)
-            for step in steps
-        }
 
     def _load(self, snapshot: Snapshot) -> Network:
         with removal_explained(snapshot.folder):
@@ -380,7 +374,7 @@ class Run:
         """Return where the training that is stage number ``count`` is kept; how far it goes is no part of its
         address.
         """
-        stage = stage_identity(self.recipe[count - 1])
+        stage = stage_identity(self.recipe[count - 1], self.setting.processes)
         del stage["stop"]
         before = self._network_identity(count - 1)
         return Trajectory(
@@ -388,7 +382,7 @@ class Run:
             {
                 "before": before,
                 "seed": self.seed,
-                "training": training_identity(self.setting.training),
+                "training": self._training_identity(),
                 **stage,
                 **self._timed_on([self.recipe[count - 1]]),
             },
@@ -403,11 +397,14 @@ class Run:
         for every seed.
         """
         seed = None if self.setting.task.checkpoint and not count else self.seed
-        stages = [stage_identity(stage) for stage in self.recipe[:count]]
+        stages = [stage_identity(stage, self.setting.processes) for stage in self.recipe[:count]]
         trained = any(isinstance(stage, Train | Settle) for stage in self.recipe[:count])
-        training = training_identity(self.setting.training) if trained else None
+        training = self._training_identity() if trained else None
         identity = {"task": self.setting.task_identity, "seed": seed, "stages": stages, "training": training}
         return identity | self._timed_on(self.recipe[:count])
+
+    def _training_identity(self) -> dict[str, Any]:
+        return training_identity(self.setting.training, self.setting.processes)
 
 
 def _result_of(epochs: Generator[Epoch, None, Network]) -> Network:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -14,6 +14,8 @@ from pruners.network.inputs import Inputs, join_inputs, move_inputs
 from trainables import training_step
 from trainables.config import TaskConfig, TrainingConfig, TrialConfig
 from trainables.errors import Refused, TrainingError
+from trainables.execution.process_group.group import ProcessGroup
+from trainables.execution.process_group.on_this_machine import LocalGroup
 from trainables.metric_names import on_validation
 from trainables.places.place import Place, place_of
 from trainables.task import loss, task
@@ -33,7 +35,8 @@ class TrialSetting:
     the training log.
 
     ``keep`` holds the steps at which the dense network is kept for those who rewind to it; networks are timed
-    with ``latency_batch`` inputs at once.
+    with ``latency_batch`` inputs at once. Where there is a ``group`` of processes, every training is spread
+    among them.
     """
 
     task: TaskConfig
@@ -46,12 +49,18 @@ class TrialSetting:
     keep: frozenset[int] = frozenset()
     num_workers: int = 0
     latency_batch: int = 1
+    group: ProcessGroup | None = None
 
     @staticmethod
-    def of(config: TrialConfig) -> "TrialSetting":
-        """Make ready the setting that a trial is configured with. Raises `TaskError`."""
+    def of(config: TrialConfig, group: ProcessGroup | None = None) -> "TrialSetting":
+        """Make ready the setting that a trial is configured with. Raises `TaskError`.
+
+        A trial of several processes trains in ``group``, where none is given in one on this machine.
+        """
         examples = task.load_data(config.task).read_by(config.num_workers)
         _check_augment(config.training, examples)
+        if config.processes > 1:
+            group = group or LocalGroup(config.processes)
         where = device.choose(config.device)
         per_epoch = steps_per_epoch(len(examples.train), config.training.batch_size)
         keep = frozenset(training_step.steps(text, per_epoch) for text in config.keep_at)
@@ -67,6 +76,7 @@ class TrialSetting:
             keep,
             config.num_workers,
             config.compression.latency_batch,
+            group,
         )
 
     def elsewhere(self, other: TaskConfig, training: TrainingConfig) -> "TrialSetting":
@@ -78,6 +88,11 @@ class TrialSetting:
     def on_cpu(self) -> "TrialSetting":
         """Return the same on the CPU, where int8 networks compute."""
         return replace(self, device=torch.device("cpu"))
+
+    @property
+    def processes(self) -> int:
+        """Count the processes among which every training is spread."""
+        return self.group.size if self.group else 1
 
     @cached_property
     def task_identity(self) -> dict[str, Any]:
@@ -111,6 +126,10 @@ class TrialSetting:
     def loss(self) -> Loss:
         """Return the task's loss without label smoothing and auxiliary heads, as evaluation takes it."""
         return loss.resolve(self.task.loss, ignored=self.data.labels_nothing)
+
+    def loss_weight(self, labels: Tensor) -> int | Tensor:
+        """Return how much the mean loss of a batch weighs, by its labels."""
+        return loss.weight(self.task.loss, self.data.labels_nothing, labels)
 
     def scoring_loss(self) -> Loss:
         """Return the task's loss without label smoothing, as methods take it that score weights."""
@@ -162,9 +181,8 @@ class TrialSetting:
         """
         ignored = self.data.labels_nothing
         counters = {metric.name: metric.counter(ignored) for metric in self.metrics}
-        weight = partial(loss.weight, self.task.loss, ignored)
         all_counters = {**counters, **(beside or {})}
-        found = evaluation.evaluate(module, split, self.loss, self.device, all_counters, weight)
+        found = evaluation.evaluate(module, split, self.loss, self.device, all_counters, self.loss_weight)
         for metric in self.metrics:
             if math.isfinite(found["loss"]) and not math.isfinite(found[metric.name]):
                 raise TrainingError(

@@ -6,6 +6,7 @@ from typing import Any
 from trainables.config import TrialConfig
 from trainables.execution import network
 from trainables.execution.network import Network
+from trainables.execution.process_group.group import ProcessGroup
 from trainables.execution.run import Run
 from trainables.execution.stage_clock import StageClock, seconds_of
 from trainables.execution.trial_setting import TrialSetting
@@ -30,8 +31,8 @@ Entry = dict[str, Any]
 class LotterySteps(TrialSteps):
     """One level a step, the dense network (level 0) first."""
 
-    def __init__(self, config: TrialConfig):
-        self.config, self.setting = config, TrialSetting.of(config)
+    def __init__(self, config: TrialConfig, group: ProcessGroup | None = None):
+        self.config, self.setting = config, TrialSetting.of(config, group)
         self._tracks = tracks_by_level(config, self.setting)
         self._running: Run | None = None
         self._levels: list[Entry] = []

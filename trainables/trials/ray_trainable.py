@@ -9,8 +9,9 @@ from typing import Any
 from ray import tune
 from ray.util import get_node_ip_address
 
-from trainables.config import trial_config
+from trainables.config import TrialConfig, trial_config
 from trainables.results.trial_paths import is_seen, not_seen
+from trainables.trials.ray_group import RayGroup
 from trainables.trials.trial import Trial
 
 
@@ -20,12 +21,18 @@ class TrialTrainable(tune.Trainable):
     ``config["study"]`` is the folder that this node must see, which may have joined the cluster just now.
 
     All state lies in the store, so Ray's checkpoint only notes which trial it was, and an actor is reused for
-    the next trial with its data and dense networks still in memory.
+    the next trial with its data and dense networks still in memory. So are the processes that it trains with,
+    where trials have several.
     """
+
+    group: RayGroup | None = None
 
     def setup(self, config: dict[str, Any]) -> None:
         """Take on a trial; nothing heavy happens yet."""
-        self.trial = Trial(trial_config.validate_python(config["trial"]))
+        trial: TrialConfig = trial_config.validate_python(config["trial"])
+        if trial.processes > 1 and self.group is None:
+            self.group = RayGroup(trial.processes)
+        self.trial = Trial(trial, self.group)
         self.study, self.is_new = str(config["study"]), True
 
     def step(self) -> dict[str, Any]:
@@ -51,5 +58,7 @@ class TrialTrainable(tune.Trainable):
         return True
 
     def cleanup(self) -> None:
-        """Leave the trial."""
+        """Leave the trial, and end the processes that it trains with."""
         self.trial.close()
+        if self.group:
+            self.group.close()

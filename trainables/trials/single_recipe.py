@@ -6,6 +6,7 @@ from typing import Any
 from trainables.config import TrialConfig
 from trainables.errors import TrainingError
 from trainables.execution import network
+from trainables.execution.process_group.group import ProcessGroup
 from trainables.execution.stage_clock import seconds_of
 from trainables.execution.trial_setting import TrialSetting
 from trainables.places.place import place_of
@@ -22,9 +23,9 @@ from trainables.trials.trial_steps import Metrics, TrialSteps
 class RecipeSteps(TrialSteps):
     """The trial's recipe, an epoch of its closing training a step."""
 
-    def __init__(self, config: TrialConfig):
+    def __init__(self, config: TrialConfig, group: ProcessGroup | None = None):
         self.config, self._epoch = config, 0
-        setting = TrialSetting.of(config)
+        setting = TrialSetting.of(config, group)
         stages = RECIPES[config.trainable].stages(config, setting.steps_per_epoch)
         uncompressed = dense(config, setting.steps_per_epoch) if config.dense_reference else None
         diverges = config.divergence_images if RECIPES[config.trainable].compresses_trained else 0

@@ -5,7 +5,9 @@ from contextlib import suppress
 
 import pruners
 from trainables.config import TrialConfig
-from trainables.errors import LeaseLost, StoreError, TaskError, TrainingError
+from trainables.errors import StoreError, TaskError, TrainingError, TryAgain
+from trainables.execution.process_group.group import ProcessGroup
+from trainables.execution.process_group.on_this_machine import LocalGroup
 from trainables.places.place import write_whole
 from trainables.recipes import RECIPES
 from trainables.results.result import result_of, write_failed
@@ -24,10 +26,15 @@ class Trial:
 
     All its state lies in the store and in ``config.directory``: a `Trial` made anew in another process, after
     a crash say, goes on from the last snapshots to the same bits.
+
+    One of several processes trains in ``group``, whose processes are left to whoever gave it; without one in
+    processes of this machine, which end with the trial.
     """
 
-    def __init__(self, config: TrialConfig):
+    def __init__(self, config: TrialConfig, group: ProcessGroup | None = None):
         self.config = config
+        self._own_group = LocalGroup(config.processes) if config.processes > 1 and not group else None
+        self._group = group or self._own_group
         self._steps: TrialSteps | None = None
 
     def step(self) -> Metrics:
@@ -36,14 +43,14 @@ class Trial:
         ``final`` says that it was the last. A step is an epoch of the recipe's closing training, for a
         lottery ticket a level. The first also does what comes before. A trial that fails returns ``failed``,
         its reason in a line, and writes the traceback to error.txt. A finished trial returns its final
-        metrics again. Raises `LeaseLost`, which says nothing about the trial: the next call goes on with it.
+        metrics again. Raises `TryAgain`, which says nothing about the trial: the next call goes on with it.
         """
         try:
             if finished := result_of(self.config):
                 return finished.final_metrics()
             with reproducible(self.config.threads):
                 return self._step()
-        except LeaseLost:
+        except TryAgain:
             self.close()
             raise
         except StoreError as error:
@@ -59,14 +66,16 @@ class Trial:
         """Stop here; what was trained stays in the store and others may go on with it."""
         if self._steps:
             self._steps.close()
+        if self._own_group:
+            self._own_group.close()
         self._steps = None
 
     def _step(self) -> Metrics:
         if self._steps is None:
             self._steps = (
-                LotterySteps(self.config)
+                LotterySteps(self.config, self._group)
                 if RECIPES[self.config.trainable].in_levels
-                else RecipeSteps(self.config)
+                else RecipeSteps(self.config, self._group)
             )
         metrics = self._steps.advance()
         if metrics["final"]:

@@ -1,0 +1,119 @@
+"""A process that shares a trial's trainings with others: it joins them, and does its share of each work."""
+
+import json
+import os
+import queue
+import sys
+import threading
+import traceback
+from dataclasses import asdict
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import distributed
+
+import pruners
+from trainables.errors import StoreError, TaskError, TrainingError, TryAgain
+from trainables.execution import epoch_work, network
+from trainables.execution.epoch import trained_share
+from trainables.execution.process_group.group import Answer
+from trainables.training import device
+from trainables.training.step_plan import Share
+from trainables.users_code.factory import describe
+
+TIMEOUT = timedelta(minutes=30)
+"""How long a process waits for the others in the middle of a training: what Ray Train's workers wait."""
+_SAYS_ALL = (TaskError, TrainingError, StoreError, pruners.PrunerError)
+_OUT_OF_TOUCH = ("gloo", "nccl", "store->get")
+
+
+class GroupMember:
+    """One process of a group, ``index`` of ``of`` from 0, that computes on one device."""
+
+    def __init__(self, index: int, of: int, device_name: str):
+        self._share, self._device_name = Share(index, of), device_name
+
+    def do(self, command: str, given: str) -> Answer:
+        """Do as told; whatever is raised becomes an answer."""
+        try:
+            if command == "join":
+                self._join(given)
+            else:
+                self._train(Path(given))
+        except Exception as error:
+            said = " ".join(str(error).split()) if isinstance(error, _SAYS_ALL) else describe(error)
+            trace = "".join(traceback.format_exception(error))
+            if isinstance(error, StoreError | TryAgain):
+                return Answer("store" if isinstance(error, StoreError) else "again", said, trace)
+            return Answer("out_of_touch" if _is_lost_touch(error) else "failed", said, trace)
+        return Answer("done")
+
+    def _join(self, meeting: str) -> None:
+        """Meet the others at a URL."""
+        where = device.choose(self._device_name)
+        kind, _, rest = meeting.partition("://")
+        store: distributed.Store
+        if kind == "file":
+            store = distributed.FileStore(rest, self._share.of)
+        else:
+            host, _, port = rest.rpartition(":")
+            store = distributed.TCPStore(host, int(port), is_master=False, timeout=TIMEOUT)
+        if where.type == "cuda":
+            torch.cuda.set_device(where)
+        distributed.init_process_group(
+            "nccl" if where.type == "cuda" else "gloo",
+            store=store,
+            rank=self._share.index,
+            world_size=self._share.of,
+            timeout=TIMEOUT,
+        )
+
+    def _train(self, folder: Path) -> None:
+        """Do this process's share of the work in a folder; the first leaves there what came of it."""
+        work = epoch_work.read(folder)
+        with device.reproducible(work.threads):
+            setting = work.setting(device.choose(self._device_name))
+            current, optimizer, beside = epoch_work.read_networks(folder, setting)
+            first = self._share.index == 0
+            keep = {step: partial(_keep, current, folder, step) for step in work.keep if first}
+            trained, metrics = trained_share(
+                current, optimizer, work.stage, work.steps, setting, work.seed, keep, beside, self._share
+            )
+            if first:
+                epoch_work.write_trained(folder, trained, optimizer, metrics)
+
+
+def _keep(current: network.Network, folder: Path, step: int) -> None:
+    kept = epoch_work.kept(folder, step)
+    kept.mkdir()
+    network.save(current, kept)
+
+
+def _is_lost_touch(error: Exception) -> bool:
+    """Tell whether an error is of the connection to the others: gloo's are plain RuntimeErrors."""
+    is_plain = isinstance(error, RuntimeError) and any(word in str(error).lower() for word in _OUT_OF_TOUCH)
+    return isinstance(error, distributed.DistError) or is_plain
+
+
+def main() -> None:
+    """Do what lines of JSON on stdin say, until it is closed; the answers go to stdout."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what a network prints is no answer
+    commands: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def listen() -> None:
+        for line in sys.stdin:
+            commands.put(line)
+        os._exit(0)  # also from the middle of a training
+
+    threading.Thread(target=listen, name="commands", daemon=True).start()
+    member = GroupMember(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
+    while True:
+        answers.write(json.dumps(asdict(member.do(**json.loads(commands.get())))) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()
