@@ -11,7 +11,7 @@ from typing import Any
 from ray.tune.schedulers import TrialScheduler
 
 from sweeps.running.conductor import Conductor, TrialToRun
-from trainables import LeaseLost, Trial
+from trainables import Trial, TryAgain
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def run(conductor: Conductor, scheduler: TrialScheduler) -> None:
     while (to_run := _next(conductor)) is not None:
         try:
             conductor.end(to_run.key, _run_one(to_run, conductor, scheduler))
-        except LeaseLost:
+        except TryAgain:
             conductor.died(to_run.key)
 
 

@@ -37,6 +37,8 @@ _MAY_CHANGE = (
 
 They change how much is run and kept, and where, not what a trial is.
 """
+_MAY_NOT = ("resources.processes",)
+"""Keys below those that are no less a part of what a trial is."""
 
 
 def begin(paths: StudyPaths, prepared: Prepared) -> dict[str, Any]:
@@ -84,7 +86,7 @@ def _same_sweep(paths: StudyPaths, sweep: Sweep) -> None:
     now = yaml_file.parse(_dumped(sweep), sweep.source.name).data
     _same_baselines(paths, held, now)
     for key in differences(held, now):
-        if not {key, key.split(".")[0]} & {*_MAY_CHANGE}:
+        if key in _MAY_NOT or not {key, key.split(".")[0]} & {*_MAY_CHANGE}:
             raise SweepError(
                 f'{paths.root}: holds a study of another sweep: "{key}" differs. '
                 "Give --out another folder, or set it back to go on with that study."

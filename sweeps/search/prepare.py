@@ -190,6 +190,7 @@ class Prepared:
             device="auto" if file.resources.gpus else "cpu",
             threads=file.resources.cpus,
             num_workers=file.resources.num_workers,
+            processes=file.resources.processes,
             lottery=sections.lottery,
             gradual=sections.gradual,
             dynamic_sparse=sections.dynamic_sparse,

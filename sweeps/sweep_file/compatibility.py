@@ -59,7 +59,7 @@ def check(file: SweepFile, sections: TrialSections, where: Where) -> None:
     Raises `Incompatible` where they do not, another `SweepError` for a method that there is not.
     """
     _check_metrics(file, sections, where)
-    _check_training(file.trainable, sections, where)
+    _check_training(file, sections, where)
     method = sections.compression.method
     try:
         rule = method_named(method)
@@ -151,14 +151,20 @@ def _named(file: SweepFile) -> Iterator[tuple[list[str | int], str]]:
         yield ["constraints", index, "metric"], constraint.metric
 
 
-def _check_training(trainable: str, sections: TrialSections, where: Where) -> None:
-    training, compression = sections.training, sections.compression
+def _check_training(file: SweepFile, sections: TrialSections, where: Where) -> None:
+    training, compression, processes = sections.training, sections.compression, file.resources.processes
+    if training.batch_size < processes:
+        raise Incompatible(
+            where(["training", "batch_size"]),
+            f"a batch of {training.batch_size} cannot be spread among resources.processes {processes}: "
+            "each needs an example of it.",
+        )
     if training.label_smoothing and sections.task.loss != "cross_entropy":
         place = where(["training", "label_smoothing"])
         raise Incompatible(
             place, f"label_smoothing belongs to the loss cross_entropy, not to {sections.task.loss}."
         )
-    retrains = trainable in ("compress", "gradual", "learning_compression")
+    retrains = file.trainable in ("compress", "gradual", "learning_compression")
     if compression.distillation and retrains and not compression.retrain_epochs:
         place = where(["compression", "distillation"])
         raise Incompatible(place, "distillation is of retraining, and compression.retrain_epochs is 0.")

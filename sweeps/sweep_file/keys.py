@@ -235,15 +235,25 @@ class Baseline(Keys):
 class Resources(Keys):
     """What one trial holds: CPUs (also its threads), a share of GPUs, bytes of memory, a type of accelerator.
 
-    ``concurrent`` of them run at once. ``num_workers`` processes read data that are not in memory.
+    Each of its ``processes``, among which its trainings are spread, holds as much. ``concurrent`` trials run
+    at once. ``num_workers`` processes read data that are not in memory.
     """
 
     cpus: Annotated[Count, Field(le=10_000)] = 1
     gpus: Number = Field(default=0.0, ge=0)
     memory: Annotated[ByteSize, Field(gt=0)] | None = None
     accelerator: str | None = None
+    processes: Annotated[Count, Field(le=1_000)] = 1
     concurrent: Count | None = None
     num_workers: Annotated[WholeNumber, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _a_gpu_each(self) -> Self:
+        if self.processes > 1 and self.gpus not in (0, 1):
+            raise ValueError(
+                f"each of several processes computes on one GPU or none, and gpus is {self.gpus:g}"
+            )
+        return self
 
 
 class Storage(Keys):
@@ -379,6 +389,15 @@ class SweepFile(Keys):
         if self.constraints and self.method == "cmaes":
             raise ValueError(
                 "the cmaes sampler knows no constraints; with constraints use tpe, gp, nsga2 or nsga3"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _screening_is_alone(self) -> Self:
+        if self.screen and self.resources.processes > 1:
+            raise ValueError(
+                "screen trains the dense networks in one process; "
+                "leave out either screen or resources.processes"
             )
         return self
 

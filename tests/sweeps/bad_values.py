@@ -97,6 +97,27 @@ NUMBERS = {
     ),
     "gpus: true": _key("resources: {gpus: true}", r"resources\.gpus: should be a number, not True\."),
     "cpus: 10**20": _key(f"resources: {{cpus: {HUGE}}}", rf"resources\.cpus: {TOO_MUCH}"),
+    "processes: 0": _key(
+        "resources: {processes: 0}", r"resources\.processes: should be greater than or equal to 1\."
+    ),
+    "processes that share a GPU": _key(
+        "resources: {gpus: 0.5, processes: 2}",
+        r"resources: each of several processes computes on one GPU or none, and gpus is 0\.5\.",
+    ),
+    "more processes than examples": BadSweep(
+        (
+            ("epochs: 1", "epochs: 1\n  batch_size: 3"),
+            ("run_cap: 2", "run_cap: 2\nresources: {processes: 4}"),
+        ),
+        r"s\.yaml:7: a batch of 3 cannot be spread among resources\.processes 4: "
+        r"each needs an example of it\.",
+    ),
+    "screened by several processes": _line(
+        "run_cap: 2",
+        "run_cap: 2\nscreen: {trials: 4}\nresources: {processes: 2}",
+        r"s\.yaml: screen trains the dense networks in one process; "
+        r"leave out either screen or resources\.processes\.",
+    ),
     "concurrent: text": _key(
         "resources: {concurrent: all}", r"resources\.concurrent: should be a whole number, not 'all'\."
     ),

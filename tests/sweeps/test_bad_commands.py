@@ -252,6 +252,10 @@ STUDIES = [
         r'study: holds a study of another sweep: "compression\.recalibrate_bn" differs\. .*',
     ),
     Bad(
+        "resume study --in-process --set resources.processes=2",
+        r'study: holds a study of another sweep: "resources\.processes" differs\. .*',
+    ),
+    Bad(
         "run s.yaml --in-process --out study",
         r'study: holds a study of another sweep: "compression\.recalibrate_bn" differs\. .*',
         breaks=cut("study.json"),

@@ -30,6 +30,9 @@ CLUSTER = {
         ({"accelerator": "A100", "gpus": 1}, 0),
         ({"memory": "6GB"}, 4 * 2),
         ({"cpus": 9}, 0),
+        ({"gpus": 1, "processes": 2}, 1),
+        ({"cpus": 4, "processes": 4}, (4 * 2 + 1) // 4),
+        ({"gpus": 1, "processes": 4}, 0),
     ],
 )
 def test_a_cluster_is_known_to_grow_to_its_files_limits(
@@ -51,3 +54,11 @@ def test_a_node_holds_no_more_than_its_scarcest_resource() -> None:
     assert room.held(node, Resources(cpus=1, gpus=0.25)) == 4
     assert room.held(node, Resources.model_validate({"memory": "3GB"})) == 3
     assert room.held(node, Resources(accelerator="A100")) == 0
+
+
+def test_a_trial_of_several_processes_asks_for_a_bundle_each() -> None:
+    alone = {"cpus": 2, "gpus": 1, "memory": "3GB", "accelerator": "L4"}
+    bundle = {"CPU": 2, "GPU": 1, "memory": 3 * GB, "accelerator_type:L4": 0.001}
+    for processes in (1, 2):
+        asked = room.request(Resources.model_validate(alone | {"processes": processes}))({"avoided": []})
+        assert (asked.bundles, asked.strategy) == ([bundle] * processes, "PACK")

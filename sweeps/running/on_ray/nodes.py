@@ -39,8 +39,11 @@ class Nodes:
         return bool(usable) and usable <= set(avoided)
 
     def died(self, trial: str, death: Death, address: str | None) -> None:
-        """Hear how a trial's worker died, and on the node of which address where Ray knows it."""
-        node = _at(address)
+        """Hear how a trial's worker died, and on the node of which address where Ray knows it.
+
+        Of several processes it may have been one on another node: no node is avoided for it.
+        """
+        node = _at(address) if self._resources.processes == 1 else None
         if node and death in ("crashed", "out_of_memory"):  # else the node is gone
             self._nodes.died(trial, node)
             self._tell()

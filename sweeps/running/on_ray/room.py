@@ -19,7 +19,7 @@ _CLUSTER = Path("~/ray_bootstrap_config.yaml")
 
 
 def bundle(resources: Resources) -> dict[str, float]:
-    """Return what a trial asks of a node, in Ray's words."""
+    """Return what each of a trial's processes asks of a node, in Ray's words."""
     asked: dict[str, float] = {"CPU": resources.cpus, "GPU": resources.gpus}
     if resources.memory:
         asked["memory"] = float(resources.memory)
@@ -31,9 +31,10 @@ def bundle(resources: Resources) -> dict[str, float]:
 def request(resources: Resources) -> Callable[[dict[str, Any]], tune.PlacementGroupFactory]:
     """Return what tells Tune a trial's place: ``avoided`` in its configuration are ids of nodes to keep off.
 
-    Actors are reused for trials with the same request only, so that no trial comes to an avoided node by one.
+    A trial of several processes has a bundle for each, on as few nodes as have room. Actors are reused for
+    trials with the same request only, so that no trial comes to an avoided node by one.
     """
-    bundles = [bundle(resources)]
+    bundles = [bundle(resources)] * resources.processes
 
     def of(config: dict[str, Any]) -> tune.PlacementGroupFactory:
         if not config["avoided"]:
@@ -45,7 +46,7 @@ def request(resources: Resources) -> Callable[[dict[str, Any]], tune.PlacementGr
 
 
 def options(resources: Resources) -> dict[str, Any]:
-    """Return what a trial asks of a node, as options of `ray.remote`."""
+    """Return what one process asks of a node, as options of `ray.remote`."""
     asked: dict[str, Any] = {"num_cpus": resources.cpus, "num_gpus": resources.gpus}
     if resources.memory:
         asked["memory"] = int(resources.memory)
@@ -55,14 +56,15 @@ def options(resources: Resources) -> dict[str, Any]:
 
 
 def usable(resources: Resources) -> dict[str, int]:
-    """Return how many trials each node holds of those that hold any, by its id."""
+    """Return how many processes of trials each node holds of those that hold any, by its id."""
     room = {node["NodeID"]: held(node["Resources"], resources) for node in alive()}
     return {node: count for node, count in room.items() if count}
 
 
 def now(resources: Resources, avoided: Collection[str] = ()) -> int:
     """Return how many trials the cluster has room for as it is, nodes avoided aside, and the sweep allows."""
-    room = sum(count for node, count in usable(resources).items() if node not in avoided)
+    held_now = sum(count for node, count in usable(resources).items() if node not in avoided)
+    room = held_now // resources.processes
     return min(room, resources.concurrent or room)
 
 
@@ -85,19 +87,17 @@ def check(resources: Resources) -> None:
 
 
 def say_if_nothing_fits(resources: Resources) -> None:
-    """Warn where no node has room for a trial.
+    """Warn where no node has room for a trial, or all together have none for one of several processes.
 
     A cluster may grow, so that waiting is right, but not in silence.
     """
-    if not usable(resources):
-        _log.warning(
-            "No node of the cluster has %s for a trial now; the study waits until one joins.",
-            _told(resources),
-        )
+    if now(resources) < 1:
+        which = "No node of the cluster has" if resources.processes == 1 else "The cluster does not have"
+        _log.warning("%s %s for a trial now; the study waits until one joins.", which, _told(resources))
 
 
 def held(node: Mapping[str, float], resources: Resources) -> int:
-    """Return how many trials a node of these resources, in Ray's words, holds."""
+    """Return how many processes of trials a node of these resources, in Ray's words, holds."""
     asked = {name: amount for name, amount in bundle(resources).items() if amount}
     return min(floor(node.get(name, 0) / amount) for name, amount in asked.items())
 
@@ -119,7 +119,7 @@ def once_grown(resources: Resources, cluster: Path = _CLUSTER) -> int:
     for of_one, most in sorted(workers, reverse=True):
         started = min(left, most)
         total, left = total + started * of_one, left - started
-    return total
+    return total // resources.processes
 
 
 def alive() -> list[dict[str, Any]]:
@@ -131,4 +131,5 @@ def _told(resources: Resources) -> str:
     words = [f"{resources.cpus} CPUs", f"{resources.gpus:g} GPUs"]
     words += [f"{resources.memory / 1e9:g} GB of memory"] if resources.memory else []
     words += [f"the accelerator {resources.accelerator}"] if resources.accelerator else []
-    return " and ".join([", ".join(words[:-1]), words[-1]])
+    told = " and ".join([", ".join(words[:-1]), words[-1]])
+    return f"{resources.processes} times {told}" if resources.processes > 1 else told

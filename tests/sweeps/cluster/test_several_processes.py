@@ -1,0 +1,48 @@
+"""A study whose trials train with two processes each, of which some are lost."""
+
+import psutil
+import pytest
+
+from tests.plugins.cluster import Cluster
+from tests.sweeps.cluster.conftest import StudyOnCluster, until
+
+pytestmark = pytest.mark.timeout(900)
+
+
+def peers(cluster: Cluster) -> list[psutil.Process]:
+    """The actors and children that train beside trials' own processes, those on both nodes."""
+    found = []
+    for process in (one for node in cluster.nodes for one in node.processes()):
+        try:
+            line = " ".join(process.cmdline())
+        except (psutil.NoSuchProcess, psutil.ZombieProcess):
+            continue
+        if "trainables.execution.member" in line or "ray::_Peer" in line:
+            found.append(process)
+    return found
+
+
+def test_a_lost_process_of_a_trial_costs_an_epoch(tmp_path, cluster):
+    """Trials are stopped early meanwhile, and nothing is left behind."""
+    changes = {
+        "resources": {"processes": 2, "concurrent": 1},
+        "training": {"epochs": 6, "batch_size": 128, "lr": 0.05},
+        "parameters": {"compression.options.metric": {"values": ["max", "sum", "frobenius"]}},
+        "method": "grid",
+        "run_cap": 3,
+        "early_terminate": {"type": "asha", "min_iter": 1, "max_iter": 3, "eta": 3},
+    }
+    with StudyOnCluster(tmp_path, cluster, **changes) as study:
+        driver = study.start()
+        until(lambda: len(peers(cluster)) == 2 or driver.poll() is not None, 240)
+        assert driver.poll() is None, driver.communicate()
+        actor = next(one for one in peers(cluster) if "ray::_Peer" in " ".join(one.cmdline()))
+        until(lambda: study.trained_epochs() >= 2, 240)
+        actor.kill()
+        printed, errors = driver.communicate(timeout=400)
+        assert driver.returncode == 0, printed + errors
+        status = study.status()
+        assert (status["failed"], status["deaths"]) == (0, {"crashed": 1})
+        assert status["complete"] + status["stopped_early"] == 3
+        assert study.repeated_epochs() == 1
+        until(lambda: not peers(cluster), 60)
