@@ -35,11 +35,14 @@ def by_position(inputs: Inputs) -> tuple[Any, ...]:
     return tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)
 
 
-def exported(model: nn.Module, inputs: tuple[Any, ...], strict: bool) -> torch.export.ExportedProgram:
+def exported(
+    model: nn.Module, inputs: tuple[Any, ...], strict: bool, what: str = "made int8"
+) -> torch.export.ExportedProgram:
     """Export a network in eval mode for batches of any size; ``inputs`` is one of several examples.
 
     ``strict`` notes on every node which function it comes from, which quantisers go by. PrunerError for a
-    network that torch.export cannot follow, or only for this very number of examples.
+    network that torch.export cannot follow, or only for this very number of examples; ``what`` says what it
+    cannot be.
     """
     shapes = torch.export.ShapesCollection()
     for tensor in input_tensors(inputs):
@@ -51,7 +54,7 @@ def exported(model: nn.Module, inputs: tuple[Any, ...], strict: bool) -> torch.e
         raise
     except Exception as error:
         raise PrunerError(
-            f"The network cannot be made int8: torch.export does not follow it ({first_line(error)})."
+            f"The network cannot be {what}: torch.export does not follow it ({first_line(error)})."
         ) from error
 
 

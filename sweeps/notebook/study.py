@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Self
 
 import pruners
 import trainables
+from sweeps.deployment.trial_sections import sections_of
 from sweeps.errors import SweepError
 from sweeps.running import driver
 from sweeps.study import export
 from sweeps.study.closing_table import closing_heads, closing_rows
 from sweeps.study.load import load_record
-from sweeps.study.paths import StudyPaths
 from sweeps.study.record import StudyRecord
-from sweeps.sweep_file.space import setting
 from sweeps.sweep_file.sweep import Sweep
 from trainables.places.place import Place
 
@@ -99,9 +98,7 @@ class Study(StudyRecord):
         with TemporaryDirectory() as folder:
             export.export(self, found, Path(folder, "network"))
             artifact = pruners.load(Path(folder, "network"))
-        sweep = Sweep.from_file(StudyPaths(self.directory).sweep)
-        of_the_task = {n: v for n, v in found.params.items() if setting(n).startswith("task.")}
-        task = sweep.sections(sweep.first_draw | of_the_task).task
+        task = sections_of(self, found).task
         small: nn.Module = artifact.apply(trainables.build_network(task)).eval()
         return small
 
