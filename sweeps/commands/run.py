@@ -20,6 +20,7 @@ from sweeps.study.closing_table import closing_table, failed_baselines
 from sweeps.study.paths import StudyPaths
 from sweeps.study.provenance import read_provenance
 from sweeps.study.record import StudyRecord
+from sweeps.tracking.run_files import unsent
 from trainables.places.place import Place
 
 _where = [
@@ -211,7 +212,6 @@ def _tell_end(
             soft_wrap=True,
             markup=False,
         )
-    offline = any(paths.wandb.glob("**/offline-run-*"))
     lines = {
         "report": paths.report,
         "smaller network": paths.best if record.best else None,
@@ -220,7 +220,7 @@ def _tell_end(
         if record.time_is_up
         else f"{_resume_command(out, options)} {_more_trials(record)}",
         "upload to W&B": shlex.join([_program("wandb"), "sync", "--yes", str(paths.wandb)])
-        if offline
+        if unsent(paths.wandb)
         else None,
     }
     for name, value in lines.items():

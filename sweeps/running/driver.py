@@ -30,7 +30,7 @@ from sweeps.study.record import TARGET, TIME_IS_UP, StudyRecord
 from sweeps.study.where import answering, study_place
 from sweeps.sweep_file.keys import Resources
 from sweeps.sweep_file.sweep import Sweep
-from sweeps.tracking.tracker import Tracker
+from sweeps.tracking.tracker import Labels, Tracker
 from trainables.places.place import Place, check
 from trainables.store.disk import disk_full_explained
 
@@ -95,11 +95,11 @@ def _drive(
     insist = held.patience.insist
     ledger = insist(lambda: _open_ledger(held, paths, prepared, provenance["id"]))
     record = insist(lambda: load_record(paths.root, file.storage.study))
-    tracker = Tracker(
-        paths, project=file.project, entity=file.entity, study_name=file.name, study_id=provenance["id"]
-    )
+    tracker = Tracker(paths, Labels(file.project, file.entity, file.name, provenance["id"]))
+    observer = TrackerObserver(tracker, paths, provenance["id"])
+    observer.settle(record)
     progress = _progress(console, prepared, record, paths)
-    conductor = Conductor(prepared, ledger, paths, prepared.target, [TrackerObserver(tracker), progress])
+    conductor = Conductor(prepared, ledger, paths, prepared.target, [observer, progress])
     idle = conductor.done and not unread(prepared, paths, record)
     with contextlib.closing(tracker), _workers(sweep, address, without_ray or idle, progress.say), progress:
         if not conductor.done and _is_screened(

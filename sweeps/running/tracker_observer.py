@@ -1,10 +1,12 @@
 """The observer through which the tracker hears what trials do."""
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 from sweeps.running.conductor import TrialToRun
+from sweeps.study.paths import StudyPaths
+from sweeps.study.record import StudyRecord
+from sweeps.tracking.beginning import beginning
 from sweeps.tracking.tracker import Tracker
 
 
@@ -15,15 +17,14 @@ class TrackerObserver:
     its end.
     """
 
-    def __init__(self, tracker: Tracker):
-        self._tracker = tracker
+    def __init__(self, tracker: Tracker, paths: StudyPaths, study_id: str):
+        self._tracker, self._paths, self._study_id = tracker, paths, study_id
 
     def started(self, trial: TrialToRun) -> None:
         """Open the trial's run, with its configuration and the parameters that were searched."""
-        self._tracker.start(
-            trial.key,
-            {"trial": dataclasses.asdict(trial.config), "params": dict(trial.params)},
-        )
+        result = str(self._paths.result(trial.key))
+        run = beginning(trial.key, trial.config, trial.params, self._study_id, result)
+        self._tracker.start(trial.key, run)
 
     def reported(self, key: str, metrics: Mapping[str, Any]) -> None:
         """Log an epoch's metrics."""
@@ -31,6 +32,11 @@ class TrackerObserver:
 
     def ended(self, key: str, outcome: str, metrics: Mapping[str, Any], reason: str | None) -> None:
         """Close the run with its last point, unless it failed before it had one, and its summary."""
-        if "step" in metrics:
-            self._tracker.log(key, metrics)
-        self._tracker.finish(key, metrics, failed=reason)
+        self._tracker.finish(key, outcome, metrics, failed=reason)
+
+    def settle(self, record: StudyRecord) -> None:
+        """Close the runs of trials that ended while their driver was being killed."""
+        left = self._tracker.unfinished()
+        for trial in (*record.trials, *record.baselines):
+            if trial.key in left and trial.outcome in ("complete", "stopped_early", "failed"):
+                self._tracker.finish(trial.key, trial.outcome, trial.metrics, failed=trial.reason)

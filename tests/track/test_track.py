@@ -1,28 +1,43 @@
-"""One run per trial, on a real wandb against a loopback server."""
+"""One run per trial, made by the real recorder and a real wandb, and sent to a loopback server."""
 
-import gc
+import json
 import logging
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import psutil
 import pytest
 
 from sweeps.errors import SweepError
 from sweeps.study.paths import StudyPaths
+from sweeps.tracking.journal import journals
 from sweeps.tracking.mode import Mode, choose_mode
-from sweeps.tracking.tracker import Tracker
+from sweeps.tracking.run_files import unsent
+from sweeps.tracking.tracker import Labels, Tracker
 
+from .wandb_file import histories
 from .wandb_server import WandbServer
 
-CONFIG = {"params": {"tolerance/conv1": 0.5}, "trial": {"key": "3", "compression": {"method": "alds"}}}
+BEGIN = {
+    "name": "trial-3",
+    "job_type": "trial",
+    "tags": ["compress", "alds"],
+    "config": {"compression": {"method": "alds"}, "budget": {"keep_ratio": 0.25}},
+    "metric": "val/accuracy",
+    "goal": "maximize",
+    "dense": "dense",
+}
 
 
 def tracker(paths: StudyPaths, mode: Mode | None = None) -> Tracker:
-    return Tracker(paths, project="tombola", entity="lab", study_name="alds_digits", study_id="s1", mode=mode)
+    return Tracker(paths, Labels("tombola", "lab", "alds_digits", "s1"), mode)
+
+
+def begin(**other: Any) -> dict[str, Any]:
+    return BEGIN | other
 
 
 def point(step: int, **more: Any) -> dict[str, Any]:
@@ -37,50 +52,77 @@ def point(step: int, **more: Any) -> dict[str, Any]:
     return {**trial, "training_iteration": 1, "time_total_s": 2.5, "hostname": "here", **more}
 
 
+def steps_on_disk(paths: StudyPaths) -> dict[str, list[Any]]:
+    return {run: [row.get("step") for row in rows] for run, rows in histories(paths.wandb).items()}
+
+
 def test_a_run_has_its_history_over_our_own_step(
-    server: WandbServer, paths: StudyPaths, capfd: pytest.CaptureFixture[str]
+    server: WandbServer, paths: StudyPaths, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
+    result = tmp_path / "result.json"
+    seeds = [
+        {"seed": seed, "metrics": {"val/accuracy": 0.3 + seed / 100, "dense/val/accuracy": 0.2 + seed / 50}}
+        for seed in range(3)
+    ]
+    history = [{"step": step, "epoch": step // 10, "val/accuracy": step / 100} for step in (10, 20, 30)]
+    layers = {"conv1": {"rank": 4, "num_subspaces": 2}, "fc": {"rank": 7}}
+    dense = {"val/accuracy": 0.2, "params": 1000}
+    told = {"replicates": seeds, "history": history, "layers": layers, "dense": dense}
+    result.write_text(json.dumps(told))
     study = tracker(paths)
     assert study.mode == "online", "an API key is configured"
-    study.start("3", CONFIG)
-    study.start("baseline-svd", {"params": {}})
-    for step in (10, 20, 20, 10, 30):
-        study.log("3", point(step, **{"val/note": "warm"}))
+    study.start("3", begin(result=str(result)))
+    study.start("baseline-svd", begin(name="baseline-svd", job_type="baseline"))
+    study.log("3", point(10))
     held = "constraint/val/accuracy within 0.01 of dense"
-    study.finish("3", {"test/accuracy": 0.97, held: -0.25, "final": True})
-    study.log("baseline-svd", {"failed": "the loss became NaN", "final": True})
-    study.finish("baseline-svd", {}, failed="the loss became NaN")
+    last = point(
+        30, **{"compress/params_kept": 0.25, "dense/val/accuracy": 0.22, "val/note": "warm", held: -0.25}
+    )
+    study.finish("3", "complete", last)
+    study.finish("baseline-svd", "failed", {"failed": "it became NaN", "final": True}, "it became NaN")
+    study.close()
 
     run, baseline = server.runs["s1-3"], server.runs["s1-baseline-svd"]
     assert run.points("step", "epoch", "val/accuracy") == [(10, 1, 0.1), (20, 2, 0.2), (30, 3, 0.3)], (
-        "a step is logged once"
+        "a step that nobody reported is taken from the result"
     )
-    assert {name for entry in run.history for name in entry if not name.startswith("_")} == {
-        "step",
-        "epoch",
-        "val/accuracy",
-    }
-    assert (
-        run.summary["compress/layer/conv1/rank"] == 4
-        and run.summary["val/note"] == "warm"
-        and run.summary["test/accuracy"] == 0.97
-        and run.summary[held] == -0.25
+    assert not {name for row in run.history for name in row} & {"training_iteration", "hostname", "final"}
+    assert run.axes["*"] == "step"
+    shown = {"CR-P": 75.0, "outcome": "complete", "val/note": "warm", held: -0.25, "verdict": "better"}
+    assert shown.items() <= run.summary.items()
+    assert run.attributes["notes"].startswith(
+        "Reaches val/accuracy 0.3000 (mean of 3 seeds, standard deviation 0.0000) with "
+        "25.0 % of the parameters (CR-P 75.0 %). Its dense network ([s1-dense]("
     )
-    assert run.config == CONFIG
-    assert (run.attributes["groupName"], run.attributes["jobType"], run.attributes["displayName"]) == (
-        "alds_digits",
-        "trial",
-        "trial-3",
+    assert run.attributes["notes"].endswith(
+        "/lab/tombola/runs/s1-dense)) reaches 0.2200: "
+        "better over 3 seeds (95 % interval of the difference +0.0652 to +0.1148)."
     )
+    assert run.config == BEGIN["config"]
+    labels = [run.attributes[name] for name in ("groupName", "jobType", "displayName", "tags")]
+    assert labels == ["alds_digits", "trial", "trial-3", ["compress", "alds"]]
     assert run.exit_code == 0
+    tables = {
+        name: json.loads(server.artifacts[f"run-s1-3-{name}"].files[f"{name}.table.json"])
+        for name in ("layers", "replicates")
+    }
+    assert tables["layers"]["columns"] == ["layer", "rank", "num_subspaces"]
+    assert tables["layers"]["data"] == [["conv1", 4, 2], ["fc", 7, None]]
+    assert [row[0] for row in tables["replicates"]["data"]] == [0, 1, 2]
     assert baseline.attributes["jobType"] == "baseline" and baseline.exit_code == 1
-    assert baseline.summary["failed"] == "the loss became NaN"
+    assert baseline.summary["failed"] == "it became NaN"
+    assert baseline.attributes["notes"] == "Failed: it became NaN"
+    small = server.runs["s1-dense"]
+    assert small.attributes["jobType"] == "dense"
+    assert {"val/accuracy": 0.2, "compress/params": 1000, "CR-P": 0}.items() <= small.summary.items()
+    assert not unsent(paths.wandb) and not journals(paths.wandb)
     assert capfd.readouterr() == ("", ""), "wandb stays off the terminal"
 
 
 def level(number: int, density: float, **tracks: float) -> dict[str, Any]:
     """What a lottery reports after a level; the dense network has no mask and so no density."""
     others = {f"{track}/val/accuracy": accuracy for track, accuracy in tracks.items() if track != "ticket"}
+    spreads = {f"{track}/val/accuracy_std": 0.01 for track in tracks if track != "ticket"}
     masked = {"compress/density": density, "compress/layer/fc/density": density / 2} if number else {}
     own = {
         "primary": "val/accuracy",
@@ -88,9 +130,11 @@ def level(number: int, density: float, **tracks: float) -> dict[str, Any]:
         "epoch": number,
         "step": 100 * number + 100,
         "val/accuracy": tracks["ticket"],
+        "val/accuracy_std": 0.02,
         "early_stop/val/accuracy": 0.5,
+        "training": [{"step": step, "val/accuracy": tracks["ticket"] - 1 / step} for step in (50, 100)],
     }
-    return {**own, **others, **masked, "dense/val/accuracy": 0.9, "final": False}
+    return {**own, **others, **spreads, **masked, "dense/val/accuracy": 0.9, "final": False}
 
 
 def test_a_lotterys_levels_are_curves_over_the_density(server: WandbServer, paths: StudyPaths) -> None:
@@ -101,182 +145,175 @@ def test_a_lotterys_levels_are_curves_over_the_density(server: WandbServer, path
     ]
     for driver in range(2):  # the second goes on after the first died, from the lottery's beginning
         study = tracker(paths)
-        study.start("3", CONFIG)
+        study.start("3", BEGIN)
         for metrics in levels[: 2 + driver]:
             study.log("3", metrics)
-        study.close() if not driver else study.finish("3", levels[-1])
+        if driver:
+            study.finish("3", "complete", levels[-1])
+        study.close()
     run = server.runs["s1-3"]
     curves = ("density/ticket", "density/reinit", "density/random")
-    assert run.points("compress/density", *curves) == [
+    assert [row for row in run.points("compress/density", *curves) if row[0]] == [
         (1, 0.9, None, None),
         (0.8, 0.92, 0.88, 0.86),
         (0.64, 0.91, 0.85, 0.8),
     ]
-    assert run.points("step", "val/accuracy") == [(100, 0.9), (200, 0.92), (300, 0.91)]
-    assert {name for name in run.history[-1] if name.startswith("density/")} == set(curves)
-    assert {name: run.axes[name] for name in curves} == dict.fromkeys(
-        curves, "compress/density"
-    ) and run.axes["*"] == "step"
-    assert run.summary["compress/layer/fc/density"] == 0.32
+    assert [row for row in run.points("density/ticket_std", "density/random_std") if row[0]] == [
+        (0.02, None),
+        (0.02, 0.01),
+        (0.02, 0.01),
+    ]
+    assert [row for row in run.points("step", "val/accuracy") if row[0]] == [
+        (100, 0.9),
+        (200, 0.92),
+        (300, 0.91),
+    ]
+    trained = [row for row in run.points("training/step", "training/level 02") if row[1]]
+    assert trained == [(50, 0.89), (100, 0.9)]
+    assert {name: run.axes[name] for name in curves} == dict.fromkeys(curves, "compress/density")
+    assert run.axes["training/level 02"] == "training/step" and run.axes["*"] == "step"
 
 
 def test_a_second_driver_goes_on_with_the_same_run(server: WandbServer, paths: StudyPaths) -> None:
     first = tracker(paths)
-    first.start("3", CONFIG)
+    first.start("3", BEGIN)
     for step in (10, 20):
         first.log("3", point(step))
     first.close()
-    assert server.runs["s1-3"].exit_code == 1
+    assert server.runs["s1-3"].points("step") == [(10,), (20,)] and server.runs["s1-3"].exit_code == 1
 
     second = tracker(paths)
-    second.start("3", CONFIG)
-    for step in (20, 30):
-        second.log("3", point(step))
-    second.finish("3", {})
+    second.start("3", BEGIN)
+    second.log("3", point(40, earlier=[point(step) for step in (10, 20, 30)]))
+    second.log("3", point(20))
+    second.finish("3", "complete", point(50))
+    second.close()
     assert list(server.runs) == ["s1-3"]
-    assert server.runs["s1-3"].points("step", "val/accuracy") == [(10, 0.1), (20, 0.2), (30, 0.3)]
+    assert server.runs["s1-3"].points("step") == [(10,), (20,), (30,), (40,), (50,)]
+    assert steps_on_disk(paths) == {"s1-3": [10, 20, 30, 40, 50]}
     assert server.runs["s1-3"].exit_code == 0
 
 
-def test_too_many_requests_are_survived(server: WandbServer, paths: StudyPaths) -> None:
-    study = tracker(paths)
-    study.start("3", CONFIG)
-    server.refusals = 2
-    for step in (10, 20):
-        study.log("3", point(step))
-    study.finish("3", {})
-    assert server.refused == 2
-    assert server.runs["s1-3"].points("step") == [(10,), (20,)]
-    assert study.mode == "online"
-
-
 def test_offline_runs_are_uploaded_later(server: WandbServer, paths: StudyPaths) -> None:
-    study = tracker(paths, mode="offline")
-    study.start("3", CONFIG)
-    for step in (10, 20):
-        study.log("3", point(step))
-    study.finish("3", {"test/accuracy": 0.97})
-    assert server.runs == {}
-
-    sync(paths)
-    run = server.runs["s1-3"]
-    assert run.points("step", "val/accuracy") == [(10, 0.1), (20, 0.2)]
-    assert run.summary["test/accuracy"] == 0.97 and run.summary["compress/layer/conv1/rank"] == 4
-    assert run.config == CONFIG
-
-
-def test_a_driver_killed_offline_loses_nothing_of_its_runs(server: WandbServer, paths: StudyPaths) -> None:
-    script = f"""
-import os, signal, time
-from pathlib import Path
-from sweeps.study.paths import StudyPaths
-from sweeps.tracking.tracker import Tracker
-paths = StudyPaths(Path({str(paths.root)!r}))
-study = Tracker(paths, project="tombola", entity="lab", study_name="n", study_id="s1", mode="offline")
-study.start("3", {{}})
-for step in (10, 20):
-    study.log("3", {{"step": step, "val/accuracy": step / 100}})
-time.sleep(2)
-os.kill(os.getpid(), signal.SIGKILL)
-"""
-    # No pipes: wandb's own process outlives its parent a while and would hold them open.
-    subprocess.run(
-        [sys.executable, "-c", script],
-        check=False,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        timeout=120,
-    )
-    second = tracker(paths, mode="offline")
-    second.start("3", CONFIG)
-    second.log("3", point(30))
-    second.finish("3", {})
-
-    sync(paths)
-    assert server.runs["s1-3"].points("step", "val/accuracy") == [(10, 0.1), (20, 0.2), (30, 0.3)]
+    for key, mode in (("3", "offline"), ("4", "offline"), ("5", "online")):
+        study = tracker(paths, mode=mode)  # type: ignore[arg-type]
+        study.start(key, BEGIN)
+        study.log(key, point(10))
+        study.finish(key, "complete", point(20))
+        if key == "5":
+            server.wait_until(
+                lambda: all(run.exit_code == 0 for run in server.runs.values()) and len(server.runs) == 2
+            )
+        study.close()
+        if key == "3":
+            assert server.runs == {}
+            sync(paths)
+    assert server.runs.keys() == {"s1-3", "s1-4", "s1-5"}, "by hand, and by the next driver that is online"
+    assert all(run.points("step") == [(10,), (20,)] for run in server.runs.values())
+    assert server.runs["s1-3"].opened == 2, "and then not again"
 
 
-def test_a_driver_killed_before_its_first_record_spoils_no_upload(
-    server: WandbServer, paths: StudyPaths
-) -> None:
-    recorded = paths.wandb / "offline-run-20260105_101010-s1-3" / "run-s1-3.wandb"
-    recorded.parent.mkdir(parents=True)
-    recorded.write_bytes(b":W&B\xe1\xbe\x00")  # the head alone, as such a driver leaves it
-    study = tracker(paths, mode="offline")
-    study.start("3", CONFIG)
-    study.log("3", point(30))
-    study.finish("3", {})
-
-    sync(paths)
-    assert server.runs["s1-3"].points("step", "val/accuracy") == [(30, 0.3)]
+Fault = Literal["down", "hangs", 401, 403, 429, 500]
 
 
-@pytest.mark.parametrize("reason", ["nobody listens", "the key is refused"])
-def test_without_w_and_b_the_study_goes_on_offline_and_says_so_once(
-    reason: str,
+@pytest.mark.parametrize("fault", ["down", "hangs", 401, 403, 429, 500])
+def test_no_fault_of_w_and_b_is_waited_for(
+    fault: Fault,
     server: WandbServer,
     paths: StudyPaths,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("sweeps.tracking.tracker._INIT_TIMEOUT", 3.0)
-    if reason == "nobody listens":
+    if fault == "down":
         monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
-    server.locked = True
     study = tracker(paths)
-    for key in ("3", "4"):
-        study.start(key, CONFIG)
-        study.log(key, point(10))
-        study.finish(key, {})
-    assert study.mode == "offline"
+    study.start("3", BEGIN)
+    if fault == 500:  # it dies in mid-sweep
+        server.wait_until(lambda: "s1-3" in server.runs)
+    server.fault = None if fault == "down" else fault
+    for step in (10, 20):
+        study.log("3", point(step))
+    study.start("4", BEGIN)
+    if fault != "down":
+        server.wait_until(lambda: server.hurt > 0)
+    study.finish("3", "complete", point(30))
+    study.log("4", point(10))
+    study.finish("4", "failed", {}, "it became NaN")
+    study.close()
     [warning] = warnings_of(caplog)
-    assert f"goes on offline; `wandb sync {paths.wandb}`" in warning
+    assert f"`wandb sync --yes {paths.wandb}` uploads what W&B lacks" in warning
     assert capfd.readouterr() == ("", "")
+    assert steps_on_disk(paths) == {"s1-3": [10, 20, 30], "s1-4": [10]}
 
-    server.locked = False
+    server.heal()
     monkeypatch.setenv("WANDB_BASE_URL", server.url)
     sync(paths)
-    assert {run_id: run.points("step") for run_id, run in server.runs.items()} == {
-        "s1-3": [(10,)],
+    assert {name: run.points("step") for name, run in server.runs.items()} == {
+        "s1-3": [(10,), (20,), (30,)],
         "s1-4": [(10,)],
     }
+    assert (server.runs["s1-3"].exit_code, server.runs["s1-4"].exit_code) == (0, 1)
 
 
-def reap(pid: int) -> None:
-    """Wait for a process that wandb started and does not wait for: Python would complain in a later test."""
-    for made in gc.get_objects():
-        if type(made) is subprocess.Popen and made.pid == pid:
-            made.wait()
+def test_a_driver_waits_for_nothing_but_its_own_end(paths: StudyPaths, server: WandbServer) -> None:
+    study = tracker(paths)
+    study.start("3", BEGIN)
+    server.wait_until(lambda: "s1-3" in server.runs)
+    recorder = recorder_of(paths)
+    recorder.suspend()  # as if all of W&B stood still; more is said than a pipe holds
+    for step in range(70_000 // 7):
+        study.log("3", point(step))
+    study.finish("3", "complete", point(10_000))
+    assert len(journals(paths.wandb)["3"].read_text().splitlines()) == 10_002
+    recorder.resume()
+    study.close()
+    assert steps_on_disk(paths)["s1-3"] == list(range(10_001))
 
 
-def test_w_and_b_that_dies_while_trials_run_costs_no_trial(
+def recorder_of(paths: StudyPaths) -> psutil.Process:
+    return next(c for c in psutil.Process().children() if str(paths.wandb) in " ".join(c.cmdline()))
+
+
+def test_w_and_bs_own_service_may_die(
     server: WandbServer, paths: StudyPaths, caplog: pytest.LogCaptureFixture
 ) -> None:
     study = tracker(paths)
     for key in ("3", "4"):
-        study.start(key, CONFIG)
+        study.start(key, BEGIN)
         study.log(key, point(10))
-    [service] = [child for child in psutil.Process().children(recursive=True) if "wandb-core" in child.name()]
+    server.wait_until(lambda: len(server.runs) == 2)
+    [service] = [c for c in recorder_of(paths).children(recursive=True) if "wandb-core" in c.name()]
     service.kill()
-    reap(service.pid)
     for key in ("3", "4"):
         study.log(key, point(20))
-        study.finish(key, {})
-    assert study.mode == "offline" and len(warnings_of(caplog)) == 1
+        study.finish(key, "complete", point(30))
+    server.wait_until(lambda: [run.exit_code for run in server.runs.values()] == [0, 0])
+    study.close()
+    expected = {run: [10, 20, 30] for run in ("s1-3", "s1-4")}
+    assert steps_on_disk(paths) == expected
+    assert {n: [row[0] for row in run.points("step")] for n, run in server.runs.items()} == expected
 
-    sync(paths)
-    for run_id in ("s1-3", "s1-4"):
-        assert server.runs[run_id].points("step")[-1] == (20,)
-        assert server.runs[run_id].exit_code == 0
+
+def test_a_full_disk_costs_a_study_its_runs_and_nothing_else(
+    paths: StudyPaths, caplog: pytest.LogCaptureFixture
+) -> None:
+    paths.wandb.write_text("no folder")
+    study = tracker(paths, mode="offline")
+    study.start("3", BEGIN)
+    study.log("3", point(10))
+    study.close()
+    [warning] = warnings_of(caplog)
+    assert warning.startswith("W&B's runs record no more: ")
 
 
 def test_disabled_writes_nothing(paths: StudyPaths, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "disabled")
     study = tracker(paths, mode="online")
-    study.start("3", CONFIG)
+    study.start("3", BEGIN)
     study.log("3", point(10))
-    study.finish("3", {})
+    study.finish("3", "complete", point(20))
+    study.close()
     assert list(paths.root.iterdir()) == []
 
 
@@ -318,7 +355,7 @@ def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def sync(paths: StudyPaths) -> None:
-    """`wandb sync` as the warning says it; it asks before it uploads a whole folder."""
+    """`wandb sync` as the warning says it."""
     command = [sys.executable, "-m", "wandb", "sync", "--yes", str(paths.wandb)]
     done = subprocess.run(command, cwd=paths.root, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

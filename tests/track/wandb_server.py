@@ -1,7 +1,7 @@
-"""A W&B server on loopback: as much of its protocol as runs, history, resuming and `wandb sync` ask for.
+"""A W&B server on loopback: as much of its protocol as runs, tables, artifacts, sweeps and reports ask for.
 
-Spoken to through WANDB_BASE_URL. Two kinds of requests matter: GraphQL (a run is created, or asked after
-before it is resumed) and the file stream (history, summary and the end of a run).
+Spoken to through WANDB_BASE_URL. Three kinds of requests matter: GraphQL (a run is created), the file stream
+(history, summary and the end of a run) and files put where GraphQL has said.
 """
 
 import base64
@@ -9,11 +9,11 @@ import gzip
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Literal
 
 Json = dict[str, Any]
 _STREAM = re.compile(r"/files/[^/]+/[^/]+/([^/]+)/file_stream")
@@ -51,18 +51,35 @@ class Run:
         return [tuple(point.get(name) for name in names) for point in self.history]
 
 
+@dataclass
+class Artifact:
+    """What the server knows of an artifact: its type, the run that logged it, its files by their names."""
+
+    kind: str
+    run: str
+    files: dict[str, bytes] = field(default_factory=dict)
+    is_committed: bool = False
+
+
 class WandbServer(ThreadingHTTPServer):
-    """Runs by their id; answers ``refusals`` requests with 429 first, and all with 401 while ``locked``."""
+    """Runs by their id, artifacts by their collection's name, sweeps and reports by theirs.
+
+    ``fault`` is what befalls every request: a status that answers it, or ``hangs`` for a server that takes it
+    and never answers, until the fault is over. ``hurt`` counts those requests.
+    """
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.runs: dict[str, Run] = {}
+        self.artifacts: dict[str, Artifact] = {}
+        self.sweeps: dict[str, Json] = {}
+        self.views: dict[str, Json] = {}
         self.lock = threading.Lock()
-        self.refusals = 0
-        self.refused = 0
-        self.locked = False
+        self.changed = threading.Condition(self.lock)
+        self.fault: int | Literal["hangs"] | None = None
+        self.hurt = 0
 
     @property
     def url(self) -> str:
@@ -71,23 +88,33 @@ class WandbServer(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hangs up, as a wandb does that is killed, is no error of the server's."""
 
-    def refuse(self) -> int | None:
-        """The status of a refusal, when this request is to be refused."""
-        if self.locked:
-            return 401
-        if self.refusals:
-            self.refusals -= 1
-            self.refused += 1
-            return 429
-        return None
+    def heal(self) -> None:
+        """End the fault; requests that hang are answered."""
+        with self.changed:
+            self.fault = None
+            self.changed.notify_all()
+
+    def wait_until(self, is_so: Callable[[], bool]) -> None:
+        """Wait until the server's state is as asked; what it hears changes it."""
+        with self.changed:
+            assert self.changed.wait_for(is_so, 60)
+
+    def befalls(self) -> int | None:
+        """Return the status of a request that a fault befalls; None where none does. The lock is held."""
+        if self.fault is None:
+            return None
+        self.hurt += 1
+        self.changed.notify_all()
+        if self.fault == "hangs":
+            self.changed.wait_for(lambda: self.fault != "hangs")
+            return None
+        return self.fault
 
     def answer(self, operation: str, variables: Json) -> Json:
         """GraphQL; what nobody here needs is answered with nothing."""
         match operation:
             case "UpsertBucket":
                 return {"upsertBucket": self._upsert(variables)}
-            case "RunResumeStatus":
-                return {"model": {**_PROJECT, "bucket": self._resumable(variables["name"])}}
             case "Viewer":
                 return {
                     "viewer": {
@@ -102,6 +129,18 @@ class WandbServer(ThreadingHTTPServer):
                 names = variables.get("files") or []
                 files = [{"name": name, "uploadUrl": f"{self.url}/uploads/{name}"} for name in names]
                 return {"createRunFiles": {"runID": _id("Run", "r"), "uploadHeaders": [], "files": files}}
+            case "CreateArtifact":
+                return {"createArtifact": {"artifact": self._create(variables["input"])}}
+            case "CreateArtifactManifest":
+                name = variables["artifactID"]
+                file = {"id": "m", "uploadUrl": f"{self.url}/uploads/manifest", "uploadHeaders": []}
+                return {"createArtifactManifest": {"artifactManifest": {"id": name, "file": file}}}
+            case "CreateArtifactFiles":
+                files = [self._to_upload(asked) for asked in variables["input"]["artifactFiles"]]
+                return {"createArtifactFiles": {"files": {"edges": [{"node": file} for file in files]}}}
+            case "CommitArtifact":
+                self.artifacts[variables["artifactID"]].is_committed = True
+                return {"commitArtifact": {"artifact": {"id": variables["artifactID"], "digest": "d"}}}
             case "ServerFeaturesQuery":
                 return {"serverInfo": {"features": []}}
         return {}
@@ -137,22 +176,15 @@ class WandbServer(ThreadingHTTPServer):
             "inserted": is_new,
         }
 
-    def _resumable(self, name: str) -> Json | None:
-        run = self.runs.get(name)
-        if run is None:
-            return None
-        return {
-            "id": _id("Run", name),
-            "name": name,
-            "config": run.attributes.get("config") or "{}",
-            "summaryMetrics": json.dumps(run.summary),
-            "historyLineCount": len(run.history),
-            "historyTail": json.dumps([json.dumps(point) for point in run.history[-1:]]),
-            "eventsLineCount": 0,
-            "eventsTail": "[]",
-            "logLineCount": 0,
-            "wandbConfig": '{"t":1}',
-        }
+    def _create(self, asked: Json) -> Json:
+        name = asked["artifactCollectionName"]
+        self.artifacts[name] = Artifact(asked["artifactTypeName"], asked["runName"])
+        return {"id": name, "state": "PENDING", "artifactSequence": {"id": name, "latestArtifact": None}}
+
+    def _to_upload(self, asked: Json) -> Json:
+        url = f"{self.url}/artifacts/{asked['artifactID']}/{asked['name']}"
+        plain = {"storagePath": asked["name"], "uploadHeaders": [], "uploadMultipartUrls": None}
+        return {**plain, "id": url, "uploadUrl": url, "artifact": {"id": asked["artifactID"]}}
 
 
 def _id(kind: str, name: str) -> str:
@@ -169,7 +201,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self._body()
         with self.server.lock:
-            if status := self.server.refuse():
+            if status := self.server.befalls():
                 self._reply({"error": "refused"}, status)
             elif stream := _STREAM.match(self.path):
                 self.server.stream(stream[1], json.loads(body))
@@ -181,10 +213,15 @@ class _Handler(BaseHTTPRequestHandler):
                 self._reply({"data": self.server.answer(operation, sent.get("variables") or {})})
             else:
                 self._reply({})
+            self.server.changed.notify_all()
 
     def do_PUT(self) -> None:
-        self._body()
-        self._reply({})
+        body = self._body()
+        _, folder, *path = self.path.split("/")
+        with self.server.lock:
+            if folder == "artifacts":
+                self.server.artifacts[path[0]].files["/".join(path[1:])] = body
+            self._reply({})
 
     def do_GET(self) -> None:
         self._reply({})
@@ -214,6 +251,7 @@ def wandb_server() -> Iterator[WandbServer]:
     try:
         yield server
     finally:
+        server.heal()
         server.shutdown()
         server.server_close()
         thread.join()

@@ -10,7 +10,7 @@ from trainables.execution.process_group.group import ProcessGroup
 from trainables.execution.run import Run
 from trainables.execution.stage_clock import StageClock, seconds_of
 from trainables.execution.trial_setting import TrialSetting
-from trainables.metric_names import DENSITY, PARAMS_KEPT, VAL_LOSS, of_dense, on_validation
+from trainables.metric_names import DENSITY, PARAMS_KEPT, TRAINING, VAL_LOSS, of_dense, on_validation
 from trainables.places.place import place_of
 from trainables.recipes.lottery import SECOND_ORDER, TICKET, TRANSFER
 from trainables.results import compression_figures, dense_reference, stability
@@ -61,7 +61,8 @@ class LotterySteps(TrialSteps):
         metrics = {**self._metrics(level, compressed), "final": level == len(self._tracks) - 1}
         if metrics["final"]:
             self._end(metrics, tickets, compressed)
-        return metrics
+            return metrics
+        return {**metrics, TRAINING: self._levels[level]["history"]}
 
     def close(self) -> None:
         """Let others go on with what the present track was training."""
@@ -99,6 +100,7 @@ class LotterySteps(TrialSteps):
         means = {name: averaged([_numbers(one["tracks"][name]) for one in replicates]) for name in names}
         described = {
             "level": level,
+            "step": self._steps(level),
             "density": compressed[0].get(DENSITY, 1.0),
             "params_kept": compressed[0][PARAMS_KEPT],
             "layers": layers,

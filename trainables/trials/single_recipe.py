@@ -9,6 +9,7 @@ from trainables.execution import network
 from trainables.execution.process_group.group import ProcessGroup
 from trainables.execution.stage_clock import seconds_of
 from trainables.execution.trial_setting import TrialSetting
+from trainables.metric_names import EARLIER
 from trainables.places.place import place_of
 from trainables.recipes import RECIPES
 from trainables.recipes.dense import dense
@@ -36,7 +37,11 @@ class RecipeSteps(TrialSteps):
         self._validation = setting.validation_size
 
     def advance(self) -> Metrics:
-        """Train every replicate for one more epoch; the first step also does all that comes before."""
+        """Train every replicate for one more epoch; the first step also does all that comes before.
+
+        It also tells the epochs ``earlier`` that the store had.
+        """
+        begun = self._started
         if not self._started:
             self._start()
             self._started, self._epoch = True, min(replicate.done for replicate in self._replicates)
@@ -47,7 +52,8 @@ class RecipeSteps(TrialSteps):
         for replicate in self._replicates:
             replicate.reach(self._epoch)
         if self._epoch < epochs:
-            return {**self._metrics(self._epoch), "final": False}
+            told = {} if begun else {EARLIER: self._history(self._epoch - 1)}
+            return {**self._metrics(self._epoch), **told, "final": False}
         return self._end(epochs)
 
     def _start(self) -> None:
@@ -77,6 +83,12 @@ class RecipeSteps(TrialSteps):
             "epochs_trained": in_epochs(trained, self._steps_per_epoch),
         }
 
+    def _history(self, epochs: int) -> list[Metrics]:
+        return [
+            {**self._progress(epoch), **averaged([replicate.at(epoch) for replicate in self._replicates])}
+            for epoch in range(1, epochs + 1)
+        ]
+
     def _progress(self, epoch: int) -> Metrics:
         return {"step": self._replicates[0].steps(epoch), "epoch": epoch}
 
@@ -93,13 +105,6 @@ class RecipeSteps(TrialSteps):
             for replicate in self._replicates:
                 network.export(replicate.finish(), network_folder(self.config, replicate.seed))
             metrics = {**self._metrics(epochs), "final": True}
-            history = [
-                {
-                    **self._progress(epoch),
-                    **averaged([replicate.at(epoch) for replicate in self._replicates]),
-                }
-                for epoch in range(1, epochs + 1)
-            ]
             found = TrialResult(
                 self.config.key,
                 metrics,
@@ -107,7 +112,7 @@ class RecipeSteps(TrialSteps):
                 layers=self._replicates[0].layers,
                 curves=self._replicates[0].curves,
                 dense=averaged([replicate.dense for replicate in self._replicates]),
-                history=history,
+                history=self._history(epochs),
                 validation=self._validation,
                 stage_seconds=seconds_of(clock for r in self._replicates for clock in r.clocks),
                 epochs_alone=epochs_needed([self.config]).alone,
