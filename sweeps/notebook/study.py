@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 class Study(StudyRecord):
     """A study as it stands, with all that `StudyRecord` tells of it; `load` reads it anew.
 
-    In a notebook it shows itself as the table with which a run ends. Figures are plotly's, those of the
-    report; `SweepError` says why one cannot be drawn.
+    In a notebook it shows itself as `summary` and the table with which a run ends. Figures are plotly's,
+    those of the report; `SweepError` says why one cannot be drawn.
     """
 
     @classmethod
@@ -42,6 +42,12 @@ class Study(StudyRecord):
         """
         record = load_record(directory, url)
         return cls(**{field.name: getattr(record, field.name) for field in fields(record)})
+
+    def summary(self) -> str:
+        """Say in one or two sentences what was found and how sure that is: the report's first ones."""
+        from sweeps.report.headline import headline
+
+        return headline(self)
 
     def trials_dataframe(self) -> "pandas.DataFrame":
         """Return trials and baselines as a table, with the rows and columns of the report's CSV file.
@@ -111,11 +117,11 @@ class Study(StudyRecord):
         return f"<Study {self.name!r}: {self.count('complete')} of {self.target} trials complete; {told}>"
 
     def _repr_html_(self) -> str:
-        """Show the study in a notebook as the table with which a run ends."""
+        """Show what was found and the table with which a run ends."""
         import pandas
 
         table = pandas.DataFrame([row.cells for row in closing_rows(self)], columns=closing_heads(self))
-        return f"<p>{html.escape(repr(self)[1:-1])}</p>{table.to_html(index=False)}"
+        return f"<p>{html.escape(self.summary())}</p>{table.to_html(index=False)}"
 
 
 def _drawn(chart: "Chart") -> "go.Figure":
