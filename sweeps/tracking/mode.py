@@ -6,9 +6,9 @@ import os
 from typing import Literal, cast, get_args
 from urllib.parse import urlsplit
 
+import wandb
 from pydantic import ValidationError
 
-import wandb
 from sweeps.errors import SweepError
 
 Mode = Literal["online", "offline", "disabled"]

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 import wandb
+
 from sweeps.study.paths import StudyPaths
 
 from .wandb_server import WandbServer, wandb_server

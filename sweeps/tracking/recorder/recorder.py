@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import wandb
+
 from sweeps.tracking.journal import Follower, journals
 from sweeps.tracking.mode import quiet
 from sweeps.tracking.recorder.driver_line import DriverLine

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import wandb
+
 from sweeps.tracking.journal import Event
 from sweeps.tracking.mode import quiet
 from sweeps.tracking.recorder import ending

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import wandb
 from wandb.sdk import wandb_setup
 from wandb.sdk.lib import wbauth
 
-import wandb
 from sweeps.tracking.run_files import mark
 
 _ERROR = 40  # the severity of messages that something was not uploaded
