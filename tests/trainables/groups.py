@@ -64,7 +64,7 @@ class ForkedGroup(LocalGroup):
 
     def __init__(self, size: int, **environment: str):
         super().__init__(size)
-        self._environment = {"GLOO_SOCKET_IFNAME": "lo", **environment}
+        self._environment = environment
 
     def _begun(self, device: str) -> list[Member]:
         return [ForkedMember(index, self.size, device, self._environment) for index in range(self.size)]
@@ -72,7 +72,6 @@ class ForkedGroup(LocalGroup):
 
 def train_and_tell(index: int, size: int, meeting: str, answer: Path) -> None:
     """Train a network with others for an epoch; write its state's digest, and that of the images seen."""
-    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     torch.set_num_threads(1)
     GroupMember(index, size, "cpu").do("join", meeting)
     network = build_network(TASK, seed=index)  # the first's weights count
@@ -86,7 +85,6 @@ def train_and_tell(index: int, size: int, meeting: str, answer: Path) -> None:
 
 def gradient_of_share(index: int, meeting: str, batch: tuple[Tensor, Tensor], answer: Path) -> None:
     """Write the gradient of half a batch's scores, as two processes average it."""
-    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     GroupMember(index, 2, "cpu").do("join", meeting)
     share = Share(index, 2)
     part = share.part(len(batch[1]))

@@ -39,14 +39,6 @@ def wait_for(path: Path, seconds: float = 60) -> None:
         time.sleep(0.01)
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
-    """Until ``condition`` holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.05)
-
-
 def run_trial(config: dict, environment: dict[str, str], answer: Path) -> None:
     """Run a trial to its end and write its metrics to ``answer``."""
     os.environ |= environment

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 import pruners
 import trainables
+from tests.plugins.until import until
 from tests.trainables import groups, processes
 from tests.trainables.configs import TASK, TRAINING, USERS, comparable, same_bits, trial, weights
 from tests.trainables.groups import ForkedGroup
@@ -220,9 +221,11 @@ def test_no_process_outlives_the_one_that_began_it(tmp_path: Path) -> None:
     )
     parent = psutil.Popen([sys.executable, "-c", program, plain], stdout=subprocess.DEVNULL)
     log = (tmp_path / "store").rglob
-    processes.wait_until(lambda: any(log("epoch-*/snapshot.json")))
+    until(lambda: any(log("epoch-*/snapshot.json")), 120)
     members = [one for one in parent.children() if "trainables.execution.member" in one.cmdline()]
     assert len(members) == 2
+    open_to = {one.laddr.ip for m in members for one in m.net_connections() if one.status == "LISTEN"}
+    assert open_to <= {"127.0.0.1", "::1"}, "others on the network can reach them"
     parent.kill()
     parent.wait(30)
     gone, alive = psutil.wait_procs(members, timeout=60)

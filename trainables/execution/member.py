@@ -3,6 +3,7 @@
 import json
 import os
 import queue
+import socket
 import sys
 import threading
 import traceback
@@ -56,6 +57,7 @@ class GroupMember:
         kind, _, rest = meeting.partition("://")
         store: distributed.Store
         if kind == "file":
+            _stay_on_this_machine()
             store = distributed.FileStore(rest, self._share.of)
         else:
             host, _, port = rest.rpartition(":")
@@ -83,6 +85,13 @@ class GroupMember:
             )
             if first:
                 epoch_work.write_trained(folder, trained, optimizer, metrics)
+
+
+def _stay_on_this_machine() -> None:
+    """Speak to the others over the loopback interface only, where nobody said which one."""
+    loopback = next((name for _, name in socket.if_nameindex() if name.startswith("lo")), "lo")
+    for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
+        os.environ.setdefault(name, loopback)
 
 
 def _keep(current: network.Network, folder: Path, step: int) -> None:

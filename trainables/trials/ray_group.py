@@ -11,8 +11,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import ray
-from ray.util import get_node_ip_address
-from ray.util.placement_group import get_current_placement_group
+from ray import get_runtime_context
+from ray.util import get_node_ip_address, placement_group_table
+from ray.util.placement_group import PlacementGroup, get_current_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from torch import distributed
 
@@ -37,6 +38,9 @@ class RayGroup(ProcessGroup):
         ]
 
     def _meeting_place(self) -> str:
+        nodes = placement_group_table(_placement())["bundles_to_node_id"].values()
+        if {*nodes} == {get_runtime_context().get_node_id()}:
+            return self._meeting_file()
         host = get_node_ip_address()
         # kept, as it serves as long as it lives
         self._store = distributed.TCPStore(host, 0, is_master=True, wait_for_workers=False)
@@ -47,8 +51,7 @@ class RayMember(Member):
     """An actor in the bundle of its number, of the placement group that this process is in."""
 
     def __init__(self, index: int, size: int, device: str):
-        placement = get_current_placement_group()
-        assert placement, "a trial of several processes is to hold a bundle for each"
+        placement = _placement()
         bundle = {name: amount for name, amount in placement.bundle_specs[index].items() if amount}
         options: dict[str, Any] = {
             "num_cpus": bundle.pop("CPU", 0),
@@ -94,6 +97,12 @@ class _Peer:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
             return asdict(self._member.do(command, folder if command == "train" else given))
+
+
+def _placement() -> PlacementGroup:
+    placement = get_current_placement_group()
+    assert placement, "a trial of several processes is to hold a bundle for each"
+    return placement
 
 
 def _files(folder: Path) -> Files:

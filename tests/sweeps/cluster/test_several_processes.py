@@ -4,7 +4,8 @@ import psutil
 import pytest
 
 from tests.plugins.cluster import Cluster
-from tests.sweeps.cluster.conftest import StudyOnCluster, until
+from tests.plugins.until import until
+from tests.sweeps.cluster.conftest import StudyOnCluster
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -1,5 +1,7 @@
 """A group of processes that share a trial's trainings, as the trial's own process sees it."""
 
+import shutil
+import tempfile
 import time
 import weakref
 from abc import ABC, abstractmethod
@@ -57,8 +59,9 @@ class ProcessGroup(ABC):
     def __init__(self, size: int) -> None:
         self.size = size
         self._members: list[Member] = []
+        self._folders: list[str] = []
         # for who never closes it
-        self._finalizer = weakref.finalize(self, _end, self._members)
+        self._finalizer = weakref.finalize(self, _end, self._members, self._folders)
 
     def train(self, folder: Path, device: str) -> None:
         """Have all of them do the work in ``folder``, on a ``device`` each: cpu or cuda.
@@ -76,7 +79,7 @@ class ProcessGroup(ABC):
 
     def close(self) -> None:
         """End all processes; the next training begins them anew."""
-        _end(self._members)
+        _end(self._members, self._folders)
 
     @abstractmethod
     def _begun(self, device: str) -> list[Member]:
@@ -84,7 +87,14 @@ class ProcessGroup(ABC):
 
     @abstractmethod
     def _meeting_place(self) -> str:
-        """Return the URL by which they find each other: ``file://PATH`` or ``tcp://HOST:PORT``."""
+        """Return the URL by which they find each other: ``file://PATH``, with which nothing leaves this
+        machine, or ``tcp://HOST:PORT``.
+        """
+
+    def _meeting_file(self) -> str:
+        """Return the URL of a file by which processes of this machine find each other."""
+        self._folders.append(tempfile.mkdtemp(prefix="tombola-"))
+        return f"file://{self._folders[-1]}/meeting"
 
     def _all(self, command: str, given: str) -> None:
         for member in self._members:
@@ -103,9 +113,11 @@ class ProcessGroup(ABC):
             raise _error(wrong, self.size)
 
 
-def _end(members: list[Member]) -> None:
+def _end(members: list[Member], folders: list[str]) -> None:
     while members:
         members.pop().end()
+    while folders:
+        shutil.rmtree(folders.pop(), ignore_errors=True)
 
 
 def _error(wrong: list[tuple[int, Answer]], size: int) -> Exception:

@@ -3,11 +3,9 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,7 +21,7 @@ class LocalMember(Member):
     So none outlives the process that began it, however that ended.
     """
 
-    def __init__(self, index: int, size: int, device: str, environment: Mapping[str, str] | None = None):
+    def __init__(self, index: int, size: int, device: str):
         paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process
         self._process = subprocess.Popen(
@@ -31,7 +29,7 @@ class LocalMember(Member):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
-            env={"TORCH_CPP_LOG_LEVEL": "ERROR", **os.environ, "PYTHONPATH": paths, **(environment or {})},
+            env={"TORCH_CPP_LOG_LEVEL": "ERROR", **os.environ, "PYTHONPATH": paths},
             start_new_session=True,  # a Ctrl-C at the terminal is for the trial's own process
         )
         assert self._process.stdin and self._process.stdout
@@ -79,26 +77,13 @@ class LocalMember(Member):
 
 
 class LocalGroup(ProcessGroup):
-    """A group on this machine, whose processes speak to each other over the loopback interface only.
-
-    With GPUs the first takes GPU 0, the second GPU 1 and so on.
-    """
-
-    def close(self) -> None:
-        """End all processes; the next training begins them anew."""
-        super().close()
-        with suppress(AttributeError):
-            self._folder.cleanup()
+    """A group on this machine. With GPUs the first process takes GPU 0, the second GPU 1 and so on."""
 
     def _begun(self, device: str) -> list[Member]:
-        loopback = next((name for _, name in socket.if_nameindex() if name.startswith("lo")), "lo")
-        # whoever sets these for a machine of his own knows better
-        only = {name: os.environ.get(name, loopback) for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")}
         return [
-            LocalMember(index, self.size, f"cuda:{index}" if device == "cuda" else device, only)
+            LocalMember(index, self.size, f"cuda:{index}" if device == "cuda" else device)
             for index in range(self.size)
         ]
 
     def _meeting_place(self) -> str:
-        self._folder = tempfile.TemporaryDirectory(prefix="tombola-")
-        return f"file://{Path(self._folder.name) / 'meeting'}"
+        return self._meeting_file()
