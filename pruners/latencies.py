@@ -13,7 +13,7 @@ from pruners.network.forward_pass import batch_that_runs, evaluating
 from pruners.network.inputs import Inputs, check_example, forward, forward_on_copy, inputs_device, map_tensors
 from pruners.network.layer_names import check_module
 from pruners.network.readiness import check_initialized
-from pruners.network.timing import in_turn, shares_of_first
+from pruners.network.timing import in_turn, shares_of_first, working_clock
 from pruners.quantization.capture import by_position
 from pruners.quantization.int8 import Int8Network
 
@@ -33,7 +33,8 @@ def latencies(networks: Mapping[str, nn.Module], example: Inputs) -> dict[str, L
     """Time the forward pass of networks in eval mode, in turn, so that other work slows down all alike.
 
     ``example`` is a batch on their device, ``kept`` a share of the first network's time. Thirty rounds after
-    two that do not count, or as many as go into three seconds and five at least. Int8 networks are timed as
+    two that do not count, or as many as go into three seconds and five at least. On one CPU thread it is the
+    time that the thread works: what it waits for others does not count. Int8 networks are timed as
     `Int8Network.lowered` makes them. A network that takes no batch of one is timed with two examples, and the
     time is halved.
 
@@ -46,7 +47,9 @@ def latencies(networks: Mapping[str, nn.Module], example: Inputs) -> dict[str, L
         check_initialized(network)
     with ExitStack() as held:
         passes = [_pass(network, example, held) for network in networks.values()]
-        rounds = in_turn([compute for compute, _ in passes], inputs_device(example), _ROUNDS, _SECONDS)
+        device = inputs_device(example)
+        computes = [compute for compute, _ in passes]
+        rounds = in_turn(computes, device, _ROUNDS, _SECONDS, working_clock(device))
     times = [[seconds / copies for seconds, (_, copies) in zip(one, passes, strict=True)] for one in rounds]
     return {
         name: Latency(1000 * median(one[place] for one in times), kept)
