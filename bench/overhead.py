@@ -86,27 +86,34 @@ tune.Tuner(
     param_space={"lr": tune.loguniform(0.01, 1.0)},
     tune_config=tune.TuneConfig(search_alg=OptunaSearch(), metric="accuracy", mode="max", num_samples=count),
     run_config=tune.RunConfig(
-        name="theirs", storage_path=folder, callbacks=[WandbLoggerCallback(project="trivial"), Ends()]
+        name="theirs",
+        storage_path=folder,
+        callbacks=[*([WandbLoggerCallback(project="trivial")] if sys.argv[4:] else []), Ends()],
     ),
 ).fit()
 """
 
 
-def ours(address: str, count: int, folder: Path) -> list[float]:
-    """Run our sweep; returns when each trial ended, in seconds."""
+def ours(address: str, count: int, folder: Path, mode: str = "offline") -> list[float]:
+    """Run our sweep with W&B in this mode; returns when each trial ended, in seconds."""
     (folder / "trivial.yaml").write_text(SWEEP)
     command = [sys.executable, "-m", "tombola", "run", "trivial.yaml", "--trials", str(count)]
-    subprocess.run([*command, "--out", "ours", "--address", address], cwd=folder, check=True)
+    command += ["--out", "ours", "--address", address]
+    subprocess.run(command, cwd=folder, env=os.environ | {"WANDB_MODE": mode}, check=True)
     record = sweeps.load_record(folder / "ours")
     rows = record.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     return sorted(row.datetime_complete.timestamp() for row in rows if row.datetime_complete)
 
 
-def theirs(address: str, count: int, folder: Path) -> list[float]:
-    """Run Tune; returns when each trial ended, in seconds."""
+def theirs(address: str, count: int, folder: Path, with_wandb: bool = True) -> list[float]:
+    """Run Tune with its callback for W&B, or without; returns when each trial ended, in seconds."""
     (folder / "theirs.py").write_text(THEIRS)
     command = [sys.executable, "theirs.py", address, str(count), str(folder / "theirs")]
-    printed = subprocess.run(command, cwd=folder, check=True, stdout=subprocess.PIPE, text=True).stdout
+    command += ["with W&B"] if with_wandb else []
+    environment = os.environ | {"WANDB_MODE": "offline"}
+    printed = subprocess.run(
+        command, cwd=folder, env=environment, check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
     return [float(line.split()[1]) for line in printed.splitlines() if line.startswith("ended ")]
 
 

@@ -27,6 +27,12 @@ from trainables.places.place import Place
     metavar="FILE",
     help="Also write all trials there as CSV, with all digits.",
 )
+@click.option(
+    "--wandb",
+    "for_wandb",
+    is_flag=True,
+    help="Also build its W&B Report, and publish it where W&B can be reached; needs the extra report.",
+)
 @cluster_option
 @click.pass_context
 def report(
@@ -36,6 +42,7 @@ def report(
     storage: str | None,
     figures: Path | None,
     table: Path | None,
+    for_wandb: bool,
     cluster: Path | None,
 ) -> None:
     """Write the report of the study in DIR again, also while it runs."""
@@ -63,6 +70,12 @@ def report(
         table.parent.mkdir(parents=True, exist_ok=True)
         table.write_text(trials_csv(record), encoding="utf-8")
         click.echo(str(table))
+    if for_wandb:
+        from sweeps.tracking.report import report_path, write_wandb_report  # wandb takes a second to import
+
+        file = report_path(study)
+        url = write_wandb_report(record, file)
+        click.echo(url or f"{file} (W&B is offline: the same command publishes it where it is not)")
     if figures:
         from sweeps.report.figure_files import write_figures
         from sweeps.report.page import charts

@@ -30,6 +30,7 @@ from sweeps.study.record import TARGET, TIME_IS_UP, StudyRecord
 from sweeps.study.where import answering, study_place
 from sweeps.sweep_file.keys import Resources
 from sweeps.sweep_file.sweep import Sweep
+from sweeps.tracking.sweep_config import sweep_config
 from sweeps.tracking.tracker import Labels, Tracker
 from trainables.places.place import Place, check
 from trainables.store.disk import disk_full_explained
@@ -95,7 +96,7 @@ def _drive(
     insist = held.patience.insist
     ledger = insist(lambda: _open_ledger(held, paths, prepared, provenance["id"]))
     record = insist(lambda: load_record(paths.root, file.storage.study))
-    tracker = Tracker(paths, Labels(file.project, file.entity, file.name, provenance["id"]))
+    tracker = Tracker(paths, _labels(sweep, provenance["id"]), file.wandb.mode)
     observer = TrackerObserver(tracker, paths, provenance["id"])
     observer.settle(record)
     progress = _progress(console, prepared, record, paths)
@@ -112,10 +113,18 @@ def _drive(
             note(paths, provenance, {TIME_IS_UP: True})
         read_test = partial(_read_test, None if without_ray else file.resources)
         record = close(prepared, paths, file.storage.study, read_test, held.patience)
+        if file.wandb.network and record.best:
+            observer.best(record, record.best)
         retention.expire(file.retention, store)
         if not time_is_up:
             retention.keep_what_is_wanted(file.retention, store, paths, record)
         return record
+
+
+def _labels(sweep: Sweep, study_id: str) -> Labels:
+    file = sweep.file
+    as_sweep = sweep_config(sweep) if file.wandb.sweep else None
+    return Labels(file.project, file.entity, file.name, study_id, as_sweep)
 
 
 def _open_ledger(held: HeldStorage, paths: StudyPaths, prepared: Prepared, study_id: str) -> Ledger:

@@ -32,6 +32,7 @@ _MAY_CHANGE = (
     "baselines",
     "choose",
     "retention",
+    "wandb",
 )
 """Keys that may differ when a study is continued.
 

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from sweeps.report.headline import headline
 from sweeps.running.conductor import TrialToRun
 from sweeps.study.paths import StudyPaths
-from sweeps.study.record import StudyRecord
+from sweeps.study.record import StudyRecord, TrialRecord
 from sweeps.tracking.beginning import beginning
 from sweeps.tracking.tracker import Tracker
 
@@ -33,6 +34,28 @@ class TrackerObserver:
     def ended(self, key: str, outcome: str, metrics: Mapping[str, Any], reason: str | None) -> None:
         """Close the run with its last point, unless it failed before it had one, and its summary."""
         self._tracker.finish(key, outcome, metrics, failed=reason)
+
+    def best(self, record: StudyRecord, trial: TrialRecord) -> None:
+        """Show the best network as a run of its own, with the network as an artifact."""
+        run = {
+            "name": "best",
+            "job_type": "best",
+            "tags": ["best"],
+            "config": {
+                "trial": trial.key,
+                "run": f"{self._study_id}-{trial.key}",
+                "params": dict(trial.params),
+            },
+            "metric": record.measured[0].name,
+            "goal": record.measured[0].goal,
+            "dense": "dense",
+            "result": str(self._paths.result(trial.key)),
+            "notes": headline(record),
+            "network": str(self._paths.best),
+        }
+        self._tracker.start("best", run)
+        figures = {n: v for n, v in record.figures(trial).items() if n not in ("step", "epoch")}
+        self._tracker.finish("best", "complete", figures)
 
     def settle(self, record: StudyRecord) -> None:
         """Close the runs of trials that ended while their driver was being killed."""

@@ -270,6 +270,18 @@ class Storage(Keys):
         return value
 
 
+class Wandb(Keys):
+    """What Weights & Biases is told beside a run for each trial.
+
+    ``mode``: online, offline or disabled; without it online where a key is configured. ``network``: the best
+    network, as an artifact. ``sweep``: the study as a W&B sweep, for W&B's own sweep page.
+    """
+
+    mode: Literal["online", "offline", "disabled"] | None = None
+    network: bool = False
+    sweep: bool = False
+
+
 class Retention(Keys):
     """What stays on disk when the study is complete.
 
@@ -346,6 +358,7 @@ class SweepFile(Keys):
     resources: Resources = Resources()
     storage: Storage = Storage()
     retention: Retention = Retention()
+    wandb: Wandb = Wandb()
 
     @field_validator("time_limit", mode="before")
     @classmethod

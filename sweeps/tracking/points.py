@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from sweeps.tracking.curves import with_spread
 from trainables.metric_names import DENSITY, EARLIER, OF_A_LAYER, TRAINING
 from trainables.recipes.lottery import SECOND_ORDER, TICKET, TRANSFER
 
@@ -38,7 +39,8 @@ def rest_of(metrics: Mapping[str, Any]) -> dict[str, Any]:
 def by_density(metrics: Mapping[str, Any]) -> dict[str, float]:
     """Return ``density/<track>`` for each track of a level, beside the density; nothing for what is no level.
 
-    The values are of the task's primary metric, with ``density/<track>_std`` over the seeds.
+    The values are of the task's primary metric, the mean over the seeds; ``density/<track>_low`` and
+    ``_high`` are a standard deviation below and above it, where there are several.
 
     The dense network (level 0) has density 1 and is the first point of the ticket's curve.
     """
@@ -46,12 +48,10 @@ def by_density(metrics: Mapping[str, Any]) -> dict[str, float]:
         return {}
     primary = metrics["primary"]
     names = {TICKET: primary} | {track: f"{track}/{primary}" for track in _BESIDE_THE_TICKET}
-    curves = {
-        f"density/{track}{end}": metrics[name + end]
-        for track, name in names.items()
-        for end in ("", "_std")
-        if name + end in metrics
-    }
+    curves: dict[str, float] = {}
+    for track, name in names.items():
+        if name in metrics:
+            curves |= with_spread(track, metrics[name], metrics.get(f"{name}_std", 0.0))
     return {DENSITY: metrics.get(DENSITY, 1.0), **curves}
 
 

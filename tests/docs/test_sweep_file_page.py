@@ -45,6 +45,7 @@ SECTIONS: dict[str, Any] = {
     "resources": keys.Resources,
     "storage": keys.Storage,
     "retention": keys.Retention,
+    "wandb": keys.Wandb,
 }
 
 

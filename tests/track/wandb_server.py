@@ -112,23 +112,26 @@ class WandbServer(ThreadingHTTPServer):
 
     def answer(self, operation: str, variables: Json) -> Json:
         """GraphQL; what nobody here needs is answered with nothing."""
+        answers = self._about_runs, self._about_artifacts, self._about_pages
+        return next(filter(None, (answer(operation, variables) for answer in answers)), {})
+
+    def _about_runs(self, operation: str, variables: Json) -> Json | None:
         match operation:
             case "UpsertBucket":
                 return {"upsertBucket": self._upsert(variables)}
             case "Viewer":
-                return {
-                    "viewer": {
-                        "id": "u",
-                        "entity": "lab",
-                        "username": "lab",
-                        "flags": "{}",
-                        "teams": {"edges": []},
-                    }
-                }
+                teams = {"teams": {"edges": []}, "flags": "{}"}
+                return {"viewer": {"id": "u", "entity": "lab", "username": "lab", **teams}}
             case "CreateRunFiles":
                 names = variables.get("files") or []
                 files = [{"name": name, "uploadUrl": f"{self.url}/uploads/{name}"} for name in names]
                 return {"createRunFiles": {"runID": _id("Run", "r"), "uploadHeaders": [], "files": files}}
+            case "ServerFeaturesQuery":
+                return {"serverInfo": {"features": []}}
+        return None
+
+    def _about_artifacts(self, operation: str, variables: Json) -> Json | None:
+        match operation:
             case "CreateArtifact":
                 return {"createArtifact": {"artifact": self._create(variables["input"])}}
             case "CreateArtifactManifest":
@@ -141,9 +144,22 @@ class WandbServer(ThreadingHTTPServer):
             case "CommitArtifact":
                 self.artifacts[variables["artifactID"]].is_committed = True
                 return {"commitArtifact": {"artifact": {"id": variables["artifactID"], "digest": "d"}}}
-            case "ServerFeaturesQuery":
-                return {"serverInfo": {"features": []}}
-        return {}
+        return None
+
+    def _about_pages(self, operation: str, variables: Json) -> Json | None:
+        match operation:
+            case "UpsertSweep":
+                name = variables.get("id") or f"sweep{len(self.sweeps)}"
+                self.sweeps[name] = variables
+                sweep = {"name": name, "project": _PROJECT}
+                return {"upsertSweep": {"sweep": sweep, "configValidationWarnings": []}}
+            case "upsertView":
+                return {"upsertView": {"view": self._view(variables), "inserted": True}}
+            case "GetProjects":
+                node = {**_PROJECT, "internalId": "1", "entityName": "lab", **_MADE}
+                page = {"hasNextPage": False, "endCursor": None}
+                return {"models": {"edges": [{"cursor": "a", "node": node}], "pageInfo": page}}
+        return None
 
     def stream(self, run_id: str, sent: Json) -> None:
         """One message of the file stream: lines from an offset on, and perhaps the run's end."""
@@ -181,6 +197,19 @@ class WandbServer(ThreadingHTTPServer):
         self.artifacts[name] = Artifact(asked["artifactTypeName"], asked["runName"])
         return {"id": name, "state": "PENDING", "artifactSequence": {"id": name, "latestArtifact": None}}
 
+    def _view(self, asked: Json) -> Json:
+        name = asked["id"] or _id("View", asked["name"])
+        self.views[name] = asked
+        project = {**_PROJECT, "entityName": "lab"}
+        told = {key: asked[key] for key in ("type", "name", "displayName", "description", "spec")}
+        return {
+            **told,
+            "id": name,
+            "project": project,
+            "updatedAt": _MADE["createdAt"],
+            "createdAt": _MADE["createdAt"],
+        }
+
     def _to_upload(self, asked: Json) -> Json:
         url = f"{self.url}/artifacts/{asked['artifactID']}/{asked['name']}"
         plain = {"storagePath": asked["name"], "uploadHeaders": [], "uploadMultipartUrls": None}
@@ -192,6 +221,8 @@ def _id(kind: str, name: str) -> str:
 
 
 _PROJECT = {"id": _id("Project", "p"), "name": "p", "entity": {"id": "e", "name": "lab"}}
+
+_MADE = {"createdAt": "2026-01-01T00:00:00Z", "isBenchmark": False, "user": None}
 
 
 class _Handler(BaseHTTPRequestHandler):

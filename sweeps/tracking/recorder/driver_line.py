@@ -17,6 +17,7 @@ class DriverLine:
         self.closes = self.is_gone = False
         self._woken = threading.Event()
         self._told: Mapping[str, Any] = {}
+        self._out, sys.stdout = sys.stdout, sys.stderr  # where wandb prints what it likes
         threading.Thread(target=self._listen, daemon=True).start()
 
     def wait(self, seconds: float) -> None:
@@ -29,7 +30,7 @@ class DriverLine:
         if state != self._told and not self.is_gone:
             self._told = state
             try:
-                print(json.dumps(state), flush=True)
+                print(json.dumps(state), file=self._out, flush=True)
             except OSError:
                 self.is_gone = True
 

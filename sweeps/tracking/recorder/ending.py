@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sweeps.tracking.curves import with_spread
 from trainables.metric_names import (
     DENSITY,
     FLOPS_KEPT,
@@ -53,12 +54,10 @@ def points(result: Mapping[str, Any], metric: str) -> Iterator[dict[str, Any]]:
         tracks, number = level["tracks"], level["level"]
         own = {"step": level["step"], "epoch": number, "level": number, PARAMS_KEPT: level["params_kept"]}
         own |= {DENSITY: level["density"]} if number else {}
-        curves = {
-            f"density/{track}{end}": figures[metric + end]
-            for track, figures in tracks.items()
-            for end in ("", "_std")
-            if metric + end in figures
-        }
+        curves: dict[str, float] = {}
+        for track, figures in tracks.items():
+            if metric in figures:
+                curves |= with_spread(track, figures[metric], figures.get(f"{metric}_std", 0.0))
         name = f"training/level {number:02d}"
         yield {
             "point": {**{n: v for n, v in tracks["ticket"].items() if n != "step"}, **own},

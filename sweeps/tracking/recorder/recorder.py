@@ -11,6 +11,7 @@ import wandb
 from sweeps.tracking.journal import Follower, journals
 from sweeps.tracking.mode import quiet
 from sweeps.tracking.recorder.driver_line import DriverLine
+from sweeps.tracking.recorder.sweep_object import sweep_id
 from sweeps.tracking.recorder.trial_run import TrialRun
 from sweeps.tracking.recorder.uploads import Uploads
 from sweeps.tracking.run_files import unsent
@@ -30,12 +31,13 @@ class Recorder:
     """
 
     def __init__(self, settings: Mapping[str, Any], line: DriverLine) -> None:
-        self._settings, self._line = settings, line
+        self._line = line
         self._folder = Path(settings["folder"])
         self._open: dict[str, tuple[Follower, TrialRun]] = {}
         self._failures: dict[str, int] = {}
         self._is_written = False
-        wandb.setup(settings=quiet())
+        self._set_up()
+        self._settings = {**settings, "sweep_id": sweep_id(settings)}
         self._uploads = Uploads() if settings["online"] else None
 
     def run(self) -> None:
@@ -88,11 +90,16 @@ class Recorder:
         """Make every open run anew from its journal, with a new service of W&B's."""
         with suppress(Exception):  # of a service that is gone it cannot take leave
             wandb.teardown()
-        wandb.setup(settings=quiet())
+        self._set_up()
         self._open.clear()
         if self._uploads:
             self._uploads = Uploads()
             self._upload_what_is_left()
+
+    def _set_up(self) -> None:
+        settings = quiet()
+        settings.root_dir = str(self._folder.parent)  # else it makes a folder where the driver was started
+        wandb.setup(settings=settings)
 
     def _upload_what_is_left(self) -> None:
         assert self._uploads

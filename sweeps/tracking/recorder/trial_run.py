@@ -12,6 +12,8 @@ from sweeps.tracking.mode import quiet
 from sweeps.tracking.recorder import ending
 from sweeps.tracking.run_files import mark
 from trainables.metric_names import DENSITY
+from trainables.places.folders import at_hand
+from trainables.places.place import place_of
 
 _FLUSH_INTERVAL = 1.0  # seconds; what a reader of the file lacks at most (wandb's default: 15)
 
@@ -124,6 +126,7 @@ class TrialRun:
         assert self._run is not None
         result = ending.read_result(self._begin.get("result"))
         points = list(ending.points(result, self._begin["metric"]))
+        points = [] if "network" in self._begin else points  # the trial's own run has them
         if (step := end["point"].get("step")) is not None:
             last = next((one for one in points if one["point"]["step"] == step), {})
             points = [one for one in points if one["point"]["step"] < step]
@@ -132,13 +135,23 @@ class TrialRun:
             self._log({"at": end["at"], **point})
         shown = ending.shown(self._begin, end, result)
         self._run.summary.update({**shown.summary, **{n: _table(t) for n, t in shown.tables.items()}})
-        self._run.notes = shown.notes
+        self._run.notes = self._begin.get("notes", shown.notes)
+        if network := self._begin.get("network"):
+            self._log_network(network)
         # one who ran `wandb sync` meanwhile marked a file that was not whole
         mark(self.files[0]).unlink(missing_ok=True)
         self._run.finish(exit_code=1 if end.get("failed") else 0)
         if shown.dense:
             self._make_dense(shown.dense)
         self.is_over = True
+
+    def _log_network(self, folder: str) -> None:
+        """Log a network's folder, with its mask or decomposition, as an artifact."""
+        assert self._run is not None
+        artifact = wandb.Artifact(f"{self._settings['study']}-best", type="model")
+        with at_hand(place_of(folder)) as here:
+            artifact.add_dir(str(here))
+            self._run.log_artifact(artifact)
 
     def _make_dense(self, figures: Mapping[str, Any]) -> None:
         """Make the run of the dense network that the trial was made from, unless there is one."""

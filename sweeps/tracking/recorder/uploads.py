@@ -45,6 +45,7 @@ class Uploads:
         self._under_way: dict[Path, _Upload] = {}
         self._left: queue.SimpleQueue[_Upload] = queue.SimpleQueue()
         self._workers = 0
+        self._answered = 0.0
 
     def follow(self, file: Path) -> None:
         """Upload the file of a run under way until it ends."""
@@ -70,7 +71,8 @@ class Uploads:
     def stalls(self) -> float:
         """Return for how many seconds nothing has got on that is to be sent; 0 where anything has."""
         began = [upload.since for upload in list(self._under_way.values())]
-        return time.monotonic() - max(filter(None, began)) if began and all(began) else 0.0
+        pending = [since for since in began if since is not None]
+        return time.monotonic() - max(self._answered, min(pending)) if pending else 0.0
 
     def _work(self) -> None:
         while True:
@@ -84,6 +86,7 @@ class Uploads:
             except Exception as error:  # W&B's service has died, or the key cannot be one
                 upload.errors.append(_line(str(error) or type(error).__name__))
             if not upload.errors and mark(upload.file).exists():
+                self._answered = time.monotonic()
                 del self._under_way[upload.file]
                 return
             # W&B marks a run as uploaded, too, whose upload it has given up
@@ -113,13 +116,14 @@ class Uploads:
         sync = asyncio.ensure_future((await service.sync(number, parallelism=1)).wait_async(timeout=None))
         while not sync.done():
             status = await (await service.sync_status(number)).wait_async(timeout=_HANGS)
-            _take(upload, status.new_messages, status.stats)
+            if _take(upload, status.new_messages, status.stats):
+                self._answered = time.monotonic()
             await asyncio.wait([sync], timeout=_GLANCE)
         _take(upload, sync.result().messages, ())
 
 
-def _take(upload: _Upload, messages: Iterable[Any], stats: Iterable[Any]) -> None:
-    """Note what W&B says of an upload."""
+def _take(upload: _Upload, messages: Iterable[Any], stats: Iterable[Any]) -> bool:
+    """Note what W&B says of an upload; tell whether it has got on since."""
     for message in messages:
         if message.severity >= _ERROR:
             known = message.content != "<no message>"
@@ -134,6 +138,7 @@ def _take(upload: _Upload, messages: Iterable[Any], stats: Iterable[Any]) -> Non
         upload.since = None
     elif upload.since is None or activity != upload.activity:
         upload.since = time.monotonic()
+    got_on = upload.activity not in ("", activity)
     upload.activity = activity
     stuck = [one for one in operations if one.error_status]
     late = [one for one in operations if one.runtime_seconds > _HANGS and not one.progress]
@@ -143,6 +148,7 @@ def _take(upload: _Upload, messages: Iterable[Any], stats: Iterable[Any]) -> Non
         upload.trouble = f"the server has not answered for {late[0].runtime_seconds:.0f} seconds"
     elif operations:
         upload.trouble = None
+    return got_on
 
 
 def _line(text: str) -> str:
