@@ -1,11 +1,12 @@
 """Smaller networks: decompositions of their layers, masks over weights or fewer channels, within a budget.
 
-    artifact = pruners.compress(model, "alds", keep_ratio=0.25)   # or budget=<parameters>,
-                                                                  # or flops_ratio=, latency_ms= with example=
+    artifact = pruners.compress(model, "alds", keep_ratio=0.25)   # or budget=<parameters>, or flops_ratio=,
+                                                                  # latency_ratio=, latency_ms= with example=
     artifact = pruners.compress(model, "calibrated", keep_ratio=0.15, data=images)
     artifact = pruners.compress(model, "snip", keep_ratio=0.05, data=batches, loss=cross_entropy)
     artifact = pruners.compress(model, "ft", flops_ratio=0.5, example=images[:1])
     small = artifact.apply(model)                                 # plain modules; the model is untouched
+    pruners.latencies({"dense": model, "small": small}, images)   # in turn: milliseconds, shares of the first
     artifact.save(path); pruners.load(path).apply(factory())
     int8 = pruners.quantize(small, images); int8.save(file); pruners.load_int8(file)
 

@@ -118,10 +118,12 @@ class LayerTimes:
     def _beside(self, name: str, others: Substitutes) -> Measured:
         layer, inputs, made = self._layers[name], self._inputs[name], others(self._layers[name])
         dim = -1 if isinstance(layer, nn.Linear) else 1
+        given = {
+            channels: [_contiguous(x.narrow(dim, 0, channels), like=x) for x in inputs]
+            for channels in {other.channels for other in made.values()}
+        }
         passes = [partial(_run, layer, inputs)]
-        for other in made.values():
-            given = [_contiguous(x.narrow(dim, 0, other.channels), like=x) for x in inputs]
-            passes.append(partial(_run, other.module, given))
+        passes += [partial(_run, other.module, given[other.channels]) for other in made.values()]
         with self._quietly(self._model):
             clock = working_clock(self._device)
             shares = shares_of_first(in_turn(passes, self._device, _ROUNDS, _SECONDS, clock))[1:]
