@@ -107,7 +107,7 @@ def _drive(
             prepared, conductor, ledger, held, paths, progress, without_ray
         ):
             note(paths, provenance, {TARGET: conductor.target})
-            _run_trials(prepared, conductor, paths, address, without_ray)
+            _run_trials(prepared, conductor, paths, address, without_ray, progress.say)
         time_is_up = not conductor.done
         if time_is_up:
             note(paths, provenance, {TIME_IS_UP: True})
@@ -180,7 +180,12 @@ def _call_here(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def _run_trials(
-    prepared: Prepared, conductor: Conductor, paths: StudyPaths, address: str | None, without_ray: bool
+    prepared: Prepared,
+    conductor: Conductor,
+    paths: StudyPaths,
+    address: str | None,
+    without_ray: bool,
+    say: Callable[[str], None],
 ) -> None:
     file = prepared.sweep.file
     scheduler = schedulers.build(
@@ -189,7 +194,7 @@ def _run_trials(
     if without_ray:
         in_process.run(conductor, scheduler)
     else:
-        tuning.run(conductor, scheduler, file.resources, paths, is_local=address is None)
+        tuning.run(conductor, scheduler, file.resources, paths, address is None, say)
     if not conductor.is_over:
         # Tune answers the first Ctrl-C by ending its loop in good order.
         raise KeyboardInterrupt

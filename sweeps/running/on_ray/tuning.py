@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+from collections.abc import Callable
 from typing import Any
 
 from ray import get_runtime_context, tune
@@ -11,7 +12,7 @@ from sweeps.running.on_ray import room, sight
 from sweeps.running.on_ray.head_watch import watched
 from sweeps.running.on_ray.nodes import Nodes
 from sweeps.running.on_ray.searcher import StudySearcher
-from sweeps.running.on_ray.signals import own_signals
+from sweeps.running.on_ray.signals import own_signals, stopping_gently
 from sweeps.running.retries import TuneTrials
 from sweeps.search.schedulers import TrialScheduler
 from sweeps.study.paths import StudyPaths
@@ -20,9 +21,14 @@ from trainables.trials.ray_trainable import TrialTrainable
 
 
 def run(
-    conductor: Conductor, scheduler: TrialScheduler, resources: Resources, paths: StudyPaths, is_local: bool
+    conductor: Conductor,
+    scheduler: TrialScheduler,
+    resources: Resources,
+    paths: StudyPaths,
+    is_local: bool,
+    say: Callable[[str], None],
 ) -> None:
-    """Run trials on Ray until the study is done.
+    """Run trials on Ray until the study is done, or a person stops it, which ``say`` then tells.
 
     Raises `SweepError` where this machine (``is_local``) has no room for one, or a node of the cluster does
     not see the study.
@@ -36,7 +42,7 @@ def run(
     head = (
         contextlib.nullcontext() if is_local else watched(get_runtime_context().gcs_address, conductor.study)
     )
-    with head, own_signals():
+    with head, own_signals(), stopping_gently(say):
         while not _fit(conductor, scheduler, resources, paths, nodes):
             pass
 

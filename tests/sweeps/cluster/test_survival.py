@@ -2,6 +2,7 @@
 
 import json
 import random
+import signal
 import time
 from pathlib import Path
 
@@ -67,6 +68,19 @@ def test_worker_killed_costs_its_steps_since_the_checkpoint_only(study_on_cluste
     assert (status["complete"], status["deaths"]) == (10, {"crashed": 1})
     assert set(study.results()) < set(undisturbed)
     assert study.repeated_epochs() <= 1
+
+
+def test_ctrl_c_ends_in_good_order_and_says_how_to_go_on(study_on_cluster):
+    study = study_on_cluster
+    driver = study.start("--trials", "5")
+    until(lambda: ended(study.out) >= 1)
+    driver.send_signal(signal.SIGINT)
+    printed, errors = driver.communicate(timeout=200)
+    assert driver.returncode == 130, printed + errors
+    assert printed.count("Stopping; what trials have done so far is kept.") == 1
+    assert "Go on with: " in errors and "Traceback" not in printed + errors
+    study.finish("--trials", "5")
+    assert (study.status()["complete"], study.status()["failed"]) == (5, 0)
 
 
 def test_second_driver_is_refused_and_harms_nothing(study_on_cluster):
