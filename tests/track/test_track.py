@@ -137,20 +137,41 @@ def level(number: int, density: float, **tracks: float) -> dict[str, Any]:
     return {**own, **others, **spreads, **masked, "dense/val/accuracy": 0.9, "final": False}
 
 
-def test_a_lotterys_levels_are_curves_over_the_density(server: WandbServer, paths: StudyPaths) -> None:
+def kept(metrics: dict[str, Any]) -> dict[str, Any]:
+    """The same level as result.json keeps it."""
+    ticket = {name: metrics[name] for name in ("val/accuracy", "val/accuracy_std")}
+    others = {
+        track: {f"val/accuracy{end}": metrics[f"{track}/val/accuracy{end}"] for end in ("", "_std")}
+        for track in ("reinit", "random")
+        if f"{track}/val/accuracy" in metrics
+    }
+    density = metrics.get("compress/density", 1.0)
+    told = {"density": density, "params_kept": density, "history": metrics["training"], "verdict": {}}
+    return {
+        "level": metrics["level"],
+        "step": metrics["step"],
+        "tracks": {"ticket": ticket, **others},
+        **told,
+    }
+
+
+def test_a_lotterys_levels_are_curves_over_the_density(
+    server: WandbServer, paths: StudyPaths, tmp_path: Path
+) -> None:
     levels = [
         level(0, 1.0, ticket=0.9),
         level(1, 0.8, ticket=0.92, reinit=0.88, random=0.86),
         level(2, 0.64, ticket=0.91, reinit=0.85, random=0.8),
     ]
-    for driver in range(2):  # the second goes on after the first died, from the lottery's beginning
-        study = tracker(paths)
-        study.start("3", BEGIN)
-        for metrics in levels[: 2 + driver]:
-            study.log("3", metrics)
-        if driver:
-            study.finish("3", "complete", levels[-1])
-        study.close()
+    result = tmp_path / "result.json"
+    result.write_text(json.dumps({"levels": [kept(metrics) for metrics in levels]}))
+    first = tracker(paths)
+    first.start("3", begin(result=str(result)))
+    first.log("3", levels[0])
+    first.close()
+    second = tracker(paths)  # it hears of the end alone, and takes the levels between from the result
+    second.finish("3", "complete", {name: one for name, one in levels[-1].items() if name != "training"})
+    second.close()
     run = server.runs["s1-3"]
     curves = ("density/ticket", "density/reinit", "density/random")
     assert [row for row in run.points("compress/density", *curves) if row[0]] == [

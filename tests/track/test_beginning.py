@@ -1,0 +1,41 @@
+"""What a run is told of its trial before it begins."""
+
+from typing import Any
+
+from sweeps.tracking.beginning import beginning
+from trainables.config import trial_config
+
+SETTINGS: dict[str, Any] = {
+    "key": "3",
+    "task": {
+        "network": "mlp",
+        "data": "digits",
+        "data_options": {"url": "s3://me:hidden@here/x", "token": "hidden"},
+    },
+    "training": {"epochs": 1, "lr": 0.05},
+    "compression": {"method": "alds"},
+    "budget": {"keep_ratio": 0.25},
+    "directory": "/home/me/study/trials/3",
+    "store": "/home/me/store",
+    "seeds": (0, 1),
+}
+
+
+def begun(key: str = "3", **params: Any) -> dict[str, Any]:
+    return beginning(key, trial_config.validate_python(SETTINGS), params, "s1", "result.json")
+
+
+def test_settings_are_columns_by_the_sweep_files_names_and_hold_no_secret() -> None:
+    config = begun(**{"budget.keep_ratio": 0.25, "tolerance/conv1": 0.5})["config"]
+    assert config["budget"]["keep_ratio"] == 0.25 and config["training"]["lr"] == 0.05
+    assert config["tolerance/conv1"] == 0.5, "a parameter of its own keeps its name"
+    assert (config["seeds"], config["replicates"], config["trial"]) == ([0, 1], 2, "3")
+    assert config["task"]["data_options"] == {"url": "s3://me:***@here/x", "token": "***"}
+    assert "hidden" not in str(config) and "/home/me" not in str(config)
+
+
+def test_a_dense_network_has_one_run_for_each_task_and_training_that_were_searched() -> None:
+    assert begun()["dense"] == begun(**{"budget.keep_ratio": 0.5})["dense"] == "dense"
+    one, same, other = (begun(**{"training.lr": lr})["dense"] for lr in (0.1, 0.1, 0.2))
+    assert one == same != other
+    assert begun("baseline-svd")["job_type"] == "baseline"
