@@ -1,6 +1,7 @@
 """A training that several processes share: the numbers of one process, and what happens when one is lost."""
 
 import json
+import os
 import subprocess
 import sys
 from contextlib import closing
@@ -219,7 +220,11 @@ def test_no_process_outlives_the_one_that_began_it(tmp_path: Path) -> None:
         "import json, sys, trainables\n"
         "trainables.run_trial(trainables.trial_config.validate_python(json.loads(sys.argv[1])))"
     )
-    parent = psutil.Popen([sys.executable, "-c", program, plain], stdout=subprocess.DEVNULL)
+    parent = psutil.Popen(
+        [sys.executable, "-c", program, plain],
+        stdout=subprocess.DEVNULL,
+        env=os.environ | {"TMPDIR": str(tmp_path)},  # where it leaves what it had no time to remove
+    )
     log = (tmp_path / "store").rglob
     until(lambda: any(log("epoch-*/snapshot.json")), 120)
     members = [one for one in parent.children() if "trainables.execution.member" in one.cmdline()]

@@ -1,19 +1,20 @@
-"""A study whose trials train with two processes each, of which some are lost."""
+"""A study whose trials train with two processes each, one on each node, of which one is lost."""
 
 import psutil
 import pytest
+from ray._raylet import GcsClient
 
-from tests.plugins.cluster import Cluster
+from tests.plugins.cluster import Cluster, Node
 from tests.plugins.until import until
 from tests.sweeps.cluster.conftest import StudyOnCluster
 
 pytestmark = pytest.mark.timeout(900)
 
 
-def peers(cluster: Cluster) -> list[psutil.Process]:
-    """The actors and children that train beside trials' own processes, those on both nodes."""
+def peers(node: Node) -> list[psutil.Process]:
+    """The processes of a node, a trial's child or actors, that share a training."""
     found = []
-    for process in (one for node in cluster.nodes for one in node.processes()):
+    for process in node.processes():
         try:
             line = " ".join(process.cmdline())
         except (psutil.NoSuchProcess, psutil.ZombieProcess):
@@ -23,10 +24,16 @@ def peers(cluster: Cluster) -> list[psutil.Process]:
     return found
 
 
+def most_memory(cluster: Cluster) -> int:
+    """So many bytes that each node holds one process only."""
+    nodes = GcsClient(address=cluster.address).get_all_node_info(timeout=30).values()
+    return int(0.7 * min(node.resources_total["memory"] for node in nodes if node.state == 0))
+
+
 def test_a_lost_process_of_a_trial_costs_an_epoch(tmp_path, cluster):
     """Trials are stopped early meanwhile, and nothing is left behind."""
     changes = {
-        "resources": {"processes": 2, "concurrent": 1},
+        "resources": {"processes": 2, "memory": most_memory(cluster)},
         "training": {"epochs": 6, "batch_size": 128, "lr": 0.05},
         "parameters": {"compression.options.metric": {"values": ["max", "sum", "frobenius"]}},
         "method": "grid",
@@ -35,9 +42,10 @@ def test_a_lost_process_of_a_trial_costs_an_epoch(tmp_path, cluster):
     }
     with StudyOnCluster(tmp_path, cluster, **changes) as study:
         driver = study.start()
-        until(lambda: len(peers(cluster)) == 2 or driver.poll() is not None, 240)
+        until(lambda: all(map(peers, cluster.nodes)) or driver.poll() is not None, 240)
         assert driver.poll() is None, driver.communicate()
-        actor = next(one for one in peers(cluster) if "ray::_Peer" in " ".join(one.cmdline()))
+        both = [one for node in cluster.nodes for one in peers(node)]
+        (actor,) = (one for one in both if "ray::_Peer" in " ".join(one.cmdline()))
         until(lambda: study.trained_epochs() >= 2, 240)
         actor.kill()
         printed, errors = driver.communicate(timeout=400)
@@ -46,4 +54,4 @@ def test_a_lost_process_of_a_trial_costs_an_epoch(tmp_path, cluster):
         assert (status["failed"], status["deaths"]) == (0, {"crashed": 1})
         assert status["complete"] + status["stopped_early"] == 3
         assert study.repeated_epochs() == 1
-        until(lambda: not peers(cluster), 60)
+        until(lambda: not any(map(peers, cluster.nodes)), 60)
