@@ -36,7 +36,7 @@ def check(wanted: Wanted) -> None:
     if wanted.onnx:
         graphs.check_onnx()
     if wanted.compiled and not speed.can_compile():
-        raise SweepError("--compile needs a C++ compiler, and there is no g++; CXX names another.")
+        raise SweepError(f"--compile needs a C++ compiler, and there is no {speed.compiler()}.")
 
 
 def deploy(record: StudyRecord, trial: TrialRecord, folder: Path, wanted: Wanted) -> Iterator[str]:
@@ -90,7 +90,8 @@ def _made(
     if (folder / INT8).exists():  # also a trial's own
         networks["int8"] = pruners.load_int8(folder / INT8)
         sizes["int8"] = (folder / INT8).stat().st_size
-    rows = speed.measured(networks, sizes, batch)
+    with graphs.quietly():  # torch.compile begins to compile at the first call
+        rows = speed.measured(networks, sizes, batch)
     speed.write(rows, batch, folder)
     yield speed.text(rows, batch)
 

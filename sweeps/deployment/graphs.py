@@ -50,7 +50,7 @@ def program_of(network: nn.Module, example: Inputs) -> torch.export.ExportedProg
     """Export a network in eval mode for batches of any size. Raises `SweepError` where torch cannot."""
     inputs = several(by_position(map_tensors(torch.zeros_like, example)))
     try:
-        with _quietly():
+        with quietly():
             return exported(network.eval(), inputs, strict=False, what="exported")
     except PrunerError as error:
         raise SweepError(str(error), FAILED) from error
@@ -58,7 +58,7 @@ def program_of(network: nn.Module, example: Inputs) -> torch.export.ExportedProg
 
 def write_program(program: torch.export.ExportedProgram, path: Path) -> None:
     """Write a program as `torch.export.load` reads it."""
-    with _quietly():
+    with quietly():
         torch.export.save(program, path)
 
 
@@ -70,7 +70,7 @@ def write_onnx(
     That is the largest difference as a share of the largest output, for one example and for a batch. Raises
     `SweepError` where it is above a thousandth.
     """
-    with _quietly():
+    with quietly():
         made = torch.onnx.export(program, verbose=False)
         assert made is not None
         made.save(path, external_data=False)
@@ -94,7 +94,7 @@ def _apart(network: nn.Module, runs: OnnxNetwork, inputs: tuple[Any, ...]) -> fl
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """Keep back what torch says about its own exporter."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)

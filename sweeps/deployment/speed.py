@@ -53,9 +53,14 @@ def variants(small: nn.Module, example: Inputs, compiled: bool) -> Iterator[tupl
         yield f"{SMALL}, torch.compile", own
 
 
+def compiler() -> str:
+    """Return the name of the compiler that torch.compile takes for a CPU."""
+    return os.environ.get("CXX", "g++")
+
+
 def can_compile() -> bool:
-    """Tell whether there is the compiler that torch.compile needs for a CPU."""
-    return shutil.which(os.environ.get("CXX", "g++")) is not None
+    """Tell whether there is the compiler that torch.compile needs."""
+    return shutil.which(compiler()) is not None
 
 
 def measured(networks: Mapping[str, nn.Module], sizes: Mapping[str, int], batch: Inputs) -> list[Row]:

@@ -179,6 +179,19 @@ def test_an_export_with_everything(tombola: Tombola, study: Path) -> None:
     assert not {"pruners", "trainables", "sweeps"} & set(found.stdout.split())
 
 
+def test_what_is_missing_is_said_before_anything_is_written(
+    tombola: Tombola, study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graphs, "_NEEDED", ("onnx", "no_such_package"))
+    answer = tombola("export", str(study), "--to", "small", "--onnx")
+    assert answer.exit_code == 2 and not Path("small").exists()
+    assert answer.stderr == "tombola: --onnx needs no_such_package: pip install 'tombola[onnx]'.\n"
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    answer = tombola("export", str(study), "--to", "small", "--compile")
+    assert answer.exit_code == 2 and not Path("small").exists()
+    assert answer.stderr == "tombola: --compile needs a C++ compiler, and there is no no-such-compiler.\n"
+
+
 def test_an_export_where_the_network_cannot_be_built(tombola: Tombola, study: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(study, tmp_path / "copy")
     file = copy / "sweep.yaml"
