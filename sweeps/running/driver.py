@@ -3,6 +3,7 @@
 import contextlib
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
@@ -13,9 +14,11 @@ from sweeps.running import in_process, opening
 from sweeps.running.closing import close, unread
 from sweeps.running.conductor import Conductor, finished_result
 from sweeps.running.on_ray import calls, connection, tuning
+from sweeps.running.on_ray.in_use import in_use
 from sweeps.running.on_ray.runtime_env import check_is_portable
 from sweeps.running.progress import Progress
 from sweeps.running.screening import Screening
+from sweeps.running.standing import Standing
 from sweeps.running.tracker_observer import TrackerObserver
 from sweeps.search import rehearsal, samplers, schedulers
 from sweeps.search.prepare import Prepared, prepare
@@ -201,9 +204,10 @@ def _run_trials(
 
 
 def _progress(console: Console, prepared: Prepared, record: StudyRecord, paths: StudyPaths) -> Progress:
-    done = sum(record.count(outcome) for outcome in ("complete", "stopped_early", "failed"))
-    best = record.best.values[0] if record.best and record.best.values else None
-    return Progress(console, record.name, record.objectives[0], prepared.target, done, best, paths)
+    kept = {t.key for t in record.feasible}
+    ended = [t if t.key in kept else replace(t, values=None) for t in record.trials]
+    standing = Standing(record.objectives, ended)
+    return Progress(console, record.name, record.objectives, prepared.target, standing, paths, in_use)
 
 
 def _workers(

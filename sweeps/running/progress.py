@@ -1,15 +1,18 @@
 """Show a study under way: a live panel on a terminal, plain lines elsewhere."""
 
 import json
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from sweeps.running.conductor import CONSTRAINT, TrialToRun
+from sweeps.running.standing import Standing
 from sweeps.study.paths import StudyPaths
 from sweeps.study.record import BASELINE, Objective
 from trainables.places.object_path import ObjectPath
@@ -17,32 +20,32 @@ from trainables.places.place import Place
 
 
 class Progress:
-    """An observer that keeps count.
+    """An observer that shows how a study stands, counting on from ``standing``.
 
-    ``done`` is how many trials had ended before this driver, ``best`` the best value so far.
+    ``in_use`` says how much of the machines is held by trials.
     """
 
     def __init__(
         self,
         console: Console,
         name: str,
-        objective: Objective,
+        objectives: Sequence[Objective],
         target: int,
-        done: int,
-        best: float | None,
+        standing: Standing,
         paths: StudyPaths,
+        in_use: Callable[[], str] = lambda: "",
     ):
         self._console = console
         self._name = name
-        self._objective = objective
+        self._objectives = objectives
+        self._objective = objectives[0]
         self._target = target
-        self._done = self._done_before = done
-        self._best = best
-        self._best_key: str | None = None
-        self._failed = 0
+        self._standing = standing
+        self._done_before = standing.done
         self._screened = ""
         self._running: dict[str, Mapping[str, Any]] = {}
         self._paths = paths
+        self._in_use = _Seldom(in_use)
         self._first_end: float | None = None
         self._live = Live(console=console, get_renderable=self._panel, refresh_per_second=4, transient=True)
 
@@ -76,14 +79,9 @@ class Progress:
     def ended(self, key: str, outcome: str, metrics: Mapping[str, Any], reason: str | None) -> None:
         """Count a trial that is over, and tell it in a line."""
         self._running.pop(key, None)
-        value = metrics.get(self._objective.name)
         if not key.startswith(BASELINE):
-            self._done += 1
+            self._standing.add(key, outcome, metrics)
             self._first_end = self._first_end or time.monotonic()
-            self._failed += outcome == "failed"
-            keeps_all = not any(_is_missed(name, metrics) for name in metrics)
-            if outcome == "complete" and value is not None and keeps_all and self._is_better(value):
-                self._best, self._best_key = value, key
         self.say(self._line(key, outcome, metrics, reason))
 
     def screened(self, wanted: int, done: int, best: float | None) -> None:
@@ -97,23 +95,27 @@ class Progress:
         said = reason or (f"{self._objective.name} {value:.4f}" if value is not None else "")
         missed = [name.removeprefix(CONSTRAINT) for name in metrics if _is_missed(name, metrics)]
         said += f", not {' and not '.join(missed)}" if missed else ""
-        best = f"best {self._best:.4f}" if self._best is not None else "no best yet"
-        place = f"[{self._done}/{self._target}]"
+        standing = self._standing
+        best = "no best yet" if standing.best is None else f"best {standing.best:.4f}"
+        place = f"[{standing.done}/{self._target}]"
         return f"{place} {_who(key)} {outcome.replace('_', ' ')}: {said} | {best} | {self._left()}"
 
-    def _panel(self) -> Table:
+    def _panel(self) -> Group:
+        standing = self._standing
+        best = "-" if standing.best is None else f"{standing.best:.4f}"
+        best += f" (trial {standing.best_key})" if standing.best_key else ""
+        told = [f"{standing.done}/{self._target} trials", f"best {self._objective.name} {best}", self._left()]
+        front = f"on the front {standing.front}" if len(self._objectives) > 1 else ""
+        about = [part for part in (self._ends(), front, self._in_use()) if part]
+        return Group(
+            Text.assemble((self._name, "bold"), "  ", "  ".join(told)),
+            Text("  " + "; ".join(about), style="dim"),
+            self._trials(),
+        )
+
+    def _trials(self) -> Table:
+        """Tell of each trial that runs how far it is."""
         table = Table.grid(padding=(0, 2))
-        best = (
-            "-"
-            if self._best is None
-            else f"{self._best:.4f}" + (f" (trial {self._best_key})" if self._best_key else "")
-        )
-        table.add_row(
-            f"[bold]{self._name}[/bold]",
-            f"{self._done}/{self._target} trials",
-            f"best {self._objective.name} {best}",
-            self._left(),
-        )
         if self._screened:
             table.add_row("", self._screened, _measured(self._paths.measuring("0")), "")
         for key, metrics in self._running.items():
@@ -125,20 +127,34 @@ class Progress:
             table.add_row("", _who(key), reached, "" if value is None else f"{value:.4f}")
         return table
 
+    def _ends(self) -> str:
+        """Say how many trials run, and how many ended otherwise than complete."""
+        counts = {"running": len(self._running), **self._standing.counts}
+        told = [f"{n} {end.replace('_', ' ')}" for end, n in counts.items() if n and end != "complete"]
+        return ", ".join(told) or "none running"
+
     def _left(self) -> str:
-        if self._done >= self._target:
+        if self._standing.done >= self._target:
             return "done"
         # The first trial to end waited for the dense network too; the pace is that of those after it.
-        paced = self._done - self._done_before - 1
+        paced = self._standing.done - self._done_before - 1
         if self._first_end is None or paced < 1:
             return "time left not known yet"
         pace = (time.monotonic() - self._first_end) / paced
-        return f"about {_duration(pace * (self._target - self._done))} left"
+        return f"about {_duration(pace * (self._target - self._standing.done))} left"
 
-    def _is_better(self, value: float) -> bool:
-        if self._best is None:
-            return True
-        return value > self._best if self._objective.goal == "maximize" else value < self._best
+
+class _Seldom:
+    """Asks a function at most once in two seconds, and else gives its last answer."""
+
+    def __init__(self, ask: Callable[[], str]) -> None:
+        self._ask = ask
+        self._answer, self._as_of = "", -math.inf
+
+    def __call__(self) -> str:
+        if time.monotonic() - self._as_of > 2:
+            self._answer, self._as_of = self._ask(), time.monotonic()
+        return self._answer
 
 
 def _who(key: str) -> str:

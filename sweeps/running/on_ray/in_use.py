@@ -1,0 +1,16 @@
+"""How much of the cluster trials hold."""
+
+import ray
+
+
+def in_use() -> str:
+    """Say how many of the cluster's CPUs and GPUs are held by trials; nothing without Ray."""
+    if not ray.is_initialized():
+        return ""
+    there, free = ray.cluster_resources(), ray.available_resources()
+    told = [
+        f"{kind}s {there[kind] - free.get(kind, 0):g} of {there[kind]:g}"
+        for kind in ("CPU", "GPU")
+        if kind in there
+    ]
+    return f"{', '.join(told)} in use" if told else ""
