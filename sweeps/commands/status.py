@@ -2,11 +2,16 @@
 
 import json
 import shlex
+import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import click
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
 
 from sweeps.commands.options.cluster_option import also_on_a_cluster
 from sweeps.commands.options.study_folder import StudyFolder
@@ -17,6 +22,7 @@ from sweeps.study.paths import StudyPaths
 from sweeps.study.record import StudyRecord
 from trainables.places.place import Place
 
+_WATCH_EVERY = 2.0  # seconds
 _ENDS = ("complete", "stopped_early", "failed", "infeasible")
 
 
@@ -24,17 +30,47 @@ _ENDS = ("complete", "stopped_early", "failed", "infeasible")
 @click.argument("study", type=StudyFolder(), metavar="DIR")
 @click.option("--storage", metavar="URL", help="The study's database, where its URL needs a password.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--watch", is_flag=True, help="Show it anew whenever it changes, until no driver runs it.")
 @also_on_a_cluster
-def status(study: Place, storage: str | None, as_json: bool) -> None:
+def status(study: Place, storage: str | None, as_json: bool, watch: bool) -> None:
     """Show how far the study in DIR is."""
+    if not watch:
+        click.echo(_standing(study, storage, as_json).text)
+        return
+    console = Console(highlight=False)
+    with Live(console=console, auto_refresh=False) if console.is_terminal else nullcontext() as live:
+        for told in _changes(study, storage, as_json):
+            if live:
+                live.update(Text(told), refresh=True)
+            else:
+                click.echo(told)
+
+
+@dataclass(frozen=True)
+class _Standing:
+    text: str
+    is_driven: bool
+
+
+def _standing(study: Place, storage: str | None, as_json: bool) -> _Standing:
     record = load_record(study, storage)
     driver = find_driver(StudyPaths(record.directory), record.name, storage or record.provenance["storage"])
     told = describe(record, driver)
-    if as_json:
-        click.echo(json.dumps(told, indent=1))
-        return
-    for line in _lines(study, record, driver, told):
-        click.echo(line)
+    text = json.dumps(told, indent=1) if as_json else "\n".join(_lines(study, record, driver, told))
+    return _Standing(text, driver is not None)
+
+
+def _changes(study: Place, storage: str | None, as_json: bool) -> Iterator[str]:
+    """Yield how the study stands whenever that has changed, at last how it was left."""
+    before = None
+    while True:
+        now = _standing(study, storage, as_json)
+        if now.text != before:
+            yield now.text
+        before = now.text
+        if not now.is_driven:
+            return
+        time.sleep(_WATCH_EVERY)
 
 
 def _lines(

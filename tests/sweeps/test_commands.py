@@ -1,6 +1,8 @@
 """What the commands answer about sweeps and studies that are right."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +12,8 @@ import torch
 import pruners
 import trainables
 from sweeps import StudyRecord
+from sweeps.study.driver.held import folder_lock
+from sweeps.study.paths import StudyPaths
 from tests.sweeps.bad_sweeps import SWEEP
 from tests.sweeps.commands import Answer, contents
 from tests.sweeps.users import fails_in_training
@@ -17,6 +21,7 @@ from trainables.config import TaskConfig
 from trainables.task.metrics.classes import Accuracy
 from trainables.training.evaluation import evaluate
 
+PROJECT = Path(__file__).parents[2]
 Tombola = Callable[..., Answer]
 
 
@@ -54,6 +59,21 @@ def test_status_for_people(tombola: Tombola, finished: StudyRecord) -> None:
         tombola("status", str(finished.directory)).stdout
         == f"finished: 2 of 3 trials complete\n  failed: 1\n{best}"
     )
+
+
+def test_status_is_watched_until_no_driver_runs_it(tombola: Tombola, finished: StudyRecord) -> None:
+    folder = str(finished.directory)
+    at_rest = tombola("status", folder).stdout
+    assert tombola("status", folder, "--watch").stdout == at_rest
+    words = [sys.executable, "-m", "tombola", "status", folder, "--watch"]
+    with folder_lock(StudyPaths(finished.directory)).hold():
+        watching = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=PROJECT)
+        assert watching.stdout is not None
+        shown = [watching.stdout.readline()]
+        while "driver: " not in shown[-1]:
+            shown.append(watching.stdout.readline())
+    rest = watching.communicate(timeout=120)[0]
+    assert rest.endswith(at_rest) and watching.returncode == 0
 
 
 def test_the_report_is_written_again(tombola: Tombola, finished: StudyRecord) -> None:
