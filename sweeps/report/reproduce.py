@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sweeps.report.drawing.wording import plain
+from sweeps.report.drawing.wording import method_of, plain
 from sweeps.study.record import StudyRecord
 
 
@@ -12,6 +12,7 @@ from sweeps.study.record import StudyRecord
 class Take:
     """How the best network is had: a command, and a line of Python that loads what it wrote."""
 
+    whose: str
     export: str
     load: str
 
@@ -28,7 +29,9 @@ def take_out(record: StudyRecord) -> Take | None:
     """Return how the best network is had; None while there is none."""
     if record.best is None:
         return None
-    return Take(f"tombola export {_folder(record)} --to small", 'pruners.load("small").apply(your_factory())')
+    whose = method_of(record.best) + (", last level" if record.best.levels else "")
+    load = 'pruners.load("small").apply(your_factory())'
+    return Take(whose, f"tombola export {_folder(record)} --to small", load)
 
 
 def again(record: StudyRecord) -> list[Step]:

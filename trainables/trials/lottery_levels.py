@@ -83,9 +83,10 @@ class LotterySteps(TrialSteps):
                 self._trajectories[trajectory.key] = trajectory, setting.steps_per_epoch
         if SECOND_ORDER in networks:
             pair = networks[TICKET].module, networks[SECOND_ORDER].module
-            figures[SECOND_ORDER]["stability"] = stability.between(
-                *pair, self.setting, self.setting.data.validation
-            )
+            with self._clock.timed("measuring"):
+                figures[SECOND_ORDER]["stability"] = stability.between(
+                    *pair, self.setting, self.setting.data.validation
+                )
         return figures, networks[TICKET]
 
     def _described(

@@ -63,7 +63,8 @@ def importance_charts(shares: dict[str, float], reason: str) -> list[Chart]:
     labels, several = short_names(shares), len(groups) > 1
     _rows(figure, [chart.text(labels[name], 28) for name, _ in shown])
     figure.update_layout(barmode="overlay", showlegend=several, margin={"t": 36 if several else 8})
-    by_stage = _stages_chart(shares, groups) if 1 < len(groups) < len(shares) else None
+    stages = {_group_of(name) for name in shares if "/" in name}
+    by_stage = _stages_chart(shares, groups) if len(stages) > 1 and len(groups) < len(shares) else None
     half = by_stage is not None
     drawn = Chart("importance", _TITLE, _caption(shares, len(shown)), figure, half=half)
     return [drawn, *([by_stage] if by_stage else [])]
@@ -81,7 +82,9 @@ def _stages_chart(shares: Mapping[str, float], groups: Mapping[str, str]) -> Cha
     )
     _rows(figure, [chart.text(group, 24) for group in sums])
     figure.update_layout(showlegend=False, margin={"t": 8})
-    caption = "What the parameters of a stage weigh together."
+    caption = (
+        "What the parameters of a stage weigh together, of no layer those of a section of the sweep file."
+    )
     return Chart("importance-stages", "Importance by stage", caption, figure, half=True)
 
 

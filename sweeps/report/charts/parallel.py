@@ -14,7 +14,7 @@ from sweeps.report.drawing.thinning import thinned, thinning_said
 from sweeps.report.drawing.wording import scaled, short_names, titled
 from sweeps.study.record import StudyRecord
 
-_MOST_PARAMS, _MOST_TRIALS = 6, 250
+_MOST_PARAMS, _MOST_TRIALS = 6, 150
 _TITLE = "Parallel coordinates"
 
 
