@@ -63,8 +63,9 @@ def close_by(record: StudyRecord) -> str:
     )
     if not near:
         return f"No other trial is within {distance}."
-    near_by = f"{count(near, 'other trial')} {'is' if near == 1 else 'are'} within {distance}"
-    return f"{near_by}: on other examples any of them could be the best."
+    if near == 1:
+        return f"1 other trial is within {distance}: on other examples it could be the best."
+    return f"{near} other trials are within {distance}: on other examples any of them could be the best."
 
 
 def notes(record: StudyRecord) -> list[str]:

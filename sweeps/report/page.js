@@ -33,7 +33,7 @@ function draw(anchor, colors, width) {
 }
 
 // One chart after the other, so that the page answers meanwhile.
-const waiting = Object.keys(figures);
+const waiting = [...document.querySelectorAll(".chart")].map(place => place.id);
 const drawn = (async () => {
   if (!waiting.length) return;
   if (!window.DecompressionStream) {

@@ -27,6 +27,7 @@ from trainables.metric_names import (
     DENSITY,
     FLOPS_KEPT,
     INT8_DIVERGENCE,
+    LATENCY_KEPT,
     LATENCY_MS,
     PARAMS,
     PARAMS_KEPT,
@@ -105,6 +106,8 @@ def _trial_row(record: StudyRecord, trial: TrialRecord, color: str, role: str = 
     several = len(trial.replicates) > 1
     density = value_of(record, trial, DENSITY)
     latency = number("latency_ms", value_of(record, trial, LATENCY_MS))
+    if (kept := value_of(record, trial, LATENCY_KEPT)) is not None:
+        latency += f" ({kept:.2g}\N{MULTIPLICATION SIGN})"
     cells = (
         *(
             mean_and_spread(
@@ -228,6 +231,8 @@ def _whole(value: float | None) -> str:
 def notes(record: StudyRecord) -> list[str]:
     """Say what a reader must know to read the table."""
     said = ["CR-P and CR-F: share of the network's parameters and multiply-adds removed."]
+    if _saves_time(record) and any(LATENCY_KEPT in t.metrics for t in (*record.complete, *record.baselines)):
+        said.append("Latency in brackets: times that of the dense network, measured in turn with it.")
     if any(INT8_DIVERGENCE in trial.metrics for trial in record.complete):
         said.append(
             "Of int8 networks quality, size and latency are those of int8, "
