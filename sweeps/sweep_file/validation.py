@@ -13,6 +13,7 @@ from sweeps.errors import Incompatible, SweepError
 from sweeps.sweep_file.yaml_file import Where
 from trainables.errors import Incompatible as IncompatibleSettings
 
+_MOST_TOLD = 20
 _UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
 _MISSING_KEY = ("missing", "missing_argument")
 
@@ -21,8 +22,8 @@ def checked(kind: Any, data: Any, where: Where) -> Any:
     """Return ``data`` as ``kind`` (a model or a pydantic dataclass).
 
     ``where`` tells the place of a key path in the user's file.
-    Raises `SweepError` for the first thing wrong and counts the others, `Incompatible` where values do not go
-    together and no single one is wrong.
+    Raises `SweepError` with a line for each thing wrong, `Incompatible` where values do not go together and
+    no single one is wrong.
     """
     try:
         return TypeAdapter(kind).validate_python(data)
@@ -31,13 +32,14 @@ def checked(kind: Any, data: Any, where: Where) -> Any:
             failure.errors(include_url=False),
             key=lambda e: (e["type"] not in _UNKNOWN_KEY, _is_of_several(e)),
         )
-        place, message = _sentence(errors[0], kind, where)
-        # a value that no member of a union takes is one thing to mend
-        more = len({_path(e) for e in errors}) - 1
-        message += f" {more} more to mend after that." if more else ""
         if _is_of_several(errors[0]):
-            raise Incompatible(place, message) from failure
-        raise SweepError(f"{place}: {message}") from failure
+            raise Incompatible(*_sentence(errors[0], kind, where)) from failure
+        # a value that no member of a union takes is one thing to mend
+        by_key = {_path(error): error for error in reversed(errors)}
+        wrong = sorted(by_key.values(), key=errors.index)
+        told = [": ".join(_sentence(error, kind, where)) for error in wrong[:_MOST_TOLD]]
+        more = [f"{len(wrong) - _MOST_TOLD} more to mend after that."] if len(wrong) > _MOST_TOLD else []
+        raise SweepError("\n".join(told + more)) from failure
 
 
 def _is_of_several(error: Any) -> bool:

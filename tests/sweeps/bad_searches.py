@@ -263,8 +263,10 @@ SEARCH = {
     ),
     "normal": _lr(
         "{mu: 0, sigma: 1, distribution: normal}",
-        r's\.yaml:11: unknown key "parameters\.training\.lr\.mu"; known are value, values, .*\. '
-        r"2 more to mend after that\.",
+        r's\.yaml:11: unknown key "parameters\.training\.lr\.mu"; known are value, values, .*\.\n'
+        r's\.yaml:11: unknown key "parameters\.training\.lr\.sigma"; known are value, values, .*\.\n'
+        r"s\.yaml:11: parameters\.training\.lr\.distribution: 'normal' is no distribution that Optuna can "
+        r"sample; did you mean 'uniform'\?",
     ),
     "tolerance without one": last(
         "per_layer: {tolerance: {min: 2, max: 3}}",

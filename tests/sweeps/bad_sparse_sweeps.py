@@ -68,7 +68,8 @@ LOTTERIES = {
     "levles": _lottery(
         "levels",
         "levles",
-        r"s\.yaml:7: unknown key \"lottery\.levles\"; did you mean 'levels'\? 1 more to mend after that\.",
+        r"s\.yaml:7: unknown key \"lottery\.levles\"; did you mean 'levels'\?\n"
+        r"s\.yaml:6: the key \"lottery\.levels\" is missing\.",
     ),
     "no levels": _lottery(
         "levels: 3", "levels: 0", r"s\.yaml:7: lottery\.levels: should be greater than or equal to 1\."

@@ -125,11 +125,12 @@ TYPES = {
 KEYS = {
     "runcap": BadSweep(
         (("run_cap", "runcap"),),
-        r"s\.yaml:14: unknown key \"runcap\"; did you mean 'run_cap'\? 1 more to mend after that\.",
+        r"s\.yaml:14: unknown key \"runcap\"; did you mean 'run_cap'\?\n"
+        r"s\.yaml: the key \"run_cap\" is missing\.",
     ),
     "nme": BadSweep(
         (("name: base", "nme: base"),),
-        r"s\.yaml:1: unknown key \"nme\"; did you mean 'name'\? 1 more to mend after that\.",
+        r"s\.yaml:1: unknown key \"nme\"; did you mean 'name'\?\ns\.yaml: the key \"name\" is missing\.",
     ),
     "resources.cpu": last(
         "resources: {cpu: 1}", r"s\.yaml:15: unknown key \"resources\.cpu\"; did you mean 'cpus'\?"

@@ -57,6 +57,29 @@ def test_a_wrong_sweep_is_refused_with_its_sentence(tombola: Tombola, bad: BadSw
     assert re.fullmatch(f"tombola: {bad.said}\n", answer.stderr), answer.stderr
     assert answer.exit_code == bad.exit_code
     assert after_first_words(answer.stdout) == []
-    assert_short(answer.stderr)
+    for line in answer.stderr.splitlines(keepends=True):
+        assert_short(line)
     assert contents(Path()) == before
     assert tombola("validate", "s.yaml") == replace(answer, stdout="")
+
+
+def test_all_mistakes_of_a_file_are_told_at_once(tombola: Tombola) -> None:
+    text = SWEEP.replace("name: base", "nam: base").replace("goal: maximize", "goal: up")
+    Path("s.yaml").write_text(
+        text + "program: train.py\ncommand: [python]\ncontroller: {type: local}\nseed: one\n"
+    )
+    answer = tombola("validate", "s.yaml")
+    assert answer.exit_code == 2
+    told = answer.stderr.splitlines()
+    unknown = ("nam", "program", "command", "controller")
+    assert [f'unknown key "{key}"' in line for key, line in zip(unknown, told, strict=False)] == 4 * [True]
+    assert any('the key "name" is missing.' in line for line in told)
+    assert any("metric.goal: should be 'maximize' or 'minimize', not 'up'." in line for line in told)
+    assert any("seed: " in line and "'one'" in line for line in told)
+    assert len(told) == 7
+
+
+def test_very_many_mistakes_are_counted(tombola: Tombola) -> None:
+    Path("s.yaml").write_text(SWEEP + "".join(f"key{number}: 1\n" for number in range(30)))
+    told = tombola("validate", "s.yaml").stderr.splitlines()
+    assert len(told) == 21 and told[-1] == "10 more to mend after that."
