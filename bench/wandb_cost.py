@@ -119,20 +119,23 @@ def a_trials_cost(count: int, of_theirs: int, folder: Path) -> None:
     (folder / "tiny.py").write_text(textwrap.dedent(TASK))
     ray.init(include_dashboard=False, log_to_driver=False, logging_level="error")
     address = ray.get_runtime_context().gcs_address
-    mine = {
-        mode: a_trial(ours(address, count, _made(folder, mode), mode)) for mode in ("disabled", "offline")
-    }
-    plain = {on: a_trial(theirs(address, of_theirs, _made(folder, str(on)), on)) for on in (False, True)}
+    mine, plain = {}, {}
+    for on in (False, True):
+        plain[on] = a_trial(theirs(address, of_theirs, _made(folder, f"theirs-{on}"), on))
+        print(f"theirs {'with' if on else 'without'} W&B: {plain[on]:.3f} s a trial", flush=True)
+    for mode in ("disabled", "offline"):
+        mine[mode] = a_trial(ours(address, count, _made(folder, mode), mode))
+        print(f"ours, {mode}: {mine[mode]:.3f} s a trial", flush=True)
     ray.shutdown()
     with clock() as seconds:
         os.environ["WANDB_MODE"] = "offline"
         sweeps.run(sweep(1), folder / "told", without_ray=True)
     told = sum(seconds[name] for name in ("start", "log", "finish")) / 3
     cost, their_cost = max(mine["offline"] - mine["disabled"], told), plain[True] - plain[False]
-    print(f"ours:   {mine['disabled']:.3f} s a trial without W&B, {mine['offline']:.3f} with it")
-    print(f"        {1000 * told:.1f} ms a trial in the tracker's calls")
-    print(f"theirs: {plain[False]:.3f} s a trial without W&B, {plain[True]:.3f} with it")
-    print(f"theirs / ours: {their_cost / cost:.0f}")
+    print(f"ours in the tracker's calls: {1000 * told:.1f} ms a trial")
+    print(
+        f"W&B costs a trial {their_cost:.2f} s with theirs, {cost:.3f} s with ours: {their_cost / cost:.0f}"
+    )
 
 
 def _made(folder: Path, name: str) -> Path:
