@@ -26,6 +26,7 @@ PLACES = {
     "dashboard": _Place("dashboard", "Show the study in DIR in Optuna's dashboard, also while it runs."),
     "doctor": _Place("doctor", "Check this machine: packages that belong together, GPUs, disk, W&B."),
     "export": _Place("export", "Take a trial's smaller network out of the study in DIR."),
+    "init": _Place("first_sweep.init", "Write a first sweep file for a network and its data, and check it."),
     "logs": _Place(
         "jobs", "Show what the driver of the study in DIR says, which runs as a job of a cluster."
     ),

@@ -1,0 +1,1 @@
+"""`tombola init`: the first sweep file for a network and its data."""
