@@ -22,8 +22,12 @@ class _Place:
 
 
 PLACES = {
-    "compare": _Place("compare", "Put studies of one task side by side: who is best at which budget."),
-    "dashboard": _Place("dashboard", "Show the study in DIR in Optuna's dashboard, also while it runs."),
+    "compare": _Place(
+        "compare", "Put studies of one task side by side: who is best at which budget, and how sure that is."
+    ),
+    "dashboard": _Place(
+        "dashboard", "Show the study in DIR in Optuna's dashboard, also while it runs, until Ctrl-C."
+    ),
     "doctor": _Place("doctor", "Check this machine: packages that belong together, GPUs, disk, W&B."),
     "export": _Place("export", "Take a trial's smaller network out of the study in DIR."),
     "init": _Place("first_sweep.init", "Write a first sweep file for a network and its data, and check it."),

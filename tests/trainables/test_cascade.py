@@ -214,8 +214,8 @@ def test_distillation_follows_the_dense_network_at_every_step(tmp_path: Path) ->
     trainings = [stage for _, stage in found.trains()]
     assert [stage.distillation is not None for stage in trainings] == [False, True, True]
     for stage in trainings[1:]:
-        taught = found._distillation(stage)
-        assert taught is not None and taught._teacher is found.up_to(1).module
+        assert found._teacher(stage) is found.up_to(1)
+    assert found._teacher(trainings[0]) is None
     plain = replace(config, key="1", compression=replace(config.compression, distillation=None))
     one, other = trainables.run_trial(config), trainables.run_trial(replace(plain, directory=f"{tmp_path}/1"))
     assert one["train/loss"] != other["train/loss"]

@@ -52,6 +52,9 @@ class StudyOnCluster:
         for driver in self._drivers:
             if driver.poll() is None:
                 self.kill(driver)
+            for pipe in (driver.stdout, driver.stderr):
+                if pipe:
+                    pipe.close()
 
     def start(self, *options: str) -> subprocess.Popen[str]:
         """The driver, in a session of its own and away from the project's folder."""
