@@ -70,4 +70,4 @@ def test_a_clusters_study_has_buttons_instead(study: StudyRecord, tmp_path: Path
     (tmp_path / "cluster.yaml").write_text("cluster_name: c\n")
     given = ["report", "digits", "--cluster", str(tmp_path / "cluster.yaml"), "--csv", "t.csv"]
     answer = CliRunner().invoke(cli, given)
-    assert answer.exit_code == 2 and "buttons for both" in answer.stderr
+    assert answer.exit_code == 2 and "buttons for figures and trials" in answer.stderr

@@ -88,7 +88,8 @@ def test_the_time_is_what_the_trials_took_and_sharing_is_told(study: StudyRecord
     (bars,) = chart.figure.data
     spent = dict(zip(chart.figure.layout.yaxis.ticktext, bars.x, strict=True))
     networks = (*study.complete, *study.baselines)
-    assert spent["Training"] == pytest.approx(sum(t.stage_seconds.get("training", 0) for t in networks))
+    trained = sum(t.stage_seconds.get("training", 0) for t in networks)
+    assert spent.get("Training", 0.0) == pytest.approx(trained, abs=0.05)  # less is not drawn
     trials = sum(t.seconds or 0 for t in study.complete)
     baselines = sum(sum(t.stage_seconds.values()) for t in study.baselines)
     assert sum(spent.values()) == pytest.approx(trials + baselines, abs=0.5)
