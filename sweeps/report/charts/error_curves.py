@@ -32,17 +32,9 @@ def error_curves_chart(record: StudyRecord) -> Chart | None:
         vertical_spacing=0.35 / rows,
         horizontal_spacing=0.06,
     )
-    style = chart.figure("", "", height=90 + 150 * rows).layout
-    figure.update_layout(
-        template="none",
-        height=style.height,
-        font=style.font,
-        paper_bgcolor=style.paper_bgcolor,
-        plot_bgcolor=style.plot_bgcolor,
-        hoverlabel=style.hoverlabel,
-        showlegend=True,
-        legend={"orientation": "h", "x": 0, "y": 1.0 + 0.25 / rows, "yanchor": "bottom"},
-        margin={"l": 40, "r": 16, "t": 60, "b": 24},
+    legend = {"orientation": "h", "x": 0, "y": 1.0 + 0.25 / rows, "yanchor": "bottom"}
+    chart.style(
+        figure, 90 + 150 * rows, showlegend=True, legend=legend, margin={"l": 40, "r": 16, "t": 60, "b": 24}
     )
     figure.update_annotations(font={"size": 11, "color": chart.MUTED})
     for place, (name, curve) in enumerate(curves.items()):

@@ -99,18 +99,9 @@ def _add_between(
 
 
 def _styled(figure: go.Figure, names: Sequence[str]) -> None:
-    style = chart.figure("", "", height=120 + 22 * len(names)).layout
-    figure.update_layout(
-        template="none",
-        height=style.height,
-        font=style.font,
-        paper_bgcolor=style.paper_bgcolor,
-        plot_bgcolor=style.plot_bgcolor,
-        hoverlabel=style.hoverlabel,
-        legend=style.legend,
-        showlegend=True,
-        margin={"l": 12, "r": 16, "t": 36, "b": 24},
-    )
+    legend = chart.figure("", "").layout.legend
+    margin = {"l": 12, "r": 16, "t": 36, "b": 24}
+    chart.style(figure, 120 + 22 * len(names), showlegend=True, legend=legend, margin=margin)
     ticks = {"color": chart.MUTED, "size": 11}
     figure.update_xaxes(gridcolor=chart.RULE, tickfont=ticks, zeroline=False, automargin=True)
     figure.update_yaxes(

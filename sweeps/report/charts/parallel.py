@@ -33,17 +33,7 @@ def parallel_chart(record: StudyRecord, shares: Mapping[str, float]) -> Chart | 
     shown = thinned(complete, lambda t: record.objectives[0].gain(t.values[0]), _MOST_TRIALS)
     value = titled(record.objectives[0].name)
     figure = plot_parallel_coordinate(_as_shown(record, shown), names, target_name=value)
-    style = chart.figure("", "", height=430).layout
-    figure.update_layout(
-        template="none",
-        title=None,
-        height=style.height,
-        font=style.font,
-        paper_bgcolor=style.paper_bgcolor,
-        plot_bgcolor=style.plot_bgcolor,
-        hoverlabel=style.hoverlabel,
-        margin={"l": 110, "r": 24, "t": 30, "b": 60},
-    )
+    chart.style(figure, 430, title=None, margin={"l": 110, "r": 24, "t": 30, "b": 60})
     figure.update_traces(opacity=0.8)
     figure.update_annotations(font={"size": 11, "color": chart.MUTED})
     _name_axes(figure, [titled(objective.name) for objective in record.objectives], names)

@@ -59,6 +59,16 @@ class Chart:
     least_width: int = 0
 
 
+def style(made: go.Figure, height: int, **more: Any) -> None:
+    """Give a figure that others make the report's style, and the layout ``more``.
+
+    ``height`` is in CSS pixels.
+    """
+    layout = figure("", "", height).layout
+    shared = ("height", "font", "paper_bgcolor", "plot_bgcolor", "hoverlabel")
+    made.update_layout(template="none", **{n: layout[n] for n in shared}, **more)
+
+
 def figure(x_title: str, y_title: str, height: int = 380) -> go.Figure:
     """Return an empty figure in the report's style.
 
