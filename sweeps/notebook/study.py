@@ -40,7 +40,11 @@ class Study(StudyRecord):
 
         Raises `SweepError` where there is none or it is damaged.
         """
-        record = load_record(directory, url)
+        return cls.of(load_record(directory, url))
+
+    @classmethod
+    def of(cls, record: StudyRecord) -> Self:
+        """Show a record that was loaded before."""
         return cls(**{field.name: getattr(record, field.name) for field in fields(record)})
 
     def summary(self) -> str:
@@ -142,5 +146,4 @@ def run(
 
     Arguments and errors are those of `sweeps.running.driver.run`.
     """
-    record = driver.run(sweep, out, address=address, without_ray=without_ray, console=console)
-    return Study.load(record.directory, sweep.file.storage.study)
+    return Study.of(driver.run(sweep, out, address=address, without_ray=without_ray, console=console))

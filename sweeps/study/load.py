@@ -13,6 +13,8 @@ import optuna
 
 from sweeps.errors import FAILED, SweepError
 from sweeps.study import storage
+from sweeps.study.database.outage import outage
+from sweeps.study.database.url import without_password
 from sweeps.study.paths import StudyPaths
 from sweeps.study.provenance import read_provenance
 from sweeps.study.record import BASELINE, TARGET, Objective, Outcome, StudyRecord, TrialRecord
@@ -28,11 +30,18 @@ from trainables.results.result import TrialResult, read_result
 def load_record(directory: Place | str, url: str | None = None) -> StudyRecord:
     """Load the study in ``directory``; ``url`` where its database needs a password.
 
-    Raises `SweepError` where there is none or it is damaged.
+    Raises `SweepError` where there is none, it is damaged or its database is away.
     """
-    root = study_place(directory)
-    with answering(root):
-        return _load(StudyPaths(root), url)
+    paths = StudyPaths(study_place(directory))
+    with answering(paths.root):
+        try:
+            return _load(paths, url)
+        except Exception as error:
+            reason = outage(error)
+            if isinstance(error, SweepError) or reason is None:
+                raise
+            shown = without_password(url or read_provenance(paths)["storage"])
+            raise SweepError(f"The study's database {shown} is away: {reason}.", FAILED) from error
 
 
 def _load(paths: StudyPaths, url: str | None) -> StudyRecord:

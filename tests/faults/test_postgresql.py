@@ -5,7 +5,9 @@ import random
 import re
 import shutil
 import signal
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,12 +15,18 @@ import optuna
 import psycopg
 import pytest
 
+from sweeps.errors import SweepError
+from sweeps.study.load import load_record
 from tests.faults.conftest import Tombola, ended
 from tests.plugins.postgresql import Server, running_server
 from tests.plugins.until import until
 from tests.sweeps.studies import digits
 
 TRIALS = 6
+CUT = (
+    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+    "WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+)
 
 
 @pytest.fixture(scope="module")
@@ -104,15 +112,11 @@ def test_connections_cut_at_any_moment_lose_nothing_and_double_nothing(
     server: Server, sweep: str, tombola: Tombola, seed: int
 ) -> None:
     moments, cuts = random.Random(seed), 0
-    cut = (
-        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
-        "WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
-    )
     driver = tombola.start("run", "s.yaml", "--in-process", "--out", "here")
     until(lambda: (tombola.folder / "here" / "trials").exists())
     with psycopg.connect(server.url.replace("+psycopg", ""), autocommit=True) as connection:
         while driver.lives and cuts < 25:
-            connection.execute(cut)
+            connection.execute(CUT)
             cuts += 1
             time.sleep(moments.uniform(0.0, 0.5))
     driver.wait()
@@ -120,6 +124,37 @@ def test_connections_cut_at_any_moment_lose_nothing_and_double_nothing(
     assert cuts > 3
     assert outcomes(server, sweep) == ["COMPLETE"] * TRIALS
     assert json.loads(tombola("status", "here", "--json").printed)["complete"] == TRIALS
+
+
+def test_reading_a_study_while_connections_are_cut_is_an_answer_or_a_sentence(
+    server: Server, sweep: str, tombola: Tombola
+) -> None:
+    ran = tombola("run", "s.yaml", "--in-process", "--out", "here", "--trials", "1")
+    assert ran.code == 0, ran.errors
+    is_enough = threading.Event()
+
+    def cut_often() -> None:
+        with psycopg.connect(server.url.replace("+psycopg", ""), autocommit=True) as connection:
+            while not is_enough.wait(0.003):
+                connection.execute(CUT)
+
+    answers = Counter[str]()
+    cutter = threading.Thread(target=cut_often)
+    cutter.start()
+    try:
+        for _ in range(60):
+            try:
+                answers[f"{load_record(tombola.folder / 'here', server.url).count('complete')} complete"] += 1
+            except SweepError as error:
+                answers[str(error)] += 1
+    finally:
+        is_enough.set()
+        cutter.join()
+    sentence = r"The study's database \S+ (cannot be used|is away): .+\."
+    assert all(answer == "1 complete" or re.fullmatch(sentence, answer) for answer in answers), answers
+    assert answers.total() > answers["1 complete"]
+    assert not any(server.password in answer for answer in answers)
+    assert load_record(tombola.folder / "here", server.url).count("complete") == 1
 
 
 def test_a_wrong_password_and_a_server_that_is_away_are_a_sentence_each(

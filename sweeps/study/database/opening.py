@@ -4,13 +4,13 @@ import warnings
 from typing import Any
 
 import sqlalchemy
-from optuna.exceptions import ExperimentalWarning
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import BaseStorage, GrpcStorageProxy
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 
 from sweeps.errors import FAILED, SweepError
-from sweeps.study.database.outage import first_line
+from sweeps.study.database.outage import first_line, outage
 from sweeps.study.database.rdb import Database
 from sweeps.study.database.url import from_environment, without_password
 
@@ -37,10 +37,9 @@ def open_database(url: str) -> BaseStorage:
             f"storage.study: {shown} needs a driver that is not installed; tombola[{extra}] holds "
             f"{'gRPC' if extra == 'grpc' else 'PostgreSQL'}'s."
         ) from error
-    except (SQLAlchemyError, ConnectionError) as error:
-        raise SweepError(
-            f"The study's database {shown} cannot be used: {first_line(error)}.", FAILED
-        ) from error
+    except (SQLAlchemyError, ConnectionError, StorageInternalError) as error:
+        reason = outage(error) or first_line(error)
+        raise SweepError(f"The study's database {shown} cannot be used: {reason}.", FAILED) from error
 
 
 def _database(url: URL) -> Database:
