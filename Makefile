@@ -33,6 +33,7 @@ demo: $(RUNTIME)  ## the main job: a twentieth of a ResNet on handwritten digits
 	$(BIN)/tombola run sweeps/configs/digits.yaml --out runs/digits
 
 test: check  ## all checks, then all tests
+	@$(BIN)/python -m compileall -q pruners sweeps trainables tests
 	$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder
 
 check: $(TESTING)  ## lint, format, types and the three floors
@@ -63,9 +64,9 @@ clusters: $(TESTING)  ## write cluster.yaml and clusters/*.yaml from clusters/so
 networks: $(TESTING)  ## take torchvision's networks through every step and write docs/networks.md
 	$(BIN)/python -m docs.networks
 
-# Without the ten minutes of killing at random: python bench/chaos.py.
+# Without the ten minutes of killing at random: python -m bench.chaos.
 bench: $(TESTING)  ## the measurements in bench/, but bench/chaos.py
-	for script in $(filter-out bench/chaos.py,$(wildcard bench/*.py)); do PYTHONPATH=. $(BIN)/python "$$script" || exit 1; done
+	for name in $(filter-out chaos,$(basename $(notdir $(wildcard bench/*.py)))); do $(BIN)/python -m "bench.$$name" || exit 1; done
 
 clean:  ## remove .venv and what tools left behind; studies in runs/ stay
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
@@ -78,12 +79,13 @@ $(BIN)/uv:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check uv==0.13.9
 
+# Compiled once: a study starts a driver and workers, the tests some hundred processes, and some machines let none of
+# them keep what it compiled; torch, Ray and Optuna then take 11 s to import in place of 5.
 $(RUNTIME): requirements.txt pyproject.toml | $(BIN)/uv
-	$(UV) install --python $(BIN)/python --requirements requirements.txt
+	$(UV) install --python $(BIN)/python --compile-bytecode --requirements requirements.txt
 	$(UV) install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
-# Compiled once: the tests start some hundred Python processes, and some machines let none of them keep what it compiled.
 $(TESTING): requirements-test.txt $(RUNTIME)
 	$(UV) install --python $(BIN)/python --compile-bytecode --requirements requirements-test.txt
 	@touch $@
