@@ -2,7 +2,7 @@
 
 The baseline is what the definition says: `svdvals` in float64 of every slice for every number of
 subspaces that divides the input channels. Ratios mean something on any machine, the seconds do not. Run:
-python bench/alds_plan.py
+python -m bench.alds_plan
 """
 
 import time

@@ -5,7 +5,7 @@ im2col by `unfold` and X^T X in float64 for the statistics (on fewer images, as 
 dynamic programme over every single parameter of the budget for the knapsack. Then come what `plan` takes with
 all statistics and curves, and the refit beside it, for four settings; for a further budget statistics and
 curves are there, and the refit is mostly passes of the compressed network, but by moments. Times are
-processor time: ratios mean something on any machine, the seconds do not. Run: python bench/allocation.py
+processor time: ratios mean something on any machine, the seconds do not. Run: python -m bench.allocation
 """
 
 import resource

@@ -3,7 +3,7 @@
 Channels are removed by `ft` with several multiples of channels; ALDS at the same budget is shown beside it.
 Each small network is saved, loaded and applied to a new ResNet-18 first. Networks take turns, so that
 whatever else the machine does meets all of them; medians of 20 turns, by the clock and by this process's own
-time. Ratios mean something on any machine, the milliseconds do not. Run: python bench/channels.py
+time. Ratios mean something on any machine, the milliseconds do not. Run: python -m bench.channels
 """
 
 import tempfile

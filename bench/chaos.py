@@ -7,7 +7,7 @@ when is drawn from the seed; what the victim is just doing is not. After the tim
 to the end that it then has, undisturbed. Counted are the trials that were asked for, those that ended, those
 that did not (lost), those that ended twice (doubled), and the epochs that were trained more than once.
 
-Run: python bench/chaos.py [--minutes 10] [--seed 0] [--page docs/chaos.md]
+Run: python -m bench.chaos [--minutes 10] [--seed 0] [--page docs/chaos.md]
 """
 
 import argparse
@@ -200,7 +200,7 @@ def table(chaos: Chaos, asked: int, minutes: float, seed: int) -> str:
 
 PAGE = """# Chaos
 
-What random kills did to a study, as `python bench/chaos.py --minutes {minutes:g} --seed {seed}`
+What random kills did to a study, as `python -m bench.chaos --minutes {minutes:g} --seed {seed}`
 found it on {when} ({machine}).
 
 {table}

@@ -2,14 +2,14 @@
 
 Once heads alone go, once hidden features of the blocks too, down to half the multiply-adds of all weights.
 The dense network takes torch's fused kernel for attention, the small ones take `HeadAttention`. Networks take
-turns as in channels.py. Run: python bench/heads.py
+turns as in channels.py. Run: python -m bench.heads
 """
 
 import warnings
 
 import torch
 import torchvision
-from channels import times
+from bench.channels import times
 
 import pruners
 from pruners.network.counting.multiply_adds import multiply_adds

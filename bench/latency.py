@@ -2,7 +2,7 @@
 
 Networks take turns (`pruners.latencies`), and their share of the dense network's time is told: it means
 something on any machine, the milliseconds do not. Weights are as initialised, which is no matter of time.
-Run: python bench/latency.py. With studies (python bench/latency.py runs/latency_fashion) the best network of
+Run: python -m bench.latency. With studies (python -m bench.latency runs/latency_fashion) the best network of
 each is timed three times beside its dense one, at the batch of the sweep.
 """
 

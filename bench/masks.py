@@ -2,7 +2,7 @@
 
 The baseline sorts everything (`torch.sort`), as the definition says; a sorted `topk` is what published
 implementations use. All masks are compared bit by bit. Ratios mean something on any machine, the times do
-not. Run: python bench/masks.py
+not. Run: python -m bench.masks
 """
 
 import time

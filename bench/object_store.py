@@ -4,7 +4,7 @@ A small network is trained on digits for an epoch, compressed and retrained for 
 server (SeaweedFS on loopback): the difference in time is the requests', each of which takes longer over a
 network. A journal of many trials, five reports each, is written without training and opened again.
 
-Run: python bench/object_store.py [--trials 10] [--journal 10000]
+Run: python -m bench.object_store [--trials 10] [--journal 10000]
 """
 
 import argparse

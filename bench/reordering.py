@@ -3,7 +3,7 @@
 Both have the same weights and multiply-adds; the first re-orders its inputs before, an `index_select`. The
 baseline is the layer without. Outputs are checked against a convolution with the weights multiplied out.
 Time is the processor's, in both memory formats. Ratios mean something on any machine, the times do not. Run:
-python bench/reordering.py
+python -m bench.reordering
 """
 
 import time

@@ -4,7 +4,7 @@ All in one run on one thread. Both ways must give the same mask; where rounding 
 differ are counted. Times are CPU seconds, the least of several interleaved runs after a warm one; memory
 is what a fresh process grows by. Ratios mean something on any machine, the seconds do not.
 
-    python bench/scoring.py [--runs 3]
+    python -m bench.scoring [--runs 3]
 """
 
 import argparse

@@ -4,7 +4,7 @@ All in the same run. The textbook takes OBD's squared gradients one sample after
 products with the loss built anew for each probe, and MLPrune's factors from all of a batch's patches at
 once, inverted by an eigendecomposition each, as K-FAC codes do. Each runs in a process of its own, whose
 highest resident memory above what it began with is shown (Linux); the scores are checked to be the same.
-Ratios mean something on any machine, the seconds do not. Run: python bench/second_order.py
+Ratios mean something on any machine, the seconds do not. Run: python -m bench.second_order
 """
 
 import multiprocessing

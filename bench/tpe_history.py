@@ -7,7 +7,7 @@ problems: a shifted bowl, Rosenbrock's valley, one with a choice that decides wh
 tolerances of layers whose errors add up with noise (what `per_layer` searches), and ZDT1 with two objectives,
 by the hypervolume that is missed.
 
-Run: python bench/tpe_history.py [--trials 1000] [--seeds 5]
+Run: python -m bench.tpe_history [--trials 1000] [--seeds 5]
 """
 
 import argparse

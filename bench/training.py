@@ -4,7 +4,7 @@ All in one run on one thread. Same network (LeNet-300-100), optimiser, batch siz
 --keep-ratio both train under the same mask, which the plain loop multiplies into the weights after each
 step. The ratio is what counts, not the times.
 
-    python bench/training.py [--epochs 2] [--optimizer sgd|adam] [--keep-ratio 0.2]
+    python -m bench.training [--epochs 2] [--optimizer sgd|adam] [--keep-ratio 0.2]
 """
 
 import argparse
