@@ -9,9 +9,9 @@ import warnings
 
 import torch
 import torchvision
-from bench.channels import times
 
 import pruners
+from bench.channels import times
 from pruners.network.counting.multiply_adds import multiply_adds
 
 

@@ -28,7 +28,7 @@ SWEEP = {
     "method": "random",
     "metric": {"name": "val/accuracy", "goal": "maximize"},
     "resources": {"concurrent": 2},
-    "run_cap": 24,
+    "run_cap": 16,
     "seed": 7,
 }
 """Each weight decay has a dense network of its own, so that a kill also finds dense training under way."""
@@ -124,6 +124,6 @@ def ended(out: Path) -> int:
 
 @pytest.fixture
 def study_on_cluster(tmp_path: Path, cluster: Cluster) -> Iterator[StudyOnCluster]:
-    """The 24-trial study that tests interrupt."""
+    """The 16-trial study that tests interrupt."""
     with StudyOnCluster(tmp_path, cluster) as study:
         yield study

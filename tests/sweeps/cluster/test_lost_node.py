@@ -19,13 +19,13 @@ def trainers(study: StudyOnCluster) -> set[int]:
 
 def test_a_lost_node_is_told_from_a_crash(study_on_cluster: StudyOnCluster, cluster: Cluster) -> None:
     study = study_on_cluster
-    driver = study.start("--trials", "10", "--set", "resources.concurrent=4")
+    driver = study.start("--trials", "8", "--set", "resources.concurrent=4")
     until(lambda: bool(trainers(study) & {process.pid for process in cluster.second.processes()}))
     cluster.kill_second()
     cluster.restart_second()
     printed, errors = driver.communicate(timeout=400)
     assert driver.returncode == 0, printed + errors
     status = study.status()
-    assert (status["complete"], status["failed"], status["running"]) == (10, 0, 0)
+    assert (status["complete"], status["failed"], status["running"]) == (8, 0, 0)
     assert status["deaths"].get("unreachable", 0) >= 1, status["deaths"]
     assert "crashed" not in status["deaths"], status["deaths"]

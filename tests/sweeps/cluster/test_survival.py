@@ -31,19 +31,19 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> l
 
 def test_driver_killed_three_times_at_random_moments(study_on_cluster, undisturbed):
     study, moments = study_on_cluster, random.Random(2026)
-    for after in (0, 5, 12):
+    for after in (0, 3, 6):
         driver = study.start()
         until(lambda after=after: ended(study.out) >= after, 120)
-        time.sleep(moments.uniform(0.0, 6.0))
+        time.sleep(moments.uniform(0.0, 5.0))
         assert driver.poll() is None, "the sweep was over before its driver could be killed"
         study.kill(driver)
     study.finish()
 
     status = study.status()
-    assert (status["complete"], status["failed"], status["running"], status["target"]) == (24, 0, 0, 24)
+    assert (status["complete"], status["failed"], status["running"], status["target"]) == (16, 0, 0, 16)
     rows = storage.load(StudyPaths(study.out), "survivor", None).get_trials(deepcopy=False)
     ends = [root_of(row) for row in rows if outcome_of(row) == "complete"]
-    assert len(ends) == len(set(ends)) == 24
+    assert len(ends) == len(set(ends)) == 16
     assert {outcome_of(row) for row in rows} <= {"complete", "abandoned"}
     assert study.results() == undisturbed
     assert study.repeated_epochs() <= 3 * CONCURRENT, (
@@ -59,13 +59,13 @@ def trainer(out: Path) -> int | None:
 
 def test_worker_killed_costs_its_steps_since_the_checkpoint_only(study_on_cluster, undisturbed):
     study = study_on_cluster
-    driver = study.start("--trials", "10")
+    driver = study.start("--trials", "6")
     until(lambda: ended(study.out) >= 2, 120)
     psutil.Process(trainer(study.out)).kill()
     printed, errors = driver.communicate(timeout=400)
     assert driver.returncode == 0, printed + errors
     status = study.status()
-    assert (status["complete"], status["deaths"]) == (10, {"crashed": 1})
+    assert (status["complete"], status["deaths"]) == (6, {"crashed": 1})
     assert set(study.results()) < set(undisturbed)
     assert study.repeated_epochs() <= 1
 
