@@ -122,6 +122,19 @@ except Exception as error:
     assert told[0] == told[1] and len(set(told)) == 4
 
 
+weight = torch.ones(2)
+"""A name that functions of this file know as an attribute only."""
+
+
+def test_an_attribute_is_not_taken_for_a_variable_of_the_same_name() -> None:
+    def network() -> nn.Module:
+        layer = nn.Linear(6, 3)
+        nn.init.zeros_(layer.weight)
+        return layer
+
+    assert reference_to(network, "task.network").endswith(":network")
+
+
 def test_rays_workers_are_not_asked_to_import_it(tmp_path: Path) -> None:
     with pytest.raises(SweepError, match="without_ray=True"):
         sweeps.run(sweep(made(12), data()), tmp_path / "study")

@@ -1,5 +1,6 @@
 """What a program gives in place of a name: functions of a notebook, and data that are in memory."""
 
+import dis
 import hashlib
 import inspect
 import sys
@@ -130,8 +131,10 @@ def _used(one: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _names(code: CodeType) -> set[str]:
+    """Return the global names that code reads: those of attributes are none."""
     inner = (_names(constant) for constant in code.co_consts if isinstance(constant, CodeType))
-    return set(code.co_names).union(*inner)
+    own = (s.argval for s in dis.get_instructions(code) if "GLOBAL" in s.opname or s.opname == "LOAD_NAME")
+    return set(own).union(*inner)
 
 
 def _is_plain(value: Any) -> bool:
