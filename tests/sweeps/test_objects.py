@@ -1,5 +1,7 @@
 """Functions and tensors in place of a sweep file's names."""
 
+import itertools
+import linecache
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,8 +15,10 @@ from torch import nn
 import sweeps
 from sweeps import Sweep, SweepError
 from trainables.users_code.given import reference_to
+from trainables.users_code.source_digest import source_digests
 
 PROJECT = Path(__file__).parents[2]
+_numbers = itertools.count()
 
 
 def split(examples: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -124,6 +128,37 @@ except Exception as error:
 
 weight = torch.ones(2)
 """A name that functions of this file know as an attribute only."""
+
+
+def cells(text: str) -> dict[str, Any]:
+    """The variables of a notebook once its cells, which have no file, have run."""
+    file = f"<cell of a test {next(_numbers)}>"
+    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+    scope: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(text, file, "exec"), scope)
+    return scope
+
+
+ASIDE = """
+class Block:
+    def width(self):
+        '''
+Its text may stand anywhere.
+'''
+        import inside_a_method
+        return inside_a_method.WIDTH
+def network():
+    return Block()
+"""
+
+
+def test_what_a_notebook_imports_within_functions_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "inside_a_method.py").write_text("WIDTH = 1")
+    monkeypatch.syspath_prepend(tmp_path)
+    reference = reference_to(cells(ASIDE)["network"], "task.network")
+    assert "inside_a_method" in source_digests([reference])
 
 
 def test_an_attribute_is_not_taken_for_a_variable_of_the_same_name() -> None:

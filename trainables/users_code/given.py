@@ -1,10 +1,12 @@
 """What a program gives in place of a name: functions of a notebook, and data that are in memory."""
 
+import ast
 import dis
 import hashlib
 import inspect
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from types import CodeType, FunctionType, ModuleType
@@ -69,14 +71,17 @@ def _has_file(module: str) -> bool:
 
 
 def _sources(given: Any, what: str) -> Iterator[str]:
-    """Yield the source of a function or class, and of what it uses of the module that it was written in."""
+    """Yield the source of a function or class, and of what it uses of the module that it was written in.
+
+    Each is a statement, so that whoever reads them finds what they import.
+    """
     waiting, seen = [given], set()
     while waiting:
         one = waiting.pop(0)
         if one in seen:
             continue
         seen.add(one)
-        yield from _own_source(one, what)
+        yield from map(_as_statement, _own_source(one, what))
         for name, value in _used(one):
             if isinstance(value, ModuleType):
                 yield f"import {value.__name__}"
@@ -96,7 +101,7 @@ def _sources(given: Any, what: str) -> Iterator[str]:
 
 def _own_source(one: Any, what: str) -> Iterator[str]:
     if isinstance(one, type):  # inspect finds no source of a notebook's classes, only of their methods
-        yield f"class {one.__name__}"
+        yield f"class {one.__name__}: pass"
         for name, value in vars(one).items():
             if _is_plain(value):
                 yield f"{name} = {value!r}"
@@ -107,6 +112,15 @@ def _own_source(one: Any, what: str) -> Iterator[str]:
         yield inspect.getsource(one)
     except (OSError, TypeError) as error:
         raise TaskError(f"{what}: the source of {one!r} is not to be had; put it into a file.") from error
+
+
+def _as_statement(source: str) -> str:
+    """Return source that can be parsed: a method stands further to the right, a lambda within a line."""
+    for text in (source, f"if True:\n{source}"):
+        with suppress(SyntaxError):
+            ast.parse(text)
+            return text
+    return repr(source)
 
 
 def _methods(kind: type) -> Iterator[FunctionType]:
