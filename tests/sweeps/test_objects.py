@@ -14,6 +14,7 @@ from torch import nn
 
 import sweeps
 from sweeps import Sweep, SweepError
+from trainables.errors import TaskError
 from trainables.users_code.given import reference_to
 from trainables.users_code.source_digest import source_digests
 
@@ -87,6 +88,7 @@ def test_what_a_function_of_a_notebook_uses_counts() -> None:
     cells = """
 import sys, torch
 from torch import nn
+from trainables.errors import TaskError
 from trainables.users_code.given import reference_to
 WIDTH = {width}
 class Block(nn.Module):
@@ -159,6 +161,49 @@ def test_what_a_notebook_imports_within_functions_counts(
     monkeypatch.syspath_prepend(tmp_path)
     reference = reference_to(cells(ASIDE)["network"], "task.network")
     assert "inside_a_method" in source_digests([reference])
+
+
+IMPORTS = """
+from functools import lru_cache, partial, wraps
+import torch
+from numpy import exp
+from torch import nn, relu
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "WIDTH = {}\ndef network(width=WIDTH):\n    return nn.Linear(6, width)",
+        "WIDTH = {}\ndef network(*, width=WIDTH):\n    return nn.Linear(6, width)",
+        "WIDTHS = {{'hidden': {}}}\ndef network():\n    return nn.Linear(6, WIDTHS['hidden'])",
+        "layer = partial(nn.Linear, 6, out_features={})\ndef network():\n    return layer()",
+        "class Sizes:\n    class Inner:\n        width = {}\n"
+        "def network():\n    return nn.Linear(6, Sizes.Inner.width)",
+        "@lru_cache\ndef width():\n    return {}\ndef network():\n    return nn.Linear(6, width())",
+        "class Sizes:\n    @classmethod\n    def width(cls):\n        return {}\nask = Sizes.width\n"
+        "def network():\n    return nn.Linear(6, ask())",
+        "def wide(make):\n    @wraps(make)\n    def made():\n        return make({})\n    return made\n"
+        "@wide\ndef network(width):\n    return nn.Linear(6, width)",
+    ],
+)
+def test_whatever_a_width_comes_from_counts(text: str) -> None:
+    one, same, other = (
+        reference_to(cells(IMPORTS + text.format(width))["network"], "task.network") for width in (3, 3, 4)
+    )
+    assert one == same != other
+
+
+def test_an_object_that_can_be_called_is_not_taken_in_silence() -> None:
+    text = "act = nn.PReLU()\ndef network():\n    return nn.Sequential(nn.Linear(6, 3), act)"
+    with pytest.raises(TaskError, match="network uses act, a PReLU of the notebook"):
+        reference_to(cells(IMPORTS + text)["network"], "task.network")
+
+
+def test_what_packages_offer_is_known_by_its_name() -> None:
+    text = "@torch.no_grad()\ndef made(layer):\n    return relu(layer.weight) + exp(1)\n"
+    text += "def network():\n    return made(nn.Linear(6, 3))"
+    assert reference_to(cells(IMPORTS + text)["network"], "task.network").endswith(":network")
 
 
 def test_an_attribute_is_not_taken_for_a_variable_of_the_same_name() -> None:
