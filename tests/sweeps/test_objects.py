@@ -15,6 +15,7 @@ from torch import nn
 import sweeps
 from sweeps import Sweep, SweepError
 from trainables.errors import TaskError
+from trainables.users_code.factory import resolve
 from trainables.users_code.given import reference_to
 from trainables.users_code.source_digest import source_digests
 
@@ -213,6 +214,12 @@ def test_an_attribute_is_not_taken_for_a_variable_of_the_same_name() -> None:
         return layer
 
     assert reference_to(network, "task.network").endswith(":network")
+
+
+def test_a_module_whose_name_begins_alike_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "given_by_us.py").write_text("def network(): ...")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert resolve("given_by_us:network", "network").__module__ == "given_by_us"
 
 
 def test_rays_workers_are_not_asked_to_import_it(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import ast
 import dis
 import hashlib
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -18,12 +19,13 @@ from trainables.errors import TaskError
 from trainables.users_code.import_graph import find_spec, read_source
 
 _BEGINNING = "given_"
+_NAME = re.compile(rf"{_BEGINNING}[0-9a-f]{{16}}")
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 
 
-def is_given(reference: str) -> bool:
-    """Tell whether a text names an object that a program gave: it is known to that process alone."""
-    return reference.startswith(_BEGINNING)
+def is_given(module: str) -> bool:
+    """Tell whether a module's name stands for an object that a program gave: that process alone has it."""
+    return _NAME.fullmatch(module) is not None
 
 
 def reference_to(given: Callable[..., Any], what: str) -> str:
