@@ -228,6 +228,21 @@ def test_rays_workers_are_not_asked_to_import_it(tmp_path: Path) -> None:
     assert not (tmp_path / "study").exists()
 
 
+def test_a_function_of_the_program_itself_is_its_process_s_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def network() -> nn.Module:
+        return in_this_module()
+
+    network.__module__, network.__qualname__ = "__main__", "network"
+    monkeypatch.setattr(sys.modules["__main__"], "network", network, raising=False)
+    with pytest.raises(SweepError, match="without_ray=True"):
+        sweeps.run(sweep(network, data), tmp_path / "study")
+    monkeypatch.undo()
+    with pytest.raises(TaskError, match="was given by a program, which alone can go on"):
+        resolve("__main__:network", "network")
+
+
 def test_another_process_says_who_can_go_on(tmp_path: Path) -> None:
     sweeps.run(sweep(made(12), data()), tmp_path / "study", without_ray=True)
     words = [sys.executable, "-m", "tombola", "resume", tmp_path / "study", "--trials", "3", "--in-process"]

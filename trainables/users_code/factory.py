@@ -27,7 +27,7 @@ def resolve(reference: str, what: str) -> Callable[..., Any]:
     module_name, _, attribute = reference.partition(":")
     if not module_name or not attribute:
         raise TaskError(f"{what} {reference!r} is not of the form package.module:attribute.")
-    if is_given(module_name) and module_name not in sys.modules:
+    if is_given(module_name) and not hasattr(sys.modules.get(module_name), attribute):
         raise TaskError(
             f"{what} {reference} was given by a program, which alone can go on: run its sweep there again."
         )

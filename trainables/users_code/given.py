@@ -24,8 +24,8 @@ _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 
 
 def is_given(module: str) -> bool:
-    """Tell whether a module's name stands for an object that a program gave: that process alone has it."""
-    return _NAME.fullmatch(module) is not None
+    """Tell whether a module of this name is one that a single process has: a program, or what it gave."""
+    return module == "__main__" or _NAME.fullmatch(module) is not None
 
 
 def reference_to(given: Callable[..., Any], what: str) -> str:
