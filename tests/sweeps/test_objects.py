@@ -85,6 +85,11 @@ def test_the_same_code_has_the_same_name_and_other_code_another() -> None:
     assert sweep(made(12), changed).data["task"] != sweep(made(12), data()).data["task"]
 
 
+def test_data_of_more_classes_are_others() -> None:
+    three, four = (sweep(made(12), {**data(), "num_classes": count}).data["task"] for count in (3, 4))
+    assert three["data"] != four["data"]
+
+
 def test_what_a_function_of_a_notebook_uses_counts() -> None:
     cells = """
 import sys, torch

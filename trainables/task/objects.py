@@ -23,7 +23,7 @@ def with_references(task: Mapping[str, Any]) -> dict[str, Any]:
             named[key] = reference_to(value, f"task.{key}")
         elif key == "data" and isinstance(value, Mapping | tuple | Data):
             data = checked(value, "task.data")
-            named[key] = hold(partial(_returned, data), f"data {data.digest}".encode())
+            named[key] = hold(partial(_returned, data), f"data {data.digest} {data.num_classes}".encode())
     return named
 
 
