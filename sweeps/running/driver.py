@@ -58,7 +58,7 @@ def run(
     by hand; the same call then goes on where it stood.
     """
     paths = StudyPaths(study_place(out))
-    if not without_ray:
+    if not without_ray or sweep.file.resources.processes > 1:
         check_is_portable(sweep)
     with answering(paths.root), disk_full_explained(paths.root):
         return _hold(sweep, paths, console or Console(quiet=True), address, without_ray)

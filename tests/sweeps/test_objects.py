@@ -233,6 +233,13 @@ def test_rays_workers_are_not_asked_to_import_it(tmp_path: Path) -> None:
     assert not (tmp_path / "study").exists()
 
 
+def test_processes_that_share_a_training_are_not_asked_either(tmp_path: Path) -> None:
+    shared = Sweep.from_data({**sweep(made(12), data()).data, "resources": {"processes": 2}})
+    with pytest.raises(SweepError, match=r"leave resources\.processes out"):
+        sweeps.run(shared, tmp_path / "study", without_ray=True)
+    assert not (tmp_path / "study").exists()
+
+
 def test_a_function_of_the_program_itself_is_its_process_s_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

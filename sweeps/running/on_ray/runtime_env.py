@@ -32,12 +32,13 @@ def copy_code(sweep: Sweep, folder: Path) -> None:
 def check_is_portable(sweep: Sweep) -> None:
     """Check that other processes can import what the sweep names.
 
-    Raises `SweepError` for functions and data that this program gave in place of names.
+    They are Ray's workers and those that share a training. Raises `SweepError` for functions and data that
+    this program gave in place of names.
     """
     if any(map(is_given, user_modules(sweep))):
         raise SweepError(
-            "A network, data or loss of this sweep is an object of this process, which Ray's workers cannot "
-            "import: give without_ray=True, or put it into a module."
+            "A network, data or loss of this sweep is an object of this process, which no other can import: "
+            "give without_ray=True and leave resources.processes out, or put it into a module."
         )
 
 
