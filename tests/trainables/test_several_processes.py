@@ -213,17 +213,24 @@ def test_what_one_process_raises_is_why_the_trial_failed(tmp_path: Path) -> None
 
 
 def test_no_process_outlives_the_one_that_began_it(tmp_path: Path) -> None:
-    """It is killed in the middle of a training; then the trial goes on elsewhere."""
-    config = lossy(tmp_path)
+    """It is killed in the middle of a training; then the trial goes on elsewhere.
+
+    Modules of the folder that it runs in have names that it and Python use.
+    """
+    config, theirs = lossy(tmp_path), tmp_path / "theirs"
+    theirs.mkdir()
+    for name in ("trainables", "queue"):
+        (theirs / f"{name}.py").write_text("raise SystemExit('not this one')")
     plain = json.dumps(trial_config.dump_python(config, mode="json"))
     program = (
-        "import json, sys, trainables\n"
-        "trainables.run_trial(trainables.trial_config.validate_python(json.loads(sys.argv[1])))"
+        "import json, sys\nfrom trainables import run_trial, trial_config\nsys.path.insert(0, '')\n"
+        "run_trial(trial_config.validate_python(json.loads(sys.argv[1])))"
     )
     parent = psutil.Popen(
-        [sys.executable, "-c", program, plain],
+        [sys.executable, "-P", "-c", program, plain],
+        cwd=theirs,
         stdout=subprocess.DEVNULL,
-        env=os.environ | {"TMPDIR": str(tmp_path)},  # where it leaves what it had no time to remove
+        env=os.environ | {"TMPDIR": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2])},
     )
     log = (tmp_path / "store").rglob
     until(lambda: any(log("epoch-*/snapshot.json")), 120)

@@ -118,7 +118,9 @@ def main() -> None:
         os._exit(0)  # also from the middle of a training
 
     threading.Thread(target=listen, name="commands", daemon=True).start()
-    member = GroupMember(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
+    index, size, device_name, looked_in = sys.argv[1:]
+    sys.path[:] = json.loads(looked_in)  # for the user's modules; ours is loaded
+    member = GroupMember(int(index), int(size), device_name)
     while True:
         answers.write(json.dumps(asdict(member.do(**json.loads(commands.get())))) + "\n")
         answers.flush()

@@ -22,14 +22,20 @@ class LocalMember(Member):
     """
 
     def __init__(self, index: int, size: int, device: str):
-        paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
+        # ours is found first, whatever has its name where the user's modules are
+        ours, more = str(Path(__file__).resolve().parents[3]), os.environ.get("PYTHONPATH")
+        users = json.dumps([path or str(Path.cwd()) for path in sys.path])
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process
         self._process = subprocess.Popen(
-            [sys.executable, "-m", _MODULE, str(index), str(size), device],
+            [sys.executable, "-P", "-m", _MODULE, str(index), str(size), device, users],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
-            env={"TORCH_CPP_LOG_LEVEL": "ERROR", **os.environ, "PYTHONPATH": paths},
+            env={
+                "TORCH_CPP_LOG_LEVEL": "ERROR",
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(filter(None, [ours, more])),
+            },
             start_new_session=True,  # a Ctrl-C at the terminal is for the trial's own process
         )
         assert self._process.stdin and self._process.stdout
