@@ -213,12 +213,13 @@ def test_what_one_process_raises_is_why_the_trial_failed(tmp_path: Path) -> None
 
 
 def test_no_process_outlives_the_one_that_began_it(tmp_path: Path) -> None:
-    """It is killed in the middle of a training; then the trial goes on elsewhere.
+    """Nor does a folder: it is killed in the middle of a training, and the trial goes on elsewhere.
 
     Modules of the folder that it runs in have names that it and Python use.
     """
-    config, theirs = lossy(tmp_path), tmp_path / "theirs"
+    config, theirs, temporary = lossy(tmp_path), tmp_path / "theirs", tmp_path / "temporary"
     theirs.mkdir()
+    temporary.mkdir()
     for name in ("trainables", "queue"):
         (theirs / f"{name}.py").write_text("raise SystemExit('not this one')")
     plain = json.dumps(trial_config.dump_python(config, mode="json"))
@@ -230,10 +231,11 @@ def test_no_process_outlives_the_one_that_began_it(tmp_path: Path) -> None:
         [sys.executable, "-P", "-c", program, plain],
         cwd=theirs,
         stdout=subprocess.DEVNULL,
-        env=os.environ | {"TMPDIR": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2])},
+        env=os.environ
+        | {"TMPDIR": str(temporary), "PYTHONPATH": str(Path(__file__).parents[2])}
+        | {"SECOND": "waits", "ONCE": str(tmp_path / "waiting")},
     )
-    log = (tmp_path / "store").rglob
-    until(lambda: any(log("epoch-*/snapshot.json")), 120)
+    until((tmp_path / "waiting").exists, 120)
     members = [one for one in parent.children() if "trainables.execution.member" in one.cmdline()]
     assert len(members) == 2
     open_to = {one.laddr.ip for m in members for one in m.net_connections() if one.status == "LISTEN"}
@@ -242,6 +244,7 @@ def test_no_process_outlives_the_one_that_began_it(tmp_path: Path) -> None:
     parent.wait(30)
     gone, alive = psutil.wait_procs(members, timeout=60)
     assert (len(gone), alive) == (2, [])
+    assert not [path for path in temporary.glob("tombola-*") if path.is_dir()]
     assert 1 <= run_shared(config)["epochs_trained"] <= 6
 
 

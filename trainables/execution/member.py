@@ -3,6 +3,7 @@
 import json
 import os
 import queue
+import shutil
 import socket
 import sys
 import threading
@@ -106,15 +107,26 @@ def _is_lost_touch(error: Exception) -> bool:
     return isinstance(error, distributed.DistError) or is_plain
 
 
+def _left_behind(join: str = "", train: str = "") -> list[Path]:
+    """Return the folders of the last commands, which whoever began this process would have removed."""
+    kind, _, meeting = join.partition("://")
+    return [*([Path(meeting).parent] if kind == "file" else []), *([Path(train)] if train else [])]
+
+
 def main() -> None:
     """Do what lines of JSON on stdin say, until it is closed; the answers go to stdout."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a network prints is no answer
-    commands: queue.SimpleQueue[str] = queue.SimpleQueue()
+    commands: queue.SimpleQueue[dict[str, str]] = queue.SimpleQueue()
 
     def listen() -> None:
+        last: dict[str, str] = {}
         for line in sys.stdin:
-            commands.put(line)
+            told = json.loads(line)
+            last[told["command"]] = told["given"]
+            commands.put(told)
+        for folder in _left_behind(**last):
+            shutil.rmtree(folder, ignore_errors=True)
         os._exit(0)  # also from the middle of a training
 
     threading.Thread(target=listen, name="commands", daemon=True).start()
@@ -122,7 +134,7 @@ def main() -> None:
     sys.path[:] = json.loads(looked_in)  # for the user's modules; ours is loaded
     member = GroupMember(int(index), int(size), device_name)
     while True:
-        answers.write(json.dumps(asdict(member.do(**json.loads(commands.get())))) + "\n")
+        answers.write(json.dumps(asdict(member.do(**commands.get()))) + "\n")
         answers.flush()
 
 
