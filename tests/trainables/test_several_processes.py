@@ -32,13 +32,19 @@ from trainables.config import (
     TrialConfig,
     trial_config,
 )
-from trainables.execution import run
+from trainables.execution import epoch_work, run
+from trainables.execution.epoch_work import Beside, Work
 from trainables.execution.identity import stage_identity, training_identity
+from trainables.execution.member import GroupMember
+from trainables.execution.network import Network
 from trainables.execution.run import Run
 from trainables.execution.trial_setting import TrialSetting
 from trainables.recipes.dense import dense
-from trainables.stages import Adopt
+from trainables.stages import Adopt, Train
+from trainables.store.disk import disk_full_explained
 from trainables.task.data.splits import TensorSplit
+from trainables.task.task import build_network
+from trainables.training.optimizer import make
 from trainables.training.step_plan import Part, Share, StepPlan
 
 EXACT = TaskConfig(f"{USERS}:exact_network", "digits")
@@ -246,6 +252,25 @@ def test_no_process_outlives_the_one_that_began_it(tmp_path: Path) -> None:
     assert (len(gone), alive) == (2, [])
     assert not [path for path in temporary.glob("tombola-*") if path.is_dir()]
     assert 1 <= run_shared(config)["epochs_trained"] <= 6
+
+
+def test_a_full_disk_is_no_fault_of_the_trial(tmp_path: Path) -> None:
+    """Where a process leaves what it trained, and where a network is copied from that was kept early."""
+    config = trial(tmp_path)
+    setting, network = TrialSetting.of(config), Network(build_network(TASK))
+    (whole,) = dense(config, setting.steps_per_epoch)
+    assert isinstance(whole, Train)
+    folder, store = tmp_path / "work", tmp_path / "step"
+    folder.mkdir()
+    store.mkdir()
+    work = Work(whole, (0, 1), 0, TASK, TRAINING, config.store, config.directory, keep=(1,))
+    epoch_work.write(folder, work, network, make(network.module, TRAINING), Beside())
+    (folder / "metrics.json").symlink_to("/dev/full")  # the kernel's own full disk
+    answer = GroupMember(0, 1, "cpu").do("train", str(folder))
+    assert answer.outcome == "store" and "is full; free some space" in answer.said
+    (store / "model.safetensors").symlink_to("/dev/full")
+    with pytest.raises(trainables.StoreError, match="is full"), disk_full_explained(store):
+        epoch_work.copy_kept(folder, 1, store)
 
 
 def test_a_process_that_cannot_begin_says_why(tmp_path: Path) -> None:

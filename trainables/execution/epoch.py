@@ -1,11 +1,10 @@
 """One epoch of a training stage."""
 
 import math
-import shutil
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any, TypeAlias
 
 import torch
@@ -19,6 +18,7 @@ from trainables.execution.process_group.group import ProcessGroup
 from trainables.execution.trial_setting import TrialSetting
 from trainables.metric_names import VAL_LOSS
 from trainables.stages import Train
+from trainables.store.disk import disk_full_explained
 from trainables.task.data.data_checks import explain_non_finite_loss
 from trainables.training.distillation import Distillation
 from trainables.training.evaluation import batch_size
@@ -150,10 +150,10 @@ def _trained_by_group(
     )
     if setting.device.type == "cuda":
         torch.cuda.empty_cache()  # the first of them computes on this very GPU
-    with TemporaryDirectory(prefix="tombola-") as name:
+    with disk_full_explained(Path(gettempdir())), TemporaryDirectory(prefix="tombola-") as name:
         folder = Path(name)
         epoch_work.write(folder, work, current, optimizer, beside)
         group.train(folder, setting.device.type)
         for step, kept in put.items():
-            kept(partial(shutil.copytree, epoch_work.kept(folder, step), dirs_exist_ok=True))
+            kept(partial(epoch_work.copy_kept, folder, step))
         return epoch_work.take_trained(folder, current, optimizer, setting)

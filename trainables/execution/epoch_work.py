@@ -1,6 +1,7 @@
 """The work of one epoch as files, for processes that share it."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -123,6 +124,12 @@ def take_trained(
 def kept(folder: Path, step: int) -> Path:
     """Return the folder with the network as it was after a step at which it is kept."""
     return folder / f"step-{step}"
+
+
+def copy_kept(folder: Path, step: int, to: Path) -> None:
+    """Copy the files of the network that was kept after a step."""
+    for path in kept(folder, step).iterdir():
+        shutil.copyfile(path, to / path.name)  # copytree hides why it failed
 
 
 def _load_state(optimizer: torch.optim.Optimizer, folder: Path) -> None:

@@ -21,6 +21,7 @@ from trainables.errors import StoreError, TaskError, TrainingError, TryAgain
 from trainables.execution import epoch_work, network
 from trainables.execution.epoch import trained_share
 from trainables.execution.process_group.group import Answer
+from trainables.store.disk import disk_full_explained
 from trainables.training import device
 from trainables.training.step_plan import Share
 from trainables.users_code.factory import describe
@@ -76,7 +77,7 @@ class GroupMember:
     def _train(self, folder: Path) -> None:
         """Do this process's share of the work in a folder; the first leaves there what came of it."""
         work = epoch_work.read(folder)
-        with device.reproducible(work.threads):
+        with disk_full_explained(folder), device.reproducible(work.threads):
             setting = work.setting(device.choose(self._device_name))
             current, optimizer, beside = epoch_work.read_networks(folder, setting)
             first = self._share.index == 0
