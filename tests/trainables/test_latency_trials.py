@@ -14,9 +14,11 @@ from tests.pruners.latency_files import decomposed_part, dense_part
 from tests.trainables.configs import TASK, same_bits, trial, weights
 from trainables.config import BudgetConfig, CompressionConfig, TrialConfig
 from trainables.execution.compression.stored_tables import FORMAT, StoredTables
+from trainables.execution.network import Network
 from trainables.execution.run import Run
 from trainables.execution.trial_setting import TrialSetting
 from trainables.recipes import RECIPES
+from trainables.results.dense_reference import measured
 from trainables.store.computed import Computed
 from trainables.training.device import reproducible
 
@@ -128,3 +130,14 @@ def test_channels_go_within_the_time(tmp_path: Path) -> None:
     )
     assert metrics["compress/flops_kept"] == 1.0
     assert torch.isfinite(torch.tensor(metrics["compress/latency_kept"]))
+
+
+def test_a_dense_network_in_memory_is_timed_with_each_batch(tmp_path: Path) -> None:
+    """Of one process's studies each has a batch of its own."""
+    dense = Network(trainables.build_network(TASK))
+    one, many = (
+        measured(dense, TrialSetting.of(in_time(tmp_path, compression=replace(COMPRESSION, latency_batch=b))))
+        for b in (1, 512)
+    )
+    assert one["latency_ms"] < many["latency_ms"] / 4
+    assert one["val/accuracy"] == many["val/accuracy"]

@@ -9,22 +9,23 @@ from trainables.execution.network import Network, bytes_of
 from trainables.execution.trial_setting import TrialSetting
 from trainables.metric_names import VALIDATION
 
-# once per process, however many trials ask
-_measured: WeakKeyDictionary[nn.Module, dict[str, float]] = WeakKeyDictionary()
+# by the batch that networks are timed with: once per process, however many trials ask
+_measured: WeakKeyDictionary[nn.Module, dict[int, dict[str, float]]] = WeakKeyDictionary()
 
 
 def measured(dense: Network, setting: TrialSetting) -> dict[str, float]:
     """Measure validation's metrics and loss, params, bytes, multiply_adds and latency_ms."""
-    if dense.module not in _measured:
+    by_batch = _measured.setdefault(dense.module, {})
+    if setting.latency_batch not in by_batch:
         metrics = (
             dense.history[-1]
             if dense.history
             else setting.evaluate(dense.module, setting.data.validation, "val")
         )
-        _measured[dense.module] = {
+        by_batch[setting.latency_batch] = {
             name: value for name, value in metrics.items() if name.startswith(VALIDATION)
         } | costs(dense, setting)
-    return _measured[dense.module]
+    return by_batch[setting.latency_batch]
 
 
 def costs(dense: Network, setting: TrialSetting) -> dict[str, float]:
