@@ -87,7 +87,7 @@ def gradient_of_share(index: int, meeting: str, batch: tuple[Tensor, Tensor], an
     """Write the gradient of half a batch's scores, as two processes average it."""
     GroupMember(index, 2, "cpu").do("join", meeting)
     share = Share(index, 2)
-    part = share.part(len(batch[1]))
+    part = share.part(len(batch[1]), len(batch[1]))
     scores, labels = batch[0][part.rows].clone().requires_grad_(), batch[1][part.rows]
     loss = partial(cross_entropy, label_smoothing=0.1)
     of_part(loss, share, part, lambda labels: (labels != -100).sum())(scores, labels).backward()

@@ -154,7 +154,8 @@ def test_every_example_of_a_batch_is_one_process_s(count: int, size: int) -> Non
         counting = [labels for labels, part in zip(rows, parts, strict=True) if part.counts]
         assert torch.equal(torch.cat(counting), whole[step])
         assert sum(part.weight for part in parts) == pytest.approx(1)
-    assert Share(1, 3).part(3, is_short=True) == Part(0, 2, 3, counts=False)
+    assert Share(1, 3).part(3, 8) == Part(0, 2, 3, counts=False)
+    assert Share(1, 4).part(3, 4) == Part(1, 2, 3), "no process is to have more than of a full batch"
 
 
 def test_labels_that_count_for_nothing_weigh_nothing(tmp_path: Path) -> None:

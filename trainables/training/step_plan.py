@@ -43,15 +43,17 @@ class Share:
     index: int = 0
     of: int = 1
 
-    def part(self, batch: int, is_short: bool = False) -> Part:
+    def part(self, batch: int, full: int) -> Part:
         """Return this process's part of a batch: consecutive rows, as many as each other's or one more.
 
-        A last, short batch goes to as few processes as leaves two examples for each, since BatchNorm cannot
-        train on one; the others go through its first rows, which count for nothing.
+        A last batch, shorter than a ``full`` one, goes to as few processes as leaves two examples for each,
+        since BatchNorm cannot train on one; to more where some have one of a full batch, which may be all
+        that there is memory for. The others go through its first rows, which count for nothing.
         """
-        among = min(self.of, max(1, batch // 2) if is_short else batch)
+        least = 2 if full >= 2 * self.of else 1
+        among = min(self.of, max(1, batch // least))
         if self.index >= among:
-            return Part(0, min(2, batch), batch, counts=False)
+            return Part(0, min(least, batch), batch, counts=False)
         each, more = divmod(batch, among)
         first = self.index * each + min(self.index, more)
         return Part(first, first + each + (self.index < more), batch)
@@ -96,7 +98,7 @@ class StepPlan:
         """Return the share of the batch of a step of which this process computes the gradient."""
         left = examples - step % self.steps_per_epoch * self.training.batch_size
         size = self.training.batch_size
-        return self.share.part(min(size, left), is_short=left < size)
+        return self.share.part(min(size, left), size)
 
     def batches(self, split: Split, first: int, last: int, device: torch.device) -> Iterator[Batch]:
         """Return this process's share of the batches of steps ``first`` to ``last`` (that one left out),
@@ -111,12 +113,12 @@ class StepPlan:
             return split.batches(order, size, device, drawn)
         whole = len(order) // size * size
         in_whole, in_last = order[:whole].view(-1, size), order[whole:]
-        part = self.share.part(size)
+        part = self.share.part(size, size)
         own = in_whole[:, part.rows].reshape(-1)
         batches = split.batches(own, part.last - part.first, device, drawn) if whole else iter(())
         if not len(in_last):
             return batches
-        own = in_last[self.share.part(len(in_last), is_short=True).rows]
+        own = in_last[self.share.part(len(in_last), size).rows]
         return chain(batches, split.batches(own, len(own), device, drawn))
 
     def epoch_end(self, step: int) -> int:
