@@ -4,6 +4,7 @@ For a debugger, a notebook, or a machine without Ray.
 """
 
 import contextlib
+import logging
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,8 @@ from ray.tune.schedulers import TrialScheduler
 
 from sweeps.running.conductor import Conductor, TrialToRun
 from trainables import Trial, TryAgain
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,8 @@ def run(conductor: Conductor, scheduler: TrialScheduler) -> None:
     while (to_run := _next(conductor)) is not None:
         try:
             conductor.end(to_run.key, _run_one(to_run, conductor, scheduler))
-        except TryAgain:
+        except TryAgain as error:
+            _log.warning("Trial %s was cut short: %s", to_run.key, error)
             conductor.died(to_run.key)
 
 

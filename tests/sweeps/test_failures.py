@@ -19,7 +19,7 @@ from sweeps.study.ledger import Ledger
 from sweeps.study.paths import StudyPaths
 from sweeps.study.rows.death import OUTLIVED, Death
 from tests.sweeps.commands import Answer
-from tests.sweeps.studies import USERS, digits
+from tests.sweeps.studies import USERS, digits, run
 
 Tombola = Callable[..., Answer]
 BROKEN = {"network": f"{USERS}:broken_while_told", "data": "digits"}
@@ -63,6 +63,17 @@ def test_trials_that_fail_for_several_reasons_do_not_stop_the_study(
         4,
         "",
     ) and "0 of 3 trials complete, 3 failed." in answer.stdout
+
+
+def test_in_this_process_it_is_said_why_a_trial_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("LOST", str(tmp_path / "lost"))
+    task = {"network": f"{USERS}:network", "data": "digits", "loss": f"{USERS}:lost_once"}
+    parameters = {"training.lr": {"min": 0.01, "max": 0.1}}
+    record = run(digits(task=task, parameters=parameters, run_cap=1), tmp_path / "study")
+    assert (record.count("complete"), record.count("failed")) == (1, 0)
+    assert "was cut short: process 2 of the 2" in caplog.text and "(no such library)" in caplog.text
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from trainables import ProcessLost
+
 
 def network() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 10))
@@ -122,6 +124,15 @@ def interrupted_when_asked(outputs: Tensor, labels: Tensor) -> Tensor:
     if outputs.requires_grad and flag.exists():
         flag.unlink()
         raise KeyboardInterrupt
+    return nn.functional.cross_entropy(outputs, labels)
+
+
+def lost_once(outputs: Tensor, labels: Tensor) -> Tensor:
+    """Cross entropy, but the first training that meets it loses a process."""
+    flag = Path(os.environ["LOST"])
+    if len(labels) > 100 and not flag.exists():
+        flag.touch()
+        raise ProcessLost("process 2 of the 2 that share the training was lost: it ended (no such library)")
     return nn.functional.cross_entropy(outputs, labels)
 
 
