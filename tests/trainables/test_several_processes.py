@@ -255,17 +255,28 @@ def test_no_process_outlives_the_one_that_began_it(tmp_path: Path) -> None:
     assert 1 <= run_shared(config)["epochs_trained"] <= 6
 
 
+def first_step(root: Path, beside: Beside) -> Path:
+    """The folder of a work of one step."""
+    folder, config, network = root / "work", trial(root), Network(build_network(TASK))
+    (whole,) = dense(config, TrialSetting.of(config).steps_per_epoch)
+    assert isinstance(whole, Train)
+    work = Work(whole, (0, 1), 0, TASK, TRAINING, config.store, config.directory, keep=(1,))
+    folder.mkdir()
+    epoch_work.write(folder, work, network, make(network.module, TRAINING), beside)
+    return folder
+
+
+def test_weights_are_drawn_to_tensors_of_any_memory_format(tmp_path: Path) -> None:
+    aim = torch.randn(8, 4, 3, 3).to(memory_format=torch.channels_last)
+    folder = first_step(tmp_path, Beside(aims={"0.weight": aim}))
+    _, _, beside = epoch_work.read_networks(folder, TrialSetting.of(trial(tmp_path)))
+    assert beside.aims and torch.equal(beside.aims["0.weight"], aim)
+
+
 def test_a_full_disk_is_no_fault_of_the_trial(tmp_path: Path) -> None:
     """Where a process leaves what it trained, and where a network is copied from that was kept early."""
-    config = trial(tmp_path)
-    setting, network = TrialSetting.of(config), Network(build_network(TASK))
-    (whole,) = dense(config, setting.steps_per_epoch)
-    assert isinstance(whole, Train)
-    folder, store = tmp_path / "work", tmp_path / "step"
-    folder.mkdir()
+    folder, store = first_step(tmp_path, Beside()), tmp_path / "step"
     store.mkdir()
-    work = Work(whole, (0, 1), 0, TASK, TRAINING, config.store, config.directory, keep=(1,))
-    epoch_work.write(folder, work, network, make(network.module, TRAINING), Beside())
     (folder / "metrics.json").symlink_to("/dev/full")  # the kernel's own full disk
     answer = GroupMember(0, 1, "cpu").do("train", str(folder))
     assert answer.outcome == "store" and "is full; free some space" in answer.said

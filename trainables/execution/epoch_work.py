@@ -72,7 +72,9 @@ def write(
         (folder / _TEACHER).mkdir()
         network.save(beside.teacher, folder / _TEACHER)
     if beside.aims is not None:
-        save_file({name: aim.detach().clone() for name, aim in beside.aims.items()}, folder / _AIMS)
+        plain = torch.contiguous_format  # the file knows no other
+        aims = {name: aim.detach().clone(memory_format=plain) for name, aim in beside.aims.items()}
+        save_file(aims, folder / _AIMS)
 
 
 def read(folder: Path) -> Work:
