@@ -125,7 +125,10 @@ def test_with_batchnorm_and_dropout_the_same_bits_twice(tmp_path: Path) -> None:
 
 
 def test_every_process_ends_with_the_same_state(tmp_path: Path) -> None:
-    """Of a network with BatchNorm and dropout; the running statistics are those of the first."""
+    """Of a network with BatchNorm and dropout; the running statistics are those of the first.
+
+    So is a mask, which lies in memory in another order there.
+    """
     answers = [tmp_path / f"{index}" for index in range(3)]
     begun = [
         processes.start(groups.train_and_tell, index, 3, f"file://{tmp_path}/meeting", answer)

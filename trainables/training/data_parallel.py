@@ -68,4 +68,7 @@ def as_first(tensors: Sequence[Tensor], share: Share) -> None:
     """Give each process the values of process 0, in place."""
     if share.of > 1:
         for tensor in tensors:
-            distributed.broadcast(tensor, 0)
+            plain = tensor.contiguous()  # numbers are sent as they lie in memory, which another has in order
+            distributed.broadcast(plain, 0)
+            if plain is not tensor:
+                tensor.copy_(plain)
