@@ -43,11 +43,6 @@ class LocalMember(Member):
         os.set_blocking(self._stdout.fileno(), False)
         self._read = b""
 
-    @property
-    def pid(self) -> int:
-        """Return the process's number."""
-        return self._process.pid
-
     def ask(self, command: str, given: str) -> None:
         """Tell it what to do; of one that is dead `answer` says so."""
         with suppress(BrokenPipeError):
