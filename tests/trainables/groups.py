@@ -87,6 +87,12 @@ def train_and_tell(index: int, size: int, meeting: str, answer: Path) -> None:
     answer.write_text(json.dumps(told))
 
 
+def join_and_tell(index: int, meeting: str, answer: Path) -> None:
+    """Join another process; write what came of it and over which interface they speak."""
+    joined = GroupMember(index, 2, "cpu").do("join", meeting)
+    answer.write_text(f"{joined.outcome} {os.environ.get('GLOO_SOCKET_IFNAME')}")
+
+
 def gradient_of_share(index: int, meeting: str, batch: tuple[Tensor, Tensor], answer: Path) -> None:
     """Write the gradient of half a batch's scores, as two processes average it."""
     GroupMember(index, 2, "cpu").do("join", meeting)

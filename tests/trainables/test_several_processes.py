@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 import pytest
 import torch
+from torch import distributed
 from torch.nn import functional
 
 import pruners
@@ -139,6 +140,19 @@ def test_every_process_ends_with_the_same_state(tmp_path: Path) -> None:
     states = [json.loads(answer.read_text()) for answer in answers]
     assert states[0]["state"] == states[1]["state"] == states[2]["state"]
     assert len({state["seen"] for state in states}) == 3, "each is to see images of its own"
+
+
+def test_processes_of_several_nodes_speak_over_what_leads_to_the_first(tmp_path: Path) -> None:
+    """Not over what the name of their machine stands for, which may be itself."""
+    store = distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    answers = [tmp_path / f"{index}" for index in range(2)]
+    begun = [
+        processes.start(groups.join_and_tell, index, f"tcp://127.0.0.1:{store.port}", answer)
+        for index, answer in enumerate(answers)
+    ]
+    for process in begun:
+        process.join(120)
+    assert {answer.read_text() for answer in answers} == {"done lo"}
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5])

@@ -1,13 +1,16 @@
 """A process that shares a trial's trainings with others: it joins them, and does its share of each work."""
 
+import fcntl
 import json
 import os
 import queue
 import shutil
 import socket
+import struct
 import sys
 import threading
 import traceback
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
@@ -28,6 +31,7 @@ from trainables.users_code.factory import describe
 
 TIMEOUT = timedelta(minutes=30)
 """How long a process waits for the others in the middle of a training: what Ray Train's workers wait."""
+_ADDRESS_OF_INTERFACE = 0x8915  # Linux's SIOCGIFADDR
 _SAYS_ALL = (TaskError, TrainingError, StoreError, pruners.PrunerError)
 _OUT_OF_TOUCH = ("gloo", "nccl", "store->get")
 
@@ -63,6 +67,7 @@ class GroupMember:
             store = distributed.FileStore(rest, self._share.of)
         else:
             host, _, port = rest.rpartition(":")
+            _speak_over_what_reaches(host)
             store = distributed.TCPStore(host, int(port), is_master=False, timeout=TIMEOUT)
         if where.type == "cuda":
             torch.cuda.set_device(where)
@@ -94,6 +99,21 @@ def _stay_on_this_machine() -> None:
     loopback = next((name for _, name in socket.if_nameindex() if name.startswith("lo")), "lo")
     for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
         os.environ.setdefault(name, loopback)
+
+
+def _speak_over_what_reaches(host: str) -> None:
+    """Speak over the interface by which a host of the cluster is reached, where nobody said which one.
+
+    Gloo takes the one that has the address of this machine's name, by which many machines mean themselves.
+    """
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as reaching:
+        reaching.connect((host, 9))  # sends nothing
+        own = reaching.getsockname()[0]
+        for _, name in socket.if_nameindex():
+            with suppress(OSError):  # it has no address
+                told = fcntl.ioctl(reaching, _ADDRESS_OF_INTERFACE, struct.pack("256s", name.encode()))
+                if socket.inet_ntoa(told[20:24]) == own:
+                    os.environ.setdefault("GLOO_SOCKET_IFNAME", name)
 
 
 def _keep(current: network.Network, folder: Path, step: int) -> None:
