@@ -55,7 +55,7 @@ def first_sweep(network: str, data: str, keep_ratio: float) -> dict[str, Any]:
 
 def name_of(*parts: str) -> str:
     """Return a name for a study that may be a folder's."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts)).strip("-.") or "first"
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts)).strip("-._") or "first"
 
 
 def training_for(examples: int) -> dict[str, Any]:
@@ -73,5 +73,5 @@ def training_for(examples: int) -> dict[str, Any]:
 
 def as_text(sweep: Mapping[str, Any], notes: Sequence[str] = ()) -> str:
     """Return a sweep as a file's text, with ``notes`` as comments at its beginning."""
-    comments = "".join(f"# {note}\n" for note in notes)
+    comments = "".join(f"# {' '.join(note.split())}\n" for note in notes)
     return f"{_HEAD}{comments}{yaml_file.dumped(sweep)}"

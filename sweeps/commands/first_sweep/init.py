@@ -33,6 +33,8 @@ def init(target: Path, network: str, data: str, keep_ratio: float, wandb_file: P
     """Write a first sweep file for a network and its data, and check it."""
     if target.exists():
         raise SweepError(f"{target} exists already; name a new file.")
+    if not target.parent.is_dir():
+        raise SweepError(f"{target.parent} is no folder that {target.name} could be written in.")
     sweep = first_sweep(network, data, keep_ratio)
     left_out: list[str] = []
     if wandb_file:
