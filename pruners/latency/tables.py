@@ -53,12 +53,14 @@ class LatencyFile(LatencyTables):
             return dict(kept[digest]["parts"][part])
         with measuring_alone():
             kept = self._read()  # another process may have measured it while this one waited
-            table = kept.setdefault(digest, {"of": dict(of), "parts": {}})
-            if part not in table["parts"]:
-                table["parts"][part] = measure()
+            if part not in kept.get(digest, {}).get("parts", {}):
+                measured = measure()
+                kept = self._read()  # what another machine wrote meanwhile stays
+                table = kept.setdefault(digest, {"of": dict(of), "parts": {}})
+                table["parts"].setdefault(part, measured)
                 content = {"format": _FORMAT, "tables": kept}
                 write_whole(self.path, json.dumps(content, indent=1).encode())
-        return dict(table["parts"][part])
+        return dict(kept[digest]["parts"][part])
 
     def _read(self) -> dict[str, Any]:
         try:
@@ -93,6 +95,6 @@ def digest_of(of: Mapping[str, Any]) -> str:
 def measuring_alone() -> Iterator[None]:
     """Wait until no other process of this user measures times on this machine, and let none begin."""
     path = Path(tempfile.gettempdir()) / f"tombola-measures-{os.getuid()}.lock"
-    with path.open("w") as file:
+    with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

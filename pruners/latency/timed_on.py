@@ -43,9 +43,11 @@ def timed_on(model: nn.Module, example: Inputs) -> dict[str, Any]:
 
 
 def device_name(device: torch.device) -> str:
-    """Return a device's own name: the processor's, or the GPU's."""
+    """Return a device's own name: the processor's, or the GPU's. ARM's processors have numbers for names."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    models = _CPUS.read_text().splitlines() if _CPUS.exists() else []
-    named = (line.partition(":")[2].strip() for line in models if line.startswith("model name"))
-    return next(named, platform.processor() or platform.machine())
+    lines = _CPUS.read_text().splitlines() if _CPUS.exists() else []
+    pairs = [(key.strip(), value.strip()) for key, _, value in (line.partition(":") for line in lines)]
+    first = dict(reversed(pairs))  # of several processors
+    numbers = [first[key] for key in ("CPU implementer", "CPU part", "CPU variant") if key in first]
+    return first.get("model name") or " ".join([platform.machine(), *numbers])

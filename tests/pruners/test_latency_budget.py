@@ -1,6 +1,7 @@
 """Budgets in time: exact for the table of times that they are spent by."""
 
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from torch import nn
 
 import pruners
 from pruners.latency.tables import LatencyTables, digest_of
-from pruners.latency.timed_on import timed_on
+from pruners.latency.timed_on import device_name, timed_on
 from pruners.lowrank.latency.table import LatencyTable
 from pruners.lowrank.layers.candidates import layer_candidates
 from tests.pruners.latency_files import decomposed_part, dense_part, written
@@ -243,3 +244,28 @@ def test_what_a_budget_in_time_needs_is_said(network, batch):
         pruners.compress(network, latency_ms=-1.0, example=batch)
     with pytest.raises(pruners.PrunerError, match="latency_ratio must lie"):
         pruners.compress(network, latency_ratio=1.5, example=batch)
+
+
+def test_what_another_machine_wrote_meanwhile_stays(tmp_path):
+    path = tmp_path / "times.json"
+    theirs = {"of": {}, "parts": {"part": {"first": 1}}}
+
+    def measure():
+        path.write_text(json.dumps({"format": 1, "tables": {"theirs": theirs}}))
+        return {"first": 2}
+
+    assert pruners.LatencyFile(path).once({"device": "ours"}, "part", measure) == {"first": 2}
+    tables = json.loads(path.read_text())["tables"]
+    assert tables["theirs"] == theirs and len(tables) == 2
+
+
+def test_processors_of_arm_are_told_apart(tmp_path, monkeypatch):
+    names = set()
+    for part in ("0xd0c", "0xd40"):
+        file = tmp_path / part
+        file.write_text(f"processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: {part}\n\nprocessor\t: 1\n")
+        monkeypatch.setattr("pruners.latency.timed_on._CPUS", file)
+        names.add(device_name(torch.device("cpu")))
+    assert len(names) == 2
+    file.write_text("processor\t: 0\nmodel name\t: A fast one: 2\n\nprocessor\t: 1\nmodel name\t: Another\n")
+    assert device_name(torch.device("cpu")) == "A fast one: 2"
