@@ -16,8 +16,9 @@ from pruners.channels.network_channels import NetworkChannels
 from pruners.latency.layer_times import LayerTimes, Substitute
 from pruners.latency.tables import LatencyTables
 from pruners.lowrank.layers.budget import NANOSECONDS
-from pruners.network.inputs import Inputs, take_inputs
+from pruners.network.inputs import Inputs, check_example, take_inputs
 from pruners.network.layer_names import named_modules, unwrapped
+from pruners.network.readiness import has_own_forward
 
 _STEPS = (0.25, 0.5, 0.75, 1.0)
 """Shares of a layer's channels that are timed, in and out; one channel is timed too."""
@@ -35,6 +36,7 @@ class TimedChannels(NetworkChannels):
     def __init__(
         self, model: nn.Module, example: Inputs, tables: LatencyTables, exclude: Collection[str] = ()
     ) -> None:
+        check_example(example)
         super().__init__(model, take_inputs(example, slice(0, 1)), exclude)
         modules = dict(named_modules(unwrapped(model)))
         self._modules = {name: modules[name] for name in self.layers if name in modules}
@@ -57,14 +59,18 @@ class TimedChannels(NetworkChannels):
 
     @cached_property
     def _rests(self) -> tuple[list[float], list[int]]:
-        """Measure the rest with few to all channels: by the share that layers put out, ascending."""
+        """Measure the rest with few to all channels: by the share that layers put out, ascending.
+
+        Numbers of channels that the network's own code refuses are left out.
+        """
         found = {}
         for step in (0.0, *_STEPS[:-1]):
             kept = {n: max(1, round(step * group.channels)) for n, group in self.groups.items()}
             removed = {n: group.channels - kept[n] for n, group in self.groups.items()}
             left = {name: self.left(name, removed) for name in self._modules}
             rest = self._times.rest_of(f"rest with {step:g} of all channels", partial(self._small, kept))
-            found[self._put_out(left)] = min(rest, self._times.rest)
+            if rest is not None:
+                found[self._put_out(left)] = min(rest, self._times.rest)
         found[1.0] = self._times.rest
         shares = sorted(found)
         return shares, np.maximum.accumulate([found[share] for share in shares]).tolist()
@@ -132,7 +138,10 @@ def _out(module: nn.Module, shape: tuple[int, ...]) -> int:
 
 
 def _is_plain(module: nn.Module) -> bool:
-    return isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.groups == 1)
+    """Tell whether a layer can be made narrower by itself, without knowing what its code does."""
+    if isinstance(module, nn.Linear):
+        return not has_own_forward(module, nn.Linear)
+    return isinstance(module, nn.Conv2d) and module.groups == 1 and not has_own_forward(module, nn.Conv2d)
 
 
 def _narrower(rows: list[int], columns: list[int], layer: nn.Module) -> dict[str, Substitute]:

@@ -10,11 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pruners.errors import PrunerError
 from pruners.latency.tables import LatencyTables, Measured
 from pruners.latency.timed_on import timed_on
 from pruners.latency.timed_pass import TimedPass
-from pruners.network.counting.multiply_adds import as_defined
-from pruners.network.forward_pass import batch_that_runs, evaluating
+from pruners.network.counting.multiply_adds import calling_layers
+from pruners.network.forward_pass import batch_that_runs, evaluating, naming_refusals
 from pruners.network.inputs import Inputs, forward_on_copy, inputs_device, layer_input
 from pruners.network.layer_names import check_module
 from pruners.network.readiness import check_has_values
@@ -92,11 +93,17 @@ class LayerTimes:
         found = self._tables.once(self._of, f"{part} of {name}", partial(self._beside, name, others))
         return {key: int(value) for key, value in found.items()}
 
-    def rest_of(self, part: str, other: Callable[[], tuple[nn.Module, Mapping[str, nn.Module]]]) -> int:
-        """Return what another network takes besides its layers of the same names; kept as ``part``."""
+    def rest_of(
+        self, part: str, other: Callable[[], tuple[nn.Module, Mapping[str, nn.Module]]]
+    ) -> int | None:
+        """Return what another network takes besides its layers of the same names; kept as ``part``.
+
+        None where that network cannot be run.
+        """
         if not self.rest:
             return 0
-        return int(self._tables.once(self._of, part, partial(self._rest_beside, other))["rest"])
+        rest = self._tables.once(self._of, part, partial(self._rest_beside, other))["rest"]
+        return None if rest is None else int(rest)
 
     @cached_property
     def _dense(self) -> Measured:
@@ -117,7 +124,7 @@ class LayerTimes:
 
     def _beside(self, name: str, others: Substitutes) -> Measured:
         layer, inputs, made = self._layers[name], self._inputs[name], others(self._layers[name])
-        dim = -1 if isinstance(layer, nn.Linear) else 1
+        dim = -1 if isinstance(layer, nn.Linear) else -3
         given = {
             channels: [_contiguous(x.narrow(dim, 0, channels), like=x) for x in inputs]
             for channels in {other.channels for other in made.values()}
@@ -135,7 +142,14 @@ class LayerTimes:
             ours, theirs = (
                 TimedPass(m, x, self._device) for m, x in ((self._model, self._layers), (model, layers))
             )
-            pairs = [(ours.run(self._batch[0]), theirs.run(self._batch[0])) for _ in range(_WARMUP + _ROUNDS)]
+            try:
+                with naming_refusals(model, "The other network cannot be run"):
+                    pairs = [
+                        (ours.run(self._batch[0]), theirs.run(self._batch[0]))
+                        for _ in range(_WARMUP + _ROUNDS)
+                    ]
+            except PrunerError:
+                return {"rest": None}
         share = median(max(0.0, small.rest) / dense.seconds for dense, small in pairs[_WARMUP:])
         return {"rest": round(self.network * share)}
 
@@ -155,7 +169,7 @@ class LayerTimes:
             for name, layer in self._layers.items():
                 handle = layer.register_forward_pre_hook(partial(note, name), with_kwargs=True)
                 hooks.callback(handle.remove)
-            with self._quietly(self._model), as_defined():
+            with self._quietly(self._model), calling_layers():
                 forward_on_copy(self._model, self._batch[0])
         return noted
 

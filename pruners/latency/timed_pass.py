@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pruners.network.counting.multiply_adds import as_defined
+from pruners.network.counting.multiply_adds import calling_layers
 from pruners.network.inputs import Inputs, forward_on_copy
 from pruners.network.timing import synchronize, working_clock
 
@@ -29,7 +29,7 @@ class PassTimes:
 
 
 class TimedPass:
-    """Passes of a network as it is defined, in eager mode, that tell the time of each layer of interest."""
+    """Passes of a network in eager mode, by the kernels that it is used with; they tell each layer's time."""
 
     def __init__(self, model: nn.Module, layers: Mapping[str, nn.Module], device: torch.device) -> None:
         self._model, self._layers, self._device = model, layers, device
@@ -39,7 +39,7 @@ class TimedPass:
     def run(self, batch: Inputs) -> PassTimes:
         """Run a copy of the batch."""
         times = PassTimes()
-        with ExitStack() as hooks, as_defined():
+        with ExitStack() as hooks, calling_layers():
             for name, layer in self._layers.items():
                 hooks.callback(layer.register_forward_pre_hook(self._begin).remove)
                 hooks.callback(layer.register_forward_hook(partial(self._end, name, times)).remove)

@@ -246,6 +246,42 @@ def test_what_a_budget_in_time_needs_is_said(network, batch):
         pruners.compress(network, latency_ratio=1.5, example=batch)
 
 
+class Asks(nn.Module):
+    """Notes whether attention may use its fused kernels, as it may when the network is used."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.fused = nn.Linear(4, 4), []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.fused.append(torch.backends.cuda.flash_sdp_enabled())
+        return self.layer(x)
+
+
+def test_attention_is_timed_by_the_kernels_that_it_is_used_with():
+    network = Asks().eval()
+    assert LatencyTable(network, torch.ones(2, 4), LatencyTables()).network > 0
+    assert all(network.fused)
+
+
+class EachAlone(nn.Module):
+    """Its convolution is given one image at a time, without a batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(8, 8, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.stack([self.conv(image) for image in x])
+
+
+def test_a_convolution_of_images_without_a_batch_is_timed():
+    network = EachAlone().eval()
+    options = layer_candidates(pruners.compressible(network)["conv"], (1,))
+    table = LatencyTable(network, torch.ones(2, 8, 4, 4), LatencyTables())
+    assert (table.nanoseconds("conv", options) > 0).all()
+
+
 def test_what_another_machine_wrote_meanwhile_stays(tmp_path):
     path = tmp_path / "times.json"
     theirs = {"of": {}, "parts": {"part": {"first": 1}}}

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 import pruners
 from pruners.channels.timed_channels import TimedChannels
@@ -111,3 +112,51 @@ def test_channels_alone_tell_no_time():
     channels = pruners.NetworkChannels(made(Chain), EXAMPLE)
     with pytest.raises(pruners.PrunerError, match=r"latency_ms\) needs the network itself, not its channels"):
         pruners.least_budget(channels, "latency_ms", method="ft")
+
+
+class InFours(nn.Module):
+    """Its code takes no other numbers of channels than multiples of four."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)
+        self.output = nn.Linear(8, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.first(x))
+        if x.shape[1] % 4:
+            raise ValueError("channels come in fours")
+        return self.output(self.second(x).mean((2, 3)))
+
+
+class Shifted(nn.Conv2d):
+    """A convolution whose own code counts its filters."""
+
+    def __init__(self, *sizes: int) -> None:
+        super().__init__(*sizes)
+        self.register_buffer("shift", torch.ones(sizes[1]))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x) + self.shift.view(1, self.out_channels, 1, 1)
+
+
+def in_order() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3),
+        nn.ReLU(),
+        Shifted(8, 6, 3),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(6, 4),
+    )
+
+
+@pytest.mark.parametrize(("network", "exclude"), [(InFours, ()), (in_order, ("2",))])
+def test_code_that_refuses_numbers_of_channels_is_no_obstacle(network, exclude):
+    kwargs = {"example": EXAMPLE, "latency_table": LatencyTables(), "exclude": exclude}
+    assert 0 < pruners.least_budget(network(), "latency_ratio", method="ft", **kwargs) <= 1
+
+
+def test_an_example_that_is_none_is_named():
+    with pytest.raises(pruners.PrunerError, match=r"^example: "):
+        pruners.least_budget(made(Chain), "latency_ratio", method="ft", example=torch.tensor(1.0))

@@ -103,14 +103,18 @@ def as_defined() -> Iterator[None]:
 
     Fused kernels hide the products in them, and compiled code the operations.
     """
+    with sdpa_kernel(SDPBackend.MATH), calling_layers():
+        yield
+
+
+@contextmanager
+def calling_layers() -> Iterator[None]:
+    """Run networks so that each layer is called: in eager mode, without the fast path of torch's encoder."""
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     compiled = "torch._dynamo" in sys.modules
     try:
-        with (
-            sdpa_kernel(SDPBackend.MATH),
-            torch.compiler.set_stance("force_eager") if compiled else nullcontext(),
-        ):
+        with torch.compiler.set_stance("force_eager") if compiled else nullcontext():
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
