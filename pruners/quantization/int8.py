@@ -70,7 +70,7 @@ class Int8Network(nn.Module):
         Its inputs go by position. It needs torchao and an x86 processor; one without VNNI may saturate
         sums. Raises PrunerError on other processors.
         """
-        if platform.machine().lower() not in ("x86_64", "amd64"):
+        if not has_int8_operators():
             raise PrunerError(f"int8 operators are for x86 processors, and this is {platform.machine()}.")
         return lowered_to_x86(self.graph, by_position(example))
 
@@ -105,6 +105,11 @@ class Int8Network(nn.Module):
         return _deflated(content.getvalue())
 
 
+def has_int8_operators() -> bool:
+    """Tell whether `Int8Network.lowered` can be had on this processor."""
+    return platform.machine().lower() in ("x86_64", "amd64")
+
+
 def quantize(
     model: nn.Module, data: Inputs | Iterable[Any], activations: Activations = "static"
 ) -> Int8Network:
@@ -117,8 +122,8 @@ def quantize(
     not changed.
 
     PrunerError for a network that torch.export cannot follow or torchao not quantise (BatchNorm without
-    running statistics, weights that are computed), whose parameters are not float32, and for images that it
-    cannot be run on.
+    running statistics, weights that are computed), of which nothing would be int8, whose parameters are not
+    float32, and for images that it cannot be run on.
     """
     if activations not in get_args(Activations):
         raise PrunerError(f"activations are static or dynamic, not {activations!r}.")
@@ -134,6 +139,7 @@ def quantize(
     with evaluating(network), quietly():
         whole = ByPosition(network, names) if names else network
         graph = quantized_graph(captured(whole, positional[0]), activations, positional)
+        _check_any_int8(graph, activations)
         distance = OutputDistance()
         for batch, inputs in zip(batches, positional, strict=True):
             distance.add(forward_on_copy(network, batch), forward_on_copy(graph, inputs))
@@ -171,6 +177,15 @@ def _check_parts(model: nn.Module) -> None:
     others = {name: p.dtype for name, p in model.named_parameters() if p.dtype != torch.float32}
     for name, dtype in others.items():
         raise PrunerError(f"A network is made int8 from float32, and {name!r} is {dtype}.")
+
+
+def _check_any_int8(graph: GraphModule, activations: Activations) -> None:
+    if not any(tensor.dtype == torch.int8 for tensor in graph.state_dict().values()):
+        layer = "Linear" if activations == "dynamic" else "convolution or Linear"
+        raise PrunerError(
+            f"Nothing of the network can be made int8: with {activations} activations it is the "
+            f"weights of each {layer}, and it has none."
+        )
 
 
 def _deflated(archive: bytes) -> bytes:

@@ -217,6 +217,11 @@ class Undecided(nn.Module):
             "static",
             r"cannot be made int8: torchao does not quantise it \(mul is not an aten linear operator\)\.",
         ),
+        (
+            nn.Sequential(nn.Unflatten(1, (4, 1)), nn.Conv1d(4, 2, 1)),
+            "dynamic",
+            "each Linear, and it has none",
+        ),
         (nn.Linear(3, 2), "static", r"The network cannot be run on inputs of shape \(8, 4\)"),
     ],
 )
