@@ -36,20 +36,22 @@ def by_position(inputs: Inputs) -> tuple[Any, ...]:
 
 
 def exported(
-    model: nn.Module, inputs: tuple[Any, ...], strict: bool, what: str = "made int8"
+    model: nn.Module, inputs: Inputs, strict: bool, what: str = "made int8"
 ) -> torch.export.ExportedProgram:
     """Export a network in eval mode for batches of any size; ``inputs`` is one of several examples.
 
-    ``strict`` notes on every node which function it comes from, which quantisers go by. PrunerError for a
-    network that torch.export cannot follow, or only for this very number of examples; ``what`` says what it
-    cannot be.
+    They are positional arguments (a tuple), or a dictionary of those by name. ``strict`` notes on every node
+    which function it comes from, which quantisers go by. PrunerError for a network that torch.export cannot
+    follow, or only for this very number of examples; ``what`` says what it cannot be.
     """
     shapes = torch.export.ShapesCollection()
     for tensor in input_tensors(inputs):
         shapes[tensor] = {0: torch.export.Dim.DYNAMIC}
+    by_name = dict(inputs) if isinstance(inputs, Mapping) else {}
+    positional = () if by_name else tuple(inputs)
     try:
         with _plain_attention():
-            return torch.export.export(model, inputs, dynamic_shapes=shapes, strict=strict)
+            return torch.export.export(model, positional, by_name, dynamic_shapes=shapes, strict=strict)
     except MemoryError:
         raise
     except Exception as error:
@@ -58,7 +60,7 @@ def exported(
         ) from error
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """Return the first line of what torch says, which goes on with pages of its own code."""
     said = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
     return said.strip().rstrip(".")
@@ -112,12 +114,11 @@ def _flatten(graph: GraphModule, linear: Node) -> None:
     linear.args = (matrix, *others)
 
 
-def several(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+def several(inputs: Inputs) -> Any:
     """Return two examples of a batch: of one torch.export would take its number for a constant."""
     first = take_inputs(inputs, slice(1))
     second = take_inputs(inputs, slice(1, 2)) if batch_size(inputs) > 1 else first
-    two: tuple[Any, ...] = join_inputs([first, second])
-    return two
+    return join_inputs([first, second])
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +14,8 @@ from torch.utils._pytree import tree_leaves
 
 from pruners.errors import PrunerError
 from pruners.network.inputs import Inputs, forward_on_copy, map_tensors
-from pruners.quantization.capture import by_position, exported, several
+from pruners.quantization.capture import by_position, exported, first_line, several
+from sweeps.deployment.agreement import largest_difference
 from sweeps.errors import FAILED, SweepError
 
 ONNX, PROGRAM = "network.onnx", "network.pt2"
@@ -34,10 +35,11 @@ class OnnxNetwork(nn.Module):
         self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         self._names = [each.name for each in self._session.get_inputs()]
 
-    def forward(self, *inputs: Tensor) -> list[Tensor]:
+    def forward(self, *inputs: Any, **by_name: Tensor) -> list[Tensor]:
         """Return all outputs, in one list."""
-        given = {name: each.numpy() for name, each in zip(self._names, inputs, strict=True)}
-        return [torch.from_numpy(each) for each in self._session.run(None, given)]
+        given = by_name or dict(zip(self._names, tree_leaves(inputs), strict=True))
+        found = self._session.run(None, {name: given[name].numpy() for name in self._names})
+        return [torch.from_numpy(each) for each in found]
 
 
 def check_onnx() -> None:
@@ -48,7 +50,7 @@ def check_onnx() -> None:
 
 def program_of(network: nn.Module, example: Inputs) -> torch.export.ExportedProgram:
     """Export a network in eval mode for batches of any size. Raises `SweepError` where torch cannot."""
-    inputs = several(by_position(map_tensors(torch.zeros_like, example)))
+    inputs = several(_called_with(map_tensors(torch.zeros_like, example)))
     try:
         with quietly():
             return exported(network.eval(), inputs, strict=False, what="exported")
@@ -67,30 +69,43 @@ def write_onnx(
 ) -> float:
     """Write a program as an ONNX file; return how far ONNX Runtime's outputs are from the network's.
 
-    That is the largest difference as a share of the largest output, for one example and for a batch. Raises
-    `SweepError` where it is above a thousandth.
+    That is the largest difference as a share of an output's largest value, for the example and for a batch of
+    two. Raises `SweepError` where it is above a thousandth, and for what ONNX has no operators for.
     """
-    with quietly():
-        made = torch.onnx.export(program, verbose=False)
-        assert made is not None
-        made.save(path, external_data=False)
-    runs = OnnxNetwork(path)
-    inputs = by_position(example)
-    apart = max(_apart(network, runs, batch) for batch in (inputs, several(inputs)))
-    if not apart <= 1e-3:
-        path.unlink()
+    inputs = _called_with(example)
+    try:
+        with quietly():
+            made = torch.onnx.export(program, verbose=False)
+            assert made is not None
+            made.save(path, external_data=False)
+        runs = OnnxNetwork(path)
+        with torch.no_grad():
+            pairs = [[forward_on_copy(one, x) for one in (network, runs)] for x in (inputs, several(inputs))]
+        apart = [largest_difference(*pair) for pair in pairs]
+    except MemoryError:
+        raise
+    except Exception as error:  # the exporter's and ONNX Runtime's are of many kinds
+        path.unlink(missing_ok=True)
         raise SweepError(
-            f"ONNX Runtime's outputs are off by {apart:.2g} of the largest; no file is kept.", FAILED
+            f"The network cannot be an ONNX file: {first_line(_cause(error))}.", FAILED
+        ) from error
+    if not all(one <= 1e-3 for one in apart):
+        path.unlink()
+        off = next(one for one in apart if not one <= 1e-3)
+        raise SweepError(
+            f"ONNX Runtime's outputs are off by {off:.2g} of the largest; no file is kept.", FAILED
         )
-    return apart
+    return max(apart)
 
 
-def _apart(network: nn.Module, runs: OnnxNetwork, inputs: tuple[Any, ...]) -> float:
-    with torch.no_grad():
-        ours, theirs = tree_leaves(forward_on_copy(network, inputs)), runs(*inputs)
-    largest = max(float(each.abs().max()) for each in ours)
-    pairs = zip(ours, theirs, strict=True)
-    return max(float((one - other).abs().max()) for one, other in pairs) / (largest or 1.0)
+def _called_with(example: Inputs) -> Inputs:
+    """Return a batch as positional arguments, or as a dictionary of those by name."""
+    return example if isinstance(example, Mapping) else by_position(example)
+
+
+def _cause(error: BaseException) -> BaseException:
+    """Return what an error comes from in the end: the exporter's own says only in which of its steps."""
+    return error if error.__cause__ is None else _cause(error.__cause__)
 
 
 @contextmanager

@@ -43,7 +43,10 @@ KINDS = {"Conv2d": nn.Conv2d, "Linear": nn.Linear, "BlockLinear": BlockLinear, "
 
 
 def load(network: nn.Module, folder: str | Path = Path(__file__).parent) -> nn.Module:
-    """Give a network as its own factory makes it the layers and weights of a folder, in place."""
+    """Give a network as its own factory makes it the layers and weights of a folder, in place.
+
+    Raises ValueError for a network that has weights besides.
+    """
     told = json.loads((Path(folder) / "network.json").read_text())
     for name, parts in told["replaced"].items():
         layer = network.get_submodule(name)
@@ -60,6 +63,8 @@ def load(network: nn.Module, folder: str | Path = Path(__file__).parent) -> nn.M
         parameter = attribute in network.get_submodule(module)._parameters
         held[name] = nn.Parameter(tensor) if parameter else tensor
     held |= {name: held[first] for name, first in told["same"].items()}
+    if missing := [name for name in network.state_dict() if name not in held]:
+        raise ValueError(f"{folder} holds another network: it has no {missing[0]!r}.")
     for name, tensor in held.items():
         module, _, attribute = name.rpartition(".")
         setattr(network.get_submodule(module), attribute, tensor)

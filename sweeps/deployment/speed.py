@@ -45,7 +45,8 @@ class ChannelsLast(nn.Module):
 
 def variants(small: nn.Module, example: Inputs, compiled: bool) -> Iterator[tuple[str, nn.Module]]:
     """Yield the other ways in which torch runs a network."""
-    if isinstance(example, Tensor) and example.dim() == 4:
+    # torch refuses the order to the weights of a Conv3d
+    if isinstance(example, Tensor) and example.dim() == 4 and all(p.dim() < 5 for p in small.parameters()):
         yield f"{SMALL}, channels last", ChannelsLast(small)
     if compiled:
         own = copied(small)

@@ -11,7 +11,14 @@ def sections_of(record: StudyRecord, trial: TrialRecord) -> TrialSections:
     """Return the sections of a trial, of its parameters those of the task and the compression's batch.
 
     Those of a method need not go together with what else stands in the file, of a baseline for example.
+    Raises `SweepError` where the study's sweep file no longer holds.
     """
     sweep = Sweep.from_file(StudyPaths(record.directory).sweep)
-    of_the_task = {name: value for name, value in trial.params.items() if setting(name).startswith("task.")}
-    return sweep.sections(sweep.first_draw | of_the_task)
+    own = {name: value for name, value in trial.params.items() if _is_deployed(name)}
+    # a baseline has no parameters, and of a trial those of the task may be under another value than the first
+    others = {name: value for name, value in sweep.first_draw.items() if not (own and _is_deployed(name))}
+    return sweep.sections(others | own)
+
+
+def _is_deployed(name: str) -> bool:
+    return setting(name).startswith("task.") or setting(name) == "compression.latency_batch"
