@@ -87,11 +87,12 @@ def plan(
             raise SweepError(f"Method {method} needs --data, the images that it chooses by.")
         network = _network(model, weights, size, classes)
         asked = {name: value for name, value in asked.items() if value is not None}
+        example = data.train.example() if data else torch.zeros(1, *size)
         if pruners.method_named(method).kind == "channels":
-            told, text = channel_plan(network, method, torch.zeros(1, *size), images, data, asked)
+            told, text = channel_plan(network, method, example, images, data, asked)
         else:
-            example = torch.zeros(1, *size) if asked.keys() & {"flops_ratio", *IN_TIME} else None
-            chosen = pruners.plan(network, method, example=example, data=images, **asked)
+            needed = example if asked.keys() & {"flops_ratio", *IN_TIME} else None
+            chosen = pruners.plan(network, method, example=needed, data=images, **asked)
             told, text = _described(chosen), _text(chosen)
     except pruners.InfeasibleBudget as error:
         raise SweepError(str(error), INFEASIBLE) from error

@@ -223,6 +223,14 @@ def test_a_plan_by_calibration_images(tombola: Tombola) -> None:
     assert "512 of its training images" in " ".join(tombola("plan", "--help").stdout.split())
 
 
+def test_a_plan_of_a_network_of_tokens(tombola: Tombola) -> None:
+    users = "tests.trainables.users"
+    asked = ("plan", "--model", f"{users}:token_network", "--data", f"{users}:sentences")
+    for method in ("alds", "ft"):
+        answer = tombola(*asked, "--method", method, "--flops-ratio", ".8")
+        assert (answer.exit_code, answer.stderr) == (0, "") and "multiply-adds" in answer.stdout
+
+
 def test_a_dry_run_trains_nothing_and_counts_epochs(tombola: Tombola) -> None:
     sweep = SWEEP.replace("method: alds", "method: alds\n  retrain_epochs: 3").replace(
         "epochs: 1", "epochs: 5"

@@ -188,6 +188,10 @@ def sentences(samples: int = 60, tokens: int = 6) -> dict[str, tuple[Tensor, Ten
     }
 
 
+def token_network() -> nn.Module:
+    return nn.Sequential(nn.Embedding(6, 2), nn.Flatten(), nn.Linear(8, 128), nn.ReLU(), nn.Linear(128, 6))
+
+
 class TiedDecoder(nn.Module):
     """A head that is the embedding, of which either may be defined first, and attention between them."""
 
