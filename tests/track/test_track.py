@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from sweeps.errors import SweepError
+from sweeps.running.conductor import plain
 from sweeps.study.paths import StudyPaths
 from sweeps.tracking.journal import journals
 from sweeps.tracking.mode import Mode, choose_mode
@@ -190,6 +191,24 @@ def test_a_lotterys_levels_are_curves_over_the_density(
     assert trained == [(50, 0.89), (100, 0.9)]
     assert {name: run.axes[name] for name in curves} == dict.fromkeys(curves, "compress/density")
     assert run.axes["training/level 02"] == "training/step" and run.axes["*"] == "step"
+
+
+def test_a_lottery_that_ended_while_its_driver_was_killed_has_its_last_level(
+    paths: StudyPaths, tmp_path: Path
+) -> None:
+    levels = [level(0, 1.0, ticket=0.9), level(1, 0.8, ticket=0.92, random=0.86)]
+    result = tmp_path / "result.json"
+    result.write_text(json.dumps({"levels": [kept(metrics) for metrics in levels]}))
+    study = tracker(paths, mode="offline")
+    study.start("3", begin(result=str(result)))
+    study.finish("3", "complete", plain(levels[-1]))  # as the study holds it, without its level
+    study.close()
+    curves = [
+        tuple(row.get(f"density/{track}") for track in ("ticket", "random"))
+        for row in histories(paths.wandb)["s1-3"]
+        if "density/ticket" in row
+    ]
+    assert curves == [(0.9, None), (0.92, 0.86)]
 
 
 def test_a_second_driver_goes_on_with_the_same_run(server: WandbServer, paths: StudyPaths) -> None:

@@ -130,7 +130,9 @@ class TrialRun:
         if (step := end["point"].get("step")) is not None:
             last = next((one for one in points if one["point"]["step"] == step), {})
             points = [one for one in points if one["point"]["step"] < step]
-            points.append({**last, **{n: end[n] for n in ("point", "curves")}})
+            # one whose driver died has its curves from the result alone
+            point, curves = {**last.get("point", {}), **end["point"]}, end["curves"] or last.get("curves", {})
+            points.append({**last, "point": point, "curves": curves})
         for point in points:
             self._log({"at": end["at"], **point})
         shown = ending.shown(self._begin, end, result)
