@@ -1,7 +1,6 @@
 """One run per trial, made by the real recorder and a real wandb, and sent to a loopback server."""
 
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -15,46 +14,12 @@ from sweeps.errors import SweepError
 from sweeps.running.conductor import plain
 from sweeps.study.paths import StudyPaths
 from sweeps.tracking.journal import journals
-from sweeps.tracking.mode import Mode, choose_mode
+from sweeps.tracking.mode import choose_mode
 from sweeps.tracking.run_files import unsent
-from sweeps.tracking.tracker import Labels, Tracker
 
+from .runs import BEGIN, begin, point, steps_on_disk, tracker, warnings_of
 from .wandb_file import histories
 from .wandb_server import WandbServer
-
-BEGIN = {
-    "name": "trial-3",
-    "job_type": "trial",
-    "tags": ["compress", "alds"],
-    "config": {"compression": {"method": "alds"}, "budget": {"keep_ratio": 0.25}},
-    "metric": "val/accuracy",
-    "goal": "maximize",
-    "dense": "dense",
-}
-
-
-def tracker(paths: StudyPaths, mode: Mode | None = None) -> Tracker:
-    return Tracker(paths, Labels("tombola", "lab", "alds_digits", "s1"), mode)
-
-
-def begin(**other: Any) -> dict[str, Any]:
-    return BEGIN | other
-
-
-def point(step: int, **more: Any) -> dict[str, Any]:
-    """A result as Tune hands it on: the trial's metrics among Ray's own fields."""
-    trial = {
-        "step": step,
-        "epoch": step // 10,
-        "val/accuracy": step / 100,
-        "compress/layer/conv1/rank": 4,
-        "final": False,
-    }
-    return {**trial, "training_iteration": 1, "time_total_s": 2.5, "hostname": "here", **more}
-
-
-def steps_on_disk(paths: StudyPaths) -> dict[str, list[Any]]:
-    return {run: [row.get("step") for row in rows] for run, rows in histories(paths.wandb).items()}
 
 
 def test_a_run_has_its_history_over_our_own_step(
@@ -381,14 +346,6 @@ def test_online_without_a_key_becomes_offline(
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     assert choose_mode("online") == "offline"
     assert "no API key" in warnings_of(caplog)[0]
-
-
-def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [
-        r.getMessage()
-        for r in caplog.records
-        if r.name.startswith("sweeps.") and r.levelno >= logging.WARNING
-    ]
 
 
 def sync(paths: StudyPaths) -> None:
