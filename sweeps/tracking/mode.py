@@ -19,8 +19,8 @@ _log = logging.getLogger(__name__)
 def choose_mode(wanted: Mode | None = None) -> Mode:
     """Return the mode of W&B's runs: online, offline or disabled.
 
-    It is the environment's ``WANDB_MODE``, else ``wanted``, else online where an API key is configured, else
-    offline.
+    It is the environment's ``WANDB_MODE``, else ``wanted``, else what ``wandb offline`` or ``wandb disabled``
+    has set, else online where an API key is configured, else offline.
 
     Nobody is ever asked for a key: online without one becomes offline, with a warning.
 
@@ -30,6 +30,9 @@ def choose_mode(wanted: Mode | None = None) -> Mode:
     """
     chosen = os.environ.get("WANDB_MODE", wanted)
     if chosen is None:
+        held = _settings().mode
+        if held == "offline" or held == "disabled":
+            return held
         return "online" if _has_key() else "offline"
     if chosen not in get_args(Mode):
         raise SweepError(f"WANDB_MODE is {chosen!r}; it must be online, offline or disabled.")
@@ -44,14 +47,18 @@ def quiet() -> wandb.Settings:
     return wandb.Settings(silent=True, console="off")
 
 
-def _has_key() -> bool:
+def _settings() -> wandb.Settings:
     try:
-        settings = wandb.setup(settings=quiet()).settings
+        return wandb.setup(settings=quiet()).settings
     except ValidationError as error:
         wrong = error.errors()[0]
         raise SweepError(
             f"W&B's setting {wrong['loc'][0]} ({wrong['input']!r}) is wrong: {wrong['msg']}."
         ) from None
+
+
+def _has_key() -> bool:
+    settings = _settings()
     if settings.api_key or settings.identity_token_file:
         return True
     try:

@@ -329,6 +329,15 @@ def test_the_mode_follows_environment_then_sweep_then_key(
     assert choose_mode("offline") == "offline"
     monkeypatch.setenv("WANDB_MODE", "disabled")
     assert choose_mode("online") == "disabled"
+@pytest.mark.parametrize("mode", ["offline", "disabled"])
+def test_what_wandbs_own_command_has_set_holds_where_nobody_says_else(mode: str, server: WandbServer) -> None:
+    settings = Path(os.environ["WANDB_CONFIG_DIR"]) / "settings"
+    settings.parent.mkdir(exist_ok=True)
+    settings.write_text(f"[default]\nmode = {mode}\n")
+    assert choose_mode() == mode, "though there is a key"
+    assert choose_mode("online") == "online"
+
+
     monkeypatch.setenv("WANDB_MODE", "sometimes")
     with pytest.raises(SweepError, match="WANDB_MODE is 'sometimes'; it must be online, offline or disabled"):
         choose_mode()

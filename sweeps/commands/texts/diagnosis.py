@@ -136,12 +136,12 @@ def wandb_mode() -> Finding:
     try:
         mode = choose_mode()
     except SweepError as error:
-        return Finding("W&B", False, str(error), "Unset WANDB_MODE.")
+        return Finding("W&B", False, str(error), "Mend or unset that setting of W&B's.")
     where = {
         "online": "Runs go to the server.",
         "offline": "Runs stay in the study directory; `wandb sync` uploads them, "
         "`wandb login` makes further ones go online.",
-        "disabled": "Nothing is logged, since WANDB_MODE is disabled.",
+        "disabled": "Nothing is logged: WANDB_MODE, or `wandb disabled`, says so.",
     }
     return Finding("W&B", True, where[mode])
 
