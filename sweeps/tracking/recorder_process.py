@@ -17,6 +17,8 @@ _log = logging.getLogger(__name__)
 _WRITTEN_WITHIN = 60.0  # seconds that files on this machine may take to be closed, however loaded it is
 _PATIENCE = 1.5  # seconds without an answer of W&B's after which nobody waits for it any longer
 _LONGEST = 20.0  # seconds that a W&B which answers may take at the end
+_SYNC = "its runs are on disk: `wandb sync --yes {}` uploads what W&B lacks at the end"
+_RESUME = "`tombola resume` makes them of what {}/unfinished keeps; recorder.log beside that says why"
 
 
 class RecorderProcess:
@@ -30,7 +32,8 @@ class RecorderProcess:
         self._settings = settings
         self._state: dict[str, Any] = {}
         self._heard = threading.Condition()
-        self._has_warned = False
+        self._said: set[str] = set()
+        self._closes = False
         folder = Path(settings["folder"])
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "recorder.log").open("ab") as log:
@@ -46,7 +49,7 @@ class RecorderProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
-            env=_environment(),
+            env=_environment(self._settings["folder"]),
             start_new_session=True,
         )
 
@@ -60,14 +63,16 @@ class RecorderProcess:
         Returns the seconds waited.
         """
         began = time.monotonic()
+        self._closes = True
         self._write(b"close\n")
         with self._heard:
             self._heard.wait_for(lambda: self._is("written"), _WRITTEN_WITHIN)
             self._heard.wait_for(lambda: self._is("done") or self._is_hopeless(), _LONGEST)
-            unsent = self._state.get("unsent", 0)
         self._end()
-        if unsent:
-            self._warn(f"{unsent} runs were not sent yet when the study ended")
+        if not self._state.get("written"):
+            self._warn("not all runs were made when the study ended", _RESUME)
+        if unsent := self._state.get("unsent", 0):
+            self._warn(f"{unsent} runs were not sent yet when the study ended", _SYNC)
         return time.monotonic() - began
 
     def _is(self, state: str) -> bool:
@@ -84,7 +89,7 @@ class RecorderProcess:
 
     def _end(self) -> None:
         assert self._process.stdin is not None and self._process.stdout is not None
-        # it and W&B's own service, which could otherwise wait for the server
+        # else it could wait for the server
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -98,25 +103,30 @@ class RecorderProcess:
             with self._heard:
                 self._state = json.loads(line)
                 self._heard.notify_all()
+            if unmade := self._state.get("unmade"):
+                self._warn(unmade, _RESUME)
             if trouble := self._state.get("trouble"):
-                self._warn(trouble)
+                self._warn(trouble, _SYNC)
+        if not self._closes:
+            self._warn("the process that makes its runs has ended", _RESUME)
         with self._heard:
             self._heard.notify_all()
 
-    def _warn(self, trouble: str) -> None:
-        if not self._has_warned:
-            self._has_warned = True
-            _log.warning(
-                "W&B: %s. The study goes on, and its runs are on disk: "
-                "`wandb sync --yes %s` uploads what W&B lacks at the end.",
-                trouble,
-                self._settings["folder"],
-            )
+    def _warn(self, trouble: str, remedy: str) -> None:
+        """Say what is wrong, once for each remedy."""
+        if remedy not in self._said:
+            self._said.add(remedy)
+            remedy = remedy.format(self._settings["folder"])
+            _log.warning("W&B: %s. The study goes on, and %s.", trouble, remedy)
 
 
-def _environment() -> dict[str, str]:
-    """Return the environment in which Python finds this very package, and wandb a service of its own."""
+def _environment(folder: str) -> dict[str, str]:
+    """Return the environment in which Python finds this very package, and wandb a service of its own.
+
+    What tables and networks wait in for their upload is a part of the study, not of the home folder.
+    """
     ours = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, [ours, os.environ.get("PYTHONPATH")]))
     kept = {n: v for n, v in os.environ.items() if n not in ("WANDB_SERVICE", "WANDB_MODE", "WANDB_RUN_ID")}
-    return {**kept, "PYTHONPATH": path, "WANDB_SILENT": "true"}
+    waiting = {"WANDB_DATA_DIR": str(Path(folder) / "data")}
+    return {**waiting, **kept, "PYTHONPATH": path, "WANDB_SILENT": "true"}

@@ -103,17 +103,27 @@ class Tracker:
             return
         try:
             journal.append(self._folder, key, event)
-        except OSError as error:  # a full disk costs the study its runs and nothing else
-            self._fails = True
-            _log.warning("W&B's runs record no more: %s", error)
+        except OSError as error:
+            self._give_up(error)
         else:
             self._wake()
 
     def _wake(self) -> None:
-        if self._recorder is None:
-            self._recorder = RecorderProcess(self._settings)
-        self._recorder.wake()
+        try:
+            self._recorder = self._recorder or RecorderProcess(self._settings)
+        except OSError as error:
+            self._give_up(error)
+        else:
+            self._recorder.wake()
+
+    def _give_up(self, error: OSError) -> None:
+        """Say it once: a full disk costs the study its runs and nothing else."""
+        self._fails = True
+        _log.warning("W&B's runs record no more: %s", error)
 
 
 def _lacks_end(path: Path) -> bool:
-    return "end" not in journal.last_event(path)
+    try:
+        return "end" not in journal.last_event(path)
+    except FileNotFoundError:  # the recorder of an earlier driver has just done with it
+        return False

@@ -3,6 +3,7 @@
 import logging
 from typing import Any
 
+import psutil
 import pytest
 
 from sweeps.study.paths import StudyPaths
@@ -44,6 +45,10 @@ def point(step: int, **more: Any) -> dict[str, Any]:
 
 def steps_on_disk(paths: StudyPaths) -> dict[str, list[Any]]:
     return {run: [row.get("step") for row in rows] for run, rows in histories(paths.wandb).items()}
+
+
+def recorder_of(paths: StudyPaths) -> psutil.Process:
+    return next(c for c in psutil.Process().children() if str(paths.wandb) in " ".join(c.cmdline()))
 
 
 def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import Any, Literal
 
-import psutil
 import pytest
 
 from sweeps.errors import SweepError
@@ -17,7 +16,7 @@ from sweeps.tracking.journal import journals
 from sweeps.tracking.mode import choose_mode
 from sweeps.tracking.run_files import unsent
 
-from .runs import BEGIN, begin, point, steps_on_disk, tracker, warnings_of
+from .runs import BEGIN, begin, point, recorder_of, steps_on_disk, tracker, warnings_of
 from .wandb_file import histories
 from .wandb_server import WandbServer
 
@@ -273,10 +272,6 @@ def test_a_driver_waits_for_nothing_but_its_own_end(paths: StudyPaths, server: W
     assert steps_on_disk(paths)["s1-3"] == list(range(10_001))
 
 
-def recorder_of(paths: StudyPaths) -> psutil.Process:
-    return next(c for c in psutil.Process().children() if str(paths.wandb) in " ".join(c.cmdline()))
-
-
 def test_w_and_bs_own_service_may_die(
     server: WandbServer, paths: StudyPaths, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -329,6 +324,11 @@ def test_the_mode_follows_environment_then_sweep_then_key(
     assert choose_mode("offline") == "offline"
     monkeypatch.setenv("WANDB_MODE", "disabled")
     assert choose_mode("online") == "disabled"
+    monkeypatch.setenv("WANDB_MODE", "sometimes")
+    with pytest.raises(SweepError, match="WANDB_MODE is 'sometimes'; it must be online, offline or disabled"):
+        choose_mode()
+
+
 @pytest.mark.parametrize("mode", ["offline", "disabled"])
 def test_what_wandbs_own_command_has_set_holds_where_nobody_says_else(mode: str, server: WandbServer) -> None:
     settings = Path(os.environ["WANDB_CONFIG_DIR"]) / "settings"
@@ -336,11 +336,6 @@ def test_what_wandbs_own_command_has_set_holds_where_nobody_says_else(mode: str,
     settings.write_text(f"[default]\nmode = {mode}\n")
     assert choose_mode() == mode, "though there is a key"
     assert choose_mode("online") == "online"
-
-
-    monkeypatch.setenv("WANDB_MODE", "sometimes")
-    with pytest.raises(SweepError, match="WANDB_MODE is 'sometimes'; it must be online, offline or disabled"):
-        choose_mode()
 
 
 def test_a_wrong_setting_of_wandb_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from sweeps.tracking.recorder.sweep_object import sweep_id
 from sweeps.tracking.recorder.trial_run import TrialRun
 from sweeps.tracking.recorder.uploads import Uploads
 from sweeps.tracking.run_files import unsent
+from trainables.errors import StoreError
 from trainables.places.folders import upload_tree
 from trainables.places.object_path import ObjectPath
 from trainables.places.place import place_of
@@ -35,6 +36,7 @@ class Recorder:
         self._folder = Path(settings["folder"])
         self._open: dict[str, tuple[Follower, TrialRun]] = {}
         self._failures: dict[str, int] = {}
+        self._unmade: str | None = None
         self._is_written = False
         self._set_up()
         self._settings = {**settings, "sweep_id": sweep_id(settings)}
@@ -68,16 +70,27 @@ class Recorder:
             follower, run = self._open[key]
             try:
                 self._apply(follower, run)
-            except Exception:  # wandb raises many kinds; its service may have died with all its runs
-                traceback.print_exc()
-                self._failures[key] = self._failures.get(key, 0) + 1
+                if run.is_over:
+                    self._hand_on(run)
+            except StoreError as error:  # which has waited for its server long enough
+                self._note_failure(key, error, _ATTEMPTS + 1)
+                continue
+            except Exception as error:  # wandb raises many kinds; its service may have died with all its runs
+                self._note_failure(key, error)
                 self._begin_again()
                 return False
             if run.is_over:
                 path.unlink()
                 del self._open[key]
-                self._hand_on(run)
         return True
+
+    def _note_failure(self, key: str, error: Exception, times: int = 1) -> None:
+        traceback.print_exception(error)
+        self._failures[key] = self._failures.get(key, 0) + times
+        if self._failures[key] > _ATTEMPTS:
+            said = " ".join((str(error) or type(error).__name__).split())
+            named = f"trial {key}" if key.isdigit() else key
+            self._unmade = f"the run of {named} could not be written ({said.rstrip('.')})"
 
     def _apply(self, follower: Follower, run: TrialRun) -> None:
         for event in follower.events():
@@ -119,7 +132,7 @@ class Recorder:
                 upload_tree(file.parent, copies / file.parent.name)
 
     def _state(self) -> dict[str, Any]:
-        state: dict[str, Any] = {"written": self._is_written}
+        state: dict[str, Any] = {"written": self._is_written, "unmade": self._unmade}
         if self._uploads:
             state |= {
                 "unsent": self._uploads.unsent(),

@@ -1,0 +1,152 @@
+"""What goes wrong beside W&B: a recorder that cannot do its work, and drivers that were killed."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from sweeps.running.conductor import TrialToRun
+from sweeps.running.tracker_observer import TrackerObserver
+from sweeps.study.paths import StudyPaths
+from sweeps.tracking.journal import Follower, append, journals
+from sweeps.tracking.tracker import Labels, Tracker
+from tests.plugins.until import until
+from trainables.config import trial_config
+from trainables.places.place import place_of
+
+from .runs import BEGIN, begin, point, recorder_of, steps_on_disk, tracker, warnings_of
+from .test_beginning import SETTINGS
+from .wandb_server import WandbServer
+
+
+def test_a_run_that_cannot_be_written_is_said_and_kept(
+    paths: StudyPaths, caplog: pytest.LogCaptureFixture
+) -> None:
+    study = tracker(paths, mode="offline")
+    study.start("3", begin(tags=["much" * 17]))
+    study.start("4", BEGIN)
+    for key in ("3", "4"):
+        study.finish(key, "complete", point(10))
+    study.close()
+    [warning] = warnings_of(caplog)
+    assert "the run of trial 3 could not be written (" in warning and "1 and 64 characters" in warning
+    assert f"`tombola resume` makes them of what {paths.wandb}/unfinished keeps" in warning
+    assert steps_on_disk(paths) == {"s1-4": [10]} and journals(paths.wandb).keys() == {"3"}
+
+
+def test_a_recorder_that_is_killed_is_said_and_the_next_driver_makes_its_runs(
+    paths: StudyPaths, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = tracker(paths, mode="offline")
+    first.start("3", BEGIN)
+    recorder = recorder_of(paths)
+    recorder.kill()
+    recorder.wait(10)
+    first.finish("3", "complete", point(10))
+    first.close()
+    [warning] = warnings_of(caplog)
+    assert "the process that makes its runs has ended" in warning and "`tombola resume` makes them" in warning
+    tracker(paths, mode="offline").close()
+    assert steps_on_disk(paths) == {"s1-3": [10]} and not journals(paths.wandb)
+
+
+def test_a_recorder_that_cannot_start_costs_a_study_its_runs_and_nothing_else(
+    paths: StudyPaths, caplog: pytest.LogCaptureFixture
+) -> None:
+    (paths.wandb / "recorder.log").mkdir(parents=True)
+    study = tracker(paths, mode="offline")
+    study.start("3", BEGIN)
+    study.close()
+    [warning] = warnings_of(caplog)
+    assert warning.startswith("W&B's runs record no more: ")
+
+
+def test_a_journal_that_an_earlier_recorder_has_just_done_with_lacks_nothing(paths: StudyPaths) -> None:
+    unfinished = paths.wandb / "unfinished"
+    unfinished.mkdir(parents=True)
+    study = tracker(paths, mode="offline")
+    gone = unfinished / "4.jsonl"  # as a journal that is listed and then removed
+    gone.symlink_to("nowhere")
+    assert study.unfinished() == set()
+    gone.unlink()
+    study.close()
+
+
+ENDED = {
+    "outcome": "complete",
+    "failed": None,
+    "at": 1.0,
+    "point": {"step": 10, "val/accuracy": 0.1},
+    "curves": {},
+    "layers": {"compress/layer/fc/rank": 3},
+    "others": {},
+}
+
+
+class Store(ThreadingHTTPServer):
+    """An object store that refuses everybody, until it does not, and knows what it was given."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.refuses = True
+        self.given: list[str] = []
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Store
+
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        if not self.server.refuses:
+            self.server.given.append(self.path)
+        self.send_response(403 if self.server.refuses else 200)
+        self.send_header("etag", '"e"')
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Silence on the terminal."""
+
+
+@contextmanager
+def store() -> Iterator[Store]:
+    server = Store()
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def test_a_run_that_an_object_store_does_not_take_is_copied_by_the_next_driver(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    paths = StudyPaths(place_of("s3://studies/one"))
+    with store() as server:
+        for name, value in {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}",
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }.items():
+            monkeypatch.setenv(name, value)
+        first = tracker(paths, mode="offline")
+        for key in ("3", "4"):
+            first.start(key, BEGIN)
+            first.finish(key, "complete", point(10))
+        first.close()
+        [warning] = warnings_of(caplog)
+        assert "s3://studies: the object store" in warning and "refuses" in warning
+        assert journals(paths.wandb).keys() == {"3", "4"}
+        server.refuses = False
+        tracker(paths, mode="offline").close()
+        assert not journals(paths.wandb)
+        copied = [path for path in server.given if path.endswith(".wandb")]
+        assert sorted(path.rpartition("/")[2] for path in copied) == ["run-s1-3.wandb", "run-s1-4.wandb"]
