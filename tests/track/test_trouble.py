@@ -86,6 +86,23 @@ ENDED = {
 }
 
 
+def test_runs_do_not_wait_for_w_and_b_each_by_itself(
+    server: WandbServer, paths: StudyPaths, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.fault = 401
+    study = tracker(paths)
+    study.start("0", BEGIN)
+    until(lambda: bool(warnings_of(caplog)))
+    for key in map(str, range(24)):
+        study.start(key, BEGIN)
+        study.finish(key, "complete", point(10))
+    until(lambda: not journals(paths.wandb))
+    threads = recorder_of(paths).num_threads()
+    study.close()
+    assert len(steps_on_disk(paths)) == 24
+    assert threads < 20
+
+
 class Store(ThreadingHTTPServer):
     """An object store that refuses everybody, until it does not, and knows what it was given."""
 

@@ -54,6 +54,7 @@ class Recorder:
             pass
         for _, run in self._open.values():
             run.interrupt()
+            self._send(run)
         self._is_written = True
         while self._uploads and self._uploads.unsent() and not self._line.is_gone:
             self._line.tell(self._state())
@@ -101,6 +102,8 @@ class Recorder:
 
     def _begin_again(self) -> None:
         """Make every open run anew from its journal, with a new service of W&B's."""
+        if self._uploads:
+            self._uploads.give_up()
         with suppress(Exception):  # of a service that is gone it cannot take leave
             wandb.teardown()
         self._set_up()
@@ -121,11 +124,15 @@ class Recorder:
             if file.stem.removeprefix("run-") not in unfinished:
                 self._uploads.send(file)
 
-    def _hand_on(self, run: TrialRun) -> None:
-        """Upload what came with a run that is over, and copy all of it to where the study is."""
+    def _send(self, run: TrialRun) -> None:
+        """Upload a run that is closed, and what came with it."""
         if self._uploads:
-            for file in run.files[1:]:
+            for file in run.files:
                 self._uploads.send(file)
+
+    def _hand_on(self, run: TrialRun) -> None:
+        """Upload a run that is over, and copy it to where the study is."""
+        self._send(run)
         copies = self._settings["copies"] and place_of(self._settings["copies"])
         if isinstance(copies, ObjectPath):
             for file in run.files:

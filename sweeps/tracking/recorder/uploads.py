@@ -46,19 +46,30 @@ class Uploads:
         self._left: queue.SimpleQueue[_Upload] = queue.SimpleQueue()
         self._workers = 0
         self._answered = 0.0
+        self._is_given_up = False
 
     def follow(self, file: Path) -> None:
-        """Upload the file of a run under way until it ends."""
-        upload = self._under_way[file] = _Upload(file)
-        threading.Thread(target=self._insist, args=(upload, True), daemon=True).start()
+        """Upload the file of a run under way until it ends.
+
+        Nothing is done while W&B has trouble: each such upload would wait on beside all others.
+        """
+        if self.trouble() is None:
+            upload = self._under_way[file] = _Upload(file)
+            threading.Thread(target=self._insist, args=(upload,), daemon=True).start()
 
     def send(self, file: Path) -> None:
-        """Upload the whole file of a run that has ended."""
+        """Upload the whole file of a run that has ended, unless it is uploaded already."""
+        if file in self._under_way or mark(file).exists():
+            return
         upload = self._under_way[file] = _Upload(file)
         self._left.put(upload)
         if self._workers < _AT_ONCE:
             self._workers += 1
             threading.Thread(target=self._work, daemon=True).start()
+
+    def give_up(self) -> None:
+        """Try no upload again: W&B's service, and the runs' files, are another's from now on."""
+        self._is_given_up = True
 
     def unsent(self) -> int:
         """Count the runs that W&B does not have yet, or not whole."""
@@ -74,27 +85,37 @@ class Uploads:
         pending = [since for since in began if since is not None]
         return time.monotonic() - max(self._answered, min(pending)) if pending else 0.0
 
-    def _work(self) -> None:
-        while True:
-            self._insist(self._left.get(), False)
-
-    def _insist(self, upload: _Upload, live: bool) -> None:
-        """Upload until W&B has it; what fails is tried again after a while."""
-        while True:
-            try:
-                self._setup.asyncer.run(lambda: self._sync(upload, live))
-            except Exception as error:  # W&B's service has died, or the key cannot be one
-                upload.errors.append(_line(str(error) or type(error).__name__))
-            if not upload.errors and mark(upload.file).exists():
-                self._answered = time.monotonic()
-                del self._under_way[upload.file]
-                return
-            # W&B marks a run as uploaded, too, whose upload it has given up
-            mark(upload.file).unlink(missing_ok=True)
-            upload.trouble = upload.errors[0] if upload.errors else "the server refuses the runs"
-            upload.errors.clear()
-            upload.since = None
+    def _insist(self, upload: _Upload) -> None:
+        """Upload a run that grows until W&B has it."""
+        while not self._is_done_with(upload, live=True):
             time.sleep(_AGAIN)
+
+    def _work(self) -> None:
+        """Upload one run after the other; after one that fails the next has its turn."""
+        while True:
+            upload = self._left.get()
+            if not self._is_done_with(upload, live=False):
+                time.sleep(_AGAIN)
+                self._left.put(upload)
+
+    def _is_done_with(self, upload: _Upload, live: bool) -> bool:
+        """Upload a run; tell whether W&B has it, or nothing is tried again."""
+        try:
+            self._setup.asyncer.run(lambda: self._sync(upload, live))
+        except Exception as error:  # W&B's service has died, or the key cannot be one
+            upload.errors.append(_line(str(error) or type(error).__name__))
+        if self._is_given_up:
+            return True
+        if not upload.errors and mark(upload.file).exists():
+            self._answered = time.monotonic()
+            del self._under_way[upload.file]
+            return True
+        # W&B marks a run as uploaded, too, whose upload it has given up
+        mark(upload.file).unlink(missing_ok=True)
+        upload.trouble = upload.errors[0] if upload.errors else "the server refuses the runs"
+        upload.errors.clear()
+        upload.since = None
+        return False
 
     async def _sync(self, upload: _Upload, live: bool) -> None:
         settings = self._setup.settings
