@@ -23,8 +23,8 @@ class TrackerObserver:
 
     def started(self, trial: TrialToRun) -> None:
         """Open the trial's run, with its configuration and the parameters that were searched."""
-        result = str(self._paths.result(trial.key))
-        run = beginning(trial.key, trial.config, trial.params, self._study_id, result)
+        result = self._paths.result(trial.key).resolve()  # the next driver may be started elsewhere
+        run = beginning(trial.key, trial.config, trial.params, self._study_id, str(result))
         self._tracker.start(trial.key, run)
 
     def reported(self, key: str, metrics: Mapping[str, Any]) -> None:

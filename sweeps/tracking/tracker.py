@@ -8,6 +8,7 @@ from typing import Any
 
 from sweeps.study.paths import StudyPaths
 from sweeps.tracking import journal
+from sweeps.tracking.beginning import without_secrets
 from sweeps.tracking.mode import Mode, choose_mode
 from sweeps.tracking.points import point_of, rest_of
 from sweeps.tracking.recorder_process import RecorderProcess
@@ -79,9 +80,8 @@ class Tracker:
 
     def finish(self, key: str, outcome: str, metrics: Mapping[str, Any], failed: str | None = None) -> None:
         """Close the trial's run with its last metrics; with a reason in ``failed`` W&B shows it as failed."""
-        self._say(
-            key, {"end": {"outcome": outcome, "failed": failed, **point_of(metrics), **rest_of(metrics)}}
-        )
+        end = {"outcome": outcome, "failed": without_secrets(failed)}
+        self._say(key, {"end": {**end, **point_of(metrics), **rest_of(metrics)}})
 
     def unfinished(self) -> set[str]:
         """Return the keys of the trials whose runs an earlier driver has left without their end."""

@@ -75,6 +75,19 @@ def test_a_journal_that_an_earlier_recorder_has_just_done_with_lacks_nothing(pat
     study.close()
 
 
+def test_a_run_that_is_told_of_twice_is_made_once(
+    paths: StudyPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(home := tmp_path / "home"))
+    for _ in range(2):  # a driver, its recorder with it, was killed; the next is quicker than its own
+        append(paths.wandb, "best", {"begin": BEGIN})
+        append(paths.wandb, "best", {"end": ENDED})
+    tracker(paths, mode="offline").close()
+    assert steps_on_disk(paths) == {"s1-best": [10]} and not journals(paths.wandb)
+    assert not warnings_of(caplog)
+    assert not home.exists(), "the table waits for its upload in the study's folder"
+
+
 ENDED = {
     "outcome": "complete",
     "failed": None,
@@ -84,6 +97,21 @@ ENDED = {
     "layers": {"compress/layer/fc/rank": 3},
     "others": {},
 }
+
+
+def test_a_result_is_found_by_a_driver_that_is_started_elsewhere(
+    paths: StudyPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(paths.root.parent)
+    relative = StudyPaths(Path("study"))
+    study = tracker(relative, mode="offline")
+    observer = TrackerObserver(study, relative, "s1")
+    observer.started(TrialToRun("3", {}, trial_config.validate_python(SETTINGS)))
+    observer.ended("3", "failed", {}, "s3://me:hidden@here is away")
+    begun, ended = Follower(journals(paths.wandb)["3"]).events()
+    study.close()
+    assert begun["begin"]["result"] == str(paths.result("3"))
+    assert ended["end"]["failed"] == "s3://me:***@here is away"
 
 
 def test_runs_do_not_wait_for_w_and_b_each_by_itself(

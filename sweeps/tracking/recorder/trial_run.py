@@ -39,10 +39,15 @@ class TrialRun:
         return self.files[0] if self.files else None
 
     def apply(self, event: Event) -> None:
-        """Put what a journal's line says into the run."""
-        if "begin" in event and self._run is None:
+        """Put what a journal's line says into the run.
+
+        Of one that is over, which a driver may tell of again before its journal is done with, nothing.
+        """
+        if self.is_over:
+            return
+        if "begin" in event:  # of a trial that begins again the last is right about where its result will be
             self._begin = event["begin"] | {"dense_link": self._link(event["begin"]["dense"])}
-            self._run = self._opened(self._key, self._begin)
+            self._run = self._run or self._opened(self._key, self._begin)
         elif "point" in event and self._run is not None:
             self._log(event)
         elif "end" in event and self._run is not None:
