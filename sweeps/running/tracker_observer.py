@@ -7,7 +7,7 @@ from sweeps.report.headline import headline
 from sweeps.running.conductor import TrialToRun
 from sweeps.study.paths import StudyPaths
 from sweeps.study.record import StudyRecord, TrialRecord
-from sweeps.tracking.beginning import beginning
+from sweeps.tracking.beginning import beginning, dense_key, without_secrets
 from sweeps.tracking.tracker import Tracker
 
 
@@ -44,14 +44,14 @@ class TrackerObserver:
             "config": {
                 "trial": trial.key,
                 "run": f"{self._study_id}-{trial.key}",
-                "params": dict(trial.params),
+                "params": without_secrets(trial.params),
             },
             "metric": record.measured[0].name,
             "goal": record.measured[0].goal,
-            "dense": "dense",
-            "result": str(self._paths.result(trial.key)),
+            "dense": dense_key(trial.params),
+            "result": str(self._paths.result(trial.key).resolve()),
             "notes": headline(record),
-            "network": str(self._paths.best),
+            "network": str(self._paths.best.resolve()),
         }
         self._tracker.start("best", run)
         figures = {n: v for n, v in record.figures(trial).items() if n not in ("step", "epoch")}

@@ -28,7 +28,7 @@ def beginning(
     """
     is_baseline = key.startswith(BASELINE)
     quality = metrics_of(config.task)[0]
-    dense = _dense_key(params)
+    dense = dense_key(params)
     replicates = len(config.seeds)
     return {
         "name": key if is_baseline else f"trial-{key}",
@@ -42,7 +42,7 @@ def beginning(
             **without_secrets(_settings(config, params)),
             "trial": key,
             "replicates": replicates,
-            "dense": f"{study_id}-{dense}",
+            **({"dense": f"{study_id}-{dense}"} if config.dense_reference else {}),
         },
         "metric": on_validation(quality.name),
         "goal": quality.goal,
@@ -63,7 +63,7 @@ def _settings(config: TrialConfig, params: Mapping[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def _dense_key(params: Mapping[str, Any]) -> str:
+def dense_key(params: Mapping[str, Any]) -> str:
     """Return the key of the dense network's run; of a searched task or training there are several."""
     searched = {n: v for n, v in sorted(params.items()) if n.startswith(("task.", "training."))}
     if not searched:
@@ -72,9 +72,9 @@ def _dense_key(params: Mapping[str, Any]) -> str:
 
 
 def without_secrets(value: Any, name: str = "") -> Any:
-    """Return plain data with passwords in URLs, and whatever is called one, struck out."""
+    """Return plain data with secrets struck out: those in URLs, and texts under a name that tells of one."""
     if isinstance(value, Mapping):
-        return {n: without_secrets(v, str(n)) for n, v in value.items()}
+        return {n: without_secrets(v, f"{name}.{n}") for n, v in value.items()}
     if isinstance(value, list | tuple):
         return [without_secrets(v, name) for v in value]
     if isinstance(value, str):

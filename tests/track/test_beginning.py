@@ -2,7 +2,12 @@
 
 from typing import Any
 
-from sweeps.tracking.beginning import beginning
+from sweeps.search.prepare import prepare
+from sweeps.sweep_file.sweep import Sweep
+from sweeps.tracking.beginning import beginning, without_secrets
+from sweeps.tracking.recorder.ending import shown
+from sweeps.tracking.sweep_config import sweep_config
+from tests.sweeps.studies import digits
 from trainables.config import trial_config
 
 SETTINGS: dict[str, Any] = {
@@ -21,8 +26,8 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def begun(key: str = "3", **params: Any) -> dict[str, Any]:
-    return beginning(key, trial_config.validate_python(SETTINGS), params, "s1", "result.json")
+def begun(key: str = "3", settings: dict[str, Any] = SETTINGS, **params: Any) -> dict[str, Any]:
+    return beginning(key, trial_config.validate_python(settings), params, "s1", "result.json")
 
 
 def test_settings_are_columns_by_the_sweep_files_names_and_hold_no_secret() -> None:
@@ -39,3 +44,12 @@ def test_a_dense_network_has_one_run_for_each_task_and_training_that_were_search
     one, same, other = (begun(**{"training.lr": lr})["dense"] for lr in (0.1, 0.1, 0.2))
     assert one == same != other
     assert begun("baseline-svd")["job_type"] == "baseline"
+
+
+def test_a_dense_network_that_nobody_trains_has_no_run() -> None:
+    assert "dense" not in begun(settings={**SETTINGS, "dense_reference": False})["config"]
+    end = {"outcome": "complete", "point": {}, "others": {}, "layers": {}}
+    size: dict[str, Any] = {"params": 1000, "bytes": 4000}
+    assert not shown(begun(), end, {"dense": size}).dense
+    trained = shown(begun(), end, {"dense": {**size, "val/accuracy": 0.9}}).dense
+    assert trained["compress/bytes"] == 4000 and trained["compress/bytes_kept"] == 1

@@ -11,8 +11,11 @@ from click.testing import CliRunner, Result
 
 import sweeps
 from sweeps.commands.report import report
+from sweeps.errors import SweepError
+from sweeps.study.paths import StudyPaths
 from sweeps.study.record import StudyRecord
 from sweeps.sweep_file.sweep import Sweep
+from sweeps.tracking.run_files import run_files
 from tests.sweeps.studies import digits
 
 from .wandb_server import WandbServer
@@ -85,6 +88,16 @@ def test_a_study_is_a_sweep_and_has_its_best_network_and_its_report(
     answer = reported(tmp_path / "study")
     assert answer.exit_code == 1
     assert "W&B did not take the report" in str(answer.exception)
+
+
+def test_the_best_network_and_its_trial_have_one_dense_network(tmp_path: Path) -> None:
+    data = digits(run_cap=1, wandb={"network": True, "mode": "offline"})
+    data["training"] = {"epochs": 1, "batch_size": 128}
+    data["parameters"] = {"training.lr": {"min": 0.05, "max": 0.1}}
+    record = sweeps.run(Sweep.from_data(data), tmp_path / "study", without_ray=True)
+    runs = [file.stem for file in run_files(StudyPaths(tmp_path / "study").wandb)]
+    [dense] = [run for run in runs if "-dense" in run]
+    assert len(runs) == 3 and dense.startswith(f"run-{record.provenance['id']}-dense-")
 
 
 def kinds(built: Any) -> set[str]:

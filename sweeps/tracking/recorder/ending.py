@@ -8,8 +8,11 @@ from typing import Any
 
 from sweeps.tracking.curves import with_spread
 from trainables.metric_names import (
+    BYTES,
+    BYTES_KEPT,
     DENSITY,
     FLOPS_KEPT,
+    LATENCY_KEPT,
     LATENCY_MS,
     MULTIPLY_ADDS,
     OF_A_LAYER,
@@ -21,7 +24,8 @@ from trainables.places.place import place_of
 from trainables.results.verdict import verdict
 
 Rows = list[Mapping[str, Any]]
-_DENSE = {"params": PARAMS, "multiply_adds": MULTIPLY_ADDS, "latency_ms": LATENCY_MS}
+_DENSE = {"params": PARAMS, "multiply_adds": MULTIPLY_ADDS, "latency_ms": LATENCY_MS, "bytes": BYTES}
+_ALL_KEPT = dict.fromkeys((PARAMS_KEPT, FLOPS_KEPT, LATENCY_KEPT, BYTES_KEPT), 1.0)
 
 
 @dataclass(frozen=True)
@@ -86,9 +90,10 @@ def shown(begin: Mapping[str, Any], end: Mapping[str, Any], result: Mapping[str,
         tables["layers"] = [{"layer": name, **figures} for name, figures in layers.items()]
     if len(replicates) > 1:
         tables["replicates"] = [{"seed": one["seed"], **_numbers(one["metrics"])} for one in replicates]
-    dense = {_DENSE.get(n, n): v for n, v in result.get("dense", {}).items()}
-    if dense:
-        dense |= {PARAMS_KEPT: 1.0, FLOPS_KEPT: 1.0, "CR-P": 0.0, "CR-F": 0.0}
+    dense: dict[str, Any] = {}
+    if begin["metric"] in (measured := result.get("dense", {})):  # else nobody trained it
+        dense = {_DENSE.get(n, n): v for n, v in measured.items()}
+        dense |= {**_ALL_KEPT, "CR-P": 0.0, "CR-F": 0.0}
     return Shown(summary, _sentence(begin, summary, told, len(replicates)), tables, dense)
 
 
