@@ -14,8 +14,11 @@ from trainables.task.metrics import metrics_of
 
 _PLACES = ("key", "directory", "store", "checkpoint_every", "keep_at", "num_workers", "threads")
 """Of no interest to who compares runs: where a trial keeps what, and how it is fed."""
-_PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):[^/\s@]*@")
-_SECRET = re.compile(r"password|secret|token|api_?key", re.IGNORECASE)
+_LONGEST_TAG = 64  # for W&B; of a class in a package the end tells more
+_WORDS = r"passw|passphrase|secret|token(?!i[sz])|credential|(?:api|access|private)_?key"
+_SECRET = re.compile(_WORDS, re.IGNORECASE)
+_PASSWORD = re.compile(r"(?<=://)([^/\s:@]*:)[^/\s]*(?=@)")
+_IN_QUERY = re.compile(rf"([?&][\w.-]*(?:{_WORDS}|signature|\bsig(?==))[\w.-]*=)[^&#\s]*", re.IGNORECASE)
 
 
 def beginning(
@@ -24,7 +27,7 @@ def beginning(
     """Return what a journal begins with: a run's labels and configuration, and where its result will be.
 
     The configuration is the trial's own, each searched value in its place, so that W&B's columns have the
-    names of the sweep file's keys. Passwords in URLs are left out.
+    names of the sweep file's keys. Secrets are left out.
     """
     is_baseline = key.startswith(BASELINE)
     quality = metrics_of(config.task)[0]
@@ -78,5 +81,7 @@ def without_secrets(value: Any, name: str = "") -> Any:
     if isinstance(value, list | tuple):
         return [without_secrets(v, name) for v in value]
     if isinstance(value, str):
-        return "***" if _SECRET.search(name) else _PASSWORD.sub(r"\1:***@", value)
+        if _SECRET.search(name):
+            return "***"
+        return _IN_QUERY.sub(r"\1***", _PASSWORD.sub(r"\1***", value))
     return value

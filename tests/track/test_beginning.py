@@ -53,3 +53,18 @@ def test_a_dense_network_that_nobody_trains_has_no_run() -> None:
     assert not shown(begun(), end, {"dense": size}).dense
     trained = shown(begun(), end, {"dense": {**size, "val/accuracy": 0.9}}).dense
     assert trained["compress/bytes"] == 4000 and trained["compress/bytes_kept"] == 1
+
+
+def test_secrets_are_struck_out_wherever_they_stand() -> None:
+    told = {
+        "data": "s3://me:h@dden@here/x?X-Amz-Signature=hidden&part=1",
+        "login": {"token": {"value": "hidden"}, "passwd": ["hidden"]},
+        "tokenizer": "bpe",
+        "num_tokens": 128,
+    }
+    assert without_secrets(told) == {
+        "data": "s3://me:***@here/x?X-Amz-Signature=***&part=1",
+        "login": {"token": {"value": "***"}, "passwd": ["***"]},
+        "tokenizer": "bpe",
+        "num_tokens": 128,
+    }
