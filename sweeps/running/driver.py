@@ -99,7 +99,7 @@ def _drive(
     insist = held.patience.insist
     ledger = insist(lambda: _open_ledger(held, paths, prepared, provenance["id"]))
     record = insist(lambda: load_record(paths.root, file.storage.study))
-    tracker = Tracker(paths, _labels(sweep, provenance["id"]), file.wandb.mode)
+    tracker = Tracker(paths, _labels(prepared, provenance["id"]), file.wandb.mode)
     observer = TrackerObserver(tracker, paths, provenance["id"])
     observer.settle(record)
     progress = _progress(console, prepared, record, paths)
@@ -124,9 +124,9 @@ def _drive(
         return record
 
 
-def _labels(sweep: Sweep, study_id: str) -> Labels:
-    file = sweep.file
-    as_sweep = sweep_config(sweep) if file.wandb.sweep else None
+def _labels(prepared: Prepared, study_id: str) -> Labels:
+    file = prepared.sweep.file
+    as_sweep = sweep_config(prepared) if file.wandb.sweep else None
     return Labels(file.project, file.entity, file.name, study_id, as_sweep)
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from sweeps.study.record import BASELINE
+from sweeps.sweep_file.space import setting
 from trainables.config import TrialConfig
 from trainables.metric_names import on_validation
 from trainables.task.metrics import metrics_of
@@ -57,7 +58,7 @@ def beginning(
 def _settings(config: TrialConfig, params: Mapping[str, Any]) -> dict[str, Any]:
     settings = {n: v for n, v in asdict(config).items() if n not in _PLACES and v is not None}
     for name, value in params.items():
-        *sections, last = name.split(".")
+        *sections, last = setting(name).split(".")
         inner: Any = settings
         for section in sections:
             inner = inner.setdefault(section, {}) if isinstance(inner, dict) else None

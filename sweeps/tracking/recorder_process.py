@@ -39,13 +39,16 @@ class RecorderProcess:
         with (folder / "recorder.log").open("ab") as log:
             self._process = self._started(log)
         assert self._process.stdin is not None
+        # a sweep with a parameter for every layer may be longer than an argument can be
+        self._process.stdin.write(json.dumps(self._settings).encode() + b"\n")
+        self._process.stdin.flush()
         os.set_blocking(self._process.stdin.fileno(), False)
         self._reader = threading.Thread(target=self._listen, name="tombola-wandb", daemon=True)
         self._reader.start()
 
     def _started(self, log: IO[bytes]) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "sweeps.tracking.recorder", json.dumps(self._settings)],
+            [sys.executable, "-P", "-m", "sweeps.tracking.recorder", self._settings["folder"]],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

@@ -9,6 +9,7 @@ from sweeps.report import header, summary
 from sweeps.report.drawing.wording import name_of, quality_of
 from sweeps.report.headline import answer
 from sweeps.study.record import StudyRecord
+from sweeps.sweep_file.space import setting
 from trainables.metric_names import DENSITY, FLOPS_KEPT, LATENCY_MS, PARAMS_KEPT
 
 _HALF, _WHOLE = 12, 24  # columns of W&B's grid
@@ -81,7 +82,7 @@ def _search(record: StudyRecord) -> list[Any]:
         )
         for place, size in enumerate(sizes)
     ]
-    searched = sorted({name for trial in record.study.trials for name in trial.distributions})
+    searched = sorted({setting(name) for trial in record.study.trials for name in trial.distributions})
     columns = [
         wr.ParallelCoordinatesPlotColumn(metric=wr.Config(name), display_name=name)
         for name in searched[:_MOST_COLUMNS]

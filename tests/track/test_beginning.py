@@ -68,3 +68,27 @@ def test_secrets_are_struck_out_wherever_they_stand() -> None:
         "tokenizer": "bpe",
         "num_tokens": 128,
     }
+
+
+def test_a_parameter_that_stands_under_a_value_is_the_setting_that_it_sets() -> None:
+    config = begun(**{"training.lr (compression.method=alds)": 0.05})["config"]
+    assert config["training"]["lr"] == 0.05 and "method=" not in str(config)
+
+
+def test_w_and_bs_sweep_has_the_parameters_of_layers_and_those_under_values() -> None:
+    sgd = {"value": "sgd", "parameters": {"training.momentum": {"min": 0.5, "max": 0.9}}}
+    sweep = digits(
+        description="of s3://me:hidden@here/x",
+        per_layer={"tolerance": {"min": 0.5, "max": 2}},
+        parameters={"training.optimizer": {"values": [sgd, "adam"]}},
+    )
+    config = sweep_config(prepare(Sweep.from_data(sweep)))
+    assert config["description"] == "of s3://me:***@here/x"
+    assert config["parameters"]["training"]["parameters"] == {
+        "optimizer": {"values": ["sgd", "adam"]},
+        "momentum": {"min": 0.5, "max": 0.9},
+    }
+    layers = {name: found for name, found in config["parameters"].items() if name != "training"}
+    assert len(layers) == 3
+    tolerance = {"distribution": "log_uniform_values", "min": 0.5, "max": 2}
+    assert all(name.endswith("/tolerance") and found == tolerance for name, found in layers.items())

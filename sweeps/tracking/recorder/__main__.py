@@ -11,12 +11,10 @@ from sweeps.tracking.recorder.recorder import Recorder
 
 def main() -> None:
     """Keep a study's runs until its driver says that it ends, or is gone."""
-    settings = json.loads(sys.argv[1])
-    folder = Path(settings["folder"])
-    folder.mkdir(parents=True, exist_ok=True)
+    settings, folder = sys.stdin.readline(), Path(sys.argv[1])
     with (folder / "recorder.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        Recorder(settings, DriverLine()).run()
+        Recorder(json.loads(settings), DriverLine()).run()
 
 
 if __name__ == "__main__":
