@@ -57,6 +57,12 @@ def _is_a_folder_name(name: str) -> str:
     return name
 
 
+def _is_a_project(name: str) -> str:
+    if not 0 < len(name) <= 128 or set(name) & set("/\\#?%:"):
+        raise ValueError(f"{name!r}: W&B takes names of 1 to 128 characters without any of / \\ # ? % :")
+    return name
+
+
 class Keys(BaseModel):
     """A mapping of the sweep file in which an unknown key is an error."""
 
@@ -327,7 +333,7 @@ class SweepFile(Keys):
 
     name: Annotated[str, AfterValidator(_is_a_folder_name)]
     description: str | None = None
-    project: str = "tombola"
+    project: Annotated[str, AfterValidator(_is_a_project)] = "tombola"
     entity: str | None = None
     trainable: Annotated[str, one_of(tuple(RECIPES), "trainable")] = "compress"
     method: Annotated[str, one_of(SAMPLERS, "sampler")] = "tpe"

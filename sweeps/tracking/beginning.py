@@ -39,7 +39,7 @@ def beginning(
         "job_type": "baseline" if is_baseline else "trial",
         "tags": [
             config.trainable,
-            str(config.compression.method),
+            str(config.compression.method)[-_LONGEST_TAG:],
             *([f"{replicates} replicates"] if replicates > 1 else []),
         ],
         "config": {

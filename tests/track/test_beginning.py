@@ -75,6 +75,12 @@ def test_a_parameter_that_stands_under_a_value_is_the_setting_that_it_sets() -> 
     assert config["training"]["lr"] == 0.05 and "method=" not in str(config)
 
 
+def test_a_methods_long_name_is_a_tag_as_long_as_w_and_b_takes() -> None:
+    compression = {"method": f"{'package.' * 10}module:Method"}
+    tag = begun(settings={**SETTINGS, "compression": compression})["tags"][1]
+    assert len(tag) == 64 and tag.endswith("package.module:Method")
+
+
 def test_w_and_bs_sweep_has_the_parameters_of_layers_and_those_under_values() -> None:
     sgd = {"value": "sgd", "parameters": {"training.momentum": {"min": 0.5, "max": 0.9}}}
     sweep = digits(

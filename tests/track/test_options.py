@@ -100,6 +100,11 @@ def test_the_best_network_and_its_trial_have_one_dense_network(tmp_path: Path) -
     assert len(runs) == 3 and dense.startswith(f"run-{record.provenance['id']}-dense-")
 
 
+def test_a_project_that_w_and_b_does_not_take_is_named() -> None:
+    with pytest.raises(SweepError, match=r"project: 'a/b': W&B takes names of 1 to 128 characters"):
+        Sweep.from_data(digits(project="a/b"))
+
+
 def kinds(built: Any) -> set[str]:
     """The kinds of panels of a report."""
     if isinstance(built, dict):

@@ -99,6 +99,18 @@ ENDED = {
 }
 
 
+def test_names_are_as_w_and_b_takes_them(server: WandbServer, paths: StudyPaths, tmp_path: Path) -> None:
+    network = tmp_path / "best"
+    network.mkdir()
+    (network / "spec.json").write_text("{}")
+    study = Tracker(paths, Labels("my project", "lab", "x" * 200, "s1"))
+    study.start("best", begin(network=str(network)))
+    study.finish("best", "complete", {"val/accuracy": 0.1, "dense/val/accuracy": 0.2})
+    study.close()
+    assert [name for name in server.artifacts if name.endswith("best")] == ["x" * 120 + "-best"]
+    assert "/lab/my%20project/runs/s1-dense)" in server.runs["s1-best"].attributes["notes"]
+
+
 def test_a_result_is_found_by_a_driver_that_is_started_elsewhere(
     paths: StudyPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import wandb
 
@@ -16,6 +17,7 @@ from trainables.places.folders import at_hand
 from trainables.places.place import place_of
 
 _FLUSH_INTERVAL = 1.0  # seconds; what a reader of the file lacks at most (wandb's default: 15)
+_LONGEST_NAME = 120  # of a study in its artifact's name, which may have 128 characters
 
 
 class TrialRun:
@@ -64,7 +66,8 @@ class TrialRun:
         if entity is None:
             return f"run {named}"
         app = wandb.util.app_url(wandb.setup().settings.base_url)
-        return f"[{named}]({app}/{entity}/{self._settings['project']}/runs/{named})"
+        path = "/".join(map(quote, (entity, self._settings["project"], "runs", named)))
+        return f"[{named}]({app}/{path})"
 
     def _opened(self, key: str, begin: Mapping[str, Any]) -> wandb.Run:
         """Open a run in a new file, and remove those that earlier drivers have left of it."""
@@ -155,7 +158,7 @@ class TrialRun:
     def _log_network(self, folder: str) -> None:
         """Log a network's folder, with its mask or decomposition, as an artifact."""
         assert self._run is not None
-        artifact = wandb.Artifact(f"{self._settings['study']}-best", type="model")
+        artifact = wandb.Artifact(f"{self._settings['study'][:_LONGEST_NAME]}-best", type="model")
         with at_hand(place_of(folder)) as here:
             artifact.add_dir(str(here))
             self._run.log_artifact(artifact)
