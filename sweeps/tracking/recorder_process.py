@@ -40,8 +40,9 @@ class RecorderProcess:
             self._process = self._started(log)
         assert self._process.stdin is not None
         # a sweep with a parameter for every layer may be longer than an argument can be
-        self._process.stdin.write(json.dumps(self._settings).encode() + b"\n")
-        self._process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it has ended, which the reader says
+            self._process.stdin.write(json.dumps(self._settings).encode() + b"\n")
+            self._process.stdin.flush()
         os.set_blocking(self._process.stdin.fileno(), False)
         self._reader = threading.Thread(target=self._listen, name="tombola-wandb", daemon=True)
         self._reader.start()
