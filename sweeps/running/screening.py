@@ -42,20 +42,7 @@ class Screening:
 
     def __init__(self, prepared: Prepared, screen: Screen, paths: StudyPaths, held: HeldStorage):
         self._prepared, self._paths, self._wanted = prepared, paths, screen.trials
-        file = prepared.sweep.file
-        study = storage.create(paths, name_of_screening(file.name), held.storage, ["minimize"])
-        if prepared.first_trial and not study.get_trials(deepcopy=False):
-            study.enqueue_trial(prepared.first_trial)
-        enqueue(study, prepared.enqueued)
-        self._ledger = Ledger(
-            study,
-            prepared.space,
-            prepared.sampler,
-            prepared.violation,
-            lambda _: None,
-            held.check,
-            held.patience,
-        )
+        self._ledger = held.patience.insist(lambda: _open_ledger(prepared, paths, held))
 
     @property
     def is_complete(self) -> bool:
@@ -141,6 +128,23 @@ class Screening:
     def _best(self) -> float | None:
         complete = self._ledger.study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
         return min((trial.values[0] for trial in complete), default=None)
+
+
+def _open_ledger(prepared: Prepared, paths: StudyPaths, held: HeldStorage) -> Ledger:
+    """Open the screening's study and put into its queue what is scored first; again, it changes nothing."""
+    study = storage.create(paths, name_of_screening(prepared.sweep.file.name), held.storage, ["minimize"])
+    if prepared.first_trial and not study.get_trials(deepcopy=False):
+        study.enqueue_trial(prepared.first_trial)
+    enqueue(study, prepared.enqueued)
+    return Ledger(
+        study,
+        prepared.space,
+        prepared.sampler,
+        prepared.violation,
+        lambda _: None,
+        held.check,
+        held.patience,
+    )
 
 
 def _scored(score: Score, config: TrialConfig) -> dict[str, Any]:

@@ -4,12 +4,18 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import optuna
 import pytest
+from optuna.storages import RDBStorage
+from optuna.storages._grpc.server import make_server
 
+from sweeps.study.driver.held import hold_storage
+from sweeps.study.paths import StudyPaths
 from tests.faults.conftest import Tombola, ended
 from tests.plugins.ports import free_port
 from tests.plugins.until import until
@@ -79,3 +85,26 @@ def test_a_proxy_that_is_not_there_is_a_sentence(tombola: Tombola, port: int) ->
         f"tombola: The study's database grpc://127.0.0.1:{port} cannot be used: "
         "no proxy answers there within 10 s.\n"
     )
+
+
+def test_a_driver_that_asks_whether_it_still_has_the_study_waits_for_the_proxy(
+    tmp_path: Path, port: int
+) -> None:
+    storage, said = RDBStorage(f"sqlite:///{tmp_path}/studies.db"), list[str]()
+    servers = [make_server(storage, "127.0.0.1", port)]
+    servers[0].start()
+
+    def come_back() -> None:
+        servers.append(make_server(storage, "127.0.0.1", port))
+        servers[1].start()
+
+    with hold_storage(StudyPaths(tmp_path), "s", f"grpc://127.0.0.1:{port}", said.append) as held:
+        held.check()
+        assert said == []
+        servers[0].stop(None).wait()
+        back = threading.Timer(0.5, come_back)
+        back.start()
+        held.check()
+        back.join()
+    assert " is away: " in said[0] and said[-1].endswith(" is back.")
+    servers[1].stop(None).wait()

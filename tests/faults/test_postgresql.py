@@ -15,8 +15,13 @@ import optuna
 import psycopg
 import pytest
 
+from sweeps import Sweep
 from sweeps.errors import SweepError
+from sweeps.running.screening import Screening
+from sweeps.search.prepare import prepare
+from sweeps.study.driver.held import hold_storage
 from sweeps.study.load import load_record
+from sweeps.study.paths import StudyPaths
 from tests.faults.conftest import Tombola, ended
 from tests.plugins.postgresql import Server, running_server
 from tests.plugins.until import until
@@ -131,7 +136,7 @@ def test_reading_a_study_while_connections_are_cut_is_an_answer_or_a_sentence(
 ) -> None:
     ran = tombola("run", "s.yaml", "--in-process", "--out", "here", "--trials", "1")
     assert ran.code == 0, ran.errors
-    is_enough = threading.Event()
+    is_enough, out = threading.Event(), tombola.folder / "here"
 
     def cut_often() -> None:
         with psycopg.connect(server.url.replace("+psycopg", ""), autocommit=True) as connection:
@@ -144,7 +149,7 @@ def test_reading_a_study_while_connections_are_cut_is_an_answer_or_a_sentence(
     try:
         for _ in range(60):
             try:
-                answers[f"{load_record(tombola.folder / 'here', server.url).count('complete')} complete"] += 1
+                answers[f"{load_record(out, server.url).count('complete')} complete"] += 1
             except SweepError as error:
                 answers[str(error)] += 1
     finally:
@@ -154,7 +159,29 @@ def test_reading_a_study_while_connections_are_cut_is_an_answer_or_a_sentence(
     assert all(answer == "1 complete" or re.fullmatch(sentence, answer) for answer in answers), answers
     assert answers.total() > answers["1 complete"]
     assert not any(server.password in answer for answer in answers)
-    assert load_record(tombola.folder / "here", server.url).count("complete") == 1
+    assert load_record(out, server.url).count("complete") == 1
+
+
+def test_a_screening_that_begins_while_the_server_restarts_waits_for_it(
+    server: Server, tmp_path: Path
+) -> None:
+    data = digits(
+        name="screened",
+        compression={"method": "alds", "recalibrate_bn": 0, "retrain_epochs": 1},
+        per_layer={"tolerance": {"min": 0.5, "max": 2}},
+        screen={"trials": 4},
+    )
+    prepared, said = prepare(Sweep.from_data(data)), list[str]()
+    screen = prepared.sweep.file.screen
+    assert screen is not None
+    with hold_storage(StudyPaths(tmp_path), "screened", server.url, said.append) as held:
+        server.end(signal.SIGQUIT)
+        back = threading.Timer(0.5, server.start)
+        back.start()
+        screening = Screening(prepared, screen, StudyPaths(tmp_path), held)
+        back.join()
+    assert not screening.is_complete
+    assert " is away: " in said[0] and said[-1].endswith(" is back.")
 
 
 def test_a_wrong_password_and_a_server_that_is_away_are_a_sentence_each(

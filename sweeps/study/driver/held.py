@@ -42,9 +42,10 @@ def hold_storage(
         storage.heal(paths.journal)
         yield HeldStorage(storage.open_storage(paths, None))
         return
-    opened = storage.open_storage(paths, url)
+    opened, patience = storage.open_storage(paths, url), Patience(without_password(url), say)
     with StorageLease(opened, name, _called(name, url), say).hold() as check:
-        yield HeldStorage(opened, check, Patience(without_password(url), say))
+        # a proxy is asked, and may be away
+        yield HeldStorage(opened, lambda: patience.insist(check), patience)
 
 
 def folder_lock(paths: StudyPaths, say: Callable[[str], None] = lambda _: None) -> DriverLock:
