@@ -14,11 +14,13 @@ from pathlib import Path
 import optuna
 import psycopg
 import pytest
+import sqlalchemy
 
 from sweeps import Sweep
 from sweeps.errors import SweepError
 from sweeps.running.screening import Screening
 from sweeps.search.prepare import prepare
+from sweeps.study.database.outage import outage
 from sweeps.study.driver.held import hold_storage
 from sweeps.study.load import load_record
 from sweeps.study.paths import StudyPaths
@@ -160,6 +162,16 @@ def test_reading_a_study_while_connections_are_cut_is_an_answer_or_a_sentence(
     assert answers.total() > answers["1 complete"]
     assert not any(server.password in answer for answer in answers)
     assert load_record(out, server.url).count("complete") == 1
+
+
+def test_a_transaction_that_the_server_ended_is_an_outage(server: Server) -> None:
+    """As it does where its driver was paused in the middle of one, for its locks."""
+    with sqlalchemy.create_engine(server.url).connect() as connection:
+        connection.exec_driver_sql("SET idle_in_transaction_session_timeout = '50ms'")
+        time.sleep(0.5)
+        with pytest.raises(sqlalchemy.exc.DBAPIError) as ended:
+            connection.exec_driver_sql("SELECT 1")
+    assert outage(ended.value)
 
 
 def test_a_screening_that_begins_while_the_server_restarts_waits_for_it(

@@ -1,6 +1,6 @@
 """Tell a database that is away, and comes back, from one that refuses what it is asked."""
 
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 _AWAY = ("UNAVAILABLE", "DEADLINE_EXCEEDED")
 
@@ -12,7 +12,7 @@ def outage(error: BaseException) -> str | None:
     """
     seen: BaseException | None = error
     while seen is not None:
-        if isinstance(seen, OperationalError | InterfaceError) and not _is_of_a_file(seen):
+        if isinstance(seen, DBAPIError) and _is_lost(seen):
             return first_line(seen)
         if reason := _of_proxy(seen):
             return reason
@@ -25,8 +25,12 @@ def first_line(error: BaseException) -> str:
     return str(getattr(error, "orig", None) or error).strip().splitlines()[0].rstrip(".")
 
 
-def _is_of_a_file(error: SQLAlchemyError) -> bool:
-    return type(getattr(error, "orig", None)).__module__.startswith("sqlite3")
+def _is_lost(error: DBAPIError) -> bool:
+    """Tell whether the server is away, or has ended the connection, whatever it then calls the error."""
+    is_of_a_file = type(error.orig).__module__.startswith("sqlite3")
+    return not is_of_a_file and (
+        isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated
+    )
 
 
 def _of_proxy(error: BaseException) -> str | None:
