@@ -123,10 +123,16 @@ def _exit_code(arguments: list[str]) -> int:
         return INTERRUPTED
     except Exception as error:
         _show_traceback(arguments)
-        text = " ".join(str(error).split())
-        return _say(
-            f"{type(error).__name__}: {text} (--debug before the command's name shows where.)", FAILED
-        )
+        return _say(_described(error), FAILED)
+
+
+def _described(error: Exception) -> str:
+    from sweeps.study.database.outage import outage  # SQLAlchemy, which is slow to import
+
+    if reason := outage(error):
+        return f"The study's database is away: {reason}."
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text} (--debug before the command's name shows where.)"
 
 
 def _say(message: str, code: int) -> int:

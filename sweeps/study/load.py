@@ -10,11 +10,10 @@ from dataclasses import replace
 from typing import Any
 
 import optuna
+from optuna.storages import BaseStorage
 
 from sweeps.errors import FAILED, SweepError
 from sweeps.study import storage
-from sweeps.study.database.outage import outage
-from sweeps.study.database.url import without_password
 from sweeps.study.paths import StudyPaths
 from sweeps.study.provenance import read_provenance
 from sweeps.study.record import BASELINE, TARGET, Objective, Outcome, StudyRecord, TrialRecord
@@ -34,20 +33,14 @@ def load_record(directory: Place | str, url: str | None = None) -> StudyRecord:
     """
     paths = StudyPaths(study_place(directory))
     with answering(paths.root):
-        try:
-            return _load(paths, url)
-        except Exception as error:
-            reason = outage(error)
-            if isinstance(error, SweepError) or reason is None:
-                raise
-            shown = without_password(url or read_provenance(paths)["storage"])
-            raise SweepError(f"The study's database {shown} is away: {reason}.", FAILED) from error
+        provenance = read_provenance(paths)
+        with storage.reading(paths, url or provenance["storage"]) as opened:
+            return _load(paths, provenance, opened)
 
 
-def _load(paths: StudyPaths, url: str | None) -> StudyRecord:
-    provenance = read_provenance(paths)
+def _load(paths: StudyPaths, provenance: dict[str, Any], opened: BaseStorage) -> StudyRecord:
     sweep = yaml_file.read(paths.sweep).data
-    study = storage.load(paths, provenance["name"], url or provenance["storage"])
+    study = storage.load(paths, provenance["name"], opened)
     objectives = tuple(Objective(**o) for o in provenance["objectives"])
     by_trial = rows_by_trial(study)
     standings = [(root, standing(rows)) for root, rows in sorted(by_trial.items())]
@@ -76,7 +69,7 @@ def _load(paths: StudyPaths, url: str | None) -> StudyRecord:
         sweep,
         provenance,
         study,
-        _screened(paths, provenance, sweep, url),
+        _screened(provenance["name"], sweep, opened),
     )
     # With a searched network or training there are several dense networks;
     # the best trial's is the one to compare it with.
@@ -84,16 +77,13 @@ def _load(paths: StudyPaths, url: str | None) -> StudyRecord:
     return _with_tests(replace(record, dense=_dense(paths, (*first, *trials, *baselines))), read_tests(paths))
 
 
-def _screened(
-    paths: StudyPaths, provenance: Mapping[str, Any], sweep: Mapping[str, Any], url: str | None
-) -> tuple[TrialRecord, ...]:
-    """Return the trials that were screened so far, those that failed included."""
+def _screened(name: str, sweep: Mapping[str, Any], opened: BaseStorage) -> tuple[TrialRecord, ...]:
+    """Return the trials that were screened so far for the study of that name, those that failed included."""
     if not sweep.get("screen"):
         return ()
-    name, url = name_of_screening(provenance["name"]), url or provenance["storage"]
     try:
-        study = storage.load(paths, name, url)
-    except SweepError:  # the sweep's own study is there, so that it has not begun
+        study = optuna.load_study(study_name=name_of_screening(name), storage=opened)
+    except KeyError:  # it has not begun
         return ()
     found = ((root, standing(rows)) for root, rows in sorted(rows_by_trial(study).items()))
     return tuple(

@@ -1,5 +1,6 @@
 """Studies in a PostgreSQL database whose drivers, hosts and server come and go."""
 
+import gc
 import json
 import random
 import re
@@ -20,8 +21,9 @@ from sweeps import Sweep
 from sweeps.errors import SweepError
 from sweeps.running.screening import Screening
 from sweeps.search.prepare import prepare
+from sweeps.study import storage
 from sweeps.study.database.outage import outage
-from sweeps.study.driver.held import hold_storage
+from sweeps.study.driver.held import find_driver, hold_storage
 from sweeps.study.load import load_record
 from sweeps.study.paths import StudyPaths
 from tests.faults.conftest import Tombola, ended
@@ -151,7 +153,9 @@ def test_reading_a_study_while_connections_are_cut_is_an_answer_or_a_sentence(
     try:
         for _ in range(60):
             try:
-                answers[f"{load_record(out, server.url).count('complete')} complete"] += 1
+                complete = load_record(out, server.url).count("complete")
+                assert find_driver(StudyPaths(out), sweep, server.url) is None
+                answers[f"{complete} complete"] += 1
             except SweepError as error:
                 answers[str(error)] += 1
     finally:
@@ -162,6 +166,19 @@ def test_reading_a_study_while_connections_are_cut_is_an_answer_or_a_sentence(
     assert answers.total() > answers["1 complete"]
     assert not any(server.password in answer for answer in answers)
     assert load_record(out, server.url).count("complete") == 1
+
+
+def test_looking_at_a_study_leaves_no_connection_open(server: Server, tmp_path: Path) -> None:
+    paths = StudyPaths(tmp_path)
+    others = CUT.replace("pg_terminate_backend(pid)", "*")
+    gc.disable()
+    try:
+        storage.check(paths, "nobody's", server.url)
+        assert find_driver(paths, "nobody's", server.url) is None
+        with psycopg.connect(server.url.replace("+psycopg", ""), autocommit=True) as connection:
+            until(lambda: connection.execute(others).fetchone() == (0,), 5)
+    finally:
+        gc.enable()
 
 
 def test_a_transaction_that_the_server_ended_is_an_outage(server: Server) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
-from optuna.storages import BaseStorage, GrpcStorageProxy
+from optuna.storages import BaseStorage, GrpcStorageProxy, RDBStorage
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 
@@ -40,6 +40,12 @@ def open_database(url: str) -> BaseStorage:
     except (SQLAlchemyError, ConnectionError, StorageInternalError) as error:
         reason = outage(error) or first_line(error)
         raise SweepError(f"The study's database {shown} cannot be used: {reason}.", FAILED) from error
+
+
+def disconnect(storage: BaseStorage) -> None:
+    """Close the connections to a database that nobody uses just now; who asks it again opens a new one."""
+    if isinstance(storage, RDBStorage):
+        storage.engine.dispose()
 
 
 def _database(url: URL) -> Database:

@@ -42,8 +42,11 @@ def hold_storage(
         storage.heal(paths.journal)
         yield HeldStorage(storage.open_storage(paths, None))
         return
-    opened, patience = storage.open_storage(paths, url), Patience(without_password(url), say)
-    with StorageLease(opened, name, _called(name, url), say).hold() as check:
+    patience = Patience(without_password(url), say)
+    with (
+        storage.opened(paths, url) as opened,
+        StorageLease(opened, name, _called(name, url), say).hold() as check,
+    ):
         # a proxy is asked, and may be away
         yield HeldStorage(opened, lambda: patience.insist(check), patience)
 
@@ -59,7 +62,8 @@ def find_driver(paths: StudyPaths, name: str, url: str | None) -> Driver | None:
     """Return the driver that has the study now; None where none lives."""
     if url is None:
         return folder_lock(paths).driver()
-    return StorageLease(storage.open_storage(paths, url), name, _called(name, url)).driver()
+    with storage.opened(paths, url) as opened:
+        return StorageLease(opened, name, _called(name, url)).driver()
 
 
 def _called(name: str, url: str) -> str:
