@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import click
@@ -15,15 +16,18 @@ from rich.text import Text
 
 from sweeps.commands.options.cluster_option import also_on_a_cluster
 from sweeps.commands.options.study_folder import StudyFolder
+from sweeps.study.database.patience import NONE_NEEDED, Patience
+from sweeps.study.database.url import without_password
 from sweeps.study.driver.held import find_driver
 from sweeps.study.driver.lock import Driver
 from sweeps.study.load import load_record
 from sweeps.study.paths import StudyPaths
+from sweeps.study.provenance import read_provenance
 from sweeps.study.record import StudyRecord
+from sweeps.study.where import answering
 from trainables.places.place import Place
 
 _WATCH_EVERY = 2.0  # seconds
-_ENDS = ("complete", "stopped_early", "failed", "infeasible")
 
 
 @click.command()
@@ -53,8 +57,11 @@ class _Standing:
 
 
 def _standing(study: Place, storage: str | None, as_json: bool) -> _Standing:
-    record = load_record(study, storage)
-    driver = find_driver(StudyPaths(record.directory), record.name, storage or record.provenance["storage"])
+    paths = StudyPaths(study)
+    with answering(paths.root):
+        held = read_provenance(paths)
+        driver = find_driver(paths, held["name"], storage or held["storage"])
+    record = load_record(study, storage)  # afterwards: what a driver left that is gone is all there is
     told = describe(record, driver)
     text = json.dumps(told, indent=1) if as_json else "\n".join(_lines(study, record, driver, told))
     return _Standing(text, driver is not None)
@@ -62,22 +69,22 @@ def _standing(study: Place, storage: str | None, as_json: bool) -> _Standing:
 
 def _changes(study: Place, storage: str | None, as_json: bool) -> Iterator[str]:
     """Yield how the study stands whenever that has changed, at last how it was left."""
-    before = None
-    while True:
-        now = _standing(study, storage, as_json)
-        if now.text != before:
-            yield now.text
-        before = now.text
-        if not now.is_driven:
-            return
+    url = storage or read_provenance(StudyPaths(study))["storage"]
+    patience = Patience(without_password(url), partial(click.echo, err=True)) if url else NONE_NEEDED
+    now = _standing(study, storage, as_json)
+    yield now.text
+    while now.is_driven:
         time.sleep(_WATCH_EVERY)
+        before, now = now, patience.insist(lambda: _standing(study, storage, as_json))
+        if now.text != before.text:
+            yield now.text
 
 
 def _lines(
     study: Place, record: StudyRecord, driver: Driver | None, told: Mapping[str, Any]
 ) -> Iterator[str]:
     yield f"{told['study']}: {told['complete']} of {told['target']} trials complete"
-    yield from _who_drives(study, driver, told)
+    yield from _who_drives(study, driver, told, record.sweep.get("method") == "grid")
     for outcome in ("stopped_early", "failed", "infeasible", "running"):
         if told[outcome]:
             yield f"  {outcome.replace('_', ' ')}: {told[outcome]}"
@@ -95,14 +102,18 @@ def _lines(
         yield f"  best: trial {told['best']['trial']}, {values}"
 
 
-def _who_drives(study: Place, driver: Driver | None, told: Mapping[str, Any]) -> Iterator[str]:
+def _who_drives(
+    study: Place, driver: Driver | None, told: Mapping[str, Any], on_a_grid: bool
+) -> Iterator[str]:
     go_on = shlex.join(["tombola", "resume", str(study)])
+    done = told["complete"] + told["stopped_early"] + told["failed"]
+    done += told["infeasible"] if on_a_grid else 0  # elsewhere it is a draw that costs nothing
     if driver is not None:
         silent = "" if driver.heard else ", and gives no sign of life just now"
         yield f"  driver: {driver}, since {driver.since}{silent}"
     elif told["time_is_up"]:
         yield f"  stopped at its time limit; go on with: {go_on}"
-    elif told["running"] or sum(told[end] for end in _ENDS) < told["target"]:
+    elif told["running"] or done < told["target"]:
         yield f"  no driver runs it; go on with: {go_on}"
 
 

@@ -105,6 +105,9 @@ def test_a_second_driver_on_a_host_that_shares_the_database_alone_is_refused(
 
 def test_a_server_restarted_in_mid_sweep_is_waited_for(server: Server, sweep: str, tombola: Tombola) -> None:
     driver = tombola.start("run", "s.yaml", "--in-process", "--out", "here")
+    until(lambda: ended(tombola.folder / "here") >= 1)
+    watching = tombola.start("status", "here", "--watch")
+    until(lambda: watching.printed != "")
     for done in (1, 3):
         until(lambda done=done: ended(tombola.folder / "here") >= done)
         server.end(signal.SIGQUIT)
@@ -114,6 +117,8 @@ def test_a_server_restarted_in_mid_sweep_is_waited_for(server: Server, sweep: st
     assert "is away: " in driver.printed and "Trials go on; trying again in 1 s." in driver.printed
     assert " is back.\n" in driver.printed
     assert outcomes(server, sweep) == ["COMPLETE"] * TRIALS
+    assert watching.wait() == 0, watching.errors
+    assert f"{TRIALS} of {TRIALS} trials complete" in watching.printed.splitlines()[-2]
 
 
 @pytest.mark.parametrize("seed", range(2))

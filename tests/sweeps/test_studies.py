@@ -13,6 +13,8 @@ from rich.console import Console
 import sweeps
 from sweeps import StudyRecord, Sweep
 from sweeps.study.paths import StudyPaths
+from sweeps.study.provenance import note
+from sweeps.study.record import TARGET
 from tests.sweeps.commands import Answer, contents
 from tests.sweeps.studies import USERS, digits, run
 
@@ -112,7 +114,7 @@ def test_when_most_trials_fail_the_command_says_so_by_its_exit_code(tombola: Tom
     assert record.best is None and (record.trials[0].reason or "").startswith("the loss became nan at step 3")
 
 
-def test_a_draw_that_misses_its_budget_never_runs(tmp_path: Path) -> None:
+def test_a_draw_that_misses_its_budget_never_runs(tombola: Tombola, tmp_path: Path) -> None:
     data = digits(
         per_layer={"rank": {}, "num_subspaces": {"values": [1, 2, 4]}}, budget={"keep_ratio": 0.06}, run_cap=3
     )
@@ -133,6 +135,10 @@ def test_a_draw_that_misses_its_budget_never_runs(tmp_path: Path) -> None:
     assert record.own and record.own.key == "baseline-alds", (
         "the method's own answer is run beside such a search"
     )
+    assert "go on with" not in tombola("status", str(tmp_path)).stdout
+    # as a driver leaves it that is killed when it has just begun
+    note(StudyPaths(tmp_path), dict(record.provenance), {TARGET: 3 + len(infeasible)})
+    assert "  no driver runs it; go on with: tombola resume " in tombola("status", str(tmp_path)).stdout
 
 
 @pytest.fixture(scope="module")
