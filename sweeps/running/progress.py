@@ -118,7 +118,7 @@ class Progress:
         table = Table.grid(padding=(0, 2))
         if self._screened:
             table.add_row("", self._screened, _measured(self._paths.measuring("0")), "")
-        for key, metrics in self._running.items():
+        for key, metrics in list(self._running.items()):  # trials begin and end while another thread draws
             reached = next(
                 (f"{unit} {metrics[unit]}" for unit in ("level", "epoch") if unit in metrics),
                 _measured(self._paths.measuring(key)) or "working",

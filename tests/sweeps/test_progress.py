@@ -1,5 +1,8 @@
 """The live display of a study under way."""
 
+import itertools
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import given
@@ -69,6 +72,29 @@ def test_the_panel_tells_how_trials_ended_what_is_best_and_what_is_in_use(tmp_pa
     assert "5/9 trials" in told and "best val/accuracy 0.9000 (trial 2)" in told
     assert "1 stopped early" in told and "on the front 2" in told and "running" not in told
     assert "CPUs 1 of 2 in use" in told and len(asked) == 1
+
+
+def test_the_panel_is_drawn_while_trials_begin_and_end(tmp_path: Path) -> None:
+    paths = StudyPaths(tmp_path)
+    progress = Progress(Console(quiet=True), "study", [ACCURACY], 9, Standing([ACCURACY]), paths)
+    one = TrialToRun("0", {}, trial(paths.trial("0")))
+    is_enough = threading.Event()
+
+    def run_trials() -> None:
+        for number in itertools.cycle(range(20)):
+            progress.started(replace(one, key=str(number)))
+            progress.ended(str((number + 10) % 20), "complete", {"val/accuracy": 0.5}, None)
+            if is_enough.is_set():
+                return
+
+    running = threading.Thread(target=run_trials)
+    running.start()
+    try:
+        for _ in range(200):
+            progress._panel()
+    finally:
+        is_enough.set()
+        running.join()
 
 
 def test_a_network_that_misses_a_constraint_is_not_the_best() -> None:
