@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from sweeps.errors import USAGE, SweepError
 from sweeps.study.database.url import holds_password
 from sweeps.study.driver.held import folder_lock
 from sweeps.study.paths import StudyPaths
+from sweeps.sweep_file.yaml_file import parse_value
 from trainables.places.place import Place
 
 _HERE_ONLY = frozenset({"sweep_file", "study", "out", "detach", "without_hints", "address", NAME})
@@ -26,16 +27,23 @@ def check_no_password(options: Mapping[str, Any], sweep: "sweeps.Sweep | None" =
     """
     if not (options["cluster"] or options["detach"] or options["address"]):
         return
-    key = "storage.study="
-    urls = [options["storage"], *(text.removeprefix(key) for text in options["overrides"] if key in text)]
-    if sweep and options["cluster"]:
-        urls.append(sweep.file.storage.study)
-    if any(url and holds_password(url) for url in urls):
+    sent = [sweep.file.storage.study] if sweep and options["cluster"] else []
+    if any(url and holds_password(url) for url in (*_storage_urls(options), *sent)):
         raise SweepError(
             "storage.study: its password would be kept on the cluster, where all who may use it can read it. "
             "Write ${NAME} in its place, a variable of the driver's environment, or keep it in ~/.pgpass.",
             USAGE,
         )
+
+
+def _storage_urls(options: Mapping[str, Any]) -> Iterator[str | None]:
+    """Yield what the command's words say of where the study lives."""
+    yield options["storage"]
+    for text in options["overrides"]:
+        name, _, value = text.partition("=")
+        given = parse_value(value) if name in ("storage", "storage.study") else None
+        given = given.get("study") if isinstance(given, Mapping) else given
+        yield given if isinstance(given, str) else None
 
 
 def begin_as_job(ctx: click.Context, study: Place, without_hints: bool) -> int:

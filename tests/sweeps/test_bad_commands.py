@@ -83,6 +83,7 @@ USAGE = [
             "run s.yaml --detach --storage postgresql://me:secret@host/studies",
             "run s.yaml --address 127.0.0.1:9 --set storage.study=postgresql://host/studies?password=secret",
             "run s.yaml --cluster c.yaml --storage postgresql://me:secret@host/studies",
+            'resume study --detach --set storage={"study":"postgresql://me:secret@host/studies"}',
             "resume study --cluster c.yaml --storage postgresql://me:secret@host/studies",
         )
     ),

@@ -10,7 +10,9 @@ from sqlalchemy.exc import ArgumentError
 from sweeps.errors import SweepError
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
-_PASSWORD = re.compile(r"(?<=:)[^/@:]*(?=@)|(?<=password=)[^&]*")
+_PASSWORD = re.compile(r"(?<=:)\S*(?=@)|(?<=password=)[^&]*")  # in a text that may be no URL: rather too much
+_SECRETS = ("password", "passwd", "sslpassword")
+"""What drivers call passwords that stand behind a URL's question mark."""
 
 
 def parse(url: str) -> URL:
@@ -47,7 +49,8 @@ def without_password(url: str) -> str:
     bare = URL.create(
         whole.drivername, whole.username, password, whole.host, whole.port, whole.database, whole.query
     )
-    shown = bare.difference_update_query(["password"]).render_as_string(hide_password=False)
+    secrets = [name for name in _SECRETS if not _VARIABLE.fullmatch(str(whole.query.get(name)))]
+    shown = bare.difference_update_query(secrets).render_as_string(hide_password=False)
     for found in _VARIABLE.finditer(url):
         shown = shown.replace(quote(found[0], safe=""), found[0])
     return shown
