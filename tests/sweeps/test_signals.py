@@ -28,11 +28,12 @@ def test_the_first_is_passed_on_to_tune_and_the_second_interrupts() -> None:
     told: list[str] = []
     asked: list[int] = []
     with default_signals():
-        with stopping_gently(told.append):
+        with stopping_gently(told.append) as is_asked:
             assert os.environ["TUNE_DISABLE_SIGINT_HANDLER"] == "1"
             signal.signal(signal.SIGUSR1, lambda number, frame: asked.append(number))  # as Tune's loop does
+            assert not is_asked()
             signal.raise_signal(signal.SIGINT)
-            assert asked == [signal.SIGUSR1]
+            assert asked == [signal.SIGUSR1] and is_asked()
             assert len(told) == 1 and "Ctrl-C again" in told[0]
             with pytest.raises(KeyboardInterrupt):
                 signal.raise_signal(signal.SIGINT)

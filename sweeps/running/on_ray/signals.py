@@ -27,10 +27,13 @@ def own_signals() -> Iterator[None]:
 
 
 @contextmanager
-def stopping_gently(say: Callable[[str], None]) -> Iterator[None]:
-    """End Tune's loop in good order on the first Ctrl-C, and say so; a second one is a KeyboardInterrupt."""
+def stopping_gently(say: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
+    """End Tune's loop in good order on the first Ctrl-C, and say so; a second one is a KeyboardInterrupt.
+
+    Yields what tells whether there was one. The block holds one loop of Tune's.
+    """
     if not _is_main_thread():
-        yield
+        yield lambda: False
         return
     left = os.environ.get(_TUNE_LEAVES_IT)
     os.environ[_TUNE_LEAVES_IT] = "1"  # its words are for those who call Tune
@@ -48,7 +51,7 @@ def stopping_gently(say: Callable[[str], None]) -> Iterator[None]:
 
     signal.signal(signal.SIGINT, stop)
     try:
-        yield
+        yield lambda: is_asked
     finally:
         signal.signal(signal.SIGUSR1, unused)
         if left is None:

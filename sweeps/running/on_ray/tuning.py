@@ -42,9 +42,11 @@ def run(
     head = (
         contextlib.nullcontext() if is_local else watched(get_runtime_context().gcs_address, conductor.study)
     )
-    with head, own_signals(), stopping_gently(say):
-        while not _fit(conductor, scheduler, resources, paths, nodes):
-            pass
+    with head:
+        is_over = False
+        while not is_over:
+            with own_signals(), stopping_gently(say) as is_asked:
+                is_over = _fit(conductor, scheduler, resources, paths, nodes) or is_asked()
 
 
 def _fit(
