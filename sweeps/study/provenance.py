@@ -13,6 +13,8 @@ from sweeps.errors import FAILED, SweepError
 from sweeps.study.paths import StudyPaths
 from trainables.places.place import write_whole
 
+_ALWAYS_THERE = ("name", "objectives", "baselines", "own", "target", "id", "storage")
+
 
 def read_provenance(paths: StudyPaths) -> dict[str, Any]:
     """Load study.json.
@@ -25,13 +27,7 @@ def read_provenance(paths: StudyPaths) -> dict[str, Any]:
         raise SweepError(f"{paths.root}: holds no study ({paths.provenance.name} is missing).")
     try:
         provenance: dict[str, Any] = json.loads(paths.provenance.read_text(encoding="utf-8"))
-        _ = (
-            provenance["name"],
-            provenance["objectives"],
-            provenance["baselines"],
-            provenance["own"],
-            provenance["target"],
-        )
+        _ = [provenance[name] for name in _ALWAYS_THERE]
     except (ValueError, KeyError, TypeError) as error:
         raise SweepError(
             f"{paths.provenance}: damaged ({error}); the trials and the journal beside it are untouched.",

@@ -200,6 +200,14 @@ STUDIES = [
         overwrite("study.json", '{"name": "finished"}'),
     ),
     Bad(
+        "status study",
+        r"study/study\.json: damaged \('storage'\); .* untouched\.",
+        1,
+        lambda study: (study / "study.json").write_text(
+            (study / "study.json").read_text().replace('"storage"', '"storagf"')
+        ),
+    ),
+    Bad(
         "resume study --in-process",
         r"study/study\.json: damaged \(.*\); .* untouched\.",
         1,
