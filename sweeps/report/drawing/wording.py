@@ -176,6 +176,12 @@ def value_of(record: StudyRecord, trial: TrialRecord, metric: str) -> float | No
     return float(value) if value is not None and math.isfinite(value) else None
 
 
+def values_of(trial: TrialRecord, metric: str) -> tuple[float, ...]:
+    """Return a trial's metric of every replicate, in the unit shown; its mean where these do not tell."""
+    told: list[Mapping[str, Any]] = [one["metrics"] for one in trial.replicates if metric in one["metrics"]]
+    return tuple(scaled(metric, one[metric]) for one in told) or (scaled(metric, trial.metrics[metric]),)
+
+
 def has_masks(record: StudyRecord) -> bool:
     """Tell whether the study's networks are sparse ones.
 

@@ -19,9 +19,10 @@ from sweeps.report.drawing.wording import (
     scaled,
     titled,
     unit_of,
+    values_of,
     with_unit,
 )
-from sweeps.report.tradeoff.curves import Gain, Tradeoff, gains, mean, on_a_grid, tradeoffs, values_of
+from sweeps.report.tradeoff.curves import Gain, Tradeoff, gains, mean, on_a_grid, tradeoffs
 from sweeps.report.tradeoff.table import tradeoff_table
 from sweeps.report.tradeoff.within import within_table
 from sweeps.study.record import StudyRecord, TrialRecord

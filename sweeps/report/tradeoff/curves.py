@@ -1,11 +1,10 @@
 """A study's trials by method and settings, each a curve over how small or fast its networks are."""
 
 import statistics
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sweeps.report.drawing.wording import method_of, plain, quality_of, scaled, setting_of, value_of
+from sweeps.report.drawing.wording import method_of, plain, quality_of, setting_of, value_of
 from sweeps.study.record import StudyRecord, TrialRecord
 from sweeps.sweep_file.space import setting
 from trainables.metric_names import FLOPS_KEPT, LATENCY_MS, PARAMS_KEPT
@@ -87,12 +86,6 @@ def gains(record: StudyRecord, trial: TrialRecord) -> dict[Gain, float]:
     if trial.metrics.get(LATENCY_MS) and record.dense.get("latency_ms"):
         found["measured speed-up"] = record.dense["latency_ms"] / trial.metrics[LATENCY_MS]
     return found
-
-
-def values_of(trial: TrialRecord, metric: str) -> tuple[float, ...]:
-    """Return a trial's metric of every replicate, in the unit shown; its mean where these do not tell."""
-    told: list[Mapping[str, Any]] = [one["metrics"] for one in trial.replicates if metric in one["metrics"]]
-    return tuple(scaled(metric, one[metric]) for one in told) or (scaled(metric, trial.metrics[metric]),)
 
 
 def mean(values: tuple[float, ...]) -> float:
