@@ -1,6 +1,7 @@
 """Quality against compression and speed-up, by method and budget, as the record has them."""
 
 import statistics
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -106,3 +107,12 @@ def test_the_smallest_within_half_a_point_is_named(study: StudyRecord) -> None:
 
 def test_a_search_at_one_budget_has_no_such_section(tmp_path: Path) -> None:
     assert tradeoff_charts(study_record(tmp_path)) == []
+
+
+def test_without_a_trained_dense_network_nothing_is_measured_against_it(study: StudyRecord) -> None:
+    untrained = {name: value for name, value in study.dense.items() if not name.startswith("val/")}
+    charts = {chart.anchor: chart for chart in tradeoff_charts(replace(study, dense=untrained))}
+    assert "tradeoff-within" not in charts and "tradeoff-compression" in charts
+    table = charts["tradeoff-table"]
+    assert "dense" not in table.caption and table.table is not None
+    assert not any("; " in detail for row in table.table.rows for _, detail in row[1:])

@@ -52,7 +52,7 @@ def tradeoff_charts(record: StudyRecord) -> list[Chart]:
         return []
     told = {gain for curve in found for trial in curve.trials for gain in gains(record, trial)}
     tables = [tradeoff_table(record, found)] if on_a_grid(record) else []
-    if tables and is_share(quality_of(record)):
+    if tables and is_share(quality_of(record)) and quality_of(record) in record.dense:
         tables.append(within_table(record, found))
     return [*(_drawn(record, found, gain) for gain in _HEADS if gain in told), *tables]
 

@@ -35,9 +35,9 @@ def tradeoff_table(record: StudyRecord, found: Sequence[Tradeoff]) -> Chart:
     caption = f"The {lower_name(quality)}{unit}"
     if any(len(t.replicates) > 1 for curve in found for t in curve.trials):
         caption += " ± one standard deviation over the replicates"
+    change = "the change from the dense network, and " if quality in record.dense else ""
     caption += (
-        "; below it the change from the dense network, and how many times fewer parameters, fewer "
-        "multiply-adds and less time that is."
+        f"; below it {change}how many times fewer parameters, fewer multiply-adds and less time that is."
     )
     heads = ("Method", *(_head(record, found, budget) for budget in budgets))
     title = f"{name_of(quality)} by method and budget"
