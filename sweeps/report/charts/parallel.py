@@ -24,13 +24,14 @@ def parallel_chart(record: StudyRecord, shares: Mapping[str, float]) -> Chart | 
     ``shares`` is each parameter's importance. None with fewer than two trials or parameters.
     """
     complete = record.study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
+    shown = thinned(complete, lambda t: record.objectives[0].gain(t.values[0]), _MOST_TRIALS)
+    # of the trials drawn alone: Optuna refuses a parameter that none of them has
     names = sorted(
-        dict.fromkeys(name for trial in complete for name in trial.params),
+        dict.fromkeys(name for trial in shown for name in trial.params),
         key=lambda name: -shares.get(name, 0.0),
     )[:_MOST_PARAMS]
     if len(complete) < 2 or len(names) < 2:
         return None
-    shown = thinned(complete, lambda t: record.objectives[0].gain(t.values[0]), _MOST_TRIALS)
     value = titled(record.objectives[0].name)
     figure = plot_parallel_coordinate(_as_shown(record, shown), names, target_name=value)
     chart.style(figure, 430, title=None, margin={"l": 110, "r": 24, "t": 30, "b": 60})
@@ -47,14 +48,18 @@ def parallel_chart(record: StudyRecord, shares: Mapping[str, float]) -> Chart | 
 
 
 def _name_axes(figure: go.Figure, values: Sequence[str], names: Sequence[str]) -> None:
-    """Name the axes: Optuna puts the values first, which it numbers, then the parameters by their names."""
+    """Name the axes: Optuna puts the values first, which it numbers, then the parameters by their names.
+
+    What it writes of a choice is the sweep file's own text, which plotly would read as HTML.
+    """
     short = short_names(names)
     labels = [*values, *(short[name] for name in sorted(names))]
     figure.update_xaxes(ticktext=[chart.text(label, 24) for label in labels], tickangle=-20, automargin=True)
     for line in figure.data:
         if line.customdata is not None:
             told = zip(labels, line.customdata, strict=True)
-            line.customdata = [[chart.text(label), value] for label, (_, value) in told]
+            line.customdata = [[chart.text(label), chart.text(value)] for label, (_, value) in told]
+    figure.for_each_annotation(lambda tick: tick.update(text=chart.text(tick.text, 24)))
 
 
 def _as_shown(record: StudyRecord, trials: Sequence[FrozenTrial]) -> optuna.Study:
