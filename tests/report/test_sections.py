@@ -5,12 +5,15 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import optuna
 import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import create_trial
 
 from sweeps import StudyRecord, TrialRecord
 from sweeps.report.charts.failures import failures_chart
 from sweeps.report.charts.front import front_charts
-from sweeps.report.charts.importance import importance_charts
+from sweeps.report.charts.importance import importance_charts, importances
 from sweeps.report.charts.layer_figures import layer_figures_chart
 from sweeps.report.charts.parallel import parallel_chart
 from sweeps.report.charts.replicates import replicates_chart
@@ -132,6 +135,45 @@ def test_parallel_coordinates_go_through_the_trials_values(tmp_path: Path) -> No
     assert told == pytest.approx([100 * t.values[0] for t in record.complete if t.values], rel=1e-3)
     names = [re.sub("<.*?>", "", name) for name, _ in lines[0].customdata]
     assert names[0] == "Validation accuracy, %" and set(names[1:]) <= {n.rpartition("/")[0] for n in shares}
+
+
+def conditional_study(values: int, rare: int) -> optuna.Study:
+    """A study with a choice in each trial, the better the later, and a parameter that one trial alone has."""
+    study = optuna.create_study(direction="maximize")
+    space = {"lr": FloatDistribution(0, 1), "how": CategoricalDistribution(("<b>bold</b>", "plain"))}
+    under = {"rank (bold)": IntDistribution(1, 8)}
+    for number in range(values):
+        params = {"lr": number / values, "how": ("<b>bold</b>", "plain")[number % 2]}
+        more = {"rank (bold)": 3} if number == rare else {}
+        study.add_trial(
+            create_trial(
+                value=number, params={**params, **more}, distributions=space | (under if more else {})
+            )
+        )
+    return study
+
+
+def test_a_parameter_of_trials_that_are_not_drawn_has_no_axis(tmp_path: Path) -> None:
+    record = replace(study_record(tmp_path), study=conditional_study(400, rare=1))
+    chart = parallel_chart(record, {"rank (bold)": 0.9, "lr": 0.1})
+    assert chart is not None and chart.figure is not None
+    assert list(chart.figure.layout.xaxis.ticktext) == ["Validation accuracy, %", "how", "lr"]
+
+
+def test_choices_on_an_axis_are_text(tmp_path: Path) -> None:
+    record = replace(study_record(tmp_path), study=conditional_study(6, rare=0))
+    chart = parallel_chart(record, {})
+    assert chart is not None and chart.figure is not None
+    written = [tick.text for tick in chart.figure.layout.annotations]
+    lines = [line.customdata for line in chart.figure.data if line.customdata is not None]
+    written += [text for line in lines for told in line for text in told]
+    assert "&lt;b&gt;bold&lt;/b&gt;" in written and not any("<b>" in text for text in written)
+
+
+def test_importance_is_told_where_a_choice_was_made_once(tmp_path: Path) -> None:
+    record = replace(study_record(tmp_path), study=conditional_study(40, rare=7))
+    shares, reason = importances(record)
+    assert next(iter(shares)) == "lr" and reason == ""
 
 
 def test_of_very_many_the_best_are_kept_and_others_evenly() -> None:

@@ -30,6 +30,8 @@ def importances(record: StudyRecord) -> tuple[dict[str, float], str]:
     with warnings.catch_warnings():
         # Optuna warns where it gives up and calls all parameters equal: that is no answer to show.
         warnings.simplefilter("error", UserWarning)
+        # It leaves out what stands under a choice that was made once, and tells the rest.
+        warnings.filterwarnings("ignore", "Some regimes for parameter", UserWarning)
         try:
             shares = get_param_importances(record.study)
         except (ValueError, RuntimeError, UserWarning) as error:
