@@ -100,6 +100,19 @@ def test_the_time_is_what_the_trials_took_and_sharing_is_told(study: StudyRecord
     assert "2 epochs were trained" in saved(study) and "have trained 8: sharing saved 75 %" in saved(study)
 
 
+def test_trials_that_were_stopped_do_not_hide_what_sharing_saved(tmp_path: Path) -> None:
+    record = study_record(tmp_path, trials=2)
+    trials, baselines = (
+        tuple(replace(t, metrics={**t.metrics, "epochs_trained": 2}, epochs_alone=4) for t in kind)
+        for kind in (record.trials, record.baselines)
+    )
+    stopped = TrialRecord("9", "stopped_early", metrics={"epochs_trained": 10})
+    told = saved(replace(record, trials=(*trials, stopped), baselines=baselines))
+    assert told == (
+        "18 epochs were trained, where trials that share nothing would have trained at least 26: "
+        "sharing saved 31 %."
+    )
+
 def test_failures_are_grouped_by_what_went_wrong(tmp_path: Path) -> None:
     record = study_record(tmp_path)
     reasons = ("CUDA out of memory at 1.5 GiB", "the file is gone", "CUDA out of memory at 12 GiB")

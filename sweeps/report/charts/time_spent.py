@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from sweeps.report.drawing import chart
 from sweeps.report.drawing.chart import Chart
 from sweeps.report.drawing.wording import compact
-from sweeps.study.record import StudyRecord
+from sweeps.study.record import StudyRecord, TrialRecord
 
 _WORKS = {
     "screening": "Screening",
@@ -75,18 +75,28 @@ def _caption(record: StudyRecord, shown: Mapping[str, float]) -> str:
 
 
 def saved(record: StudyRecord) -> str:
-    """Say how much was trained, and how much if each trial had stood alone; nothing where that is unknown."""
-    ended = [t for t in (*record.complete, *record.baselines) if t.outcome == "complete"]
+    """Say how much was trained, and how much if each trial had stood alone; nothing where that is unknown.
+
+    Of a trial that did not come to its end no more is known than what it trained itself.
+    """
+    every = (*record.trials, *record.baselines)
+    ended = [t for t in every if t.outcome == "complete"]
     if not ended or any(t.epochs_alone is None for t in ended):
         return ""
-    alone = sum(t.epochs_alone or 0.0 for t in ended)
-    trained = sum(t.metrics.get("epochs_trained", 0.0) for t in (*record.trials, *record.baselines))
+    trained = sum(_trained(t) for t in every)
+    alone = sum(_trained(t) if t.epochs_alone is None else t.epochs_alone for t in every)
     if not alone:
         return ""
     said = f"{compact(round(trained, 1))} epochs were trained"
     if trained >= alone:
         return f"{said}; nothing was shared."
+    least = "" if len(ended) == len(every) else "at least "
     return (
-        f"{said}, where trials that share nothing would have trained {compact(round(alone, 1))}: "
+        f"{said}, where trials that share nothing would have trained {least}{compact(round(alone, 1))}: "
         f"sharing saved {100 * (1 - trained / alone):.0f} %."
     )
+
+
+def _trained(trial: TrialRecord) -> float:
+    """Return the epochs that were trained for a trial."""
+    return trial.metrics.get("epochs_trained", 0.0)
