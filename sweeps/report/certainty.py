@@ -11,7 +11,7 @@ from sweeps.report.drawing.wording import (
     value_of,
 )
 from sweeps.study.record import StudyRecord, TrialRecord
-from sweeps.study.selection.comparison import SURE
+from sweeps.study.selection.comparison import SURE, Comparison
 
 
 def against_own(record: StudyRecord, best: TrialRecord) -> str:
@@ -20,15 +20,27 @@ def against_own(record: StudyRecord, best: TrialRecord) -> str:
     Nothing where there is no such answer, or it is the best itself.
     """
     metric = record.measured[0].name
+    found = {"validation": record.compared(best.key, "val"), "test": record.compared(best.key, "test")}
     told = [
-        f"{difference(metric, found.difference)}{points_of(metric)} on {split}{how_sure(found)}"
-        for split, found in (
-            ("validation", record.compared(best.key, "val")),
-            ("test", record.compared(best.key, "test")),
-        )
-        if found
+        f"{difference(metric, one.difference)}{points_of(metric)} on {split}"
+        + (_sure_of_picked(record, one) if split == "validation" else how_sure(one))
+        for split, one in found.items()
+        if one
     ]
     return f"Against the method's own answer: {'; '.join(told)}." if told else ""
+
+
+def _sure_of_picked(record: StudyRecord, found: Comparison) -> str:
+    """Say how sure a difference of the best is on the split by which it was picked.
+
+    One of many networks has a small p there by luck: that of the best is not called more than chance.
+    """
+    choice, metric = record.choice, record.measured[0]
+    others = [t for t in record.feasible if record.own is None or t.key != record.own.key]
+    is_picked = choice.within is None and choice.goal.name == metric.name and len(others) > 1
+    if not (is_picked and found.is_sure and metric.gain(found.difference) > 0):
+        return how_sure(found)
+    return f", by which it was picked among {len(record.feasible)} trials ({found.chance}, {found.over})"
 
 
 def chosen(record: StudyRecord, best: TrialRecord) -> str:
@@ -63,9 +75,10 @@ def close_by(record: StudyRecord) -> str:
     )
     if not near:
         return f"No other trial is within {distance}."
+    elsewhere = "with other seeds" if len(best.replicates) > 1 else "on other examples"
     if near == 1:
-        return f"1 other trial is within {distance}: on other examples it could be the best."
-    return f"{near} other trials are within {distance}: on other examples any of them could be the best."
+        return f"1 other trial is within {distance}: {elsewhere} it could be the best."
+    return f"{near} other trials are within {distance}: {elsewhere} any of them could be the best."
 
 
 def notes(record: StudyRecord) -> list[str]:
