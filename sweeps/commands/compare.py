@@ -7,6 +7,7 @@ from typing import Any
 import click
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from sweeps.commands.options.study_folder import StudyFolder
@@ -71,7 +72,7 @@ def _cells(entry: Entry, metric: Objective) -> list[str]:
         told += f", {behind.chance}".replace(" = ", "=")
     removed = [f"{1 - metrics[kept]:.1%}" if kept in metrics else NONE for kept in (PARAMS_KEPT, FLOPS_KEPT)]
     costs = [*removed, number(LATENCY_MS, metrics.get(LATENCY_MS))]
-    return [f"{entry.record.directory.name} ({method_of(entry.trial)})", reached, told, *costs]
+    return [escape(f"{entry.record.directory.name} ({method_of(entry.trial)})"), reached, told, *costs]
 
 
 def _sentences(found: Sequence[Contest]) -> list[str]:
@@ -81,7 +82,7 @@ def _sentences(found: Sequence[Contest]) -> list[str]:
     told = [
         f"{study} is ahead at {ahead} of {count(len(shared), 'budget')}, at {sure or 'none'} beyond chance."
         for study, (ahead, sure) in standing(found).items()
-    ]
+    ] or [f"They are level at each of {count(len(shared), 'budget')}: none is ahead."]
     over = {entry.behind.over for contest in shared for entry in contest.entries if entry.behind}
     how = f"Differences are on validation, told from {' or '.join(sorted(over))}" if over else ""
     note = "; each network is its study's best of several there, so the first is flattered."

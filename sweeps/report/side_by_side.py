@@ -9,7 +9,7 @@ from sweeps.errors import SweepError
 from sweeps.report.drawing.wording import percent, plain, value_of
 from sweeps.report.tradeoff.curves import budget_of
 from sweeps.study.record import Objective, StudyRecord, TrialRecord
-from sweeps.study.selection.comparison import Comparison
+from sweeps.study.selection.comparison import Comparison, compare
 from trainables.metric_names import PARAMS_KEPT
 
 _SIZES = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005)
@@ -18,10 +18,15 @@ _SIZES = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005)
 
 @dataclass(frozen=True)
 class Entry:
-    """A study's best network at a budget; ``behind`` is its distance from the first, None of the first."""
+    """A study's best network at a budget.
+
+    ``value`` is its mean on validation, ``behind`` its distance from the first: None of the first, and where
+    seeds differ.
+    """
 
     record: StudyRecord
     trial: TrialRecord
+    value: float
     behind: Comparison | None
 
 
@@ -58,8 +63,8 @@ def contests(records: Sequence[StudyRecord]) -> list[Contest]:
     so large; sizes at which all enter with the same networks as at a smaller one are left out.
 
     Networks are chosen by their mean on validation among those that keep every constraint. The first is
-    compared with each other one as `StudyRecord.between` does, by the replicates of both or by the examples
-    that both told right.
+    compared with each other one as `compare` does: by replicates of the same seeds, with one seed by the
+    examples that each told right, where its study read test for it.
     """
     metric = metric_of(records)
     given = [{budget_of(record, trial) for trial in record.feasible} for record in records]
@@ -72,6 +77,7 @@ _Candidates = list[tuple[StudyRecord, Sequence[TrialRecord]]]
 
 def _have_common(given: Sequence[set[tuple[str, Any]]]) -> bool:
     """Tell whether budgets, of each study's trials, are of one kind and each study shares one."""
+    given = [of_one for of_one in given if of_one]  # a study without a network says nothing of budgets
     times = Counter(budget for of_one in given for budget in of_one)
     is_one_kind = len({key for key, _ in times}) == 1 and all(amount is not None for _, amount in times)
     return is_one_kind and all(any(times[budget] > 1 for budget in of_one) for of_one in given)
@@ -106,14 +112,17 @@ def _by_size(records: Sequence[StudyRecord], metric: Objective) -> list[tuple[st
 
 def _ranked(candidates: _Candidates, metric: Objective) -> tuple[Entry, ...]:
     best = [
-        (record, trial)
+        (value, record, trial)
         for record, trials in candidates
         if (trial := _best(record, trials, metric)) is not None
+        and (value := value_of(record, trial, metric.name)) is not None
     ]
-    best.sort(key=lambda one: metric.gain(value_of(one[0], one[1], metric.name) or 0.0), reverse=True)
+    best.sort(key=lambda one: metric.gain(one[0]), reverse=True)
+    known = [record.known_of(trial, metric) for _, record, trial in best]
+    behind = [compare(one, known[0], metric.goal) if one and known[0] else None for one in known[1:]]
     return tuple(
-        Entry(record, trial, None if place == 0 else record.between(trial, best[0][1], metric))
-        for place, (record, trial) in enumerate(best)
+        Entry(record, trial, value, comparison)
+        for (value, record, trial), comparison in zip(best, [None, *behind], strict=False)
     )
 
 
@@ -123,11 +132,14 @@ def _best(record: StudyRecord, trials: Sequence[TrialRecord], metric: Objective)
 
 
 def standing(found: Sequence[Contest]) -> Mapping[str, tuple[int, int]]:
-    """Return by study's folder at how many budgets it is ahead, and at how many of these beyond chance."""
+    """Return by study's folder at how many budgets it is ahead, and at how many of these beyond chance.
+
+    Where the first two reach the same, none is ahead.
+    """
     told: dict[str, tuple[int, int]] = {}
     for contest in found:
         first, *others = contest.entries
-        if others:
+        if others and others[0].value != first.value:
             ahead, sure = told.get(str(first.record.directory), (0, 0))
             beyond = others[0].behind is not None and others[0].behind.is_sure
             told[str(first.record.directory)] = (ahead + 1, sure + beyond)

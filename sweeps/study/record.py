@@ -181,10 +181,19 @@ class StudyRecord:
 
     def between(self, one: TrialRecord, other: TrialRecord, metric: Objective) -> Comparison | None:
         """Compare two trials by a metric on validation; None where not all of their replicates tell it."""
-        if not all(metric.name in each["metrics"] for t in (one, other) for each in t.replicates):
+        first, second = self.known_of(one, metric), self.known_of(other, metric)
+        return compare(first, second, metric.goal) if first and second else None
+
+    def known_of(self, trial: TrialRecord, metric: Objective) -> Network | None:
+        """Return what is known of a trial by a metric on validation; None where a replicate does not tell it.
+
+        By the task's primary metric that is also which examples it told right, where test was read for it.
+        """
+        if not all(metric.name in each["metrics"] for each in trial.replicates):
             return None
-        first, second = (network_on("val", metric.name, t.replicates, {}) for t in (one, other))
-        return compare(first, second, metric.goal)
+        readings = self.test.values() if metric == self.measured[0] else ()
+        reading = next((r for r in readings if r["key"] == trial.key), {})
+        return network_on("val", metric.name, trial.replicates, reading)
 
     def standard_error(self, trial: TrialRecord) -> float | None:
         """Return the standard error of a trial's primary metric on validation, where it is known."""

@@ -6,14 +6,18 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
-from scipy.stats import ttest_rel
+from scipy.stats import binomtest, ttest_rel
 
 from sweeps import StudyRecord
 from sweeps.cli import cli
 from sweeps.errors import SweepError
 from sweeps.report.side_by_side import contests, standing
+from trainables.task.metrics.packed import packed
+
+from .studies import study_record
 
 ACCURACY = "val/accuracy"
 
@@ -114,3 +118,41 @@ def test_one_study_is_not_compared_with_itself(at_initialisation: StudyRecord) -
     folder = str(at_initialisation.directory)
     with pytest.raises(SweepError, match="Give two studies or more"):
         CliRunner().invoke(cli, ["compare", folder, folder], catch_exceptions=False, standalone_mode=False)
+
+
+def with_one_seed(tmp_path: Path, name: str, right: Sequence[bool]) -> StudyRecord:
+    """A study whose best network told these validation examples right."""
+    record = study_record(tmp_path / name, trials=1, name=name)
+    [trial], accuracy = record.trials, sum(right) / len(right)
+    metrics = {**trial.metrics, ACCURACY: accuracy}
+    reached = replace(
+        trial, metrics=metrics, values=(accuracy,), replicates=({"seed": 0, "metrics": metrics},)
+    )
+    reading = {"seed": 0, "test/accuracy": 0.5, "right": {"val": packed(np.array(right))}}
+    test = {"best": {"key": trial.key, "replicates": [reading]}}
+    return replace(record, trials=(reached,), own=None, test=test)
+
+
+def test_with_one_seed_the_examples_tell_how_sure_it_is(tmp_path: Path) -> None:
+    better = with_one_seed(tmp_path, "better", [True] * 90 + [False] * 10)
+    worse = with_one_seed(tmp_path, "worse", [False] * 12 + [True] * 79 + [False] * 9)
+    [contest] = contests([worse, better])
+    first, second = contest.entries
+    assert first.record is better and second.behind is not None
+    assert second.behind.difference == pytest.approx(-0.11) and second.behind.over == "100 examples"
+    assert second.behind.p == pytest.approx(binomtest(1, 13).pvalue)
+    assert standing([contest]) == {str(better.directory): (1, 1)}
+
+
+def test_none_is_ahead_of_its_equal(tmp_path: Path) -> None:
+    equal = [with_one_seed(tmp_path, name, [True] * 80 + [False] * 20) for name in ("one", "other")]
+    assert standing(contests(equal)) == {}
+
+
+def test_a_study_without_a_network_leaves_the_budgets_as_they_are(
+    at_initialisation: StudyRecord, tmp_path: Path
+) -> None:
+    studies = [part(at_initialisation, name, [name]) for name in ("snip", "random")]
+    empty = replace(part(at_initialisation, "empty", ["snip"]), trials=())
+    budgets = [contest.budget for contest in contests([*studies, empty])]
+    assert budgets == ["keep_ratio 0.3", "keep_ratio 0.05"]

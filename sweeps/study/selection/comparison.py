@@ -84,9 +84,10 @@ def compare(one: Network, other: Network, goal: Goal) -> Comparison | None:
         error = statistics.stdev(differences) / math.sqrt(len(seeds))
         return Comparison(mean, error, told.get("p"), f"{len(seeds)} seeds")
     [seed] = seeds
-    if seed not in one.right or seed not in other.right:
+    ours, theirs = one.right.get(seed), other.right.get(seed)
+    if ours is None or theirs is None or ours["examples"] != theirs["examples"]:
         return Comparison(mean)
-    test = mcnemar(unpacked(one.right[seed]), unpacked(other.right[seed]))
+    test = mcnemar(unpacked(ours), unpacked(theirs))
     return Comparison(mean, test["error"], test["p"], f"{test['examples']} examples")
 
 
