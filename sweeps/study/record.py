@@ -8,6 +8,8 @@ from functools import cached_property
 from typing import Any, Literal
 
 import optuna
+from optuna.study._multi_objective import _get_pareto_front_trials_by_trials as front_of_rows
+from optuna.trial import TrialState
 
 from sweeps.study.rows.row import root_of
 from sweeps.study.selection.choice import Choice, choice_of
@@ -220,7 +222,10 @@ class StudyRecord:
             gains = [self.objectives[0].gain((t.values or (math.nan,))[0]) for t in self.feasible]
             most = max(gains, default=math.nan)
             return tuple(t for t, gain in zip(self.feasible, gains, strict=True) if gain == most)
-        found = {str(root_of(row)) for row in self.study.best_trials}
+        # Study.best_trials is this behind a deep copy of every trial, which takes seconds of thousands
+        complete = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        best = front_of_rows(complete, self.study.directions, consider_constraint=True)
+        found = {str(root_of(row)) for row in best}
         return tuple(t for t in self.complete if t.key in found)
 
     @cached_property
