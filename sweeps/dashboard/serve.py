@@ -17,7 +17,6 @@ from sweeps.report.headline import headline
 from sweeps.study import storage
 from sweeps.study.load import load_record
 from sweeps.study.paths import StudyPaths
-from sweeps.study.screening import name_of_screening
 
 _HERE = "127.0.0.1"
 
@@ -42,7 +41,7 @@ def dashboard_server(paths: StudyPaths, url: str | None, port: int) -> WSGIServe
     opened = storage.open_storage(paths, url or record.provenance["storage"])
     attachments = Attachments(paths)
     notes = Notes(paths, lambda: headline(load_record(paths.root, url)))
-    view = StudyView(opened, {record.name, name_of_screening(record.name)}, notes, attachments)
+    view = StudyView(opened, record.name, notes, attachments)
     application = optuna_dashboard.wsgi(view, artifact_store=attachments)
     logging.getLogger("optuna_dashboard").setLevel(logging.ERROR)
     try:

@@ -13,12 +13,17 @@ import optuna
 import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.trial import create_trial
 
 from sweeps import StudyRecord, load_record
+from sweeps.dashboard.notes import Notes
 from sweeps.dashboard.serve import dashboard_server
 from sweeps.errors import SweepError
 from sweeps.report.headline import headline
 from sweeps.study.paths import StudyPaths
+from sweeps.study.rows.row import ROOT, TRIAL_METRICS
+from sweeps.study.screening import name_of_screening
+from trainables.metric_names import DIVERGENCE
 
 from .chromium import Page
 
@@ -36,8 +41,8 @@ class Dashboard:
         answer = connection.getresponse()
         return answer.status, answer.read()
 
-    def study(self) -> dict[str, Any]:
-        status, answer = self.ask("GET", "/api/studies/0")
+    def study(self, number: int = 0) -> dict[str, Any]:
+        status, answer = self.ask("GET", f"/api/studies/{number}")
         assert status == 200, answer
         found: dict[str, Any] = json.loads(answer)
         return found
@@ -162,3 +167,28 @@ def test_a_browser_shows_it_and_asks_nobody_else(served: Dashboard, page: Page, 
     assert page.complaints == []
     ours = f"http://127.0.0.1:{served.port}/"
     assert [url for url in page.requests if not url.startswith((ours, "data:", "blob:"))] == []
+
+
+def test_a_screening_has_notes_of_its_own_and_no_networks(folder: Path) -> None:
+    storage = JournalStorage(JournalFileBackend(str(folder / "journal.log")))
+    name = name_of_screening(load_record(folder).name)
+    screening = optuna.create_study(study_name=name, storage=storage, direction="minimize")
+    screening.add_trial(create_trial(value=0.5, user_attrs={TRIAL_METRICS: {DIVERGENCE: 0.5}}))
+    with dashboard(folder) as served:
+        shown = served.study(1)
+        [trial] = shown["trials"]
+        assert shown["artifacts"] == trial["artifacts"] == []
+        assert "scored without training" in shown["note"]["body"]
+        assert "0.5" in trial["note"]["body"] and "tombola export" not in trial["note"]["body"]
+        written = {"version": shown["note"]["version"] + 1, "body": "Ours."}
+        assert served.ask("PUT", "/api/studies/1/note", written)[0] == 204
+    with dashboard(folder) as served:
+        assert served.study(1)["note"]["body"] == "Ours." != served.study()["note"]["body"]
+
+
+def test_a_trial_that_was_begun_twice_has_its_figures(folder: Path) -> None:
+    attributes = {ROOT: 1, TRIAL_METRICS: {"val/accuracy": 0.75}}
+    again = create_trial(value=0.75, user_attrs=attributes)
+    notes = Notes(StudyPaths(folder), str).of([again], None)
+    [note] = [text for text in notes.values() if "75.00" in str(text)]
+    assert "begun more than once" in note and "--trial 1 --to" in note
