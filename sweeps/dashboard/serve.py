@@ -64,7 +64,7 @@ class _Guard:
         self._application = application
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        host = environ.get("HTTP_HOST", "").rpartition(":")[0]
+        host = environ.get("HTTP_HOST", "").partition(":")[0]  # no port follows where it is 80
         if host not in (_HERE, "localhost"):
             start_response("403 Forbidden", [("Content-Type", "text/plain")])
             return [b"Ask for 127.0.0.1 or localhost."]

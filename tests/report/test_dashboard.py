@@ -11,11 +11,13 @@ from typing import Any
 
 import optuna
 import pytest
+from click.testing import CliRunner
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import create_trial
 
 from sweeps import StudyRecord, load_record
+from sweeps.cli import cli
 from sweeps.dashboard.notes import Notes
 from sweeps.dashboard.serve import dashboard_server
 from sweeps.errors import SweepError
@@ -192,3 +194,14 @@ def test_a_trial_that_was_begun_twice_has_its_figures(folder: Path) -> None:
     notes = Notes(StudyPaths(folder), str).of([again], None)
     [note] = [text for text in notes.values() if "75.00" in str(text)]
     assert "begun more than once" in note and "--trial 1 --to" in note
+
+
+def test_on_port_80_a_browser_names_none(served: Dashboard) -> None:
+    connection = HTTPConnection("127.0.0.1", served.port, timeout=60)
+    connection.request("GET", "/api/studies", headers={"Host": "localhost"})
+    assert connection.getresponse().status == 200
+
+
+def test_a_port_that_cannot_be_is_wrong_usage(folder: Path) -> None:
+    answer = CliRunner().invoke(cli, ["dashboard", str(folder), "--port", "70000"])
+    assert answer.exit_code == 2 and "70000" in answer.stderr
