@@ -2,7 +2,6 @@
 
 import base64
 import gzip
-import os
 import re
 from collections.abc import Iterable
 from functools import cache
@@ -36,7 +35,6 @@ from sweeps.report.tradeoff.charts import tradeoff_charts
 from sweeps.report.trials import trial_table
 from sweeps.report.trials_csv import trials_csv
 from sweeps.study.record import StudyRecord, TrialRecord
-from trainables.places.object_path import ObjectPath
 from trainables.places.place import Place, write_whole
 
 _HERE = Path(__file__).parent
@@ -51,12 +49,7 @@ def write_report(record: StudyRecord, path: Place) -> None:
         OSError: the file cannot be written.
         StoreError: the object store refuses, or is away.
     """
-    if isinstance(path, ObjectPath):
-        write_whole(path, _render(record).encode())
-        return
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(_render(record), encoding="utf-8")
-    unfinished.replace(path)
+    write_whole(path, _render(record).encode())
 
 
 def _render(record: StudyRecord) -> str:

@@ -55,6 +55,13 @@ def test_the_same_record_gives_the_same_bytes(tmp_path: Path) -> None:
     )
 
 
+def test_a_report_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "report.html").mkdir()
+    with pytest.raises(OSError):
+        write_report(study_record(tmp_path, trials=1), tmp_path / "report.html")
+    assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
+
+
 def test_the_header_and_the_summary(tmp_path: Path) -> None:
     record = study_record(tmp_path, replicates=3)
     best = record.best
