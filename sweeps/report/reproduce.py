@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sweeps.report.drawing.wording import method_of, plain
 from sweeps.study.record import StudyRecord
+from trainables.places.object_path import ObjectPath
 
 
 @dataclass(frozen=True)
@@ -36,17 +37,30 @@ def take_out(record: StudyRecord) -> Take | None:
 
 def again(record: StudyRecord) -> list[Step]:
     """Return the commands that run the study again, go on with it and write what a paper needs of it."""
-    folder, commit = _folder(record), record.provenance.get("git_commit")
-    checkout = (f"git checkout {commit}",) if commit else ()
-    fresh = f"tombola run {folder}/sweep.yaml --out {folder}_again"
+    folder = _folder(record)
     return [
-        Step("The same study once more, in a folder of its own:", (*checkout, fresh)),
+        _once_more(record),
         Step(
             "The figures of this page as PNG and SVG, and all trials as CSV:",
             (f"tombola report {folder} --figures figures --csv trials.csv",),
         ),
         *_made_with(record.provenance),
     ]
+
+
+def _once_more(record: StudyRecord) -> Step:
+    """Return what runs the study again.
+
+    A database holds one study of a name, and a sweep file is read from this machine alone.
+    """
+    commit = record.provenance.get("git_commit")
+    checkout = (f"git checkout {commit}",) if commit else ()
+    is_far = isinstance(record.directory, ObjectPath)
+    sweep = "sweep.yaml" if is_far else shlex.quote(f"{record.directory}/sweep.yaml")
+    name = f" --set {shlex.quote(f'name={record.name}_again')}" if record.provenance.get("storage") else ""
+    command = f"tombola run {sweep} --out {shlex.quote(f'{record.directory}_again')}{name}"
+    saved = ", with the sweep file below saved as sweep.yaml" if is_far else ""
+    return Step(f"The same study once more, in a folder of its own{saved}:", (*checkout, command))
 
 
 def _folder(record: StudyRecord) -> str:
