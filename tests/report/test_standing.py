@@ -110,6 +110,20 @@ def test_of_an_older_study_nothing_is_said_of_chance(with_empty_layers: StudyRec
     assert "at chance" not in said(record) and table(record)["magnitude", ""][1][1] == ""
 
 
+def test_a_trial_whose_result_is_lost_stands_by_its_mean(at_initialisation: StudyRecord) -> None:
+    def without(trial: TrialRecord) -> TrialRecord:
+        """The trial as `load_record` has it where its result.json is damaged."""
+        return replace(trial, replicates=(), layers={}, history=(), validation={})
+
+    first, *others = at_initialisation.trials
+    record = replace(at_initialisation, trials=(without(first), *others))
+    lines = [line for chart in method_charts(record) if chart.figure for line in chart.figure.data]
+    drawn = [y for line in lines for y in line.y]
+    assert any(y == pytest.approx(100 * first.metrics[ACCURACY]) for y in drawn if y is not None)
+    every = replace(at_initialisation, trials=tuple(map(without, at_initialisation.trials)))
+    assert "does best" in said(every)
+
+
 @given(st.integers(1, 60), st.integers(2, 12), st.data())
 def test_chance_against_counting_every_guess(examples: int, classes: int, data: st.DataObject) -> None:
     right = data.draw(st.integers(0, examples))

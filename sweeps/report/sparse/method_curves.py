@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sweeps.report.drawing import chart
 from sweeps.report.drawing.density import Point
-from sweeps.report.drawing.wording import percent, plain, quality_of, scaled, setting_of, value_of
+from sweeps.report.drawing.wording import percent, plain, quality_of, setting_of, value_of, values_of
 from sweeps.study.record import StudyRecord, TrialRecord
 from trainables.metric_names import DENSITY
 
@@ -49,7 +49,7 @@ class MethodCurve:
     def points(self, record: StudyRecord) -> list[Point]:
         """Return the quality over density, one value a replicate."""
         quality = quality_of(record)
-        return [Point(t.metrics[DENSITY], _values(t, quality)) for t in self.trials]
+        return [Point(t.metrics[DENSITY], values_of(t, quality)) for t in self.trials]
 
     def at(self, kept: str) -> TrialRecord | None:
         """Return the trial with this share of the weights, as `percent` writes it."""
@@ -126,8 +126,3 @@ def lowest_common_density(found: Sequence[MethodCurve]) -> float | None:
         *({float(f"{t.metrics[DENSITY]:.3g}") for t in curve.trials} for curve in found)
     )
     return min(shared, default=None)
-
-
-def _values(trial: TrialRecord, metric: str) -> tuple[float, ...]:
-    values = [one["metrics"][metric] for one in trial.replicates if metric in one["metrics"]]
-    return tuple(scaled(metric, v) for v in values)

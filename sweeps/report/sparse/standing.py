@@ -45,7 +45,7 @@ def standing(record: StudyRecord, there: Sequence[tuple[MethodCurve, TrialRecord
 
     curves, trials = zip(*sorted(there, key=gain, reverse=True), strict=True)
     behind = tuple(record.between(trials[0], other, goal) for other in trials[1:])
-    return Standing(curves, trials, behind, all(_guessing(record, t) == len(t.replicates) for t in trials))
+    return Standing(curves, trials, behind, all(_all_guess(record, t) for t in trials))
 
 
 def chance_of(record: StudyRecord, trial: TrialRecord) -> str:
@@ -63,6 +63,11 @@ def chance_of(record: StudyRecord, trial: TrialRecord) -> str:
     more = f" and {count(len(empty) - _MOST_LAYERS, 'other')}" if len(empty) > _MOST_LAYERS else ""
     layers = "layers" if len(empty) > 1 else "layer"
     return f"{said}; no weight left in {layers} {', '.join(empty[:_MOST_LAYERS])}{more}"
+
+
+def _all_guess(record: StudyRecord, trial: TrialRecord) -> bool:
+    """Tell whether a trial has replicates, and none does better than a guess."""
+    return _guessing(record, trial) == len(trial.replicates) > 0
 
 
 def _guessing(record: StudyRecord, trial: TrialRecord) -> int:
