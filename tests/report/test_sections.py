@@ -10,7 +10,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import create_trial
 
-from sweeps import StudyRecord, TrialRecord
+from sweeps import Objective, StudyRecord, TrialRecord
 from sweeps.report.charts.failures import failures_chart
 from sweeps.report.charts.front import front_charts
 from sweeps.report.charts.importance import importance_charts, importances
@@ -59,6 +59,17 @@ def test_a_baseline_far_off_does_not_squash_the_trials(tmp_path: Path) -> None:
     assert chart.figure is not None
     assert chart.figure.layout.yaxis.range[0] > 50
     assert "1 of" in chart.caption and "the baselines svd among them" in chart.caption
+
+
+def test_a_front_of_three_objectives_is_marked_not_joined(tmp_path: Path) -> None:
+    goals = [Objective("val/accuracy", "maximize"), Objective("compress/params_kept", "minimize")]
+    three = (*goals, Objective("compress/latency_ms", "minimize"))
+    for objectives, mode, word in ((tuple(goals), "lines", "joins"), (three, "markers", "Rings")):
+        record = study_record(tmp_path, objectives=objectives)
+        chart = front_charts(replace(record, dense={}))[0]
+        assert chart.figure is not None and "dashed" not in chart.caption and word in chart.caption
+        [front] = [trace for trace in chart.figure.data if trace.name == "Pareto front"]
+        assert front.mode == mode and len(front.x) == len(record.front)
 
 
 def test_each_layers_figures_are_those_of_the_networks(study: StudyRecord) -> None:
@@ -112,6 +123,7 @@ def test_trials_that_were_stopped_do_not_hide_what_sharing_saved(tmp_path: Path)
         "18 epochs were trained, where trials that share nothing would have trained at least 26: "
         "sharing saved 31 %."
     )
+
 
 def test_failures_are_grouped_by_what_went_wrong(tmp_path: Path) -> None:
     record = study_record(tmp_path)

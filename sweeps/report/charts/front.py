@@ -87,12 +87,15 @@ def _front_chart(record: StudyRecord, axes: _Axes, *, half: bool) -> Chart:
     if is_objective:
         ordered = sorted((points[t.key] for t in record.front if t.key in points), key=lambda p: p.x)
         line = {"color": chart.BEST, "width": 1.5}
+        # in a plane a front of three objectives has no order that a line could follow
+        mode = "lines" if len(record.objectives) == 2 else "markers"
         figure.add_scatter(
             x=[p.x for p in ordered],
             y=[p.y for p in ordered],
-            mode="lines",
+            mode=mode,
             name="Pareto front",
             line=line,
+            marker={"color": chart.BEST, "symbol": "circle-open", "size": 13, "line": line},
             hoverinfo="skip",
         )
     drawn = _add_networks(figure, record, points)
@@ -111,7 +114,7 @@ def _front_chart(record: StudyRecord, axes: _Axes, *, half: bool) -> Chart:
             figure, scaled(axes.quality, dense), f"dense {with_unit(axes.quality, dense)}", chart.DENSE
         )
     out = {k: p for k, p in points.items() if not (left <= p.x <= right and bounds[0] <= p.y <= bounds[1])}
-    caption = _caption(list(points.values()), is_objective, record)
+    caption = _caption(list(points.values()), axes, record, is_objective=is_objective)
     caption += thinning_said(drawn, len(points)) + _left_out(out, len(points))
     return Chart(anchor, title, caption, figure, half=half)
 
@@ -204,12 +207,14 @@ def _add(
     )
 
 
-def _caption(points: Sequence[_Point], is_objective: bool, record: StudyRecord) -> str:
-    shown = "Every complete trial is a point; the dashed line is the uncompressed network."
+def _caption(points: Sequence[_Point], axes: _Axes, record: StudyRecord, *, is_objective: bool) -> str:
+    dense = "; the dashed line is the uncompressed network" if axes.quality in record.dense else ""
+    shown = f"Every complete trial is a point{dense}."
     if any(p.spread for p in points):
         shown += " Bars span one standard deviation over replicates."
     if record.limits:
         shown += f" Hollow ones miss a constraint: {', '.join(limit.name for limit in record.limits)}."
     if is_objective:
-        shown += " The line joins the trials that no other beats in every objective."
+        marked = "The line joins" if len(record.objectives) == 2 else "Rings are around"
+        shown += f" {marked} the trials that no other beats in every objective."
     return shown
