@@ -74,7 +74,7 @@ class Study(StudyRecord):
         return {each.anchor: each.figure for each in charts(self) if each.figure is not None}
 
     def plot_front(self) -> "go.Figure":
-        """Return quality against the first cost: the parameters kept."""
+        """Return quality against the parameters kept; where these are alike, multiply-adds or time."""
         from sweeps.report.charts.front import front_charts
 
         return _drawn(front_charts(self)[0])

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from sweeps.report.drawing.wording import OUTCOMES, count, lower_name, name_of, plain
+from sweeps.report.drawing.wording import OUTCOMES, count, lower_name, plain
 from sweeps.study.record import StudyRecord
 
 _MOST_NAMES = 5
@@ -30,12 +30,7 @@ def facts(record: StudyRecord) -> list[tuple[str, str]]:
         ("Replicates", str(sweep["replicates"]) if (sweep.get("replicates") or 1) > 1 else ""),
         ("Searched", _searched(record)),
         ("Sampler", _named(sweep.get("method"))),
-        (
-            "Objectives",
-            ", ".join(
-                f"{o.goal} {name_of(o.name)[0].lower()}{name_of(o.name)[1:]}" for o in record.objectives
-            ),
-        ),
+        ("Objectives", ", ".join(_goals(record))),
         ("Constraints", ", ".join(limit.name for limit in record.limits)),
         ("Screened", _screened(record)),
         ("Workers that died", _deaths(record)),
@@ -55,10 +50,14 @@ def asked(record: StudyRecord) -> str:
         return ""
     kept, by = _budget(sweep.get("budget")), _methods(sweep)
     said = about + (f", to {kept}" if kept else "") + (f" by {by}" if by else "")
-    goals = " and ".join(f"{o.goal} {lower_name(o.name)}" for o in record.objectives)
+    goals = " and ".join(_goals(record))
     searched, sampler = _searched(record), _named(sweep.get("method"))
     by_sampler = f"by {sampler}, " if sampler else ""
     return f"{said}. Searched: {searched}, {by_sampler}to {goals}." if searched else f"{said}."
+
+
+def _goals(record: StudyRecord) -> list[str]:
+    return [f"{o.goal} {lower_name(o.name)}" for o in record.objectives]
 
 
 def _deaths(record: StudyRecord) -> str:

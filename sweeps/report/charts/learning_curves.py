@@ -79,5 +79,5 @@ def _add_lines(
         opacity=1 if width > 1 else min(0.7, max(0.25, 20 / len(trials))),
         line={"color": color, "width": width},
         marker={"size": 4},
-        hovertemplate="<b>%{text}</b><br>epoch %{x}: %{y:.2f}<extra></extra>",
+        hovertemplate="<b>%{text}</b><br>epoch %{x}: %{y:.4g}<extra></extra>",
     )

@@ -42,8 +42,6 @@ def axis(drawn: go.Figure, densities: Collection[float]) -> None:
     """Make the x axis the share of weights kept, the dense network at the left.
 
     Its scale is logarithmic and its labels are densities drawn.
-
-    Its scale is logarithmic and its labels are densities drawn.
     """
     ends = math.log10(100 * max(densities)), math.log10(100 * min(densities))
     room = 0.03 * (ends[0] - ends[1]) or 0.1
