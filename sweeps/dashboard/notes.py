@@ -1,5 +1,6 @@
 """What Optuna's dashboard shows in its notes: what a study found, how a trial ended, what a person wrote."""
 
+import html
 import json
 import shlex
 import time
@@ -78,7 +79,7 @@ class Notes:
             f"The best network: `tombola export {study} --to FOLDER`",
             f"More trials: `tombola resume {study} --trials N`",
         ]
-        return "\n".join([self._sentence, "", *(f"- {line}" for line in lines)])
+        return "\n".join([_as_text(self._sentence), "", *(f"- {line}" for line in lines)])
 
     def _of_trials(self, trials: Iterable[FrozenTrial], left: Callable[[int], str]) -> dict[str, Any]:
         """Return the notes of trials; ``left`` says what a complete one left, by its root."""
@@ -99,7 +100,7 @@ def _of_trial(trial: FrozenTrial, left: Callable[[int], str]) -> str:
 
 def _of_incomplete(trial: FrozenTrial, outcome: str) -> str:
     said = trial.user_attrs.get(OUTCOME, outcome).replace("_", " ")
-    return f"{said.capitalize()}. {trial.user_attrs.get(REASON, '')}".rstrip()
+    return f"{said.capitalize()}. {_as_text(trial.user_attrs.get(REASON, ''))}".rstrip()
 
 
 def _of_complete(trial: FrozenTrial, left: str) -> str:
@@ -108,6 +109,11 @@ def _of_complete(trial: FrozenTrial, left: str) -> str:
     rows = [f"| {name_of(name)} | {with_unit(name, figures[name])} |" for name in told]
     table = "\n".join(["| | |", "|---|---|", *rows])
     return f"{table}\n\n{left}"
+
+
+def _as_text(text: str) -> str:
+    """Return a text for Markdown, in which an angle bracket begins HTML."""
+    return html.escape(text, quote=False)
 
 
 def network_figures(metrics: Mapping[str, Any]) -> dict[str, float]:

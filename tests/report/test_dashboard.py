@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import create_trial
+from optuna.trial import TrialState, create_trial
 
 from sweeps import StudyRecord, load_record
 from sweeps.cli import cli
@@ -23,7 +23,7 @@ from sweeps.dashboard.serve import dashboard_server
 from sweeps.errors import SweepError
 from sweeps.report.headline import headline
 from sweeps.study.paths import StudyPaths
-from sweeps.study.rows.row import ROOT, TRIAL_METRICS
+from sweeps.study.rows.row import OUTCOME, REASON, ROOT, TRIAL_METRICS
 from sweeps.study.screening import name_of_screening
 from trainables.metric_names import DIVERGENCE
 
@@ -194,6 +194,14 @@ def test_a_trial_that_was_begun_twice_has_its_figures(folder: Path) -> None:
     notes = Notes(StudyPaths(folder), str).of([again], None)
     [note] = [text for text in notes.values() if "75.00" in str(text)]
     assert "begun more than once" in note and "--trial 1 --to" in note
+
+
+def test_what_failed_is_shown_as_text_in_notes(folder: Path) -> None:
+    reason = "the loss became NaN in <epoch> 2"
+    failed = create_trial(state=TrialState.FAIL, user_attrs={OUTCOME: "failed", REASON: reason, ROOT: -1})
+    notes = Notes(StudyPaths(folder), lambda: f"No trial was completed: {reason}").of([failed], None)
+    shown = [text for text in notes.values() if "NaN" in str(text)]
+    assert len(shown) == 2 and all("in &lt;epoch&gt; 2" in text for text in shown)
 
 
 def test_on_port_80_a_browser_names_none(served: Dashboard) -> None:
