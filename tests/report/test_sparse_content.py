@@ -15,7 +15,7 @@ from sweeps.report.sparse.methods import method_charts
 from sweeps.report.sparse.tickets import accuracy_chart
 from sweeps.report.sparse.verdicts import verdicts_chart
 from sweeps.study.closing_table import closing_table
-from sweeps.study.record import Objective, StudyRecord
+from sweeps.study.record import Objective, StudyRecord, TrialRecord
 from sweeps.study.winning_tickets import Level, sparsest_reaching
 
 from .test_report_content import text_of
@@ -137,6 +137,18 @@ def test_methods_beside_their_controls(at_initialisation: StudyRecord) -> None:
         "three methods and the legend's entry"
     )
     assert len(table.table.rows) == 7 and table.table.heads == ("Method", "30 % kept", "5 % kept")
+
+
+def test_budgets_that_stand_under_a_method_are_points_of_its_curve(at_initialisation: StudyRecord) -> None:
+    def under_its_method(trial: TrialRecord) -> TrialRecord:
+        """The trial as if each method had budgets of its own in the sweep file."""
+        name = f"budget.keep_ratio ({trial.params['compression.method']})"
+        params = {n: v for n, v in trial.params.items() if n != "budget.keep_ratio"}
+        return replace(trial, params={**params, name: trial.params["budget.keep_ratio"]})
+
+    record = replace(at_initialisation, trials=tuple(map(under_its_method, at_initialisation.trials)))
+    labels = {curve.label: len(curve.trials) for curve in method_curves(record)}
+    assert labels == {curve.label: len(curve.trials) for curve in method_curves(at_initialisation)}
 
 
 def test_layers_and_gradients_are_those_of_the_lowest_common_density(at_initialisation: StudyRecord) -> None:

@@ -7,10 +7,12 @@ from sweeps.report.drawing import chart
 from sweeps.report.drawing.density import Point
 from sweeps.report.drawing.wording import percent, plain, quality_of, setting_of, value_of, values_of
 from sweeps.study.record import StudyRecord, TrialRecord
+from sweeps.sweep_file.space import setting
 from trainables.metric_names import DENSITY
 
 METHOD, CONTROL, INVERT = "compression.method", "compression.control", "compression.options.invert"
-_HOW_MUCH = ("budget.keep_ratio", "budget.parameters")
+_APART = (METHOD, CONTROL, INVERT, "budget.keep_ratio", "budget.parameters")
+"""What tells a curve or a point on it; any other setting of a grid is named in the curve's label."""
 CONTROLS = {"none": "solid", "shuffle": "dash", "random": "dashdot", "reinit": "dot", "inverted": "longdash"}
 """The line of each control."""
 _LINES = ("solid", "dash", "dot", "dashdot", "longdash")
@@ -72,11 +74,7 @@ def method_curves(record: StudyRecord) -> list[MethodCurve]:
             continue
         inverted = setting_of(record, trial, INVERT)
         control = "inverted" if inverted else str(setting_of(record, trial, CONTROL) or "none")
-        rest = (
-            [(n, v) for n, v in trial.params.items() if n not in (METHOD, CONTROL, INVERT, *_HOW_MUCH)]
-            if grid
-            else []
-        )
+        rest = [(setting(n), v) for n, v in trial.params.items() if setting(n) not in _APART] if grid else []
         said = tuple(f"{name.rpartition('.')[2]} {plain(value)}" for name, value in rest)
         found.setdefault((str(setting_of(record, trial, METHOD)), control, said), []).append(trial)
     curves = [
