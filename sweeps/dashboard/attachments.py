@@ -43,9 +43,9 @@ class Attachments:
             return {}
         if trial.number not in self._of_trials:
             root = root_of(trial)
-            networks = matching(self._paths.networks(root), "*/*")
-            files = [self._paths.result(root), *networks]
-            self._of_trials[trial.number] = self._attributes([f for f in files if f.exists()])
+            result, networks = self._paths.result(root), matching(self._paths.networks(root), "*/*")
+            files = [*([result] if result.exists() else []), *networks]
+            self._of_trials[trial.number] = self._attributes(files)
         return self._of_trials[trial.number]
 
     def open_reader(self, artifact_id: str) -> BinaryIO:
