@@ -2,7 +2,6 @@
 here too.
 """
 
-import json
 import platform
 import statistics
 from collections.abc import Mapping, Sequence
@@ -65,7 +64,7 @@ _as_data: TypeAdapter[TrialResult] = TypeAdapter(TrialResult)
 def read_result(path: Place) -> TrialResult | None:
     """Read a result.json; None where there is none, or a damaged one."""
     try:
-        return _as_data.validate_python(json.loads(path.read_text(encoding="utf-8")))
+        return _as_data.validate_json(path.read_bytes())
     except (FileNotFoundError, ValueError):
         return None
 
