@@ -6,15 +6,16 @@ from typing import Any
 
 import optuna
 import plotly.graph_objects as go
-from optuna.importance import get_param_importances
 
 from sweeps.report.drawing import chart
 from sweeps.report.drawing.chart import Chart
+from sweeps.report.drawing.import_alone import import_alone
 from sweeps.report.drawing.wording import count, short_names
 from sweeps.study.record import StudyRecord
 
 _SHOWN = 20
 _TITLE = "Parameter importance"
+_ped_anova = import_alone("optuna.importance", "_ped_anova.evaluator").PedAnovaImportanceEvaluator()
 
 
 def importances(record: StudyRecord) -> tuple[dict[str, float], str]:
@@ -33,10 +34,14 @@ def importances(record: StudyRecord) -> tuple[dict[str, float], str]:
         # It leaves out what stands under a choice that was made once, and tells the rest.
         warnings.filterwarnings("ignore", "Some regimes for parameter", UserWarning)
         try:
-            shares = get_param_importances(record.study)
+            found: dict[str, float] = _ped_anova.evaluate(record.study)
         except (ValueError, RuntimeError, UserWarning) as error:
             return {}, f"Importance could not be computed: {error}"
-    return dict(sorted(shares.items(), key=lambda item: (-item[1], item[0]))), ""
+    whole = sum(found.values())
+    if not whole:
+        return {}, "Importance could not be computed: no parameter tells the best trials from the others."
+    ordered = sorted(found.items(), key=lambda item: (-item[1], item[0]))
+    return {name: share / whole for name, share in ordered}, ""
 
 
 def importance_charts(shares: dict[str, float], reason: str) -> list[Chart]:
