@@ -34,13 +34,22 @@ class _Axes:
 
 @dataclass(frozen=True)
 class _Point:
-    """One network on the chart, in the units shown; ``spread`` is the standard deviation over replicates."""
+    """One network on the chart, in the units shown; ``spread`` is the standard deviation over replicates.
+
+    ``told`` are quality and cost in their own units.
+    """
 
     trial: TrialRecord
     x: float
     y: float
     spread: float
-    hover: str
+    told: tuple[tuple[str, float], ...]
+
+    @property
+    def hover(self) -> str:
+        """Return what stands under the pointer: made of those alone that are drawn."""
+        lines = [f"{chart.text(name_of(metric))} {with_unit(metric, value)}" for metric, value in self.told]
+        return "<br>".join([f"<b>{chart.text(method_of(self.trial))}</b>", *lines])
 
 
 def front_charts(record: StudyRecord) -> list[Chart]:
@@ -143,9 +152,8 @@ def _point(record: StudyRecord, trial: TrialRecord, axes: _Axes) -> _Point | Non
     if x is None or y is None:
         return None
     spread = trial.metrics.get(f"{axes.quality}_std", 0.0) if len(trial.replicates) > 1 else 0.0
-    lines = [f"{chart.text(name_of(m))} {with_unit(m, v)}" for m, v in ((axes.quality, y), (axes.cost, x))]
-    hover = "<br>".join([f"<b>{chart.text(method_of(trial))}</b>", *lines])
-    return _Point(trial, scaled(axes.cost, x), scaled(axes.quality, y), scaled(axes.quality, spread), hover)
+    told = ((axes.quality, y), (axes.cost, x))
+    return _Point(trial, scaled(axes.cost, x), scaled(axes.quality, y), scaled(axes.quality, spread), told)
 
 
 def _add_networks(figure: go.Figure, record: StudyRecord, points: dict[str, _Point]) -> int:
