@@ -91,7 +91,7 @@ def _plotly() -> str:
 
 def _packed(text: str) -> str:
     """Return what the page unpacks; without a time in it the same text gives the same bytes."""
-    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+    return base64.b64encode(gzip.compress(text.encode(), compresslevel=6, mtime=0)).decode()
 
 
 def charts(record: StudyRecord) -> list[Chart]:
