@@ -6,16 +6,15 @@ from typing import Any
 
 import optuna
 import plotly.graph_objects as go
+from optuna.importance import get_param_importances
 
 from sweeps.report.drawing import chart
 from sweeps.report.drawing.chart import Chart
-from sweeps.report.drawing.import_alone import import_alone
 from sweeps.report.drawing.wording import count, short_names
 from sweeps.study.record import StudyRecord
 
 _SHOWN = 20
 _TITLE = "Parameter importance"
-_ped_anova = import_alone("optuna.importance", "_ped_anova.evaluator").PedAnovaImportanceEvaluator()
 
 
 def importances(record: StudyRecord) -> tuple[dict[str, float], str]:
@@ -34,7 +33,7 @@ def importances(record: StudyRecord) -> tuple[dict[str, float], str]:
         # It leaves out what stands under a choice that was made once, and tells the rest.
         warnings.filterwarnings("ignore", "Some regimes for parameter", UserWarning)
         try:
-            found: dict[str, float] = _ped_anova.evaluate(record.study)
+            found = get_param_importances(record.study, normalize=False)
         except (ValueError, RuntimeError, UserWarning) as error:
             return {}, f"Importance could not be computed: {error}"
     whole = sum(found.values())

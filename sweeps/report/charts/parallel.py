@@ -6,17 +6,16 @@ from collections.abc import Mapping, Sequence
 import optuna
 import plotly.graph_objects as go
 from optuna.trial import FrozenTrial
+from optuna.visualization import plot_parallel_coordinate
 
 from sweeps.report.drawing import chart
 from sweeps.report.drawing.chart import Chart
-from sweeps.report.drawing.import_alone import import_alone
 from sweeps.report.drawing.thinning import thinned, thinning_said
 from sweeps.report.drawing.wording import scaled, short_names, titled
 from sweeps.study.record import StudyRecord
 
 _MOST_PARAMS, _MOST_TRIALS = 6, 150
 _TITLE = "Parallel coordinates"
-_optunas = import_alone("optuna.visualization", "_parallel_coordinate")
 
 
 def parallel_chart(record: StudyRecord, shares: Mapping[str, float]) -> Chart | None:
@@ -34,7 +33,7 @@ def parallel_chart(record: StudyRecord, shares: Mapping[str, float]) -> Chart | 
     if len(complete) < 2 or len(names) < 2:
         return None
     value = titled(record.objectives[0].name)
-    figure = _optunas.plot_parallel_coordinate(_as_shown(record, shown), names, target_name=value)
+    figure = plot_parallel_coordinate(_as_shown(record, shown), names, target_name=value)
     chart.style(figure, 430, title=None, margin={"l": 110, "r": 24, "t": 30, "b": 60})
     figure.update_traces(opacity=0.8)
     figure.update_annotations(font={"size": 11, "color": chart.MUTED})
