@@ -6,7 +6,7 @@ from typing import Any
 
 import optuna
 import plotly.graph_objects as go
-from optuna.importance import get_param_importances
+from optuna.importance import PedAnovaImportanceEvaluator
 
 from sweeps.report.drawing import chart
 from sweeps.report.drawing.chart import Chart
@@ -33,7 +33,7 @@ def importances(record: StudyRecord) -> tuple[dict[str, float], str]:
         # It leaves out what stands under a choice that was made once, and tells the rest.
         warnings.filterwarnings("ignore", "Some regimes for parameter", UserWarning)
         try:
-            found = get_param_importances(record.study, normalize=False)
+            found = PedAnovaImportanceEvaluator().evaluate(record.study)
         except (ValueError, RuntimeError, UserWarning) as error:
             return {}, f"Importance could not be computed: {error}"
     whole = sum(found.values())
