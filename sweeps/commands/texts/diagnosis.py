@@ -14,7 +14,7 @@ import torch
 from packaging.requirements import Requirement
 
 from sweeps.errors import SweepError
-from sweeps.tracking.tracker import choose_mode
+from sweeps.tracking.mode import choose_mode
 
 _GIGABYTE = 10**9
 _SHOWN = ("torch", "torchvision", "ray", "optuna", "wandb")
