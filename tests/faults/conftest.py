@@ -75,6 +75,8 @@ class Tombola:
     def start(self, *arguments: str) -> Command:
         number = len(self.commands)
         files = self.folder / f"printed {number}", self.folder / f"errors {number}"
+        for file in files:
+            file.touch()  # a test may look before the command has begun to write
         request = {"arguments": arguments, "folder": str(self.folder), "environment": dict(self.environment)}
         pid = self._ask({**request, "output": str(files[0]), "errors": str(files[1])})
         self.commands.append(Command(pid, files, self._ask))
