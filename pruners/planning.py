@@ -250,9 +250,9 @@ def _priced(shape: NetworkShape, candidates: dict[str, Candidates], unit: str) -
 
 def _infeasible(allowed: Budget, least: int, shape: NetworkShape) -> InfeasibleBudget:
     asked = allowed.as_asked(least, shape)
-    unit, total = allowed.unit.replace("_", "-"), shape.total(allowed.unit)
+    total = allowed.amount(shape.total(allowed.unit))
     message = (
-        f"A budget of {allowed.limit} {unit} cannot be met: the least possible is {least} of "
+        f"A budget of {allowed} cannot be met: the least possible is {allowed.amount(least)} of "
         f"{total} ({allowed.kind}={asked:.6g})."
     )
     return InfeasibleBudget(message, asked)

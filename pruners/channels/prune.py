@@ -102,10 +102,10 @@ def _least(channels: NetworkChannels, multiples: Mapping[str, int], unit: str) -
 
 def _infeasible(allowed: Budget, least: int, channels: NetworkChannels) -> InfeasibleBudget:
     asked = allowed.as_asked(least, channels)
-    unit, total = allowed.unit.replace("_", "-"), channels.total(allowed.unit)
+    total = allowed.amount(channels.total(allowed.unit))
     return InfeasibleBudget(
-        f"A budget of {allowed.limit} {unit} cannot be met: with the fewest channels the network still has "
-        f"{least} of {total} ({allowed.kind}={asked:.6g}).",
+        f"A budget of {allowed} cannot be met: with the fewest channels the network still has "
+        f"{allowed.amount(least)} of {total} ({allowed.kind}={asked:.6g}).",
         asked,
     )
 

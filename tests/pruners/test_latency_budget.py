@@ -100,7 +100,7 @@ def test_no_choice_within_the_time_is_better(options, tmp_path):
             assert sum(e**2 for e in found) == pytest.approx(best)
         else:
             assert max(found, default=0.0) == pytest.approx(min(max(errors) for errors in within))
-    with pytest.raises(pruners.InfeasibleBudget, match="nanoseconds cannot be met") as caught:
+    with pytest.raises(pruners.InfeasibleBudget, match=" ms cannot be met") as caught:
         pruners.plan(network, "calibrated", latency_ms=0.9 * least, data=data, **kwargs)
     assert caught.value.least == least
 

@@ -119,7 +119,7 @@ def test_an_unreachable_time_is_told_with_the_least(tmp_path: Path) -> None:
     put_in_store(config, known_parts("none"))
     failed = trainables.run_trial(config)["failed"]
     assert re.search(
-        r"nanoseconds cannot be met: the least possible is \d+ of \d+ \(latency_ratio=1\)", failed
+        r"A budget of \S+ ms cannot be met: the least possible is (\S+) of \1 \(latency_ratio=1\)", failed
     )
 
 

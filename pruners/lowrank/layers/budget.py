@@ -36,6 +36,15 @@ class Budget:
     limit: int
     unit: str
 
+    def __str__(self) -> str:
+        """Say what it allows: 400 parameters, or 1.2 ms."""
+        unit = "ms" if self.unit == NANOSECONDS else self.unit.replace("_", "-")
+        return f"{self.amount(self.limit)} {unit}"
+
+    def amount(self, cost: int) -> str:
+        """Say a cost in its unit as a message has it: time in milliseconds."""
+        return f"{cost / _IN_A_MILLISECOND:.4g}" if self.unit == NANOSECONDS else str(cost)
+
     def as_asked(self, cost: int, shape: Totals) -> float:
         """Return a cost as the least value of the user's own keyword that allows it.
 
