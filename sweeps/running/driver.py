@@ -99,13 +99,16 @@ def _drive(
     insist = held.patience.insist
     ledger = insist(lambda: _open_ledger(held, paths, prepared, provenance["id"]))
     record = insist(lambda: load_record(paths.root, file.storage.study))
-    tracker = Tracker(paths, _labels(prepared, provenance["id"]), file.wandb.mode)
-    observer = TrackerObserver(tracker, paths, provenance["id"])
-    observer.settle(record)
-    progress = _progress(console, prepared, record, paths)
-    conductor = Conductor(prepared, ledger, paths, prepared.target, [observer, progress])
-    idle = conductor.done and not unread(prepared, paths, record)
-    with contextlib.closing(tracker), _workers(sweep, address, without_ray or idle, progress.say), progress:
+    with contextlib.ExitStack() as opened:
+        labels = _labels(prepared, provenance["id"])
+        tracker = opened.enter_context(contextlib.closing(Tracker(paths, labels, file.wandb.mode)))
+        observer = TrackerObserver(tracker, paths, provenance["id"])
+        observer.settle(record)
+        progress = _progress(console, prepared, record, paths)
+        conductor = Conductor(prepared, ledger, paths, prepared.target, [observer, progress])
+        idle = conductor.done and not unread(prepared, paths, record)
+        opened.enter_context(_workers(sweep, address, without_ray or idle, progress.say))
+        opened.enter_context(progress)
         if not conductor.done and _is_screened(
             prepared, conductor, ledger, held, paths, progress, without_ray
         ):
