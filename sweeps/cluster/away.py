@@ -46,14 +46,15 @@ def _digest(folder: Path) -> str:
     return digest.hexdigest()[:12]
 
 
-def fetch_report(head: Head, study: str, options: Sequence[str], into: Path) -> None:
-    """Write a study's report again on the head, and bring it here.
+def fetch_report(head: Head, study: str, options: Sequence[str], into: Path) -> str:
+    """Write a study's report again on the head, and bring it here; returns what else the command says.
 
     Raises `SweepError` where it cannot be written.
     """
-    head.asked(["tombola", "report", study, *options])
+    said = head.asked(["tombola", "report", study, *options])
     into.parent.mkdir(parents=True, exist_ok=True)
     into.write_text(head.read(study, "report.html"))
+    return said.partition("\n")[2].strip()
 
 
 def fetch_network(head: Head, study: str, options: Sequence[str], into: Path) -> str:

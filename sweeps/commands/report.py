@@ -65,8 +65,8 @@ def report(
         from sweeps.cluster.head import Head  # Ray's part that speaks to clouds takes seconds to import
 
         local = Path("runs", study.name, "report.html")
-        away.fetch_report(Head(cluster), str(study), as_typed(ctx, frozenset({"study"}))[1:], local)
-        click.echo(str(local))
+        said = away.fetch_report(Head(cluster), str(study), as_typed(ctx, frozenset({"study"}))[1:], local)
+        click.echo(f"{local}\n{said}".rstrip())
         return
     from sweeps.report import write_report  # plotly takes a second to import
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -37,7 +38,8 @@ def dashboard_server(paths: StudyPaths, url: str | None, port: int) -> WSGIServe
     study, or the port is taken.
     """
     record = load_record(paths.root, url)
-    write_report(record, paths.report)
+    with suppress(PermissionError):  # of a folder that may be read only, the last one is shown
+        write_report(record, paths.report)
     opened = storage.open_storage(paths, url or record.provenance["storage"])
     attachments = Attachments(paths)
     notes = Notes(paths, lambda: headline(load_record(paths.root, url)))

@@ -46,7 +46,9 @@ def write_wandb_report(record: StudyRecord, path: Place) -> str | None:
     wandb.setup(settings=settings)
     logging.getLogger("wandb").setLevel(logging.CRITICAL)
     try:
-        report.entity = report.entity or str(wandb.Api().default_entity)
+        report.entity = report.entity or wandb.Api().default_entity or ""
+        if not report.entity:
+            raise ValueError("this key has no entity of its own; give the sweep file one")
         report.save()
         url = str(report.url)
     except Exception as error:  # wandb raises many kinds

@@ -82,7 +82,9 @@ def _search(record: StudyRecord) -> list[Any]:
         )
         for place, size in enumerate(sizes)
     ]
-    searched = sorted({setting(name) for trial in record.study.trials for name in trial.distributions})
+    searched = sorted(
+        {setting(name) for trial in record.study.get_trials(deepcopy=False) for name in trial.distributions}
+    )
     columns = [
         wr.ParallelCoordinatesPlotColumn(metric=wr.Config(name), display_name=name)
         for name in searched[:_MOST_COLUMNS]

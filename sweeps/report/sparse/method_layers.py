@@ -27,7 +27,7 @@ def method_layers_charts(record: StudyRecord) -> list[Chart]:
     trials = {curve.label: curve.nearest(common) for curve in found}
     by_label = _colors(found)
     at = f"{percent(common)} % of the weights kept"
-    charts = [_shares(trials, by_label, at)]
+    charts = [_shares(trials, by_label, at)] if any(trial.layers for trial in trials.values()) else []
     if any(GRADIENT_NORM in epoch for trial in trials.values() for epoch in trial.history):
         histories = {label: trial.history for label, trial in trials.items()}
         charts.append(_gradients(histories, by_label, f"By method, {at}; means over the replicates."))

@@ -7,7 +7,10 @@ def in_use() -> str:
     """Say how many of the cluster's CPUs and GPUs are held by trials; nothing without Ray."""
     if not ray.is_initialized():
         return ""
-    there, free = ray.cluster_resources(), ray.available_resources()
+    try:
+        there, free = ray.cluster_resources(), ray.available_resources()
+    except Exception:  # Ray is away, and what is lost with it is said elsewhere
+        return ""
     told = [
         f"{kind}s {there[kind] - free.get(kind, 0):g} of {there[kind]:g}"
         for kind in ("CPU", "GPU")
