@@ -14,7 +14,7 @@ import yaml
 
 from tests.plugins.hosts import PROJECT, Host, Hosts
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1200)
 
 SWEEP = {
     "name": "first",
@@ -104,8 +104,8 @@ def test_a_study_from_the_laptop_outlives_every_machine(laptop: Laptop) -> None:
     hosts, (head, one, other) = laptop.hosts, laptop.hosts.nodes
     laptop.follow("setup-cluster")
     up = laptop.lines[0]
-    laptop.follow("ray up")
-    wait_for(lambda: nodes(hosts, head) == 3, 120, "three nodes")
+    laptop.follow("ray up", 600)
+    wait_for(lambda: nodes(hosts, head) == 3, 240, "three nodes")
 
     began = laptop.follow("tombola run")
     assert "first runs on the head of clusters/local.yaml" in began
@@ -127,7 +127,7 @@ def test_a_study_from_the_laptop_outlives_every_machine(laptop: Laptop) -> None:
     head.stop()
     head.start()
     hosts.wait_for_ssh()
-    laptop.types(up)
+    laptop.types(up, 600)
     before = laptop.complete()
     laptop.follow("resume")
     wait_for(lambda: laptop.complete() > before, 200, "a trial after the head's loss")
@@ -141,7 +141,7 @@ def test_a_study_from_the_laptop_outlives_every_machine(laptop: Laptop) -> None:
     loads = "import pruners, my_networks; pruners.load('smaller').apply(my_networks.narrow(24))"
     laptop.types(f'PYTHONPATH=. .venv/bin/python -c "{loads}"')
 
-    wait_for(lambda: nodes(hosts, head) == 3, 120, "three nodes")
+    wait_for(lambda: nodes(hosts, head) == 3, 240, "three nodes")
     hosts.on(other, "umount ~/studies")
     laptop.types(f".venv/bin/tombola resume first --trials {target + 2} --cluster clusters/local.yaml")
     wait_for(lambda: laptop.status()["driver"] is None, 120, "the driver to see that a node is blind")
