@@ -25,7 +25,7 @@ from sweeps.search.prepare import Prepared, prepare
 from sweeps.search.unreached import unreached
 from sweeps.study import retention, storage
 from sweeps.study.driver.held import HeldStorage, folder_lock, hold_storage
-from sweeps.study.ledger import Ledger, enqueue
+from sweeps.study.ledger import Ledger
 from sweeps.study.load import load_record
 from sweeps.study.paths import StudyPaths
 from sweeps.study.provenance import note
@@ -139,18 +139,8 @@ def _open_ledger(held: HeldStorage, paths: StudyPaths, prepared: Prepared, study
     storage.tie(study, paths, study_id)
     study.set_metric_names(prepared.metric_names)
     if not file.screen:  # which passes them on once they are scored
-        if prepared.first_trial and not study.get_trials(deepcopy=False):
-            study.enqueue_trial(prepared.first_trial)
-        enqueue(study, prepared.enqueued)
-    return Ledger(
-        study,
-        prepared.space,
-        prepared.sampler,
-        prepared.violation,
-        partial(finished_result, paths, prepared),
-        held.check,
-        held.patience,
-    )
+        opening.enqueue_first(study, prepared)
+    return opening.ledger(study, prepared, held, partial(finished_result, paths, prepared))
 
 
 def _is_screened(

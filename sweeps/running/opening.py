@@ -2,15 +2,19 @@
 
 import json
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
+
+import optuna
 
 from sweeps.errors import SweepError
 from sweeps.search.prepare import Prepared
 from sweeps.search.unreached import unreached
 from sweeps.study import storage
 from sweeps.study.database.url import without_password
+from sweeps.study.driver.held import HeldStorage
+from sweeps.study.ledger import Ledger, enqueue
 from sweeps.study.paths import StudyPaths
 from sweeps.study.provenance import git_commit, machine, read_provenance, versions
 from sweeps.study.record import BASELINE, TARGET, TIME_IS_UP
@@ -79,6 +83,31 @@ def begin(paths: StudyPaths, prepared: Prepared) -> dict[str, Any]:
     write_whole(paths.sweep, _dumped(sweep).encode())
     write_whole(paths.provenance, json.dumps(provenance, indent=1).encode())
     return provenance
+
+
+def enqueue_first(study: optuna.Study, prepared: Prepared) -> None:
+    """Put into the study's queue what is tried first, the method's own answer at its head; once only."""
+    if prepared.first_trial and not study.get_trials(deepcopy=False):
+        study.enqueue_trial(prepared.first_trial)
+    enqueue(study, prepared.enqueued)
+
+
+def ledger(
+    study: optuna.Study,
+    prepared: Prepared,
+    held: HeldStorage,
+    finished_result: Callable[[int], Mapping[str, Any] | None],
+) -> Ledger:
+    """Return the ledger of a study that this driver holds; ``finished_result`` is as `Ledger` takes it."""
+    return Ledger(
+        study,
+        prepared.space,
+        prepared.sampler,
+        prepared.violation,
+        finished_result,
+        held.check,
+        held.patience,
+    )
 
 
 def _same_sweep(paths: StudyPaths, sweep: Sweep) -> None:

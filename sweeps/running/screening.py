@@ -10,7 +10,7 @@ from typing import Any
 import optuna
 
 from sweeps.errors import FAILED, INFEASIBLE, TOO_MANY_FAILED, Incompatible, SweepError
-from sweeps.running import retries
+from sweeps.running import opening, retries
 from sweeps.search.prepare import Prepared
 from sweeps.study import storage
 from sweeps.study.driver.held import HeldStorage
@@ -133,18 +133,8 @@ class Screening:
 def _open_ledger(prepared: Prepared, paths: StudyPaths, held: HeldStorage) -> Ledger:
     """Open the screening's study and put into its queue what is scored first; again, it changes nothing."""
     study = storage.create(paths, name_of_screening(prepared.sweep.file.name), held.storage, ["minimize"])
-    if prepared.first_trial and not study.get_trials(deepcopy=False):
-        study.enqueue_trial(prepared.first_trial)
-    enqueue(study, prepared.enqueued)
-    return Ledger(
-        study,
-        prepared.space,
-        prepared.sampler,
-        prepared.violation,
-        lambda _: None,
-        held.check,
-        held.patience,
-    )
+    opening.enqueue_first(study, prepared)
+    return opening.ledger(study, prepared, held, lambda _: None)
 
 
 def _scored(score: Score, config: TrialConfig) -> dict[str, Any]:
