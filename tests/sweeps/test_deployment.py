@@ -293,22 +293,19 @@ def test_what_is_missing_is_said_before_anything_is_written(
     assert answer.stderr == "tombola: --compile needs a C++ compiler, and there is no no-such-compiler.\n"
 
 
-def test_an_export_where_the_network_cannot_be_built(tombola: Tombola, study: Path, tmp_path: Path) -> None:
-    copy = shutil.copytree(study, tmp_path / "copy")
-    file = copy / "sweep.yaml"
-    file.write_text(file.read_text().replace("network: mlp", "network: gone.away:network"))
-    answer = tombola("export", str(copy), "--to", "small")
-    assert answer.exit_code == 0, answer.stderr
-    assert "No loader and no table: the task's own network cannot be built here" in answer.stdout
-    assert pruners.load("small").params > 0
-
-
-def test_an_export_where_the_sweep_file_no_longer_holds(
-    tombola: Tombola, study: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("held", "gone"),
+    [
+        pytest.param("network: mlp", "network: gone.away:network", id="its network is gone"),
+        pytest.param("method: alds", "method: gone.away:Method", id="its sweep file no longer holds"),
+    ],
+)
+def test_an_export_where_the_network_cannot_be_built(
+    tombola: Tombola, study: Path, tmp_path: Path, held: str, gone: str
 ) -> None:
     copy = shutil.copytree(study, tmp_path / "copy")
     file = copy / "sweep.yaml"
-    file.write_text(file.read_text().replace("method: alds", "method: gone.away:Method"))
+    file.write_text(file.read_text().replace(held, gone))
     answer = tombola("export", str(copy), "--to", "small")
     assert answer.exit_code == 0, answer.stderr
     assert "No loader and no table: the task's own network cannot be built here" in answer.stdout

@@ -1,8 +1,5 @@
 """What goes wrong beside W&B: a recorder that cannot do its work, and drivers that were killed."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -19,7 +16,7 @@ from trainables.places.place import place_of
 
 from .runs import BEGIN, begin, point, recorder_of, steps_on_disk, tracker, warnings_of
 from .test_beginning import SETTINGS
-from .wandb_server import WandbServer
+from .wandb_server import WandbServer, serving
 
 
 def test_a_run_that_cannot_be_written_is_said_and_kept(
@@ -168,25 +165,12 @@ class _Handler(BaseHTTPRequestHandler):
         """Silence on the terminal."""
 
 
-@contextmanager
-def store() -> Iterator[Store]:
-    server = Store()
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
 def test_a_run_that_an_object_store_does_not_take_is_copied_by_the_next_driver(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     paths = StudyPaths(place_of("s3://studies/one"))
-    with store() as server:
+    with serving(Store()) as server:
         for name, value in {
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}",
             "AWS_ACCESS_KEY_ID": "key",

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 Json = dict[str, Any]
+_Server = TypeVar("_Server", bound=ThreadingHTTPServer)
 _STREAM = re.compile(r"/files/[^/]+/[^/]+/([^/]+)/file_stream")
 _OPERATION = re.compile(r"(?:query|mutation)\s+(\w+)")
 
@@ -276,13 +277,21 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def wandb_server() -> Iterator[WandbServer]:
     """A server that listens until the block ends."""
-    server = WandbServer()
+    with serving(WandbServer()) as server:
+        try:
+            yield server
+        finally:
+            server.heal()
+
+
+@contextmanager
+def serving(server: _Server) -> Iterator[_Server]:
+    """Have a server answer until the block ends."""
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
         yield server
     finally:
-        server.heal()
         server.shutdown()
         server.server_close()
         thread.join()
